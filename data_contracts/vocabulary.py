@@ -1,0 +1,127 @@
+"""The words of a contract: which expectations there are, which arguments each takes, which columns they may speak of.
+
+Importing Great Expectations (GX) takes seconds, and a misspelt contract must be told at once, before any row is read.
+So names and arguments come from the JSON schemas that GX ships as files (great_expectations/expectations/core/schemas).
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib.util
+import json
+from collections.abc import Iterable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from tasks.core.errors import RecipeError
+
+# The columns of a row that a contract can speak of; facts.py fills them, one row each.
+COLUMNS = {
+    "row_id": "the sha256 that names the row everywhere",
+    "source": "the file the row came from",
+    "prompt_chars": "characters in the question: every message before the final answer but the system's",
+    "prompt_words": "words in the question",
+    "prompt_key": "system message and question, in lower case, Unicode and spaces made alike: what dedupe compares",
+    "answer_chars": "characters in the final message if it is the assistant's, else 0",
+    "answer_words": "words in it",
+    "answer_is_json": "true when it is one JSON object and nothing else",
+    "answer_keeps_schema": "true when it keeps the recipe's answer.json_schema, or the recipe has none",
+    "answer_problem": "the first rule of that schema which it breaks, in words; null when it keeps all",
+    "turns": "assistant messages in the row",
+    "label": "the answer's value of the recipe's answer.label; the whole answer where the recipe has none",
+    "has_email": "true when an e-mail address stands in any message",
+    "has_card": "true when a payment card number (prefix and check digit right) stands in any message",
+    "has_html": "true when an HTML tag or entity stands in any message",
+    "has_control_chars": "true when a control character, or the mark of a lost one (U+FFFD), stands in any message",
+}
+FIELD = "field_"  # and field_<name>: the answer's value of each of the recipe's answer.graded fields
+
+# The arguments of our own expectations (expectations.py), told in the way that GX tells its own.
+OWN: dict[str, dict[str, Any]] = {
+    "expect_column_values_to_be_balanced": {
+        "required": ["column"],
+        "properties": dict.fromkeys(
+            ["column", "min_rows", "max_share", "value_set", "row_condition", "condition_parser"]
+        ),
+    }
+}
+
+FEW = 6  # so many words are told in full; of more, the nearest
+COLUMN_ARGUMENTS = ("column", "column_A", "column_B", "column_list", "column_set")
+# What GX lets an expectation carry for its own bookkeeping. Severity is said beside the expectation, in our words.
+BOOKKEEPING = {
+    "id", "meta", "notes", "result_format", "description", "catch_exceptions", "rendered_content", "severity",
+    "windows", "batch_id", "metadata", "library_metadata",
+}  # fmt: skip
+
+
+@cache
+def expectations() -> dict[str, Path | None]:
+    """Every usable expectation by its snake case name, with its JSON schema; None for ours and the few without a file.
+
+    Those of GX that need a database do not run on pandas and are left out.
+    """
+    spec = importlib.util.find_spec("great_expectations")  # finds the package without importing it
+    folder = Path(str(spec and spec.origin)).parent / "expectations" / "core" / "schemas"
+    index = json.loads((folder / "index.json").read_text())
+    shipped = {
+        name: folder / told["schema_file"]
+        for name, told in index["expectations"].items()
+        if "Pandas" in told["supported_data_sources"]
+    }
+    return {**shipped, **dict.fromkeys(index["documented_absent"]), **dict.fromkeys(OWN)}
+
+
+def spelled(name: str) -> str:
+    """The snake case name for either spelling; what no expectation is called comes back as it is."""
+    plain = {known.replace("_", ""): known for known in expectations()}  # no rule splits ...KLDivergence... rightly
+    return plain.get(name.replace("_", "").lower(), name)
+
+
+def check_arguments(name: str, arguments: dict[str, Any], where: str) -> None:
+    """Raise RecipeError for an argument or a column that expectation `name` does not know, or one that it misses.
+
+    Values are left to GX: its schemas are narrower than its code (no boolean in a value_set, `mostly` in steps of .01).
+    """
+    schema = _schema(name)
+    if schema["properties"]:  # else GX ships no schema, and says itself what is wrong when it runs
+        only(arguments, schema["properties"], "argument", where)
+    missing = [key for key in schema.get("required", []) if key not in arguments]
+    if missing:
+        raise RecipeError(
+            f"Argument {missing[0]!r} is missing in a contract.", where=where, allowed=", ".join(schema["properties"]),
+            todo="correct the contract",
+        )  # fmt: skip
+    for column in columns_of(arguments):
+        if column not in COLUMNS and not column.startswith(FIELD):
+            raise unknown("column", column, [*COLUMNS, f"{FIELD}<name>"], where)
+
+
+def columns_of(arguments: dict[str, Any]) -> tuple[str, ...]:
+    """The columns that arguments name, in their order."""
+    named = [arguments[key] for key in COLUMN_ARGUMENTS if key in arguments]
+    return tuple(column for value in named for column in ([value] if isinstance(value, str) else value))
+
+
+def only(got: Iterable[Any], allowed: Iterable[str], what: str, where: str) -> None:
+    """Raise RecipeError for the first of `got` that is not allowed."""
+    known = list(allowed)  # not a set: what YAML gives may be a list, which has no hash
+    for key in got:
+        if key not in known:
+            raise unknown(what, key, known, where)
+
+
+def unknown(what: str, got: Any, allowed: Iterable[str], where: str) -> RecipeError:
+    """The error for a word that a contract does not know: the nearest allowed ones, or all when none is near."""
+    known = sorted(allowed)
+    close = difflib.get_close_matches(str(got), known, n=3)
+    told = f"{' or '.join(close)} (the nearest of {len(known)})" if close and len(known) > FEW else ", ".join(known)
+    return RecipeError(f"Unknown {what} {got!r} in a contract.", where=where, allowed=told, todo="correct the contract")
+
+
+@cache
+def _schema(name: str) -> dict[str, Any]:
+    file = expectations()[name]
+    schema = json.loads(file.read_text()) if file else OWN.get(name, {"properties": {}})
+    return {**schema, "properties": {k: v for k, v in schema["properties"].items() if k not in BOOKKEEPING}}

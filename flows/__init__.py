@@ -1,0 +1,1 @@
+"""What a person can start: one flow a file, each reads like a sentence."""

@@ -1,0 +1,148 @@
+"""`assay doctor`: what this machine has, what follows from it, and what would stop a run."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import sys
+import tempfile
+from dataclasses import dataclass
+from importlib import metadata
+
+from flows import environment
+from flows.recipes import installed_recipes
+from tasks.core import terminal
+from tasks.core.errors import AssayError
+from tasks.core.home import home, home_folder
+
+GIB = 1024**3
+# The example needs about 0.6 GB for its base model in float32, as much again while writing it, and checkpoints.
+DISK_BYTES = 3 * GIB
+MEMORY_BYTES = 4 * GIB  # the example's aim for the peak of a whole run (make bench measures it)
+OPEN_FILES = 1024  # the usual limit; the Prefect server and its database hold hundreds
+SHOWN = ("torch", "transformers", "peft", "trl", "polars", "great-expectations", "prefect", "mlflow")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing looked at. state: ok, warn (a run works, slower or nearer to a limit), stop (a run would fail)."""
+
+    topic: str
+    found: str
+    state: str = "ok"
+
+
+def examine() -> list[Finding]:
+    """Look at everything a run depends on, in the order a person would ask."""
+    return [_python(), *_machine(), _memory(), _disk(), _open_files(), *_libraries(), *_base_models(), *_servers()]
+
+
+def print_findings(findings: list[Finding]) -> int:
+    """Print them as a table; returns 1 when something would stop a run, else 0."""
+    from rich.table import Table
+
+    marks = {"ok": "[green]ok[/]", "warn": "[yellow]note[/]", "stop": "[bold red]stop[/]"}
+    table = Table.grid(padding=(0, 2, 0, 0))
+    for column in ({"width": 6}, {"style": "bold", "width": 18}, {"overflow": "fold"}):
+        table.add_column(**column)  # type: ignore[arg-type]
+    for finding in findings:
+        table.add_row(marks[finding.state], finding.topic, finding.found)
+    terminal.console().print(table)
+    stops = sum(finding.state == "stop" for finding in findings)
+    verdict = f"[bold red]{stops} of these would stop a run.[/]" if stops else "[green]A run can start.[/]"
+    terminal.console().print(f"\n{verdict}")
+    return 1 if stops else 0
+
+
+def _python() -> Finding:
+    found = f"{platform.python_version()} in {sys.prefix}"
+    return Finding("python", found, "ok" if sys.version_info >= (3, 11) else "stop")
+
+
+def _machine() -> list[Finding]:
+    from tasks.core.machine import choose_device_and_dtype, usable_cores
+
+    cores = Finding("processor", f"{usable_cores()} usable cores, {platform.machine()}")
+    try:
+        machine = choose_device_and_dtype()
+    except ImportError as error:
+        return [cores, Finding("trains on", f"torch does not load: {error}", "stop")]
+    return [cores, Finding("trains on", f"[bold]{machine.device}[/] in [bold]{machine.dtype}[/]: {machine.reason}")]
+
+
+def _memory() -> Finding:
+    from tasks.core.machine import usable_memory
+
+    found = usable_memory()
+    enough = found >= MEMORY_BYTES
+    note = "" if enough else f"; the example is made to stay below {MEMORY_BYTES / GIB:.0f} GiB"
+    return Finding("memory", f"{found / GIB:.1f} GiB{note}", "ok" if enough else "warn")
+
+
+def _disk() -> Finding:
+    try:
+        with tempfile.TemporaryFile(dir=home_folder("")):
+            free = shutil.disk_usage(home()).free
+    except (AssayError, OSError) as error:
+        return Finding("home", f"{home()} cannot be written: {str(error).splitlines()[0]}", "stop")
+    enough = free >= DISK_BYTES
+    note = "" if enough else f"; the example needs {DISK_BYTES / GIB:.0f} GiB"
+    return Finding("home", f"{home()}, writable, {free / GIB:.1f} GiB free{note}", "ok" if enough else "stop")
+
+
+def _open_files() -> Finding:
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    found = f"{soft:,} open files"
+    if soft >= OPEN_FILES:
+        return Finding("limits", found)
+    return Finding("limits", f"{found}; `ulimit -n {min(OPEN_FILES, hard)}` before a run raises it", "warn")
+
+
+def _libraries() -> list[Finding]:
+    """The versions that matter, and every requirement of ours that is missing or outside its range."""
+    from packaging.requirements import Requirement
+
+    wrong = []
+    for requirement in (Requirement(text) for text in metadata.requires("assay") or []):
+        if requirement.marker and not requirement.marker.evaluate({"extra": ""}):
+            continue
+        version = _version(requirement.name)
+        if not version or not requirement.specifier.contains(version, prereleases=True):
+            wrong.append(Finding("library", f"{requirement} is needed, found {version or 'none'}", "stop"))
+    versions = ", ".join(f"{name} {_version(name) or 'missing'}" for name in SHOWN)
+    return [Finding("libraries", versions), *wrong]
+
+
+def _version(name: str) -> str:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return ""
+
+
+def _base_models() -> list[Finding]:
+    """Whether each ready recipe can be read and has its base model at hand."""
+    from flows.recipe import load_recipe
+    from tasks.fetch import locate
+
+    findings = []
+    for name in installed_recipes():
+        try:
+            recipe = load_recipe(name)
+            found = locate(recipe.base_model, recipe.folder)
+        except AssayError as error:
+            findings.append(Finding("recipe", f"{name}: {error}", "stop"))
+            continue
+        source = recipe.base_model.source
+        at_hand = f"base model {source} is at hand" if found else f"base model {source} will be fetched from the hub"
+        findings.append(Finding("recipe", f"{name}: {at_hand}", "ok" if found else "warn"))
+    return findings
+
+
+def _servers() -> list[Finding]:
+    prefect = "our own, started when needed" if environment.own_prefect() else os.environ["PREFECT_API_URL"]
+    mlflow = "our own database" if environment.own_mlflow() else os.environ["MLFLOW_TRACKING_URI"]
+    return [Finding("prefect server", prefect), Finding("mlflow", mlflow)]

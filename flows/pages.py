@@ -1,0 +1,55 @@
+"""`assay ui`: the Prefect and MLflow pages over this home's databases, up until Ctrl-C."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+import urllib.parse
+from collections.abc import Sequence
+
+from flows import environment, services
+from tasks.core import terminal
+
+NEWEST = "/api/2.0/mlflow/registered-models/search?max_results=1&order_by=last_updated_timestamp%20DESC"
+
+
+def show_pages() -> None:
+    """Start what is ours, print both addresses, and return on Ctrl-C. Raises AssayError when a server fails."""
+    own = {services.PREFECT: environment.own_prefect(), services.MLFLOW: environment.own_mlflow()}
+    servers = [services.join(service) for service, ours in own.items() if ours]
+    try:
+        with terminal.waiting("starting the pages"):
+            for server in servers:
+                server.wait()
+        _print(servers)
+        _hold(servers)
+    except KeyboardInterrupt:
+        terminal.console().print("\n  stopped")
+
+
+def _print(servers: Sequence[services.Server]) -> None:
+    addresses = {
+        "Prefect": os.environ.get("PREFECT_API_URL", "").removesuffix("/api"),
+        "MLflow": os.environ["MLFLOW_TRACKING_URI"],
+        **{server.service.title: server.url + _landing(server) for server in servers},
+    }
+    for title, address in addresses.items():
+        terminal.console().print(f"  [bold]{title:<9}[/][underline]{address}[/]")
+    terminal.console().print("  [dim]Ctrl-C stops the pages; runs under way keep what they need[/]")
+
+
+def _landing(server: services.Server) -> str:
+    """Where to enter: MLflow's own front page is about LLM traces, so go to the model that was registered last."""
+    if server.service is services.PREFECT:
+        return "/runs"
+    found = json.loads(services.get(server.url + NEWEST) or "{}").get("registered_models", [])
+    return f"/#/models/{urllib.parse.quote(found[0]['name'])}" if found else "/#/experiments"
+
+
+def _hold(servers: Sequence[services.Server]) -> None:
+    while True:
+        for server in servers:
+            if not server.alive():
+                raise server.failure("ended")
+        time.sleep(1)

@@ -1,0 +1,138 @@
+"""The recipe: one strict model of everything a run depends on, made of the steps' own settings.
+
+    recipe = load_recipe("support_triage")          # a folder below flows/recipes
+    recipe = load_recipe("../ours/recipe.yaml")     # or any file, or the folder it lies in
+
+A recipe says only what it wants otherwise; each setting's default and the reason for it stand beside its step.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, PrivateAttr
+from tasks.register import RegisterSettings
+
+from data_contracts.contract import read_contract
+from flows.recipes import FILE, RECIPES, installed_recipes
+from tasks.check import CheckSettings
+from tasks.clean import CleanSettings
+from tasks.conflicts import ConflictSettings
+from tasks.core.answer import AnswerSettings
+from tasks.core.chat import PromptSettings
+from tasks.core.errors import RecipeError
+from tasks.core.settings import Settings
+from tasks.core.strict_yaml import nearest, read_yaml, refuse, told
+from tasks.dedupe import DedupeSettings
+from tasks.evaluate import EvaluateSettings
+from tasks.fetch import BaseModelSettings
+from tasks.filter import FilterSettings
+from tasks.gate import GateSettings
+from tasks.ingest import IngestSettings, Source
+from tasks.redact import RedactSettings
+from tasks.report import ReportSettings
+from tasks.split import SplitSettings
+from tasks.train import TrainSettings
+
+
+# Every class has a `register` of ABCMeta, which nobody calls on a recipe.
+warnings.filterwarnings("ignore", message='Field name "register" in "Recipe" shadows')
+
+
+class DataSettings(Settings):
+    """Where rows come from. Paths are relative to the recipe's folder; URLs of object stores work as well."""
+
+    # Raw exports, as dirty as they are; these become the training and validation rows.
+    train: tuple[Source, ...] = Field(min_length=1)
+    # Clean rows that were written apart from the raw ones; the gate's figures are measured on these.
+    holdout: tuple[Source, ...] = Field(min_length=1)
+    # Hard rows, measured apart: out of scope, hostile, empty, other languages.
+    edge_cases: tuple[Source, ...] = ()
+
+
+class Recipe(Settings):
+    """What to train from what, and what must hold before it is registered. Keys stand in the order of the run."""
+
+    # Becomes the registered model's name in MLflow, which refuses slashes and colons.
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100)
+    # The only kind so far: supervised fine-tuning on conversations.
+    kind: Literal["sft"] = "sft"
+    base_model: BaseModelSettings
+    prompt: PromptSettings = Field(default_factory=PromptSettings)
+    answer: AnswerSettings = Field(default_factory=AnswerSettings)
+    data: DataSettings
+    # A contract in data_contracts/ by name, or a YAML file by its path from the recipe's folder.
+    contract: str
+    ingest: IngestSettings = Field(default_factory=IngestSettings)
+    clean: CleanSettings = Field(default_factory=CleanSettings)
+    redact: RedactSettings = Field(default_factory=RedactSettings)
+    filter: FilterSettings = Field(default_factory=FilterSettings)
+    conflicts: ConflictSettings = Field(default_factory=ConflictSettings)
+    dedupe: DedupeSettings = Field(default_factory=DedupeSettings)
+    split: SplitSettings = Field(default_factory=SplitSettings)
+    check: CheckSettings = Field(default_factory=CheckSettings)
+    train: TrainSettings = Field(default_factory=TrainSettings)
+    evaluate: EvaluateSettings = Field(default_factory=EvaluateSettings)
+    gate: GateSettings
+    register: RegisterSettings = Field(default_factory=RegisterSettings)
+    report: ReportSettings = Field(default_factory=ReportSettings)
+    _file: Path = PrivateAttr(default=Path(FILE))
+
+    @property
+    def text(self) -> str:
+        """The recipe as it was written, comments and all; registered beside the model."""
+        return self._file.read_text(encoding="utf-8")
+
+    @property
+    def folder(self) -> Path:
+        """The folder that relative paths in the recipe start from; no part of the recipe's identity."""
+        return self._file.parent
+
+    @property
+    def text(self) -> str:
+        """The recipe as it was written, comments and all."""
+        return self._file.read_text(encoding="utf-8")
+
+
+def load_recipe(name_or_path: str) -> Recipe:
+    """Read a recipe by name or path. Raises RecipeError, naming file, line, key, value got and what is allowed."""
+    file = find_recipe(name_or_path)
+    recipe = read_yaml(file, Recipe)
+    recipe._file = file.resolve()
+    _check_together(recipe, file)
+    return recipe
+
+
+def find_recipe(name_or_path: str) -> Path:
+    """The file of a recipe, given its name, its path or its folder's path."""
+    installed = installed_recipes()
+    path = Path(name_or_path).expanduser()
+    if name_or_path in installed:
+        return installed[name_or_path]
+    if path.is_dir():
+        path = path / FILE
+    if path.is_file():
+        return path
+    raise RecipeError(
+        f"There is no recipe {name_or_path!r}.", where=f"{told(RECIPES)}/, and the path {told(path.absolute())}",
+        allowed=f"{', '.join(installed)}; or the path of a recipe file or of the folder it lies in",
+        todo=nearest(name_or_path, list(installed)) or "check the name, or start from a copy of a recipe that is there",
+    )  # fmt: skip
+
+
+def _check_together(recipe: Recipe, file: Path) -> None:
+    """What no step's settings can see alone; found here, before a run has cost minutes."""
+    read_contract(recipe.contract, recipe.folder)
+    answer, fields = recipe.answer, list(recipe.answer.json_schema.get("properties", {}))
+    named: list[tuple[tuple[str | int, ...], str, Sequence[str]]] = [
+        *([(("answer", "label"), answer.label, fields)] if answer.label else []),
+        *((("answer", "graded", i), field, fields) for i, field in enumerate(answer.graded)),
+        *((("gate", "rules", i, "metric"), rule.metric, answer.metrics) for i, rule in enumerate(recipe.gate.rules)),
+    ]
+    for location, name, known in named:
+        if name not in known:
+            problem = f"{name!r} is none of {'what is measured' if location[0] == 'gate' else 'the answer.json_schema fields'}"
+            raise refuse(file, location, problem, allowed=", ".join(known), todo=nearest(name, known))

@@ -1,0 +1,72 @@
+"""retrain: raw exports in; a proven adapter in the model registry out, as challenger, or a refusal that says why."""
+
+from __future__ import annotations
+
+from prefect import flow
+from prefect.states import Completed, State
+from tasks.register import RecipeText, register
+
+from flows.curate import RecipeName, Results, curated
+from flows.recipe import Recipe, load_recipe
+from tasks.core.handle import Handle
+from tasks.core.step import work_step
+from tasks.evaluate import evaluate
+from tasks.fetch import fetch, find_model
+from tasks.gate import gate
+from tasks.predict import PredictSettings, predict
+from tasks.report import publish, report
+from tasks.train import train
+
+STEPS = ("ingest", "clean", "redact", "filter", "conflicts", "dedupe", "split")
+
+
+@flow(name="retrain", persist_result=False)
+def retrain(recipe: RecipeName = "support_triage") -> State[Results]:
+    """Curate, train, evaluate, pass the gate, register, report. A model that does not pass is refused, not registered."""
+    plan = load_recipe(recipe)
+    base = work_step(fetch, plan.base_model, found=find_model(plan.base_model, plan.folder))
+    data = curated(plan)
+    adapter = work_step(train, plan.train, prompt=plan.prompt, base=base, dataset=data["dataset"])
+    answers = predicted(plan, base, adapter, data)
+    sets = {name: data.get(name) for name in ("holdout", "edge_cases")}
+    scores = work_step(evaluate, plan.evaluate, answer=plan.answer, predictions=answers, **sets)
+    verdict = work_step(gate, plan.gate, scores=scores)
+    proof = {"base": base, "dataset": data["dataset"], "contract": data["contract"], "scores": scores, "verdict": verdict}
+    version = registered(plan, proof, adapter, answers[-1], data["holdout"])
+    steps = [data[step] for step in STEPS]
+    page = work_step(report, plan.report, steps=steps, training=adapter, version=version, prompt=plan.prompt, **proof)
+    publish(page)
+    return finished({**proof, "training": adapter, "report": page, **({"version": version} if version else {})})
+
+
+def predicted(plan: Recipe, base: Handle, adapter: Handle, data: Results) -> list[Handle]:
+    """What each variant answers: the base model prompted with nothing and with examples, and last the tuned one."""
+    helped = plan.prompt.model_copy(update={"system": plan.evaluate.prompted_system or plan.prompt.system})
+    variants = [(PredictSettings(variant="zero_shot"), helped, None)]
+    if plan.evaluate.few_shot:
+        variants += [(PredictSettings(variant="few_shot", examples=plan.evaluate.few_shot), helped, None)]
+    variants += [(PredictSettings(variant="tuned"), plan.prompt, adapter)]
+    sets = {name: data.get(name) for name in ("dataset", "holdout", "edge_cases")}
+    return [
+        work_step(
+            predict, settings, label=settings.variant, prompt=prompt, answer=plan.answer, base=base, adapter=tuned, **sets
+        )
+        for settings, prompt, tuned in variants
+    ]
+
+
+def registered(plan: Recipe, proof: Results, adapter: Handle, answers: Handle, holdout: Handle) -> Handle | None:
+    """The model version, or None when the gate did not pass."""
+    if proof["verdict"].facts()["verdict"] != "passed":
+        return None
+    return work_step(
+        register, plan.register, prompt=plan.prompt, answer=plan.answer, base_source=plan.base_model,
+        recipe=RecipeText(name=plan.name, yaml=plan.text), adapter=adapter, predictions=answers, holdout=holdout, **proof,
+    )  # fmt: skip
+
+
+def finished(results: Results) -> State[Results]:
+    """The flow's final state: Completed, or Refused or Undecided in the gate's words. Neither of those is a crash."""
+    verdict = results["verdict"].facts()["verdict"]
+    name = "Completed" if verdict == "passed" else str(verdict).capitalize()
+    return Completed(name=name, message=results["report"].facts()["line"], data=results)

@@ -1,0 +1,79 @@
+"""account: the books of a run are closed. Every raw row is kept, dropped or quarantined, once, or the run stops here.
+
+Leaves the dataset: curated.parquet (the rows to train on), ledger.parquet (every step's entries, and one `kept` entry
+for each row that came through), quarantine.parquet (what a person could mend, with its text).
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Any
+
+import polars as pl
+
+from tasks.core.handle import CURATED, LEDGER, QUARANTINE, Handle
+from tasks.core.ledger import GONE, LedgerError, count_reasons, entries, entry
+from tasks.core.settings import Settings
+from tasks.core.step import Made, Place
+
+KEPT = "passed every step"
+
+
+class AccountSettings(Settings):
+    """Nothing to set: the books either balance or they do not."""
+
+
+def account(place: Place, settings: AccountSettings, steps: list[Handle]) -> Made:
+    """Close the books over `steps`, handles of row steps in the order they ran, the first of them ingest.
+
+    Raises LedgerError unless raw = kept + dropped + quarantined and each step took over what the one before it kept.
+    """
+    curated = steps[-1].frame().sort("row_id")
+    ledger = pl.concat([step.frame(LEDGER) for step in steps])
+    waterfall = [_counted(step) for step in steps]
+    _check(waterfall, curated, ledger)
+    curated.write_parquet(place.out / CURATED)
+    pl.concat([ledger, _kept(curated)]).write_parquet(place.out / LEDGER)
+    pl.concat([step.frame(QUARANTINE) for step in steps]).sort("row_id").write_parquet(place.out / QUARANTINE)
+    facts = _facts(waterfall, ledger)
+    line = "{raw:,} raw = {kept:,} kept + {dropped:,} dropped + {quarantined:,} quarantined".format(**facts)
+    return Made("dataset", line, facts, waterfall, curated.height)
+
+
+def _counted(step: Handle) -> dict[str, Any]:
+    """One row of the waterfall; a row changed for two reasons in a step is one changed row."""
+    facts, ledger = step.facts(), step.frame(LEDGER)
+    rows = {action: ledger.filter(pl.col("action") == action)["row_id"].n_unique() for action in (*GONE, "changed")}
+    return {"step": step.step, "in": facts["in"], "kept": facts["kept"], **rows}
+
+
+def _kept(curated: pl.DataFrame) -> pl.DataFrame:
+    rows = curated.select("row_id", "source", "line", "split").iter_rows(named=True)
+    return entries("account", [entry(row, "kept", KEPT, split=row["split"]) for row in rows])
+
+
+def _facts(waterfall: list[dict[str, Any]], ledger: pl.DataFrame) -> dict[str, Any]:
+    reasons = count_reasons(ledger.with_columns(reason=pl.concat_str("step", pl.lit(": "), "reason")))
+    totals = {action: sum(step[action] for step in waterfall) for action in GONE}
+    ends = {"raw": waterfall[0]["in"], "kept": waterfall[-1]["kept"]}
+    return {"waterfall": waterfall, **ends, **totals, "reasons": reasons}
+
+
+def _check(waterfall: list[dict[str, Any]], curated: pl.DataFrame, ledger: pl.DataFrame) -> None:
+    gone = ledger.filter(pl.col("action").is_in(GONE))["row_id"]
+    raw = waterfall[0]["in"]
+    after = pl.concat([curated["row_id"], gone])
+    problems = [
+        "{step}: {in} in, {kept} kept, {dropped} dropped, {quarantined} quarantined".format(**step)
+        for step in waterfall
+        if step["in"] != step["kept"] + step["dropped"] + step["quarantined"]
+    ]
+    problems += [
+        f"{later['step']} took {later['in']} rows, but {former['step']} kept {former['kept']}"
+        for former, later in pairwise(waterfall)
+        if later["in"] != former["kept"]
+    ]
+    problems += [f"{raw} raw, but {after.len()} kept or gone"] if raw != after.len() else []
+    problems += [f"{twice} rows kept or gone more than once"] if (twice := after.len() - after.n_unique()) else []
+    if problems:
+        raise LedgerError("account: the books do not balance: " + "; ".join(problems) + ". This is a bug in a step.")

@@ -1,0 +1,202 @@
+"""check: holds the dataset against its contract (data_contracts/), before anything trains on it.
+
+    made = check(place, CheckSettings(), contract=read_contract("support_triage"), rows=handle, answer=recipe.answer)
+
+Leaves facts.json, great_expectations.json (GX's own result) and failing_rows.csv (up to 200 for each expectation). When
+one of severity `block` fails, the same three lie in HOME/contracts/<contract>-<digest>/, and the flow ends.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import uuid
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from data_contracts.contract import Contract, Expectation, short
+from data_contracts.facts import mask, row_facts, texts_of
+from data_contracts.vocabulary import unknown
+from tasks.core import terminal
+from tasks.core.answer import AnswerSettings
+from tasks.core.errors import ContractError
+from tasks.core.handle import FACTS, Handle
+from tasks.core.home import digest_path, home
+from tasks.core.settings import Settings
+from tasks.core.step import Made, Place
+
+EXAMPLES = 5  # enough to see what is wrong; all the rows, up to 200, are in failing_rows.csv
+EXCERPT = 70  # characters of a question or an answer: two of them fit a line of a wide terminal
+GX_RESULT, FAILING = "great_expectations.json", "failing_rows.csv"
+
+
+class CheckSettings(Settings):
+    """Nothing to set: what the data must be is said in the contract."""
+
+
+def check(place: Place, settings: CheckSettings, contract: Contract, rows: Handle, answer: AnswerSettings) -> Made:
+    """Hold every row against the contract, with Great Expectations.
+
+    rows: row_id, source, line, messages. A contract speaks of row facts (data_contracts/vocabulary.COLUMNS): row_id,
+    source, prompt_chars, prompt_words, prompt_key, answer_chars, answer_words, answer_is_json, answer_keeps_schema,
+    answer_problem, turns, label, has_email, has_card, has_html, has_control_chars, and field_<name> for each graded
+    field of the answer.
+    Facts: contract, description, rows, passed, warnings (how many), expectations: for each name, rule, severity,
+    success, checked and failed (rows; none failed where it is about the whole table), share, observed (text), examples
+    [{row_id, where, text}], description (why), file.
+    Raises ContractError when an expectation of severity `block` fails; RecipeError when one cannot be evaluated.
+    """
+    from data_contracts.expectations import validate  # imports Great Expectations, which takes seconds
+
+    frame = rows.frame()
+    place.progress(0.1, f"row facts of {frame.height:,} rows")
+    facts = row_facts(frame, answer)
+    _check_columns(contract, facts.columns)
+    place.progress(0.4, f"{len(contract.expectations)} expectations")
+    result = validate(contract, facts)
+    named = _named(contract, result["results"], frame)
+    findings = [
+        _finding(expectation, told, facts.height, named.filter(pl.col("number") == number))
+        for number, (expectation, told) in enumerate(zip(contract.expectations, result["results"], strict=True), 1)
+    ]
+    made = _made(contract, findings, facts.height)
+    _write(place.out, result, named)
+    place.progress(1.0, made.line)
+    broken = [f for f in findings if f["severity"] == "block" and not f["success"]]
+    if broken:
+        _publish(made)
+        raise _blocked(contract, made, broken, _keep(place.out, contract, made))
+    return made
+
+
+def _check_columns(contract: Contract, columns: list[str]) -> None:
+    """field_<name> is known only with the recipe's answer.graded; reading the contract checked the others."""
+    for expectation in contract.expectations:
+        for column in expectation.columns:
+            if column not in columns:
+                raise unknown("column", column, columns, f"{expectation.file} ({expectation.name})")
+
+
+def _named(contract: Contract, results: list[dict[str, Any]], frame: pl.DataFrame) -> pl.DataFrame:
+    """The failing rows that GX named: number of the expectation, its name and severity, row_id, source, line, text."""
+    hits = [
+        {"number": n, "expectation": e.rule, "severity": e.severity, "row_id": hit["row_id"], "value": _value(hit)}
+        for n, (e, told) in enumerate(zip(contract.expectations, results, strict=True), 1)
+        for hit in told["result"].get("partial_unexpected_index_list", [])
+    ]
+    columns = {"number": pl.Int64, **dict.fromkeys(["expectation", "severity", "row_id", "value"], pl.String)}
+    found = pl.DataFrame(hits, schema=columns)
+    texts = frame.join(found, on="row_id", how="semi").select("row_id", "source", "line", **texts_of())
+    shown = pl.struct("prompt", "answer").map_elements(_excerpt, return_dtype=pl.String)
+    told = found.join(texts.with_columns(text=shown), on="row_id", how="left").sort("number", "row_id")
+    return told.select("number", "expectation", "severity", "row_id", "source", "line", "value", "text")
+
+
+def _value(hit: dict[str, Any]) -> str:
+    """What the expectation saw in the row, where that says more than the text beside it: not true, not the question."""
+    seen = {k: v for k, v in hit.items() if k not in ("row_id", "prompt_key") and not isinstance(v, bool)}
+    return ", ".join(f"{key} {short(mask(str(value)), EXCERPT)}" for key, value in seen.items())
+
+
+def _excerpt(texts: dict[str, str]) -> str:
+    prompt, answer = (short(" ".join(mask(texts[key]).split()), EXCERPT) for key in ("prompt", "answer"))
+    return f"{prompt or '(empty)'} -> {answer or '(empty)'}"
+
+
+def _finding(expectation: Expectation, told: dict[str, Any], rows: int, named: pl.DataFrame) -> dict[str, Any]:
+    seen = told["result"]
+    checked, failed = seen.get("element_count", rows), seen.get("unexpected_count") or 0
+    observed = seen.get("observed_value")
+    return {
+        "name": expectation.name, "rule": expectation.rule, "severity": expectation.severity,
+        "success": told["success"], "checked": checked, "failed": failed, "share": failed / checked if checked else 0.0,
+        "observed": "" if observed is None else short(observed, 300),
+        "examples": [
+            {"row_id": row["row_id"], "where": f"{row['source']}:{row['line']}",
+             "text": f"{row['value']} | {row['text']}" if row["value"] else row["text"]}
+            for row in named.head(EXAMPLES).iter_rows(named=True)
+        ],
+        "description": expectation.why, "file": expectation.file,
+    }  # fmt: skip
+
+
+def _made(contract: Contract, findings: list[dict[str, Any]], rows: int) -> Made:
+    failed = [f for f in findings if not f["success"]]
+    warnings = [f for f in failed if f["severity"] == "warn"]
+    line = f"{contract.name}: {len(findings) - len(failed)} of {len(findings)} expectations hold on {rows:,} rows"
+    told = {
+        "contract": contract.name, "description": contract.description, "rows": rows, "expectations": findings,
+        "passed": len(failed) == len(warnings), "warnings": len(warnings),
+    }  # fmt: skip
+    for warning in warnings:
+        terminal.note(f"warning: {warning['rule']}: {_measured(warning)}")
+    line += f", {len(warnings)} warning{'s' * (len(warnings) > 1)}" if warnings else ""
+    return Made("contract", line, told, _table(findings), rows)
+
+
+def _table(findings: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What the Prefect UI shows, the failures first."""
+    word = {"block": "FAILED", "warn": "warning"}
+    return [
+        {"result": "holds" if f["success"] else word[f["severity"]], "expectation": f["rule"],
+         "severity": f["severity"], "measured": _measured(f), "why": f["description"]}
+        for f in sorted(findings, key=lambda f: (f["success"], f["severity"]))
+    ]  # fmt: skip
+
+
+def _measured(finding: dict[str, Any]) -> str:
+    if finding["observed"]:
+        return f"observed {finding['observed']}"
+    return f"{finding['failed']:,} of {finding['checked']:,} rows ({finding['share']:.1%})"
+
+
+def _write(out: Path, result: dict[str, Any], named: pl.DataFrame) -> None:
+    (out / GX_RESULT).write_text(json.dumps(_masked(result), indent=1, ensure_ascii=False))
+    named.drop("number").write_csv(out / FAILING)
+
+
+def _masked(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _masked(v) for key, v in value.items()}
+    if isinstance(value, list):
+        return [_masked(v) for v in value]
+    return mask(value) if isinstance(value, str) else value
+
+
+def _keep(out: Path, contract: Contract, made: Made) -> Path:
+    """A step that raises leaves no artifact, so what a person needs now is kept by the name of its content."""
+    (out / FACTS).write_text(json.dumps(made.facts, indent=1, ensure_ascii=False))
+    kept = home() / "contracts" / f"{contract.name}-{digest_path(out)[:16]}"
+    if not kept.exists():
+        fresh = kept.with_name(f".{kept.name}-{uuid.uuid4().hex}")
+        shutil.copytree(out, fresh)
+        os.replace(fresh, kept)
+    return kept
+
+
+def _publish(made: Made) -> None:
+    """The table that the step wrapper publishes for a step that ends well."""
+    from prefect.artifacts import create_table_artifact
+    from prefect.context import TaskRunContext
+
+    if TaskRunContext.get() is not None:
+        create_table_artifact(table=made.table, key="check", description=f"**check stopped the flow**: {made.line}")
+
+
+def _blocked(contract: Contract, made: Made, broken: list[dict[str, Any]], kept: Path) -> ContractError:
+    told = [f"The data broke its contract {contract.name}, so nothing was trained: {made.line}."]
+    for number, finding in enumerate(broken, 1):
+        told += [f"  {number}. {finding['rule']}: {_measured(finding)}"]
+        told += [f"     {finding['description']}"] if finding["description"] else []
+        told += [f"       row {e['row_id'][:12]}  {e['where']}  {e['text']}" for e in finding["examples"]]
+    return ContractError(
+        "\n".join(told),
+        where=str(kept),
+        allowed="every expectation of severity block holds",
+        todo=f"mend the rows that {FAILING} there names, and run again; or let a step of the recipe mend or drop them "
+        "(clean, redact, filter, dedupe); or, if the contract asks too much, change it or say `severity: warn` in "
+        + " and ".join(sorted({f["file"] for f in broken})) + ", or in a contract that extends it",
+    )

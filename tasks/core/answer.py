@@ -1,0 +1,123 @@
+"""What an answer must be, one JSON object under a schema or free text, and whether one is right.
+
+Read by filter, conflicts, split and evaluate.
+"""
+
+from __future__ import annotations
+
+import json
+from functools import lru_cache
+from typing import Any
+
+import jsonschema
+from pydantic import Field, field_validator
+
+from tasks.core.settings import Settings
+
+# Names that a graded field cannot have: the other metrics, and the columns that stand beside them in graded.parquet.
+RESERVED = (
+    "json_valid", "schema_valid", "all_graded", "exact",
+    "row_id", "set", "slice", "variant", "question", "expected", "answer",
+)  # fmt: skip
+
+
+class AnswerSettings(Settings):
+    """The form every assistant answer must have, stated once in the recipe."""
+
+    # Any JSON schema. Empty: answers are free text, and only exact match is graded.
+    json_schema: dict[str, Any] = Field(default_factory=dict)
+    # The field that is the class of the row: its values are balanced by split and must not contradict (conflicts).
+    label: str = ""
+    # Fields whose value is either right or wrong; a reply in prose is not among them.
+    graded: tuple[str, ...] = ()
+
+    @field_validator("json_schema")
+    @classmethod
+    def _is_a_schema(cls, value: dict[str, Any]) -> dict[str, Any]:
+        try:
+            jsonschema.Draft202012Validator.check_schema(value)
+        except jsonschema.SchemaError as error:
+            raise ValueError(f"not a JSON schema: {error.message}") from error
+        return value
+
+    @field_validator("graded")
+    @classmethod
+    def _has_its_own_name(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if taken := [name for name in value if name in RESERVED]:
+            raise ValueError(f"{taken[0]!r} is a name that evaluation keeps for itself, like {', '.join(RESERVED)}")
+        if len(set(value)) < len(value):
+            raise ValueError("a field is named twice")
+        return value
+
+    def metrics(self) -> tuple[str, ...]:
+        """What each answer is marked on, right or wrong; evaluate measures these and gate rules name them."""
+        if not self.json_schema:
+            return ("exact",)
+        return ("json_valid", "schema_valid", *self.graded, *(("all_graded",) if self.graded else ()), "exact")
+
+    @property
+    def headline(self) -> str:
+        """The one metric that speaks for a variant: the first graded field, else exact match."""
+        return self.graded[0] if self.graded and self.json_schema else "exact"
+
+
+@lru_cache(maxsize=8)
+def _validator(schema: str) -> jsonschema.Draft202012Validator:
+    return jsonschema.Draft202012Validator(json.loads(schema))
+
+
+def parse(text: str) -> dict[str, Any] | None:
+    """The JSON object in `text`, which must be nothing else; None when it is not one.
+
+    Strict where Python is lax: NaN and Infinity are not JSON, and other parsers refuse them.
+    """
+    try:
+        value = json.loads(text, parse_constant=_refuse)
+    except (ValueError, RecursionError):  # a model that repeats itself can nest a thousand brackets
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def _refuse(constant: str) -> float:
+    raise ValueError(constant)
+
+
+def broken_rule(value: dict[str, Any], settings: AnswerSettings) -> str:
+    """The first schema rule that `value` breaks, as `field: message`; empty when it keeps all."""
+    found = _validator(json.dumps(settings.json_schema)).iter_errors(value)
+    errors = sorted(found, key=lambda error: list(map(str, error.path)))
+    return f"{'.'.join(map(str, errors[0].path)) or 'object'}: {errors[0].message}" if errors else ""
+
+
+def label_of(text: str, settings: AnswerSettings) -> str | None:
+    """The class of an answer: its `label` field, or the whole text when answers are free text."""
+    if not settings.label:
+        return text.strip()
+    value = (parse(text) or {}).get(settings.label)
+    return None if value is None else str(value)
+
+
+def mark(expected: str, given: str, settings: AnswerSettings) -> dict[str, bool]:
+    """Whether the answer `given` is right, by metric; one that is no JSON object is right in nothing."""
+    if not settings.json_schema:
+        return {"exact": given.strip() == expected.strip()}
+    right, got = parse(expected) or {}, parse(given)
+    if got is None:
+        return dict.fromkeys(settings.metrics(), False)
+    fields = {name: _same_field(right, got, name) for name in settings.graded}
+    marks = {
+        "json_valid": True, "schema_valid": not broken_rule(got, settings), **fields,
+        "all_graded": all(fields.values()), "exact": _same(right, got),
+    }  # fmt: skip
+    return {name: marks[name] for name in settings.metrics()}
+
+
+def _same_field(right: dict[str, Any], got: dict[str, Any], name: str) -> bool:
+    if name in right and name in got:
+        return _same(right[name], got[name])
+    return name not in right and name not in got
+
+
+def _same(right: Any, got: Any) -> bool:
+    """Equality as JSON has it: 1 is 1.0, and true is not 1, though Python says it is."""
+    return jsonschema.Draft202012Validator({"const": right}).is_valid(got)

@@ -1,0 +1,109 @@
+"""The prompt format: one and the same for training, evaluation and serving.
+
+A conversation is rendered piece by piece: the text up to each assistant turn, then that turn with its stop token. Each piece is
+tokenised on its own, so the tokens a model is trained on are exactly those it is prompted with, and the loss can be laid
+on the assistant's tokens alone whatever the template (most templates carry no generation markers).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import Field
+
+from tasks.core.errors import DataError, RecipeError
+from tasks.core.settings import Settings
+
+Message = dict[str, str]
+IGNORED = -100  # the label PyTorch's cross entropy leaves out
+
+
+class PromptSettings(Settings):
+    """What surrounds every message. A served model carries these values; changing one makes another model."""
+
+    # The system prompt; replaces a row's own, so that rows from three exports train one format. Empty: rows keep theirs.
+    system: str = ""
+    # A Jinja chat template; empty takes the base model's own, which its pretraining has seen.
+    chat_template: str = ""
+    # Texts that end an answer, each one token of the model; empty takes the tokenizer's end-of-turn token.
+    stop: tuple[str, ...] = ()
+    # An answer that reaches this length is cut, and recorded as cut.
+    max_new_tokens: int = Field(default=256, ge=1, le=32_768)
+
+
+@dataclass(frozen=True)
+class Example:
+    """A tokenised conversation. labels: input_ids where the loss counts, IGNORED elsewhere; same length."""
+
+    input_ids: list[int]
+    labels: list[int]
+
+
+def conversation(messages: Sequence[Message], prompt: PromptSettings) -> list[Message]:
+    """The messages as the model sees them: with the recipe's system prompt in the place of a row's own."""
+    plain = [{"role": m["role"], "content": m["content"] or ""} for m in messages]
+    if not prompt.system:
+        return plain
+    return [{"role": "system", "content": prompt.system}, *(m for m in plain if m["role"] != "system")]
+
+
+def question(messages: Sequence[Message]) -> list[Message]:
+    """The messages before the last assistant turn: what is asked when a row is evaluated."""
+    last = max((i for i, m in enumerate(messages) if m["role"] == "assistant"), default=len(messages))
+    return list(messages[:last])
+
+
+def expected(messages: Sequence[Message]) -> str:
+    """The last assistant turn: the answer a row wants; empty when it has none."""
+    return next((m["content"] for m in reversed(messages) if m["role"] == "assistant"), "")
+
+
+def prompt_text(tokenizer: Any, messages: Sequence[Message], prompt: PromptSettings) -> str:
+    """The text a model is given to answer `messages`."""
+    template = prompt.chat_template or None
+    text: str = tokenizer.apply_chat_template(
+        conversation(messages, prompt), chat_template=template, tokenize=False, add_generation_prompt=True
+    )
+    return text
+
+
+def stop_ids(tokenizer: Any, prompt: PromptSettings) -> list[int]:
+    """The token ids that end an answer. Raises RecipeError for a stop text that is not one token."""
+    if not prompt.stop:
+        return [int(tokenizer.eos_token_id)]
+    ids = [tokenizer.encode(text, add_special_tokens=False) for text in prompt.stop]
+    for text, encoded in zip(prompt.stop, ids, strict=True):
+        if len(encoded) != 1:
+            raise RecipeError(
+                f"The stop text {text!r} is {len(encoded)} tokens of this model.", where="recipe: prompt.stop",
+                allowed="texts that are one token, usually special tokens", todo="name the model's end-of-turn token, or leave it out",
+            )  # fmt: skip
+    return [encoded[0] for encoded in ids]
+
+
+def encode(tokenizer: Any, messages: Sequence[Message], prompt: PromptSettings) -> Example:
+    """Tokenise a training row; the loss counts on every assistant turn and on the stop token after it, nowhere else."""
+    stop = stop_ids(tokenizer, prompt)[0]
+    turns = conversation(messages, prompt)
+    ids: list[int] = []
+    labels: list[int] = []
+    done = ""
+    for i, turn in enumerate(turns):
+        if turn["role"] != "assistant":
+            continue
+        asked = prompt_text(tokenizer, turns[:i], prompt)
+        if not asked.startswith(done):
+            raise DataError(
+                "The chat template rewrites earlier turns when a later one is added, so a row cannot be cut into pieces.",
+                where="base model's chat template, or recipe: prompt.chat_template",
+                allowed="a template whose text for n turns begins the text for n + 1 turns",
+                todo="set prompt.chat_template to one that does, or train on single-turn rows",
+            )
+        before = tokenizer.encode(asked[len(done) :], add_special_tokens=False)
+        answer = [*tokenizer.encode(turn["content"], add_special_tokens=False), stop]
+        ids += before + answer
+        labels += [IGNORED] * len(before) + answer
+        done = asked + turn["content"] + tokenizer.decode([stop])
+    return Example(ids, labels)

@@ -1,0 +1,52 @@
+"""Errors that say what happened, where, what is allowed, and what to do next."""
+
+from __future__ import annotations
+
+
+class AssayError(Exception):
+    """An error a person can act on; retrying does not heal it.
+
+    what: one sentence, what happened. where: file, line, key or step. allowed: what would have been right.
+    todo: the next thing to do. All are plain text and appear in the terminal, the Prefect UI and the log alike.
+    """
+
+    exit_code = 1
+
+    def __init__(self, what: str, *, where: str = "", allowed: str = "", todo: str = "") -> None:
+        self.what, self.where, self.allowed, self.todo = what, where, allowed, todo
+        super().__init__(self.render())
+
+    def render(self) -> str:
+        lines = [self.what]
+        lines += [f"  where:   {self.where}"] if self.where else []
+        lines += [f"  allowed: {self.allowed}"] if self.allowed else []
+        lines += [f"  to do:   {self.todo}"] if self.todo else []
+        return "\n".join(lines)
+
+
+class RecipeError(AssayError):
+    """The recipe cannot be read, or says something that no step understands."""
+
+    exit_code = 2
+
+
+class DataError(AssayError):
+    """The data cannot be used as it is: no file, nothing left, answers that do not fit."""
+
+
+class ContractError(AssayError):
+    """The data broke its contract: nothing was trained."""
+
+    exit_code = 3
+
+
+class TrainingError(AssayError):
+    """The training process ended without an adapter."""
+
+
+class RegistrationError(AssayError):
+    """What would have been served is not what was evaluated, or the registry did not take it."""
+
+
+class OutsideError(AssayError):
+    """Something outside did not answer (object store, MLflow); the step wrapper retries these, and only these."""

@@ -1,0 +1,129 @@
+"""Answers from a model, the one way that evaluation, registration and serving all use.
+
+Greedy, in the order of prompt length, with the tokens that every prompt begins with (system prompt, few-shot examples) computed
+once and shared: with a few-shot prompt that is most of the work. Greedy decoding of the same prompt gives the same text; the sums
+inside a matrix product may round differently for another batch size, which can only matter where two tokens tie to
+within about 1e-5, so registration checks real answers again (tasks/register.py).
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tasks.core.chat import Message, PromptSettings, prompt_text, stop_ids
+
+BATCH = 32  # rows decoded together; past this a CPU gains nothing and memory grows
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One generated answer. stopped: the model ended it itself; False means it was cut at max_new_tokens."""
+
+    text: str
+    prompt_tokens: int
+    answer_tokens: int
+    stopped: bool
+
+
+class Speaker:
+    """A base model, with or without an adapter, that answers conversations in one prompt format."""
+
+    def __init__(self, model: Any, tokenizer: Any, prompt: PromptSettings, examples: Sequence[Message] = ()) -> None:
+        """examples: user and assistant turns put before every question (few-shot)."""
+        self.model, self.tokenizer, self.prompt, self.examples = model.eval(), tokenizer, prompt, list(examples)
+        self.stop = stop_ids(tokenizer, prompt)
+
+    def answer(
+        self, questions: Sequence[Sequence[Message]], on_batch: Callable[[float], None] = lambda _fraction: None
+    ) -> list[Answer]:
+        """One answer a question, in the order given. questions: messages that end with a user turn.
+
+        on_batch: called with the share of questions answered, 0 to 1.
+        """
+        prompts = [self._encode(messages) for messages in questions]
+        shared = _common_prefix(prompts)
+        cache = self._prefill(prompts[0][:shared]) if shared else None
+        order = sorted(range(len(prompts)), key=lambda i: (len(prompts[i]), i))
+        answers: dict[int, Answer] = {}
+        for start in range(0, len(order), BATCH):
+            batch = order[start : start + BATCH]
+            texts = self._decode([prompts[i] for i in batch], cache)
+            answers |= dict(zip(batch, texts, strict=True))
+            on_batch(len(answers) / len(prompts))
+        return [answers[i] for i in range(len(prompts))]
+
+    def _encode(self, messages: Sequence[Message]) -> list[int]:
+        text = prompt_text(self.tokenizer, [*self.examples, *messages], self.prompt)
+        ids: list[int] = self.tokenizer.encode(text, add_special_tokens=False)
+        return ids
+
+    def _prefill(self, ids: list[int]) -> Any:
+        import torch
+
+        with torch.inference_mode():
+            given = torch.tensor([ids], device=self.model.device)
+            return self.model(given, use_cache=True, logits_to_keep=1).past_key_values
+
+    def _decode(self, prompts: list[list[int]], cache: Any) -> list[Answer]:
+        import torch
+
+        longest = max(map(len, prompts))
+        shared = cache.get_seq_length() if cache is not None else 0
+        pad = self.stop[0]
+        # Padding goes between the shared prefix and the rest of each prompt, so that the prefix can come from the cache.
+        ids = [[*p[:shared], *[pad] * (longest - len(p)), *p[shared:]] for p in prompts]
+        mask = [[1] * shared + [0] * (longest - len(p)) + [1] * (len(p) - shared) for p in prompts]
+        past = copy.deepcopy(cache)
+        if past is not None:
+            past.batch_repeat_interleave(len(prompts))
+        with torch.inference_mode():
+            out = self.model.generate(
+                torch.tensor(ids, device=self.model.device),
+                attention_mask=torch.tensor(mask, device=self.model.device),
+                past_key_values=past, max_new_tokens=self.prompt.max_new_tokens, do_sample=False,
+                eos_token_id=self.stop, pad_token_id=pad, temperature=None, top_p=None, top_k=None,
+            )  # fmt: skip
+        return [self._read(row[longest:].tolist(), len(p)) for row, p in zip(out, prompts, strict=True)]
+
+    def _read(self, ids: list[int], prompt_tokens: int) -> Answer:
+        end = next((i for i, token in enumerate(ids) if token in self.stop), None)
+        text = self.tokenizer.decode(ids[:end], skip_special_tokens=False)
+        return Answer(text.strip(), prompt_tokens, len(ids) if end is None else end, end is not None)
+
+
+def _common_prefix(prompts: Sequence[Sequence[int]]) -> int:
+    """How many tokens all prompts begin with; at least one token of each is left to compute."""
+    if len(prompts) < 2:
+        return 0
+    low, high = min(prompts), max(prompts)
+    same = next((i for i, (a, b) in enumerate(zip(low, high, strict=False)) if a != b), min(len(low), len(high)))
+    return min(same, min(map(len, prompts)) - 1)
+
+
+def load_speaker(
+    base: Path, adapter: Path | None, prompt: PromptSettings, examples: Sequence[Message] = (), *, trust_remote_code: bool = False
+) -> Speaker:
+    """Load a base model folder, and a PEFT adapter folder on top, on the best device this machine has.
+
+    On a processor always in float32, whatever training used: a bfloat16 rounds at 1 in 256, so that the number of rows
+    computed together could change a word, and an answer served alone would not be the answer evaluated in a batch.
+    """
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    from tasks.core.machine import choose_device_and_dtype
+
+    machine = choose_device_and_dtype()
+    dtype = torch.float32 if machine.device == "cpu" else machine.torch_dtype()
+    tokenizer = AutoTokenizer.from_pretrained(base, trust_remote_code=trust_remote_code)
+    model = AutoModelForCausalLM.from_pretrained(base, dtype=dtype, trust_remote_code=trust_remote_code).to(machine.device)
+    if adapter is not None:
+        from peft import PeftModel
+
+        # Merged, so that a token costs what it costs the base model.
+        model = PeftModel.from_pretrained(model, adapter).merge_and_unload()
+    return Speaker(model, tokenizer, prompt, examples)

@@ -1,0 +1,131 @@
+"""The ledger: what happened to each row, at which step, why, and on what evidence.
+
+Canonical row (`ROW_SCHEMA`), one for every dataset kind:
+    row_id     sha256 of the raw content and of its occurrence number; never of a position, so a new export keeps it
+    source     file the row came from, relative to the recipe's folder; line  1-based line, record or element in it
+    messages   list of {role, content}
+    meta       JSON text of the row's other columns as they came (slice, created_at, ...)
+
+Invariant 1, checked at the end of every step by `check_balance`: rows in = kept + dropped + quarantined.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+import polars as pl
+
+from tasks.core.home import digest_bytes
+
+MESSAGES = pl.List(pl.Struct({"role": pl.String, "content": pl.String}))
+Schema = dict[str, pl.DataType | type[pl.DataType]]
+ROW_SCHEMA: Schema = {
+    "row_id": pl.String,
+    "source": pl.String,
+    "line": pl.Int64,
+    "messages": MESSAGES,
+    "meta": pl.String,
+}
+LEDGER_SCHEMA: Schema = {
+    "row_id": pl.String,
+    "source": pl.String,
+    "line": pl.Int64,
+    "step": pl.String,
+    "action": pl.Enum(["kept", "changed", "dropped", "quarantined"]),
+    "reason": pl.String,
+    "evidence": pl.String,  # JSON
+    "before": pl.String,  # sha256 of the messages before a change
+    "after": pl.String,
+}
+GONE = ("dropped", "quarantined")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a row step gives back: the rows it keeps and one ledger entry a row it changed or let go.
+
+    kept: ROW_SCHEMA, plus columns the step adds. ledger: LEDGER_SCHEMA, made with `entries`.
+    raw: only from ingest, which sees rows that never become canonical: row_id and text of what it quarantined.
+    """
+
+    kept: pl.DataFrame
+    ledger: pl.DataFrame
+    raw: pl.DataFrame | None = None
+
+
+class LedgerError(AssertionError):
+    """A step lost, invented or double-counted rows: a bug in the step, never in the data."""
+
+
+def entry(
+    row: dict[str, Any], action: str, reason: str, *, before: str = "", after: str = "", **evidence: Any
+) -> dict[str, Any]:
+    """One ledger entry for `row` (needs row_id, source, line); evidence is any JSON value by name."""
+    return {
+        "row_id": row["row_id"], "source": row["source"], "line": row["line"], "action": action, "reason": reason,
+        "evidence": json.dumps(evidence, ensure_ascii=False, sort_keys=True, default=str) if evidence else "{}",
+        "before": before, "after": after,
+    }  # fmt: skip
+
+
+def changed(row: dict[str, Any], messages: Any, reason: str, **evidence: Any) -> dict[str, Any]:
+    """The entry for a row whose messages are now `messages`, with the digests of both."""
+    before, after = (digest_bytes(messages_json(m).encode()) for m in (row["messages"], messages))
+    return entry(row, "changed", reason, before=before, after=after, **evidence)
+
+
+def entries(step: str, rows: list[dict[str, Any]]) -> pl.DataFrame:
+    """Ledger entries of one step as a frame, in a fixed order."""
+    frame = pl.DataFrame([{**row, "step": step} for row in rows], schema=LEDGER_SCHEMA)
+    return frame.sort("row_id", "action", "reason", "evidence")
+
+
+def quarantine(before: pl.DataFrame | None, outcome: Outcome) -> pl.DataFrame:
+    """The quarantined rows with their full text, for a person to review: row_id, source, line, step, reason, text."""
+    held = outcome.ledger.filter(pl.col("action") == "quarantined").select("row_id", "source", "line", "step", "reason")
+    if outcome.raw is not None:
+        texts = outcome.raw.select("row_id", "text")
+    elif before is not None:
+        texts = before.select("row_id", text=pl.col("messages").map_elements(messages_json, return_dtype=pl.String))
+    else:
+        texts = pl.DataFrame(schema={"row_id": pl.String, "text": pl.String})
+    return held.join(texts, on="row_id", how="left").sort("row_id")
+
+
+def messages_json(messages: Any) -> str:
+    """A row's messages as one JSON text, the form that its digest is taken of."""
+    return json.dumps([{"role": m["role"], "content": m["content"]} for m in messages], ensure_ascii=False)
+
+
+def count_reasons(ledger: pl.DataFrame) -> dict[str, dict[str, int]]:
+    """{action: {reason: rows}} of a ledger, in descending order."""
+    counts = ledger.group_by("action", "reason").agg(pl.col("row_id").n_unique().cast(pl.Int64).alias("rows"))
+    ordered = counts.with_columns(pl.col("action").cast(pl.String)).sort("action", -pl.col("rows"), pl.col("reason"))
+    told: dict[str, dict[str, int]] = {}
+    for action, reason, rows in ordered.iter_rows():
+        told.setdefault(action, {})[reason] = rows
+    return told
+
+
+def check_balance(step: str, before: pl.DataFrame | None, outcome: Outcome) -> None:
+    """Raise LedgerError unless every row in is kept or gone exactly once, with a reason.
+
+    before: the rows the step was given; None for ingest, where what it read is what came in.
+    """
+    gone = outcome.ledger.filter(pl.col("action").cast(pl.String).is_in(GONE))["row_id"]
+    after = pl.concat([outcome.kept["row_id"], gone])
+    known = after if before is None else before["row_id"]
+    problems = {
+        "rows counted twice": after.len() - after.n_unique(),
+        "rows lost": known.filter(~known.is_in(after.implode())).len(),
+        "rows invented": after.filter(~after.is_in(known.implode())).len(),
+        "entries without a reason": outcome.ledger.filter(pl.col("reason") == "").height,
+    }
+    if any(problems.values()):
+        told = ", ".join(f"{n} {what}" for what, n in problems.items() if n)
+        raise LedgerError(
+            f"{step}: {told} ({known.len()} in, {outcome.kept.height} kept, {gone.len()} gone). "
+            "This is a bug in the step; please report it with the ledger of the step before."
+        )

@@ -1,0 +1,104 @@
+"""What surrounds a message in a mail: the quoted mail it answers, and the signature below it.
+
+Own rules, because what is cut by mistake is lost for good. mail-parser-reply 1.36, the maintained library for this,
+was tried: a line that begins with "Thanks," ends the message for it ("Thanks, but I want my money back ..."), so does
+a list item ("- two lamps"), and it strips the indentation of code. These rules cut only what they recognise as a
+whole, keep what a person wrote below a quote, and never cut everything: a message that is only a signature is what
+was sent. English, German, Dutch, French, Spanish and Italian.
+"""
+
+from __future__ import annotations
+
+import re
+
+# "On Tue, 3 Mar 2026 at 12:32, Jo Smith <jo@example.com> wrote:", folded over at most two lines.
+_FIRST = r"(?:On|Am|Op|Le|El|Il)\b"
+_WROTE = r"wrote|schrieb|schreef|a écrit|escribió|ha scritto"
+_ATTRIBUTION = re.compile(
+    rf"^{_FIRST}[^\n]{{4,200}}?(?:\n(?!{_FIRST})[^\n]{{0,120}}?)?\b(?:{_WROTE})\b[^\n:]{{0,80}}:[ \t]*$", re.M | re.I
+)
+_QUOTED = re.compile(r"\n*(?:[ \t]*>[^\n]*(?:\n+(?=[ \t]*>)|\n|$))+")
+_STAMP = re.compile(r"\d[:.h]\d\d|@")  # a clock time or an address: a mail program wrote this, not a person
+_ORIGINAL = re.compile(
+    r"^[ \t]*-{2,} ?(?:Original Message|Ursprüngliche Nachricht|Oorspronkelijk bericht|Message d'origine|"
+    r"Mensaje original|Messaggio originale) ?-{2,}[ \t]*$",
+    re.M | re.I,
+)
+# Outlook's header of the mail below: the sender and at least two more of its lines. Case matters: people write "to:".
+_HEADERS = re.compile(
+    r"^(?:_{10,}\n+)?\*?(?:From|Von|Van|De|Da)\*?:[^\n]+\n+"
+    r"(?:\*?(?:Sent|Date|To|Cc|Subject|Gesendet|Datum|An|Betreff|Verzonden|Aan|Onderwerp|Envoyé|À|Objet|Enviado|Para|"
+    r"Asunto|Inviato|A|Oggetto)\*? ?:[^\n]*(?:\n+|$)){2,}",
+    re.M,
+)
+
+_DEVICE = re.compile(
+    r"(?:Sent (?:from|via) (?:my|Outlook|Mail|Yahoo|Samsung|Gmail|Proton)|Get Outlook for|Verzonden (?:vanaf|met) |"
+    r"Von meinem .{2,30} gesendet|Gesendet (?:von|mit) |Envoyé (?:de|depuis) |Enviado desde |Inviato da )",
+    re.I,
+)
+_CLOSING = re.compile(
+    r"(?:(?:(?:with )?(?:kind|kindest|best|warm|warmest|many) )?regards|best wishes|all the best|best|cheers|kr|"
+    r"(?:many |with )?thanks(?: again| in advance| and (?:kind |best )?regards)?|thank you(?: in advance)?|take care|"
+    r"(?:yours )?(?:sincerely|faithfully|truly)|mfg|mit freundliche[nm] gr(?:ü|ue)(?:ß|ss)(?:en)?|"
+    r"(?:(?:viele|liebe|beste|schöne|herzliche) )?gr(?:ü|ue)(?:ß|ss)e|mvg|"
+    r"(?:met )?(?:vriendelijke|hartelijke) groet(?:en)?|"
+    r"groet(?:en|jes)|(?:alvast )?bedankt|cordialement|bien à vous|(?:un )?saludos?|atentamente|cordiali saluti|grazie)"
+    r"\s*[,.!]*",
+    re.I,
+)
+_PARTICLES = {"de", "der", "den", "van", "von", "la", "le", "di", "of", "&", "and", "the"}
+_NOT_SIGNED = re.compile(r"\?|^p\.? ?s\b", re.I)  # a question or a postscript is part of the message
+SIGNATURE_LINES = 8  # the customary limit is four; with a disclaimer twice that
+CLOSING_LINES = 5  # a name and up to four lines of role, company, telephone
+LINE_CHARACTERS = 60  # longer is a sentence, not a signature's line
+
+
+def without_quotes(text: str) -> str:
+    """The text without the mail that it answers. What stands below a quote marked by `>` stays, so does a lone quote."""
+    return _unquoted(text) or text
+
+
+def _unquoted(text: str) -> str:
+    for found in _ATTRIBUTION.finditer(text):
+        quoted = _QUOTED.match(text, found.end())
+        if quoted:
+            return (text[: found.start()].rstrip() + "\n\n" + text[quoted.end() :].lstrip("\n")).strip()
+        if _STAMP.search(found[0]):
+            return text[: found.start()].rstrip()
+    found_below = _ORIGINAL.search(text) or _HEADERS.search(text)
+    return text[: found_below.start()].rstrip() if found_below else text
+
+
+def without_signature(text: str) -> str:
+    """The text without a signature below it: a device's line, what follows `-- `, or a closing and a name."""
+    lines = text.rstrip().split("\n")
+    if _DEVICE.match(lines[-1]) and len(lines[-1]) <= LINE_CHARACTERS:
+        return "\n".join(lines[:-1]).rstrip() or text
+    for start in range(len(lines) - 1, 0, -1):
+        below = [line.strip() for line in lines[start + 1 :] if line.strip()]
+        if len(below) > SIGNATURE_LINES:
+            break
+        delimited = lines[start].rstrip() == "--"
+        if below and (delimited or _is_closing(lines[start], below)) and any(line.strip() for line in lines[:start]):
+            return "\n".join(lines[:start]).rstrip()
+    return text
+
+
+def _is_closing(line: str, below: list[str]) -> bool:
+    return (
+        _CLOSING.fullmatch(line.strip()) is not None
+        and len(below) <= CLOSING_LINES
+        and _is_name(below[0])
+        and not any(len(line) > LINE_CHARACTERS or _NOT_SIGNED.search(line) for line in below)
+    )
+
+
+def _is_name(line: str) -> bool:
+    """One to four capitalised words without digits: `Mrs P. Holland`, `Marieke de Vries`, `- Tom`."""
+    words = line.lstrip("-– ").rstrip(".,").split()
+    return 1 <= len(words) <= 4 and all(word in _PARTICLES or _is_name_word(word) for word in words)
+
+
+def _is_name_word(word: str) -> bool:
+    return word[0].isupper() and word.replace(".", "").replace("-", "").replace("'", "").replace("’", "").isalpha()

@@ -1,0 +1,62 @@
+"""Progress of long work: one bar in the terminal and one progress artifact in the Prefect UI, from the same calls."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from types import TracebackType
+from typing import Any, Self
+
+UPDATE_SECONDS = 2.0  # the UI polls every few seconds; each update is a request
+
+
+class Progress:
+    """`with Progress("train") as progress: progress(0.4, "step 18 of 45, loss 0.31")`."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self._artifact: Any = None
+        self._bar: Any = None
+        self._task: Any = None
+        self._last = 0.0
+
+    def __enter__(self) -> Self:
+        if os.environ.get("ASSAY_TERMINAL") and sys.stdout.isatty():
+            from rich import progress as rich_progress
+
+            self._bar = rich_progress.Progress(
+                rich_progress.TextColumn("  {task.fields[name]:<10}"), rich_progress.BarColumn(24),
+                rich_progress.TextColumn("{task.percentage:>3.0f} %  {task.description}"),
+                rich_progress.TimeRemainingColumn(), transient=True,
+            )  # fmt: skip
+            self._bar.start()
+            self._task = self._bar.add_task("", total=1.0, name=self.name)
+        return self
+
+    def __call__(self, fraction: float, text: str) -> None:
+        """fraction: 0 to 1. text: a short line that says where the work stands."""
+        if self._bar is not None:
+            self._bar.update(self._task, completed=fraction, description=text)
+        now = time.monotonic()
+        if now - self._last >= UPDATE_SECONDS or fraction >= 1:
+            self._last = now
+            self._publish(fraction, text)
+
+    def _publish(self, fraction: float, text: str) -> None:
+        from prefect.artifacts import create_progress_artifact, update_progress_artifact
+        from prefect.context import TaskRunContext
+
+        if TaskRunContext.get() is None:  # called as a plain function, outside any run
+            return
+        percent = round(100 * fraction, 1)
+        if self._artifact is None:
+            self._artifact = create_progress_artifact(percent, key=self.name, description=text)
+        else:
+            update_progress_artifact(self._artifact, percent, description=text)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._bar is not None:
+            self._bar.stop()

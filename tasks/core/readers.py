@@ -1,0 +1,165 @@
+"""Bytes of a file to records: JSONL, JSON, CSV, TSV, Parquet and Arrow, each also compressed with gzip or zstd.
+
+A record that cannot be read comes out with a reason in the place of a value, so that it can be quarantined; only a
+file that cannot be trusted as a whole is an error. Lines are counted from 1: physical lines in JSONL, records after
+the header in CSV and TSV, elements in JSON, rows in Parquet and Arrow. Blank lines in JSONL, CSV and TSV are no
+records, wherever they stand.
+"""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+import zlib
+from collections.abc import Callable, Iterator
+from pathlib import PurePosixPath
+from typing import Any
+
+import polars as pl
+import polars.selectors as cs
+
+from tasks.core.records import Record, refused
+from tasks.core.shapes import recognised
+from tasks.core.tables import read_csv, read_tsv
+
+KINDS = {
+    ".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "json", ".csv": "csv", ".tsv": "tsv", ".tab": "tsv",
+    ".parquet": "parquet", ".arrow": "arrow", ".feather": "arrow",
+}  # fmt: skip
+GZIP, ZSTD, PARQUET, ARROW, ARROW_STREAM = b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"PAR1", b"ARROW1", b"\xff\xff\xff\xff"
+
+
+def read_records(name: str, data: bytes) -> Iterator[Record]:
+    """All records of a file; name is for its ending and for messages. Raises DataError when none can be had."""
+    data = _unpacked(name, data)
+    if not data.strip(b" \t\r\n\xef\xbb\xbf"):
+        raise refused(name, "is empty", "export it again, or take it out of the recipe")
+    kind = _kind(name, data)
+    if kind in ("parquet", "arrow"):
+        return frame_records(_frame(name, data, kind))
+    return _TEXT_READERS[kind](name, _text(data))
+
+
+def frame_records(frame: pl.DataFrame) -> Iterator[Record]:
+    """The rows of a table; a missing number (NaN) becomes null, because JSON has no word for it."""
+    for number, row in enumerate(frame.with_columns(cs.float().fill_nan(None)).iter_rows(named=True), 1):
+        yield Record(number, row)
+
+
+def _unpacked(name: str, data: bytes) -> bytes:
+    """By the first bytes, not by the ending: exports are renamed more often than they are repacked."""
+    import zstandard
+
+    try:
+        if data.startswith(GZIP):
+            return gzip.decompress(data)
+        if data.startswith(ZSTD):
+            return zstandard.ZstdDecompressor().stream_reader(data, read_across_frames=True).read()
+    except (OSError, EOFError, zlib.error, zstandard.ZstdError) as error:
+        raise refused(name, f"is compressed, and damaged or cut off ({error})", "copy or export it again") from error
+    return data
+
+
+def _kind(name: str, data: bytes) -> str:
+    if data.startswith(PARQUET):
+        return "parquet"
+    if data.startswith((ARROW, ARROW_STREAM)):
+        return "arrow"
+    suffixes = [s.lower() for s in PurePosixPath(name.split("?")[0]).suffixes if s.lower() not in (".gz", ".zst")]
+    kind = KINDS.get(suffixes[-1]) if suffixes else None
+    if kind is None and data.lstrip()[:1] in (b"{", b"["):
+        return "json"
+    if kind is None:
+        raise refused(name, "is in no format that Assay reads", "export it in one of these, with that ending")
+    return kind
+
+
+def _text(data: bytes) -> str:
+    """Bytes that are not UTF-8 become lone surrogates, by which the record that holds them is known later."""
+    if data.startswith((b"\xff\xfe", b"\xfe\xff")):  # what Excel calls Unicode text
+        return data.decode("utf-16", "surrogateescape")
+    return data.decode("utf-8-sig", "surrogateescape")
+
+
+def _frame(name: str, data: bytes, kind: str) -> pl.DataFrame:
+    source = io.BytesIO(data)
+    try:
+        if kind == "parquet":
+            return pl.read_parquet(source)
+        return pl.read_ipc(source) if data.startswith(ARROW) else pl.read_ipc_stream(source)
+    except (pl.exceptions.PolarsError, OSError, ValueError) as error:
+        raise refused(name, f"is not a readable {kind.title()} file ({error})", "copy or export it again") from error
+
+
+def parse_json(text: str) -> Any:
+    """JSON; NaN and Infinity, which Python writes and JSON lacks, become null. Raises ValueError."""
+    try:
+        return json.loads(text, parse_constant=lambda _: None)
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
+
+
+def _jsonl(name: str, text: str) -> Iterator[Record]:
+    objects = 0
+    for number, line in enumerate(text.split("\n"), 1):  # not splitlines, which also splits at U+2028
+        if line.strip():
+            record = _json_line(number, line)
+            objects += record.value is not None
+            yield record
+    if not objects:
+        raise refused(name, "holds no line that is a JSON object", "check that it is the right file and not cut off")
+
+
+def _json_line(number: int, line: str) -> Record:
+    line = line.rstrip("\r")
+    if "\0" in line:
+        return Record(number, None, line, "NUL bytes", {"count": line.count("\0")})
+    try:
+        return _element(number, parse_json(line), line)
+    except ValueError as error:
+        at = {"column": error.colno} if isinstance(error, json.JSONDecodeError) else {}
+        return Record(number, None, line, "not JSON", {"error": getattr(error, "msg", str(error)), **at})
+
+
+def _element(number: int, value: Any, text: str = "") -> Record:
+    if isinstance(value, dict):
+        return Record(number, value, text)
+    text = text or json.dumps(value, ensure_ascii=False)
+    return Record(number, None, text, "not an object", {"type": type(value).__name__})
+
+
+def _json(name: str, text: str) -> Iterator[Record]:
+    """A list of objects, or an object that holds one. A syntax error spoils the file: after it no row is certain."""
+    try:
+        value = parse_json(text)
+    except json.JSONDecodeError as error:
+        if error.msg == "Extra data":  # one object after another: JSONL under the wrong ending
+            yield from _jsonl(name, text)
+            return
+        problem = f"is not JSON: {error.msg} at line {error.lineno}, column {error.colno}"
+        raise refused(name, problem, "export it again, or as JSONL, where a bad line costs one row") from error
+    except ValueError as error:
+        raise refused(name, f"is not JSON: {error}", "export it again") from error
+    for number, element in enumerate(_rows_in(name, value), 1):
+        yield _element(number, element)
+
+
+def _rows_in(name: str, value: Any) -> list[Any]:
+    if isinstance(value, dict):
+        lists = {key: v for key, v in value.items() if isinstance(v, list) and any(isinstance(e, dict) for e in v)}
+        if recognised(value):
+            value = [value]
+        elif len(lists) == 1:
+            value = next(iter(lists.values()))
+        else:
+            found = f"holds {len(lists)} lists of objects{': ' if lists else ''}{', '.join(lists)}"
+            raise refused(name, found, "leave one list, or write the rows as JSONL")
+    if not isinstance(value, list) or not any(isinstance(element, dict) for element in value):
+        raise refused(name, "holds no JSON object", "write a list of objects")
+    return value
+
+
+_TEXT_READERS: dict[str, Callable[[str, str], Iterator[Record]]] = {
+    "jsonl": _jsonl, "json": _json, "csv": read_csv, "tsv": read_tsv,
+}  # fmt: skip

@@ -1,0 +1,203 @@
+"""Sources: what the recipe says of where rows come from, and the files found there, on disk or behind an fsspec URL."""
+
+from __future__ import annotations
+
+import glob
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal
+
+import polars as pl
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from tasks.core.errors import AssayError, DataError, OutsideError
+from tasks.core.home import digest_bytes, digest_json
+from tasks.core.readers import frame_records, read_records
+from tasks.core.records import READABLE, Record, refused
+from tasks.core.settings import Settings
+
+Format = Literal["auto", "openai", "sharegpt", "alpaca", "prompt_completion"]
+
+
+class Source(Settings):
+    """Where rows come from; in YAML a plain string is its path."""
+
+    # A file, a glob (** for any depth), a folder written by datasets.save_to_disk, or a URL of one (s3://, gs://, https://).
+    path: str = Field(min_length=1)
+    # The shape of its records; auto recognises each record by its keys.
+    format: Format = "auto"
+    # Column names of the question and the answer, where they are none of the usual ones (tasks/core/shapes.py: PAIRS).
+    question: str = ""
+    answer: str = ""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_text(cls, value: Any) -> Any:
+        return {"path": value} if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _both_columns(self) -> Source:
+        if bool(self.question) != bool(self.answer):
+            raise ValueError("question and answer name two columns; give both or neither")
+        return self
+
+
+class RawFile(BaseModel):
+    """A file that was found. location stays out of the cache key: same bytes under the same name, same input."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str  # as the ledger tells it: relative to the recipe's folder, or a URL
+    digest: str  # sha256 of the file, or of a folder's sorted (name, sha256) pairs
+    format: Format = "auto"
+    columns: tuple[str, str] = ("", "")  # question and answer, where the recipe states them
+    location: str = Field(exclude=True)  # absolute path or URL
+
+
+def find_sources(sources: Sequence[Source], base: Path) -> list[RawFile]:
+    """The files behind the recipe's sources, each once, sorted by name, with their digests.
+
+    base: the folder that relative paths start from. Raises DataError for a path that matches nothing and for a file
+    named twice in two ways, OutsideError when a store does not answer.
+    """
+    found: dict[str, RawFile] = {}
+    for source in sources:
+        for location in _expand(source.path, base):
+            file = RawFile(
+                name=_name(location, source.path, base), digest=_digest(location), format=source.format,
+                columns=(source.question, source.answer), location=location,
+            )  # fmt: skip
+            if found.setdefault(file.name, file) != file:
+                raise DataError(
+                    f"{file.name} is named twice, to be read in two ways.", where="recipe: data",
+                    allowed="each file in one way", todo="take one of the two out, or narrow the glob",
+                )  # fmt: skip
+    return [found[name] for name in sorted(found)]
+
+
+def read(file: RawFile) -> Iterator[Record]:
+    """The records of a file. Raises DataError when it cannot be trusted as a whole, OutsideError when a store fails."""
+    fs, path = _file_system(file.location)
+    with _outside(file.name):
+        folder = fs.isdir(path)
+        digest, data = (_digest(file.location), b"") if folder else _bytes(fs, path)
+    if digest != file.digest:
+        raise refused(file.name, "has changed since this run began", "run again when nothing writes to it any more")
+    return _dataset(file) if folder else read_records(file.name, data)
+
+
+def _bytes(fs: Any, path: str) -> tuple[str, bytes]:
+    data: bytes = fs.cat_file(path)
+    return digest_bytes(data), data
+
+
+def _dataset(file: RawFile) -> Iterator[Record]:
+    import datasets
+
+    datasets.disable_progress_bars()
+    try:
+        rows = datasets.load_from_disk(file.location).with_format("polars")[:]
+    except (OSError, ValueError, KeyError) as error:
+        raise refused(file.name, f"is no dataset folder that can be read ({error})", "write it again") from error
+    return frame_records(pl.DataFrame(rows))
+
+
+def _expand(path: str, base: Path) -> list[str]:
+    """Absolute locations behind a path, sorted. A name that is there as it stands is no glob, whatever is in it."""
+    location = path if _is_url(path) else os.path.normpath(base.absolute() / Path(path).expanduser())
+    fs, inside = _file_system(location)
+    with _outside(path):
+        if fs.isdir(inside):
+            _check_folder(fs, inside, path)
+        elif fs.exists(inside):
+            pass
+        elif glob.has_magic(inside) and (matches := [str(m) for m in sorted(fs.glob(inside)) if fs.isfile(m)]):
+            return [_whole(fs, match, path) for match in matches]
+        else:
+            raise FileNotFoundError(inside)
+    return [location]
+
+
+def _whole(fs: Any, match: str, path: str) -> str:
+    return str(fs.unstrip_protocol(match)) if _is_url(path) else os.path.normpath(match)
+
+
+def _check_folder(fs: Any, inside: str, path: str) -> None:
+    """A folder must be one dataset. Its splits are never merged: a test split in the training rows is leakage."""
+    names = {str(entry).rstrip("/").rsplit("/", 1)[-1] for entry in fs.ls(inside, detail=False)}
+    if "dataset_dict.json" in names:
+        splits = sorted(names - {"dataset_dict.json"})
+        todo = f"name one: {path.rstrip('/')}/{splits[0] if splits else 'train'}"
+        raise refused(path, f"holds several splits ({', '.join(splits)})", todo)
+    if "state.json" not in names:
+        todo = f"name the files in it: {path.rstrip('/')}/*.jsonl"
+        raise refused(path, "is a folder, but none that datasets.save_to_disk wrote", todo)
+
+
+def _digest(location: str) -> str:
+    fs, path = _file_system(location)
+    with _outside(location):
+        if not fs.isdir(path):
+            with fs.open(path, "rb") as file:
+                return digest_stream(file)
+        files = {str(f).removeprefix(str(path)).lstrip("/"): str(f) for f in fs.find(path)}
+        return digest_json([[name, _digest(_whole(fs, files[name], location))] for name in sorted(files)])
+
+
+def digest_stream(file: Any) -> str:
+    """sha256 of an open binary file, read in pieces."""
+    import hashlib
+
+    state = hashlib.sha256()
+    while piece := file.read(1 << 20):
+        state.update(piece)
+    return state.hexdigest()
+
+
+def _name(location: str, path: str, base: Path) -> str:
+    """Relative to the recipe's folder; as it was written when it lies elsewhere by an absolute path or URL."""
+    if _is_url(path):
+        return location
+    inside = Path(location).is_relative_to(base.absolute())
+    absolute = Path(path).expanduser().is_absolute()
+    return Path(location if absolute and not inside else os.path.relpath(location, base.absolute())).as_posix()
+
+
+def _is_url(path: str) -> bool:
+    return "://" in path
+
+
+def _file_system(location: str) -> tuple[Any, str]:
+    from fsspec.core import url_to_fs
+
+    try:
+        fs, path = url_to_fs(location)
+    except (ValueError, ImportError) as error:
+        raise DataError(
+            f"{location} cannot be opened: {error}.", where="recipe: data",
+            allowed="a path, or a URL that fsspec knows", todo="correct the URL, or install the package that reads it",
+        ) from error  # fmt: skip
+    return fs, path
+
+
+@contextmanager
+def _outside(path: str) -> Iterator[None]:
+    """Failures of a disk or a store as errors a person can act on; only those of a store are worth a retry."""
+    try:
+        yield
+    except AssayError:
+        raise
+    except FileNotFoundError as error:
+        todo = "correct the path in the recipe; relative paths start from the recipe's folder"
+        raise DataError(f"There is no file at {path}.", where="recipe: data", allowed=READABLE, todo=todo) from error
+    except PermissionError as error:
+        raise refused(path, "may not be read", "give this user the right to read it") from error
+    except Exception as error:  # every fsspec backend has exceptions of its own
+        if not _is_url(path):
+            raise refused(path, f"cannot be read: {error}", "check the disk") from error
+        raise OutsideError(
+            f"{path} did not answer: {error}", where="recipe: data", allowed="a store that can be reached",
+            todo="check the network and your access to it",
+        ) from error  # fmt: skip

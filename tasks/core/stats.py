@@ -1,0 +1,134 @@
+"""Intervals for shares of yes/no marks and for paired differences between two variants marked on the same rows.
+
+One rule everywhere: the interval reaches as far as the farther of two classic intervals, computed from counts alone.
+
+- The percentile bootstrap over rows (Efron & Tibshirani 1993, ch. 13). A resample of yes/no marks is a sum of n
+  independent draws, so its distribution is computed exactly, by convolution: their "ideal bootstrap", of infinitely
+  many resamples, with neither a seed nor noise. Alone it claims certainty when all rows agree (156 of 156 gives [1, 1])
+  and is too short on the side away from the edge: with 35 rows, a model whose true share is the floor of 0.90 itself
+  would be called above that floor 12 % of the time.
+- The score interval: Wilson (1927) for a share, Tango (1998, Statistics in Medicine 17:891) for a paired difference. It
+  never collapses (35 of 35 gives [0.901, 1]), and its difference is above 0 exactly when McNemar's test says so. Alone
+  it is too short on the side towards the edge (Brown, Cai & DasGupta 2001, Statistical Science 16:101).
+
+Each is weak where the other is strong. Together, at 95 %, they cover the true share at least 92 % of the time and 96 to
+97 % on average (shares from 0.5 to 0.999, n from 20 to 200), where Wilson alone falls to 84 % and the bootstrap to 2 %;
+for paired differences at least 94 %, where Tango falls to 92 % and the bootstrap to 64 %. The tests compute these
+figures (tests/tasks/core/test_stats.py). Rows count as drawn at random: an interval knows nothing of drift.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import lru_cache
+from statistics import NormalDist
+
+import numpy as np
+
+BISECTIONS = 60  # halvings of [-1, 1]: past the last bit of a float
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A measured value with its two-sided interval, as shares: 0 to 1 for a rate, -1 to 1 for a difference. n: rows."""
+
+    value: float
+    low: float
+    high: float
+    n: int
+
+
+@lru_cache(maxsize=4096)
+def rate(right: int, n: int, confidence: float) -> Interval:
+    """The share `right / n`. Raises ValueError unless 0 <= right <= n and n >= 1."""
+    _check_counts(n, right)
+    scores = wilson(right, n, confidence)
+    resampled = bootstrap(right, 0, n, confidence)
+    return Interval(right / n, min(scores[0], resampled[0]), max(scores[1], resampled[1]), n)
+
+
+@lru_cache(maxsize=4096)
+def paired_difference(wins: int, losses: int, n: int, confidence: float) -> Interval:
+    """The difference of two shares on the same n rows, (wins - losses) / n.
+
+    wins: rows only the first variant has right; losses: rows only the second has right; on all others they agree.
+    Raises ValueError unless the counts fit into n.
+    """
+    _check_counts(n, wins, losses)
+    scores = tango(wins, losses, n, confidence)
+    resampled = bootstrap(wins, losses, n, confidence)
+    return Interval((wins - losses) / n, min(scores[0], resampled[0]), max(scores[1], resampled[1]), n)
+
+
+def wilson(right: int, n: int, confidence: float) -> tuple[float, float]:
+    """Wilson's score interval for a share: the floors that a score test would not reject."""
+    z2 = _z(confidence) ** 2
+    middle = (right + z2 / 2) / (n + z2)
+    half = math.sqrt(z2 * (right * (n - right) / n + z2 / 4)) / (n + z2)
+    low = 0.0 if right == 0 else middle - half  # exact at the edges, where rounding would leave 1e-17
+    return low, 1.0 if right == n else middle + half
+
+
+def tango(wins: int, losses: int, n: int, confidence: float) -> tuple[float, float]:
+    """Tango's score interval for a paired difference: the differences that a score test would not reject."""
+    return _tango_low(wins, losses, n, confidence), -_tango_low(losses, wins, n, confidence)
+
+
+def bootstrap(wins: int, losses: int, n: int, confidence: float) -> tuple[float, float]:
+    """The ideal percentile bootstrap of (wins - losses) / n; with no losses, of the share wins / n."""
+    one_row = np.zeros(2 * n + 1)  # index s stands for a sum of s, modulo the length: -1 is the last
+    one_row[[1, -1, 0]] = np.array([wins, losses, n - wins - losses]) / n
+    sums = np.fft.irfft(np.fft.rfft(one_row) ** n, 2 * n + 1)
+    cumulative = np.cumsum(np.roll(sums, n))  # now index i stands for a sum of i - n
+    tail = (1 - confidence) / 2
+    low, high = np.searchsorted(cumulative, [tail, 1 - tail])
+    return (int(low) - n) / n, (int(high) - n) / n
+
+
+def rows_to_decide(value: float, bound: float, variance: float, confidence: float) -> int | None:
+    """About how many rows would part `value` from `bound`, if `value` held; None when they are equal.
+
+    variance: of one row's mark. From value +- z * sqrt(variance / n), the large-sample form of both intervals.
+    """
+    gap = abs(value - bound)
+    return None if gap < 1e-9 else math.ceil(variance * (_z(confidence) / gap) ** 2)
+
+
+def percent(value: float, low: float, high: float, *, digits: int = 0, sign: str = "") -> str:
+    """`94 % [89, 98]`; the ends are rounded outwards, so that what is shown is never narrower than what was computed.
+
+    sign: "+" is for a difference, which is then in points: `+53 points [+44, +61]`.
+    """
+    scale = 100 * 10**digits
+    ends = math.floor(round(low * scale, 6)) * 100 / scale, math.ceil(round(high * scale, 6)) * 100 / scale
+    told = [f"{number:{sign}.{digits}f}" for number in (value * 100, *ends)]
+    return f"{told[0]} {'points' if sign else '%'} [{told[1]}, {told[2]}]"
+
+
+def _z(confidence: float) -> float:
+    return NormalDist().inv_cdf((1 + confidence) / 2)
+
+
+def _tango_low(wins: int, losses: int, n: int, confidence: float) -> float:
+    z, low, high = _z(confidence), -1.0, (wins - losses) / n
+    for _ in range(BISECTIONS):
+        middle = (low + high) / 2
+        if wins - losses - n * middle > z * math.sqrt(n * _variance(middle, wins, losses, n)):
+            low = middle
+        else:
+            high = middle
+    return low
+
+
+def _variance(difference: float, wins: int, losses: int, n: int) -> float:
+    """Of one row's difference, with the nuisance share (rows lost) at its most likely value given `difference`."""
+    b = (2 * n - wins + losses) * difference - wins - losses
+    c = -losses * difference * (1 - difference)
+    lost = (math.sqrt(max(b * b - 8 * n * c, 0.0)) - b) / (4 * n)
+    return max(2 * lost + difference * (1 - difference), 0.0)
+
+
+def _check_counts(n: int, *counts: int) -> None:
+    if n < 1 or min(counts) < 0 or sum(counts) > n:
+        raise ValueError(f"counts {counts} do not fit into {n} rows")

@@ -1,0 +1,191 @@
+"""The one wrapper around every step: a plain function becomes a cached, retried, accounted Prefect task.
+
+    rows   = row_step(clean, recipe.clean, rows=rows)          # frame in, frame and ledger out, balance checked
+    scores = work_step(evaluate, recipe.evaluate, ...)         # files in, files out
+
+Both give back a `Handle`. A step's cache key is the digest of its name, its settings, its inputs' digests and its code; the
+result lies in ASSAY_HOME, so the same work is found again by another process, after a kill, or from the Prefect UI.
+Prefect is imported only when a step runs: reading a recipe imports every step for its settings, and must stay quick.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+from filelock import FileLock
+from pydantic import BaseModel
+
+from tasks.core import terminal
+from tasks.core.code import code_digest
+from tasks.core.errors import DataError, OutsideError
+from tasks.core.handle import FACTS, LEDGER, QUARANTINE, ROWS, Handle
+from tasks.core.home import TOLD, commit, digest_json, digest_path, home, new_artifact
+from tasks.core.ledger import Outcome, check_balance, count_reasons, quarantine
+from tasks.core.progress import Progress
+
+RETRIES = 4  # with back-off 2, 4, 8, 16 s: half a minute, which outlasts a restart of MLflow or an object store
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a work step works. out: becomes the artifact. scratch: kept until the step is finished, so it survives a kill."""
+
+    out: Path
+    scratch: Path
+    progress: Progress
+
+
+@dataclass(frozen=True)
+class Made:
+    """What a work step says of its output.
+
+    line: for the terminal. facts: JSON kept beside the output and part of its digest. table: for the Prefect UI.
+    told: JSON that is kept too but names nothing, because it differs between runs that made the same: seconds, process ids.
+    """
+
+    kind: str
+    line: str
+    facts: dict[str, Any]
+    table: list[dict[str, Any]] = field(default_factory=list)
+    rows: int = 0
+    told: dict[str, Any] = field(default_factory=dict)
+
+
+Input = Handle | BaseModel | Sequence[Handle | BaseModel] | None
+
+
+def row_step(
+    function: Callable[..., Outcome], settings: BaseModel, *, label: str = "", rows: Handle | None = None, **inputs: Input
+) -> Handle:
+    """Run `function(rows=frame, settings=..., **inputs) -> Outcome` as a task; check invariant 1; write Parquet.
+
+    inputs: a handle of rows arrives as a frame, anything else as it is. Raises LedgerError when a row is unaccounted for
+    and DataError when none is left.
+    """
+    name = label or function.__name__
+    given = {**({"rows": rows} if rows else {}), **inputs}
+
+    def body(place: Place) -> Made:
+        loaded = {key: _load(value) for key, value in given.items()}
+        outcome = function(settings=settings, **loaded)
+        check_balance(name, loaded.get("rows"), outcome)
+        return _write_rows(place.out, name, loaded.get("rows"), outcome)
+
+    return _run(name, function, settings, given, body)
+
+
+def work_step(function: Callable[..., Made], settings: BaseModel, *, label: str = "", **inputs: Input) -> Handle:
+    """Run `function(place, settings=..., **inputs) -> Made` as a task; what it leaves in place.out is the artifact."""
+    return _run(
+        label or function.__name__, function, settings, inputs, lambda place: function(place, settings=settings, **inputs)
+    )
+
+
+def _load(value: Input) -> Any:
+    return value.frame() if isinstance(value, Handle) and value.kind == "rows" else value
+
+
+def _identity(value: Input) -> Any:
+    """What of an input decides the result: a handle's digest, a model's values; never a path."""
+    if value is None or isinstance(value, Handle):
+        return value and value.digest
+    return value.model_dump(mode="json") if isinstance(value, BaseModel) else [_identity(v) for v in value]
+
+
+def _run(
+    name: str, function: Callable[..., Any], settings: BaseModel, inputs: dict[str, Any], body: Callable[[Place], Made]
+) -> Handle:
+    from prefect import task
+    from prefect.tasks import exponential_backoff
+
+    given = {key: _identity(value) for key, value in inputs.items()}
+    key = digest_json([name, settings.model_dump(mode="json"), given, code_digest(function.__module__)])
+
+    @task(
+        name=name, task_run_name=name, description=inspect.getdoc(function), persist_result=True,
+        result_serializer="json", cache_key_fn=lambda _context, _parameters: key, refresh_cache=not _intact(key),
+        retries=RETRIES, retry_delay_seconds=exponential_backoff(backoff_factor=2), retry_jitter_factor=0.5,
+        retry_condition_fn=_may_heal,
+    )  # fmt: skip
+    def run(inputs: dict[str, Any]) -> Handle:
+        return _make(name, key, body)
+
+    state = run(inputs, return_state=True)
+    handle = state.result()
+    if not isinstance(handle, Handle):
+        raise TypeError(f"step {name} came back as {type(handle).__name__}, not as a handle")
+    terminal.step(name, handle.facts().get("line", ""), cached=state.name == "Cached")
+    return handle
+
+
+def _make(name: str, key: str, body: Callable[[Place], Made]) -> Handle:
+    from prefect.artifacts import create_table_artifact
+    from prefect.logging import get_run_logger
+
+    scratch = home() / "scratch" / name / key[:16]
+    with new_artifact(name) as out:
+        scratch.mkdir(parents=True, exist_ok=True)
+        with FileLock(f"{scratch}.lock"), Progress(name) as progress:
+            made = body(Place(out, scratch, progress))
+            _write_json(out / FACTS, made.facts)
+            _write_json(out / TOLD, {"line": made.line, "table": made.table, **made.told})
+            final, digest = commit(out, name)
+            shutil.rmtree(scratch, ignore_errors=True)
+    get_run_logger().info("%s: %s", name, made.line)
+    if made.table:
+        create_table_artifact(table=made.table, key=name.replace("_", "-"), description=f"**{name}**: {made.line}")
+    return Handle.of(final, step=name, kind=made.kind, digest=digest, rows=made.rows)
+
+
+def _write_json(path: Path, value: dict[str, Any]) -> None:
+    path.write_text(json.dumps(value, indent=1, ensure_ascii=False, default=str))
+
+
+def _write_rows(out: Path, name: str, before: pl.DataFrame | None, outcome: Outcome) -> Made:
+    kept = outcome.kept.sort("row_id")
+    kept.write_parquet(out / ROWS)
+    outcome.ledger.write_parquet(out / LEDGER)
+    quarantine(before, outcome).write_parquet(out / QUARANTINE)
+    counts = count_reasons(outcome.ledger)
+    came = kept.height + sum(sum(counts.get(action, {}).values()) for action in ("dropped", "quarantined"))
+    if not kept.height:
+        raise DataError(
+            f"No row is left after {name}: {came:,} came in.",
+            where=f"step {name}: " + "; ".join(f"{r} {n:,}" for a in counts.values() for r, n in a.items()),
+            allowed="at least one row",
+            todo="look at the reasons above; loosen this step in the recipe, or mend the source",
+        )
+    table = [{"action": a, "reason": r, "rows": n} for a, reasons in counts.items() for r, n in reasons.items()]
+    line = f"{came:,} rows in, {kept.height:,} kept" + "".join(
+        f", {sum(reasons.values()):,} {action}" for action, reasons in counts.items() if action != "kept"
+    )
+    return Made("rows", line, {"in": came, "kept": kept.height, "counts": counts}, table, kept.height)
+
+
+def _intact(key: str) -> bool:
+    """Whether the cached result of `key`, if there is one, still names files that are there and unchanged."""
+    record = home() / "results" / key
+    if not record.exists():
+        return True  # nothing cached, nothing to refresh
+    try:
+        handle = Handle.model_validate(_stored_handle(json.loads(record.read_text())))
+        return digest_path(handle.folder) == handle.digest
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
+def _stored_handle(record: dict[str, Any]) -> Any:
+    result = record["result"]
+    parsed = json.loads(result) if isinstance(result, str) else result
+    return parsed.get("data", parsed)
+
+
+def _may_heal(_task: Any, _run: Any, state: Any) -> bool:
+    return isinstance(state.result(raise_on_failure=False), OutsideError)

@@ -1,0 +1,209 @@
+"""Evaluate: mark every answer of every variant, and count with intervals on the holdout, the edge cases and each slice.
+
+Marks are yes or no, one a metric (`AnswerSettings.metrics`). All variants answered the same rows, so they are compared
+row by row: a difference rests on the rows where exactly one of two is right. Intervals: tasks/core/stats.py.
+An answer that is no JSON object is wrong in every field. None is left out: one missing or doubled is an error.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict
+from typing import Any
+
+import polars as pl
+from pydantic import Field
+
+from tasks.core.answer import AnswerSettings, broken_rule, mark, parse
+from tasks.core.errors import DataError
+from tasks.core.handle import Handle
+from tasks.core.settings import Settings
+from tasks.core.stats import paired_difference, percent, rate
+from tasks.core.step import Made, Place
+
+TUNED = "tuned"
+SETS = ("holdout", "edge_cases")
+EXAMPLES = 5  # row ids named in an error: enough to find the cause, few enough to read
+
+
+class EvaluateSettings(Settings):
+    """How the tuned model is compared with what prompting alone reaches."""
+
+    # Examples from the training rows in the few-shot baseline's prompt; 0 leaves that baseline out. Most of the gain is
+    # there with 4, and little is added after 8 (Min et al. 2022, "Rethinking the role of demonstrations").
+    few_shot: int = Field(default=4, ge=0, le=64)
+    # System prompt of the prompted baselines, which need the task explained; empty: the one the tuned model has.
+    prompted_system: str = ""
+    # Of each two-sided interval. 0.95 is the custom; a rule that is just missed in truth then passes once in 40 times.
+    confidence: float = Field(default=0.95, ge=0.5, lt=1)
+
+
+def evaluate(
+    place: Place, *, settings: EvaluateSettings, answer: AnswerSettings, holdout: Handle, predictions: list[Handle],
+    edge_cases: Handle | None = None,
+) -> Made:  # fmt: skip
+    """Write graded.parquet (a row per row, set and variant; a boolean column a metric) and count it.
+
+    predictions: one handle a variant, `tuned` among them, each with exactly one answer a row of holdout and edge cases.
+    Raises DataError when answers are missing, doubled or unknown, or when an expected answer breaks its own schema.
+    """
+    frames = {"holdout": holdout.frame()} | ({"edge_cases": edge_cases.frame()} if edge_cases else {})
+    expected = pl.concat([expected_answers(name, frame, answer) for name, frame in frames.items()])
+    slices = slice_names(**frames)
+    variants = _variants(predictions)
+    graded = pl.concat([_grade(name, frame, expected, answer) for name, frame in variants.items()])
+    graded.sort("set", "row_id", "variant").write_parquet(place.out / "graded.parquet")
+    facts = _count(graded, list(variants), slices, answer, settings.confidence)
+    return Made("scores", _line(facts), facts, _table(facts), graded.height)
+
+
+def slice_names(holdout: pl.DataFrame, edge_cases: pl.DataFrame | None = None) -> tuple[str, ...]:
+    """All slices of these rows: each set as a whole, then each `slice` in meta by name.
+
+    Raises DataError when one name would mean two things: a set, or slices of both sets.
+    """
+    frames = {"holdout": holdout} | ({} if edge_cases is None else {"edge_cases": edge_cases})
+    named = [{name for name in map(_slice, frame["meta"]) if name} for frame in frames.values()]
+    twice = set.intersection(*named) if len(named) > 1 else set()
+    if taken := sorted(twice | set.union(*named).intersection(SETS)):
+        raise DataError(
+            f"The slice name {taken[0]!r} would mean two things.",
+            where="column `slice` of the holdout and the edge cases",
+            allowed=f"names other than {' and '.join(SETS)}, each in one of the two sets only",
+            todo="rename the slice in one of the files",
+        )  # fmt: skip
+    return (*frames, *sorted(set.union(*named)))
+
+
+def expected_answers(name: str, frame: pl.DataFrame, answer: AnswerSettings) -> pl.DataFrame:
+    """What a set asks and expects: row_id, set, slice (empty: none), question, expected.
+
+    Raises DataError when an expected answer is missing or breaks the schema: no model could ever be right there.
+    """
+    rows = [
+        {"row_id": row["row_id"], "set": name, "slice": _slice(row["meta"]), "question": _last(row["messages"], "user"),
+         "expected": _last(row["messages"], "assistant")}
+        for row in frame.iter_rows(named=True)
+    ]  # fmt: skip
+    if broken := [(row["row_id"], rule) for row in rows if (rule := _fault(row["expected"], answer))]:
+        raise DataError(
+            f"{len(broken):,} of {len(rows):,} expected answers break the recipe's own answer form.",
+            where="; ".join(f"{name} row {row_id[:12]}: {rule}" for row_id, rule in sorted(broken)[:EXAMPLES]),
+            allowed="an assistant message at the end that keeps answer.json_schema",
+            todo=f"mend these rows of the {name} file, or the schema in the recipe",
+        )
+    columns = ("row_id", "set", "slice", "question", "expected")
+    return pl.DataFrame(rows, schema=dict.fromkeys(columns, pl.String))
+
+
+def _fault(expected: str | None, answer: AnswerSettings) -> str:
+    if expected is None:
+        return "no assistant message"
+    if not answer.json_schema:
+        return ""
+    value = parse(expected)
+    return "not a JSON object" if value is None else broken_rule(value, answer)
+
+
+def _last(messages: list[dict[str, str]], role: str) -> str | None:
+    return next((m["content"] for m in reversed(messages) if m["role"] == role), None)
+
+
+def _slice(meta: str) -> str:
+    value = json.loads(meta or "{}").get("slice")
+    return "" if value is None else str(value)
+
+
+def _variants(predictions: list[Handle]) -> dict[str, pl.DataFrame]:
+    names = [str(handle.facts()["variant"]) for handle in predictions]
+    if TUNED not in names or len(set(names)) < len(names):
+        raise DataError(
+            f"The variants to compare are {', '.join(names) or 'none'}.", where="step evaluate: predictions",
+            allowed=f"{TUNED!r} once, and each baseline once", todo="run predict once for each variant",
+        )  # fmt: skip
+    return {name: handle.frame("predictions.parquet") for name, handle in zip(names, predictions, strict=True)}
+
+
+def _grade(variant: str, frame: pl.DataFrame, expected: pl.DataFrame, answer: AnswerSettings) -> pl.DataFrame:
+    _check_complete(variant, frame, expected)
+    rows = expected.join(frame.select("row_id", "set", "answer"), on=["row_id", "set"]).sort("set", "row_id")
+    marks = [mark(e, a, answer) for e, a in rows.select("expected", "answer").iter_rows()]
+    columns = dict.fromkeys(answer.metrics(), pl.Boolean())
+    ordered = rows.select("row_id", "set", "slice", pl.lit(variant).alias("variant"), "question", "expected", "answer")
+    return pl.concat([ordered, pl.DataFrame(marks, schema=columns)], how="horizontal")
+
+
+def _check_complete(variant: str, frame: pl.DataFrame, expected: pl.DataFrame) -> None:
+    key = ["set", "row_id"]
+    problems = {
+        "without an answer": expected.join(frame.drop_nulls("answer"), on=key, how="anti"),
+        "with more than one answer": frame.filter(pl.struct(key).is_duplicated()).unique(key),
+        "of neither the holdout nor the edge cases": frame.join(expected, on=key, how="anti"),
+    }
+    found = {what: rows.sort(key) for what, rows in problems.items() if rows.height}
+    if found:
+        counts = ", ".join(f"{rows.height:,} rows {what}" for what, rows in found.items())
+        ids = [f"{s} {i[:12]}" for rows in found.values() for s, i in rows.select(key).head(EXAMPLES).iter_rows()]
+        raise DataError(
+            f"Predictions of {variant}: {counts}.", where=", ".join(ids),
+            allowed="exactly one answer for each row of the holdout and the edge cases",
+            todo="run predict again on the same holdout and edge cases",
+        )  # fmt: skip
+
+
+def _count(
+    graded: pl.DataFrame, variants: list[str], slices: tuple[str, ...], answer: AnswerSettings, confidence: float
+) -> dict[str, Any]:
+    metrics: list[dict[str, Any]] = []
+    differences: list[dict[str, Any]] = []
+    for place, marks in _cells(graded, variants, slices, answer):
+        for variant, right in marks.items():
+            told = asdict(rate(int(right.sum()), right.len(), confidence))
+            metrics.append({"variant": variant, **place, "right": int(right.sum()), **told})
+        for baseline in (v for v in variants if v != TUNED):
+            wins, losses = int((marks[TUNED] & ~marks[baseline]).sum()), int((~marks[TUNED] & marks[baseline]).sum())
+            told = asdict(paired_difference(wins, losses, marks[TUNED].len(), confidence))
+            told["difference"] = told.pop("value")
+            differences.append({"baseline": baseline, **place, "wins": wins, "losses": losses, **told})
+    headline = {m["variant"]: m["value"] for m in metrics if (m["slice"], m["metric"]) == ("holdout", answer.headline)}
+    best = max((v for v in variants if v != TUNED), key=lambda v: headline[v], default="")  # the first of equals
+    return {
+        "variants": variants, "best_baseline": best, "headline": answer.headline, "confidence": confidence,
+        "metrics": metrics, "differences": differences,
+    }  # fmt: skip
+
+
+def _cells(
+    graded: pl.DataFrame, variants: list[str], slices: tuple[str, ...], answer: AnswerSettings
+) -> Iterator[tuple[dict[str, str], dict[str, pl.Series]]]:
+    """Each slice and metric with the marks of every variant, aligned row by row."""
+    frames = {v: graded.filter(pl.col("variant") == v).sort("set", "row_id") for v in variants}
+    for name in slices:
+        inside = pl.col("set" if name in SETS else "slice") == name
+        within = {v: frame.filter(inside) for v, frame in frames.items()}
+        for metric in answer.metrics():
+            yield {"slice": name, "metric": metric}, {v: frame[metric] for v, frame in within.items()}
+
+
+def _line(facts: dict[str, Any]) -> str:
+    measured = {
+        m["variant"]: m for m in facts["metrics"] if (m["slice"], m["metric"]) == ("holdout", facts["headline"])
+    }
+    told = {variant: percent(m["value"], m["low"], m["high"]) for variant, m in measured.items()}
+    best = facts["best_baseline"]
+    against = f" against {told[best]} {best}" if best else ""
+    return f"{facts['headline']} {told[TUNED]} {TUNED}{against} on {measured[TUNED]['n']:,} rows"
+
+
+def _table(facts: dict[str, Any]) -> list[dict[str, Any]]:
+    """For the UI: a row a slice and metric, a column a variant, and the paired difference to the best baseline."""
+    rows: dict[tuple[str, str], dict[str, Any]] = {}
+    for m in facts["metrics"]:
+        row = rows.setdefault((m["slice"], m["metric"]), {"slice": m["slice"], "metric": m["metric"], "rows": m["n"]})
+        row[m["variant"]] = percent(m["value"], m["low"], m["high"], digits=1)
+    for d in facts["differences"]:
+        if d["baseline"] == facts["best_baseline"]:
+            told = percent(d["difference"], d["low"], d["high"], digits=1, sign="+")
+            rows[d["slice"], d["metric"]][f"{TUNED} - {d['baseline']}"] = told
+    return list(rows.values())

@@ -1,0 +1,147 @@
+"""Fetch the base model: any source becomes one local folder of safetensors and tokenizer, pinned by digest."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from tasks.core.errors import OutsideError, RecipeError
+from tasks.core.home import digest_path
+from tasks.core.settings import Settings
+from tasks.core.step import Made, Place
+
+SOURCES = "a hub id (org/name), a local folder, a .gguf file, or package:<module>/<file.gguf> of an installed package"
+
+
+class BaseModelSettings(Settings):
+    """Which pretrained model to adapt."""
+
+    # See SOURCES.
+    source: str
+    # A hub branch, tag or commit; a commit pins the weights for good, the digest in the registry proves them either way.
+    revision: str = "main"
+    # Code from the hub never runs unless the recipe says so.
+    trust_remote_code: bool = Field(default=False)
+
+    @field_validator("source")
+    @classmethod
+    def _not_empty(cls, value: str) -> str:
+        if not value.strip():
+            raise ValueError(f"empty; allowed: {SOURCES}")
+        return value
+
+
+class FoundModel(BaseModel):
+    """Where a source was found. location stays out of the cache key: a digest names the same weights on any machine."""
+
+    model_config = ConfigDict(frozen=True)
+
+    digest: str  # sha256 of the file or folder; the revision for a hub id
+    location: str = Field(default="", exclude=True)  # absolute path; empty for a hub id
+
+
+def find_model(settings: BaseModelSettings, base: Path) -> FoundModel:
+    """Look the source up without loading it. Raises RecipeError when it should be on this machine and is not.
+
+    base: the folder that relative paths start from (the recipe's).
+    """
+    source = settings.source
+    if source.startswith("package:"):
+        module, _, file = source.removeprefix("package:").partition("/")
+        spec = importlib.util.find_spec(module)
+        folder = Path(next(iter(spec.submodule_search_locations or []), "")) if spec else None
+        if folder is None or not (folder / file).is_file():
+            raise _missing(settings, f"install the Python package that holds {module}/{file}")
+        return FoundModel(digest=digest_path(folder / file), location=str(folder / file))
+    path = (base / Path(source).expanduser()).resolve()
+    if path.exists():
+        return FoundModel(digest=digest_path(path), location=str(path))
+    if source.endswith(".gguf") or source.startswith((".", "/", "~")) or source.count("/") != 1:
+        raise _missing(settings, "correct base_model.source in the recipe")
+    return FoundModel(digest=settings.revision)
+
+
+def fetch(place: Place, *, settings: BaseModelSettings, found: FoundModel) -> Made:
+    """Write the model to place.out/model; a GGUF is dequantised to float32, so the digest is of the weights that train."""
+    target = place.out / "model"
+    if not found.location:
+        _download(settings, target)
+    elif Path(found.location).is_dir():
+        shutil.copytree(found.location, target, copy_function=_link_or_copy)
+    else:
+        _convert_gguf(Path(found.location), target)
+    facts = _describe(target, settings)
+    return Made("model", f"{settings.source}, {facts['parameters'] / 1e6:,.0f} M parameters", facts)
+
+
+def _link_or_copy(source: str, target: str) -> None:
+    """Weights are large and never written to, so a hard link serves where the file system has them."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)
+
+
+def _convert_gguf(file: Path, target: Path) -> None:
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(str(file.parent), gguf_file=file.name)
+    model = AutoModelForCausalLM.from_pretrained(str(file.parent), gguf_file=file.name, dtype=torch.float32)
+    model.hf_quantizer = None  # it is dequantised already; with this left on, transformers refuses to save
+    if hasattr(model.config, "quantization_config"):
+        del model.config.quantization_config
+    model.save_pretrained(target)
+    tokenizer.save_pretrained(target)
+
+
+def _download(settings: BaseModelSettings, target: Path) -> None:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HFValidationError, RepositoryNotFoundError, RevisionNotFoundError
+
+    try:
+        pickles = ["*.bin", "*.pt", "*.pth", "*.h5"]  # weights that could run code when loaded
+        snapshot_download(settings.source, revision=settings.revision, local_dir=target, ignore_patterns=pickles)
+    except (RepositoryNotFoundError, RevisionNotFoundError, HFValidationError) as error:
+        raise _missing(settings, "check the id and the revision, and that you may read it") from error
+    except OSError as error:  # no route, time-out, 5xx: what a retry may heal
+        raise OutsideError(
+            f"The model hub did not give {settings.source!r}: {error}", where="recipe: base_model.source",
+            allowed=SOURCES, todo="check the network, or name a model that is on this machine",
+        ) from error  # fmt: skip
+    shutil.rmtree(target / ".cache", ignore_errors=True)
+
+
+def _describe(target: Path, settings: BaseModelSettings) -> dict[str, Any]:
+    from safetensors import safe_open
+
+    parameters = 0
+    for file in sorted(target.glob("*.safetensors")):
+        with safe_open(file, "pt") as weights:
+            parameters += sum(_size(weights.get_slice(name).get_shape()) for name in weights.keys())  # noqa: SIM118
+    if not parameters:
+        raise _missing(settings, "use a model that is published as safetensors; pickled weights are never loaded")
+    config = json.loads((target / "config.json").read_text())
+    return {
+        "source": settings.source, "digest": digest_path(target), "parameters": parameters,
+        "context": config.get("max_position_embeddings"), "architecture": (config.get("architectures") or ["?"])[0],
+    }  # fmt: skip
+
+
+def _size(shape: list[int]) -> int:
+    total = 1
+    for n in shape:
+        total *= n
+    return total
+
+
+def _missing(settings: BaseModelSettings, todo: str) -> RecipeError:
+    return RecipeError(
+        f"There is no base model at {settings.source!r}.", where="recipe: base_model.source", allowed=SOURCES, todo=todo
+    )

@@ -1,0 +1,125 @@
+"""Train one adapter: `accelerate launch -m tasks.trainer spec.json` (tasks/train.py writes the spec and starts it)."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from datasets import load_from_disk
+from peft import LoraConfig, get_peft_model
+from transformers import AutoModelForCausalLM, AutoTokenizer, EarlyStoppingCallback, set_seed
+from transformers.trainer_utils import get_last_checkpoint
+from trl import SFTConfig
+
+from tasks.core.machine import choose_device_and_dtype
+from tasks.trainer.events import Reporter, TimedCheckpoints, die_with, say
+from tasks.trainer.loop import AnswerTrainer, estimate_seconds, padding_share, row_order
+
+
+def main(spec: dict[str, Any]) -> None:
+    """Train, or go on from the last checkpoint, and save the adapter whose validation loss was best."""
+    die_with(spec["parent"])
+    settings, counted, scratch = spec["settings"], spec["counted"], Path(spec["data"])
+    machine = choose_device_and_dtype()
+    set_seed(settings["seed"])
+    model = _adapted_model(spec["base"], settings, machine)
+    tokenizer = AutoTokenizer.from_pretrained(spec["base"])
+    data = {split: load_from_disk(str(scratch / split)) for split in ("train", "validation")}
+    lengths = [len(ids) for ids in data["train"]["input_ids"]]
+    micro = _micro_batch(settings, machine)
+    order = row_order(lengths, micro, settings["epochs"], settings["seed"])
+    arguments = _arguments(settings, machine, scratch, micro, len(lengths), model.config.hidden_size)
+    trainer = AnswerTrainer(
+        model=model, args=arguments, processing_class=tokenizer, train_dataset=data["train"].select(order),
+        eval_dataset=data["validation"], callbacks=[TimedCheckpoints(settings["checkpoint_seconds"])],
+    )  # fmt: skip
+    trainer.add_callback(EarlyStoppingCallback(settings["patience"]))
+    plan = _plan(settings, counted, machine, model, arguments, len(order))
+    trainer.add_callback(Reporter(plan))
+    last = get_last_checkpoint(str(scratch / "checkpoints")) if (scratch / "checkpoints").is_dir() else None
+    started = time.monotonic()
+    trainer.train(resume_from_checkpoint=last)
+    if trainer.is_world_process_zero():
+        _save(trainer, Path(spec["out"]))
+        _say_actual(trainer, lengths, order, micro, time.monotonic() - started, last)
+
+
+def _adapted_model(base: str, settings: dict[str, Any], machine: Any) -> Any:
+    model = AutoModelForCausalLM.from_pretrained(base, dtype=machine.torch_dtype())
+    lora = LoraConfig(
+        r=settings["rank"], lora_alpha=settings["alpha"], lora_dropout=0.0,  # the study: no gain, and it would blur resume
+        target_modules="all-linear", task_type="CAUSAL_LM",
+    )  # fmt: skip
+    return get_peft_model(model, lora)
+
+
+def _micro_batch(settings: dict[str, Any], machine: Any) -> int:
+    """Rows computed together. On a CPU four keep the peak memory low at the full matmul rate; a GPU wants them all."""
+    wanted = 4 if machine.device == "cpu" else 16
+    return max(n for n in range(1, wanted + 1) if settings["batch_rows"] % n == 0)
+
+
+def _arguments(
+    settings: dict[str, Any], machine: Any, scratch: Path, micro: int, rows: int, hidden: int
+) -> SFTConfig:
+    accumulate = max(1, settings["batch_rows"] // (micro * settings["processes"]))
+    steps_per_epoch = max(1, rows // settings["batch_rows"])
+    every = max(1, steps_per_epoch // settings["validations_per_epoch"])
+    return SFTConfig(
+        output_dir=str(scratch / "checkpoints"), seed=settings["seed"], data_seed=settings["seed"],
+        num_train_epochs=1,  # row_order lays all epochs out in one sequence, so a resume only has to skip
+        train_sampling_strategy="sequential", shuffle_dataset=False,
+        per_device_train_batch_size=micro, per_device_eval_batch_size=micro, gradient_accumulation_steps=accumulate,
+        learning_rate=settings["learning_rate"] or 5e-4 * (2000 / hidden) ** 0.78,
+        lr_scheduler_type="linear", warmup_steps=0.05, max_grad_norm=1.0, optim="adamw_torch",
+        max_length=None,  # nothing is ever cut here: tasks/train.py refused rows that do not fit
+        gradient_checkpointing=False, bf16=False, fp16=False, use_cpu=machine.device == "cpu",
+        eval_strategy="steps", eval_steps=every, save_strategy="steps", save_steps=every, save_total_limit=2,
+        load_best_model_at_end=True, metric_for_best_model="eval_loss", greater_is_better=False,
+        logging_steps=1, report_to="none", disable_tqdm=True, dataloader_pin_memory=False, remove_unused_columns=False,
+    )  # fmt: skip
+
+
+def _plan(
+    settings: dict[str, Any], counted: dict[str, int], machine: Any, model: Any, arguments: SFTConfig, passes: int
+) -> dict[str, Any]:
+    trainable, total = model.get_nb_trainable_parameters()
+    return {
+        **counted, "trainable_parameters": trainable, "total_parameters": total, "trainable_share": trainable / total,
+        "steps": -(-passes // settings["batch_rows"]), "epochs": settings["epochs"], "effective_batch": settings["batch_rows"],
+        "micro_batch": arguments.per_device_train_batch_size, "learning_rate": arguments.learning_rate,
+        "dtype": machine.dtype, "device": machine.device, "torch": torch.__version__,
+        "estimated_seconds": estimate_seconds(model, counted, settings["epochs"], arguments.per_device_train_batch_size),
+    }  # fmt: skip
+
+
+def _save(trainer: AnswerTrainer, out: Path) -> None:
+    """Weights and configuration, and nothing that names this machine: the same training gives the same bytes."""
+    trainer.accelerator.unwrap_model(trainer.model).save_pretrained(out)
+    (out / "README.md").unlink(missing_ok=True)
+    config = json.loads((out / "adapter_config.json").read_text())
+    config["base_model_name_or_path"] = None  # the registry pins the base by digest
+    config["target_modules"] = sorted(config["target_modules"])
+    (out / "adapter_config.json").write_text(json.dumps(config, indent=1, sort_keys=True))
+
+
+def _say_actual(
+    trainer: AnswerTrainer, lengths: list[int], order: list[int], micro: int, seconds: float, last: str | None
+) -> None:
+    state = trainer.state
+    resumed = int(last.rsplit("-", 1)[1]) if last else 0
+    rows = state.global_step * trainer.args.gradient_accumulation_steps * micro * trainer.args.world_size
+    done = order[resumed * (rows // max(1, state.global_step)) : rows]
+    say(
+        "actual", seconds=seconds, steps=state.global_step, tokens_per_second=sum(lengths[i] for i in done) / seconds,
+        padding_share=padding_share(lengths, order, micro), best_step=state.best_global_step,
+        best_eval_loss=state.best_metric, stopped_early=state.global_step < state.max_steps, resumed_from_step=resumed,
+    )  # fmt: skip
+
+
+if __name__ == "__main__":
+    main(json.loads(Path(sys.argv[1]).read_text()))

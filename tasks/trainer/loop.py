@@ -1,0 +1,105 @@
+"""The parts of the training loop that are ours: the order of rows, the loss on answers only, the time estimate.
+
+What they save on a processor: padding (rows of like length are computed together), and the output layer, a fifth of a small
+model, which is computed from the first answer token of a batch on, instead of for every prompt token.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from typing import Any
+
+import torch
+from torch.nn import functional
+from trl import SFTTrainer
+
+from tasks.core.chat import IGNORED
+
+MATMUL_SHARE = 0.8  # of the measured matmul rate that training reached (tests/benchmarks, 2026-11)
+
+
+class AnswerTrainer(SFTTrainer):  # type: ignore[misc]
+    """TRL's SFTTrainer with logits computed only where an answer may be: same loss, less work.
+
+    TRL's own loss scores every position on devices without Triton and logs entropy and accuracy at each step.
+    """
+
+    def compute_loss(
+        self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
+    ) -> Any:
+        """Mean negative log-likelihood of the answer tokens, over the whole effective batch (num_items_in_batch tokens)."""
+        labels = inputs.pop("labels")
+        first = int((labels != IGNORED).any(dim=0).int().argmax())  # the first position with an answer token in any row
+        keep = labels.shape[1] - first + 1  # the token before it predicts it
+        outputs = model(**inputs, use_cache=False, logits_to_keep=keep)
+        logits = outputs.logits[:, :-1].float()
+        total = functional.cross_entropy(logits.flatten(0, 1), labels[:, first:].flatten(), ignore_index=IGNORED, reduction="sum")
+        tokens = (labels != IGNORED).sum() if num_items_in_batch is None else num_items_in_batch
+        loss = total / tokens
+        if self.args.average_tokens_across_devices and num_items_in_batch is not None:
+            loss = loss * self.accelerator.num_processes  # data parallel averages gradients; the count is of all processes
+        return (loss, outputs) if return_outputs else loss
+
+
+def row_order(lengths: list[int], micro: int, epochs: int, seed: int) -> list[int]:
+    """Row numbers for all epochs in the order they are trained, micro-batch by micro-batch.
+
+    Each epoch sorts the rows by length with a little noise, cuts them into micro-batches of `micro` rows, and shuffles the
+    micro-batches: hardly any padding, yet a step of several micro-batches sees short and long rows together. The rows that
+    do not fill an epoch's last micro-batch wait for the end, so that later micro-batches keep their cut.
+    """
+    dice = random.Random(seed)
+    order: list[int] = []
+    waiting: list[int] = []
+    for _ in range(epochs):
+        left = set(dice.sample(range(len(lengths)), len(lengths) % micro))
+        full = [i for i in range(len(lengths)) if i not in left]
+        rows = sorted(full, key=lambda i: lengths[i] * dice.uniform(0.97, 1.03))
+        batches = [rows[i : i + micro] for i in range(0, len(rows), micro)]
+        dice.shuffle(batches)
+        order += [i for batch in batches for i in batch]
+        waiting += sorted(left)
+    return order + sorted(waiting, key=lambda i: lengths[i])
+
+
+def padding_share(lengths: list[int], order: list[int], micro: int) -> float:
+    """Share of computed positions that are padding, 0 to 1."""
+    batches = [[lengths[i] for i in order[k : k + micro]] for k in range(0, len(order), micro)]
+    computed = sum(max(batch) * len(batch) for batch in batches)
+    return 1 - sum(map(sum, batches)) / computed
+
+
+def matmul_rate(rows: int, inner: int, outer: int, dtype: torch.dtype, device: str) -> float:
+    """Floating-point operations a second of a (rows x inner) by (inner x outer) product; the best of a few repeats."""
+    left, right = torch.randn(rows, inner, dtype=dtype, device=device), torch.randn(inner, outer, dtype=dtype, device=device)
+    best = 0.0
+    for _ in range(8):
+        started = time.perf_counter()
+        for _ in range(4):
+            left @ right
+        if device != "cpu":
+            torch.accelerator.synchronize()
+        best = max(best, 8 * rows * inner * outer / (time.perf_counter() - started))
+    return best
+
+
+def training_flops(model: Any, counted: dict[str, int]) -> float:
+    """Operations of one epoch of LoRA training.
+
+    Forward and back through the frozen weights are 2 + 2 operations a weight and token (no gradient of the weights
+    themselves), the adapter's are 2 + 4; the output layer counts for answer tokens only.
+    """
+    trainable, total = model.get_nb_trainable_parameters()
+    head = model.config.vocab_size * model.config.hidden_size
+    frozen = total - trainable - head * (1 if model.config.tie_word_embeddings else 2)
+    return float(counted["tokens"] * (4 * frozen + 6 * trainable) + counted["answer_tokens"] * 4 * head)
+
+
+def estimate_seconds(model: Any, counted: dict[str, int], epochs: int, micro: int) -> float:
+    """Expected seconds of training, from this machine's matmul rate measured now at the model's own shapes."""
+    config = model.config
+    rows = max(1, micro * counted["tokens"] // max(1, counted["rows"]))
+    weights = next(model.parameters())
+    rate = matmul_rate(rows, config.hidden_size, getattr(config, "intermediate_size", 4 * config.hidden_size), weights.dtype, str(weights.device))
+    return epochs * training_flops(model, counted) / (MATMUL_SHARE * rate)

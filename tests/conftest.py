@@ -1,0 +1,40 @@
+"""What tests share: a home folder of their own each, and one Prefect server for those that run a flow."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """ASSAY_HOME, new and empty for each test; Prefect keeps its results in it, so no cache hit leaks between tests."""
+    place = tmp_path / "home"
+    place.mkdir()
+    monkeypatch.setenv("ASSAY_HOME", str(place))
+    monkeypatch.setenv("PREFECT_LOCAL_STORAGE_PATH", str(place / "results"))
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{place / 'mlflow.db'}")
+    return place
+
+
+@pytest.fixture(scope="session")
+def prefect_server() -> Iterator[None]:
+    """A Prefect server on a throwaway database, once a session; two busy cores need 10 to 30 s to start it."""
+    from prefect.testing.utilities import prefect_test_harness
+
+    with prefect_test_harness(server_startup_timeout=60):
+        yield
+
+
+@pytest.fixture
+def prefect(prefect_server: None, home: Path) -> Iterator[None]:
+    """Ask for this in a test that runs a flow or a step: the shared server, and results in this test's home.
+
+    Prefect reads its settings once a process, so the environment variable alone would come too late.
+    """
+    from prefect.settings import PREFECT_LOCAL_STORAGE_PATH, temporary_settings
+
+    with temporary_settings({PREFECT_LOCAL_STORAGE_PATH: home / "results"}):
+        yield

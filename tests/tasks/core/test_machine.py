@@ -1,0 +1,40 @@
+"""Device and dtype follow from the hardware, and limits of a container count."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import psutil
+import pytest
+import torch
+
+from tasks.core import machine
+
+
+def test_the_choice_runs_a_matrix_product_on_this_machine() -> None:
+    chosen = machine.choose_device_and_dtype()
+    ones = torch.ones(4, 4, dtype=chosen.torch_dtype(), device=chosen.device)
+    assert float((ones @ ones).sum()) == 64.0
+    assert chosen.reason
+
+
+def test_a_processor_gets_bfloat16_only_if_it_multiplies_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx2": True, "avx512_bf16": False, "amx_bf16": False})
+    assert machine._choose()[:2] == ("cpu", "float32")
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": True})
+    assert machine._choose()[:2] == ("cpu", "bfloat16")
+
+
+def test_a_containers_limits_count_and_the_word_max_means_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine, "CGROUP", tmp_path)
+    everything = machine.usable_cores(), machine.usable_memory()
+    (tmp_path / "cpu.max").write_text("100000 100000\n")
+    (tmp_path / "memory.max").write_text("1073741824\n")
+    assert (machine.usable_cores(), machine.usable_memory()) == (1, 1024**3)
+    (tmp_path / "cpu.max").write_text("max 100000\n")
+    (tmp_path / "memory.max").write_text("max\n")
+    assert (machine.usable_cores(), machine.usable_memory()) == everything
+    assert everything == (len(os.sched_getaffinity(0)), psutil.virtual_memory().total)

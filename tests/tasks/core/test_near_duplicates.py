@@ -1,0 +1,127 @@
+"""The join against brute force: every pair at or above the threshold, and no other."""
+
+from __future__ import annotations
+
+import re
+import sys
+import unicodedata
+from fractions import Fraction
+from itertools import combinations
+
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tasks.core import near_duplicates, shingles
+from tasks.core.errors import DataError
+from tasks.core.near_duplicates import near_duplicate_pairs
+
+VOCABULARY = ["a", "b", "c", "the", "straße", "ΑΣ", "naïve", "x²", "日本", "d_1", "İ"]
+SOUP = st.lists(st.sampled_from(VOCABULARY), max_size=14).map(" ".join)
+TEXTS = st.lists(SOUP | st.text(max_size=12) | st.sampled_from(["", "!?", "👍", "a b", "A  B!"]), max_size=25)
+THRESHOLDS = st.sampled_from([0.5, 0.6, 2 / 3, 0.7, 0.8, 0.9, 1.0]) | st.integers(500, 1000).map(lambda n: n / 1000)
+
+
+def frame(texts: list[str]) -> pl.DataFrame:
+    ids = [f"{(i * 7919) % 100_003:06d}" for i in range(len(texts))]  # ids out of order with the rows
+    return pl.DataFrame({"row_id": ids, "text": texts}, schema={"row_id": pl.String, "text": pl.String})
+
+
+def shingle_set(text: str, ngram: int) -> set[tuple[str, ...]]:
+    words = re.findall(r"\w+", text.lower())
+    return {tuple(words[i : i + ngram]) for i in range(max(len(words) - ngram + 1, 1))} if words else set()
+
+
+def brute_force(texts: pl.DataFrame, threshold: float, ngram: int) -> list[tuple[str, str, float]]:
+    sets = sorted((row_id, shingle_set(text, ngram)) for row_id, text in texts.iter_rows())
+    pairs = []
+    for (a, x), (b, y) in combinations(sets, 2):
+        if x | y and Fraction(len(x & y), len(x | y)) >= Fraction(str(threshold)):
+            pairs.append((a, b, len(x & y) / len(x | y)))
+    return pairs
+
+
+@settings(max_examples=300, deadline=None)
+@given(TEXTS, THRESHOLDS, st.integers(1, 4))
+def test_it_finds_every_pair_at_the_threshold_and_no_other(texts: list[str], threshold: float, ngram: int) -> None:
+    rows = frame(texts)
+    assert near_duplicate_pairs(rows, threshold, ngram).rows() == brute_force(rows, threshold, ngram)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.data(), THRESHOLDS)
+def test_it_finds_every_pair_among_long_texts_that_were_edited(data: st.DataObject, threshold: float) -> None:
+    base = [f"w{n}" for n in data.draw(st.lists(st.integers(0, 60), min_size=30, max_size=80))]
+    texts = []
+    for _ in range(12):
+        words = list(base)
+        for at in data.draw(st.lists(st.integers(0, len(base) - 1), max_size=6)):
+            words[at] = data.draw(st.sampled_from(["new", "other", "w1"]))
+        texts.append(" ".join(words))
+    rows = frame(texts)
+    assert near_duplicate_pairs(rows, threshold, 3).rows() == brute_force(rows, threshold, 3)
+
+
+@settings(max_examples=50, deadline=None)
+@given(TEXTS, st.randoms(use_true_random=False))
+def test_the_order_of_the_rows_does_not_matter(texts: list[str], random: object) -> None:
+    rows = frame(texts)
+    order = list(range(len(texts)))
+    random.shuffle(order)  # type: ignore[attr-defined]
+    assert near_duplicate_pairs(rows[order]).equals(near_duplicate_pairs(rows))
+
+
+def test_a_pair_exactly_at_the_threshold_is_in() -> None:
+    shared = [f"s{i}" for i in range(7)]
+    rows = frame([" ".join([*shared, "x", "y"]), " ".join([*shared, "z"])])  # 7 of 10 words
+    assert near_duplicate_pairs(rows, 0.7, 1)["jaccard"].to_list() == [0.7]
+    assert near_duplicate_pairs(rows, 0.7001, 1).is_empty()
+
+
+def test_words_are_those_of_python_for_every_character() -> None:
+    characters = [chr(c) for c in range(sys.maxunicode + 1)]
+    known = pl.Series([c for c in characters if unicodedata.category(c) not in ("Cn", "Cs")])  # unassigned, surrogates
+    assert known.str.contains(f"^{shingles.WORD}$").to_list() == [re.fullmatch(r"\w", c) is not None for c in known]
+    assert known.str.to_lowercase().to_list() == [c.lower() for c in known]
+
+
+def test_batches_of_texts_share_one_numbering_of_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = frame([f"one two three four {i % 5}" for i in range(20)])
+    whole = near_duplicate_pairs(rows)
+    monkeypatch.setattr(shingles, "BATCH", 3)
+    monkeypatch.setattr(near_duplicates, "BUDGET", 5)  # and candidates come in many small chunks
+    assert near_duplicate_pairs(rows).equals(whole)
+    assert whole.rows() == brute_force(rows, 0.7, 3)
+
+
+def test_shingles_too_wide_for_one_number_are_still_told_apart() -> None:
+    words = " ".join(f"w{i}" for i in range(70))  # 71**11 > 2**64, so the runs are numbered anew on the way
+    rows = frame([words, words + " end", words.replace("w35", "other")])
+    assert near_duplicate_pairs(rows, 0.5, 11).rows() == brute_force(rows, 0.5, 11)
+
+
+def test_hostile_shapes_end_in_seconds() -> None:
+    signature = "kind regards from all of us at the shop"
+    rows = frame([f"question{i} about thing{i % 50} and part{i % 70} {signature}" for i in range(20_000)])
+    assert near_duplicate_pairs(frame([""] * 100_000)).is_empty()
+    assert near_duplicate_pairs(rows, 0.9).is_empty()
+    large = " ".join(str(i % 400_000) for i in range(1_500_000))  # 10 MB
+    assert near_duplicate_pairs(frame([large, large + " end", "a b c d"])).height == 1
+
+
+def test_an_answer_too_large_for_memory_is_refused_with_the_way_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(near_duplicates, "MOST_PAIRS", 1000)
+    with pytest.raises(DataError, match="More than 1,000 pairs"):
+        near_duplicate_pairs(frame(["the same four words"] * 100))
+
+
+@pytest.mark.parametrize(("threshold", "ngram"), [(0.0, 3), (1.1, 3), (0.7, 0)])
+def test_settings_that_mean_nothing_are_refused(threshold: float, ngram: int) -> None:
+    with pytest.raises(ValueError, match="must be"):
+        near_duplicate_pairs(frame(["a"]), threshold, ngram)
+
+
+def test_a_row_id_given_twice_is_refused() -> None:
+    with pytest.raises(ValueError, match="unique"):
+        near_duplicate_pairs(pl.DataFrame({"row_id": ["a", "a"], "text": ["x", "y"]}))

@@ -1,0 +1,148 @@
+"""Intervals: they keep their promise by exact computation, never collapse, and agree with published figures."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from functools import cache
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tasks.core.stats import bootstrap, paired_difference, percent, rate, rows_to_decide, tango, wilson
+
+LEVEL = 0.95
+Ends = tuple[float, float]
+
+
+def combined_rate(right: int, n: int, confidence: float) -> Ends:
+    return rate(right, n, confidence).low, rate(right, n, confidence).high
+
+
+def combined_difference(wins: int, losses: int, n: int, confidence: float) -> Ends:
+    return paired_difference(wins, losses, n, confidence).low, paired_difference(wins, losses, n, confidence).high
+
+
+@cache
+def log_factorials(n: int) -> np.ndarray:
+    return np.array([math.lgamma(i + 1) for i in range(n + 1)])
+
+
+def rate_coverage(method: Callable[[int, int, float], Ends], n: int) -> np.ndarray:
+    """The exact chance that the interval holds the true share, for true shares from 0.5 to 0.999."""
+    right = np.arange(n + 1)
+    low, high = np.array([method(x, n, LEVEL) for x in range(n + 1)]).T
+    f = log_factorials(n)
+    shares = np.linspace(0.5, 0.999, 250)[:, None]
+    chance = np.exp(f[n] - f[right] - f[n - right] + right * np.log(shares) + (n - right) * np.log1p(-shares))
+    return (chance * ((low <= shares) & (shares <= high))).sum(axis=1)
+
+
+def difference_coverage(method: Callable[[int, int, int, float], Ends], n: int) -> np.ndarray:
+    """The exact chance that the interval holds the true difference, over a grid of shares won and lost."""
+    cells = np.array([(w, x, n - w - x) for w in range(n + 1) for x in range(n + 1 - w)])
+    low, high = np.array([method(int(w), int(x), n, LEVEL) for w, x, _ in cells]).T
+    f = log_factorials(n)
+    ways = f[n] - f[cells].sum(axis=1)
+    grid = [(won / 20, lost / 20) for won in range(20) for lost in range(min(13, 21 - won))]
+    chances = [np.exp(ways + cells @ np.log(np.clip([won, lost, 1 - won - lost], 1e-99, 1))) for won, lost in grid]
+    truths = [won - lost for won, lost in grid]
+    pairs = zip(truths, chances, strict=True)
+    return np.array([c[(low <= t + 1e-9) & (high >= t - 1e-9)].sum() for t, c in pairs])
+
+
+@pytest.mark.parametrize("n", [20, 35, 66, 156, 200])
+def test_a_rate_is_covered_where_each_method_alone_fails(n: int) -> None:
+    covered = rate_coverage(combined_rate, n)
+    assert covered.min() > 0.92
+    assert 0.955 < covered.mean() < 0.97  # honest, and not so wide as to be useless
+    assert rate_coverage(lambda right, n, level: bootstrap(right, 0, n, level), n).min() < 0.2
+
+
+def test_the_rate_coverage_that_the_module_names_is_what_the_methods_have() -> None:
+    assert round(rate_coverage(wilson, 35).min(), 2) == 0.84
+    assert round(rate_coverage(lambda right, n, level: bootstrap(right, 0, n, level), 20).min(), 2) == 0.02
+
+
+def test_a_difference_is_covered_where_each_method_alone_fails() -> None:
+    covered = difference_coverage(combined_difference, 20), difference_coverage(combined_difference, 35)
+    assert min(map(np.min, covered)) > 0.94
+    assert max(map(np.mean, covered)) < 0.97
+    assert round(difference_coverage(tango, 35).min(), 2) == 0.92
+    assert round(difference_coverage(bootstrap, 20).min(), 2) == 0.64
+
+
+def test_a_model_at_the_floor_seldom_passes_though_a_bootstrap_alone_would_let_it() -> None:
+    n, floor = 35, 0.90
+    chance = [math.comb(n, x) * floor**x * (1 - floor) ** (n - x) for x in range(n + 1)]
+    resampled = sum(p for x, p in enumerate(chance) if bootstrap(x, 0, n, LEVEL)[0] >= floor)
+    combined = sum(p for x, p in enumerate(chance) if rate(x, n, LEVEL).low >= floor)
+    assert round(resampled, 2) == 0.12
+    assert combined < 0.03
+
+
+def test_wilson_agrees_with_newcombe_1998() -> None:
+    # Newcombe 1998, Statistics in Medicine 17:857, table I: 81/263, 15/148, 0/20, 1/29
+    assert wilson(81, 263, LEVEL) == pytest.approx((0.2553, 0.3662), abs=5e-5)
+    assert wilson(15, 148, LEVEL) == pytest.approx((0.0624, 0.1605), abs=5e-5)
+    assert wilson(0, 20, LEVEL) == pytest.approx((0.0, 0.1611), abs=5e-5)
+    assert wilson(1, 29, LEVEL) == pytest.approx((0.0061, 0.1718), abs=5e-5)
+
+
+def test_tango_agrees_with_fagerland_2014() -> None:
+    # Fagerland, Lydersen & Laake 2014, Statistics in Medicine 33:2850: 1 and 7 discordant of 21 pairs
+    assert tango(1, 7, 21, LEVEL) == pytest.approx((-0.517, -0.026), abs=5e-4)
+
+
+def test_the_computed_bootstrap_is_what_resampling_gives() -> None:
+    marks = np.array([1] * 14 + [-1] * 3 + [0] * 33)
+    means = np.random.default_rng(0).choice(marks, (20_000, 50)).mean(axis=1)
+    assert bootstrap(14, 3, 50, LEVEL) == pytest.approx(np.quantile(means, [0.025, 0.975]), abs=1.01 / 50)
+
+
+@pytest.mark.parametrize("n", [1, 8, 35, 156])
+def test_agreement_of_all_rows_is_never_certainty(n: int) -> None:
+    assert rate(n, n, LEVEL).low < 1 == rate(n, n, LEVEL).high
+    assert rate(0, n, LEVEL).low == 0 < rate(0, n, LEVEL).high
+    same = paired_difference(0, 0, n, LEVEL)
+    assert same.low < 0 < same.high
+    assert same.low == pytest.approx(-same.high)
+
+
+@given(st.integers(1, 120).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
+def test_a_rate_and_its_complement_mirror_each_other(counts: tuple[int, int]) -> None:
+    right, n = counts
+    one, other = rate(right, n, LEVEL), rate(n - right, n, LEVEL)
+    assert 0 <= one.low <= one.value <= one.high <= 1
+    assert (one.low, one.high) == pytest.approx((1 - other.high, 1 - other.low), abs=1.01 / n)  # the bootstrap's steps
+
+
+@given(st.integers(0, 60), st.integers(0, 60), st.integers(1, 200))
+def test_a_score_difference_is_above_zero_exactly_when_mcnemar_says_so(wins: int, losses: int, agree: int) -> None:
+    low, high = tango(wins, losses, wins + losses + agree, LEVEL)
+    z = (wins - losses) / math.sqrt(wins + losses) if wins + losses else 0.0
+    assert -1 <= low <= high <= 1
+    assert (low > 1e-12) == (z > 1.959963984540054)
+
+
+def test_counts_that_do_not_fit_are_refused() -> None:
+    for counts in ((0, 0), (3, 2), (-1, 5)):
+        with pytest.raises(ValueError, match="do not fit"):
+            rate(*counts, LEVEL)
+    with pytest.raises(ValueError, match="do not fit"):
+        paired_difference(3, 3, 5, LEVEL)
+
+
+def test_the_number_of_rows_said_to_decide_is_the_number_that_decides() -> None:
+    assert rows_to_decide(0.8, 0.7, 0.7 * 0.3, LEVEL) == 81
+    assert rate(60, 75, LEVEL).low < 0.7 <= rate(68, 85, LEVEL).low  # both are 80 %
+    assert rows_to_decide(0.7, 0.7, 0.21, LEVEL) is None
+
+
+def test_what_is_shown_is_never_narrower_than_what_was_computed() -> None:
+    assert percent(0.9487, 0.9021, 0.9738) == "95 % [90, 98]"
+    assert percent(0.95, 0.29, 1.0, digits=1) == "95.0 % [29.0, 100.0]"
+    assert percent(0.51923, 0.43412, 0.59901, sign="+") == "+52 points [+43, +60]"
+    assert percent(-0.1, -0.2001, 0.0004, digits=1, sign="+") == "-10.0 points [-20.1, +0.1]"

@@ -1,0 +1,142 @@
+"""split: nothing that trains is judged, relatives stay together, the budget is even, and every run repeats it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Sequence
+from random import Random
+from typing import Any
+
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tasks.core.answer import AnswerSettings
+from tasks.core.errors import DataError
+from tasks.core.ledger import ROW_SCHEMA, Outcome, check_balance
+from tasks.split import SplitSettings, split
+
+INTENT = AnswerSettings(label="intent")
+PARCEL = "my parcel was due on monday and it still has not come what can you do"
+
+
+def row(prompt: str, intent: str, line: int = 1, row_id: str = "") -> dict[str, Any]:
+    messages = [{"role": "user", "content": prompt}, {"role": "assistant", "content": json.dumps({"intent": intent})}]
+    row_id = row_id or hashlib.sha256(f"{prompt}{intent}".encode()).hexdigest()
+    return {"row_id": row_id, "source": "a.jsonl", "line": line, "messages": messages, "meta": "{}"}
+
+
+def frame(rows: Sequence[dict[str, Any]]) -> pl.DataFrame:
+    return pl.DataFrame(rows, schema=ROW_SCHEMA)
+
+
+def distinct(n: int, intent: str) -> list[dict[str, Any]]:
+    return [row(f"question {i} about {intent}{i} and a thing of {intent} number {i * 17}", intent) for i in range(n)]
+
+
+def run(
+    given: list[dict[str, Any]], holdout: Sequence[dict[str, Any]] = (), edge_cases: Sequence[dict[str, Any]] = (),
+    answer: AnswerSettings = INTENT, **chosen: Any,
+) -> Outcome:  # fmt: skip
+    outcome = split(frame(given), SplitSettings(**chosen), answer, frame(holdout), frame(edge_cases))
+    check_balance("split", frame(given), outcome)
+    return outcome
+
+
+def sides(outcome: Outcome) -> dict[str, int]:
+    return dict(Counter(outcome.kept["split"].to_list()))
+
+
+def labels(kept: pl.DataFrame) -> dict[str, int]:
+    return dict(Counter(json.loads(messages[-1]["content"])["intent"] for messages in kept["messages"].to_list()))
+
+
+def test_a_row_that_is_in_the_holdout_or_the_edge_cases_goes_and_says_where_it_was_found() -> None:
+    leaks = [row(PARCEL + " please", "x", row_id="near"), row("HI", "y", row_id="hi")]
+    holdout, edge_cases = [row(PARCEL, "x", line=7, row_id="judge")], [row("hi", "y", line=8, row_id="edge")]
+    outcome = run([*distinct(10, "x"), *distinct(10, "y"), *leaks], holdout, edge_cases)
+    ledger = outcome.ledger.select("row_id", "reason", "evidence").iter_rows()
+    told = {row_id: (reason, json.loads(evidence)) for row_id, reason, evidence in ledger}
+    assert told["near"][0] == "also in the holdout"
+    assert told["near"][1] == {"match": "judge", "source": "a.jsonl", "line": 7, "jaccard": 0.9333}
+    assert told["hi"][0] == "also in the edge cases"
+    assert told["hi"][1]["jaccard"] == 1.0
+    assert len(told) == 2
+
+
+def test_the_holdout_is_found_under_another_system_message_too() -> None:
+    leak = row(PARCEL, "x", row_id="leak")
+    leak["messages"] = [{"role": "system", "content": "Be kind."}, *leak["messages"]]
+    outcome = run([*distinct(5, "x"), *distinct(5, "y"), leak], [row(PARCEL, "x")])
+    assert outcome.ledger["row_id"].to_list() == ["leak"]
+
+
+def test_a_tenth_of_each_label_validates() -> None:
+    outcome = run([*distinct(40, "x"), *distinct(20, "y"), *distinct(10, "z")])
+    assert labels(outcome.kept.filter(pl.col("split") == "validation")) == {"x": 4, "y": 2, "z": 1}
+    assert sides(outcome) == {"train": 63, "validation": 7}
+
+
+def test_validation_can_be_left_out() -> None:
+    assert sides(run([*distinct(5, "x"), *distinct(5, "y")], validation=0)) == {"train": 10}
+
+
+def test_a_few_rows_still_get_one_that_validates() -> None:
+    assert sides(run([*distinct(2, "x"), *distinct(1, "y")])) == {"train": 2, "validation": 1}
+
+
+def test_looser_relatives_stay_on_one_side() -> None:
+    words = [[f"{family}w{i}" for i in range(24)] for family in range(20)]
+    rows = [
+        row(" ".join(text[shift : shift + 18]), "xy"[family % 2], row_id=f"{family:02d}-{shift}")
+        for family, text in enumerate(words)
+        for shift in (0, 3, 6)  # 0 and 6 meet only through 3
+    ]
+    outcome = run(rows, validation=0.3)
+    families = outcome.kept.group_by(pl.col("row_id").str.head(2)).agg(pl.col("split").n_unique())
+    assert families["split"].to_list() == [1] * 20
+    assert sides(outcome) == {"train": 42, "validation": 18}
+
+
+def test_the_budget_keeps_rare_labels_whole_and_shares_the_rest_evenly() -> None:
+    outcome = run([*distinct(60, "x"), *distinct(30, "y"), *distinct(4, "z")], rows=24)
+    assert labels(outcome.kept) == {"x": 10, "y": 10, "z": 4}
+    assert set(outcome.ledger["reason"]) == {"beyond the row budget"}
+    assert run(distinct(6, "x") + distinct(6, "y"), rows=100).kept.height == 12
+
+
+def test_one_class_is_an_error_that_names_it_and_says_what_to_do() -> None:
+    with pytest.raises(DataError, match=r"(?s)Only one class.*intent = 'x'.*add rows of the other classes"):
+        run(distinct(5, "x"))
+
+
+def test_free_text_has_no_classes_to_miss() -> None:
+    assert run(distinct(20, "x"), answer=AnswerSettings()).kept.height == 20
+
+
+def test_training_on_the_holdout_itself_is_an_error() -> None:
+    with pytest.raises(DataError, match=r"(?s)all 5 rows are also in the holdout.*same file"):
+        run(distinct(5, "x"), distinct(5, "x"))
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(st.tuples(st.integers(0, 9), st.integers(0, 4), st.sampled_from("xyz")), min_size=6, max_size=40),
+    st.integers(0, 30), st.integers(0, 9),
+)  # fmt: skip
+def test_the_order_of_the_rows_does_not_matter(drawn: list[tuple[int, int, str]], budget: int, seed: int) -> None:
+    rows = [
+        row(" ".join(f"{family}w{i}" for i in range(3 * shift, 3 * shift + 15)), label, row_id=f"{n:03d}")
+        for n, (family, shift, label) in enumerate(drawn)
+    ]
+    rows += [*distinct(2, "x"), *distinct(2, "y")]
+    judges = [rows[0]]
+    once = run(rows, judges, rows=budget)
+    assert not budget or once.kept.height <= budget
+    Random(seed).shuffle(rows)
+    again = run(rows, judges, rows=budget)
+    assert again.kept.sort("row_id").equals(once.kept.sort("row_id"))
+    assert again.ledger.equals(once.ledger)
