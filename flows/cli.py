@@ -8,6 +8,7 @@ import logging
 import os
 import sys
 import time
+import traceback
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -39,7 +40,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         _say_error("Stopped.", "  to do:   run it again; finished steps are kept, training goes on from its checkpoint")
         return INTERRUPTED
     except Exception as error:
-        logging.getLogger("assay").exception("unexpected error")
+        with _log_file().open("a") as log:
+            traceback.print_exc(file=log)
         headline = str(error).strip().split("\n")[0] or "it gave no reason"
         _say_error(f"Unexpected {type(error).__name__}: {headline}", f"  where:   the traceback is in {_log_file()}")
         return 1
@@ -111,13 +113,27 @@ def _flow(name: str, recipe: str) -> Any:
             server.wait()
     else:
         flow = _load(name)
-    terminal.console().print(f"[bold]{name}[/] {recipe}  [dim]{os.environ['PREFECT_API_URL'].removesuffix('/api')}[/]")
+        _ask_prefect()
+    told = f"{name} {recipe}, shown at {os.environ['PREFECT_API_URL'].removesuffix('/api')}"
+    terminal.console().print(told, style="bold", markup=False)
     given = recipe if recipe in installed_recipes() else str(find_recipe(recipe).resolve())
     return flow(recipe=given, return_state=True)
 
 
 def _load(name: str) -> Any:
     return getattr(importlib.import_module(f"flows.{name}"), name)
+
+
+def _ask_prefect() -> None:
+    """Raise AssayError unless the server that the user named answers."""
+    from prefect import get_client
+
+    with get_client(sync_client=True) as client:
+        if error := client.api_healthcheck():
+            raise AssayError(
+                f"The Prefect server does not answer: {error}", where=f"PREFECT_API_URL={os.environ['PREFECT_API_URL']}",
+                todo="start it, correct the address, or unset PREFECT_API_URL to use a server of our own",
+            )  # fmt: skip
 
 
 def _results(state: Any) -> dict[str, Any]:

@@ -35,19 +35,21 @@ class Finding:
 
 def examine() -> list[Finding]:
     """Look at everything a run depends on, in the order a person would ask."""
-    return [_python(), *_machine(), _memory(), _disk(), _open_files(), *_libraries(), *_base_models(), *_servers()]
+    return [_python(), *_machine(), _memory(), _disk(), _open_files(), *_libraries(), *_recipes(), *_servers()]
 
 
 def print_findings(findings: list[Finding]) -> int:
     """Print them as a table; returns 1 when something would stop a run, else 0."""
+    from rich.markup import escape
     from rich.table import Table
 
     marks = {"ok": "[green]ok[/]", "warn": "[yellow]note[/]", "stop": "[bold red]stop[/]"}
     table = Table.grid(padding=(0, 2, 0, 0))
-    for column in ({"width": 6}, {"style": "bold", "width": 18}, {"overflow": "fold"}):
-        table.add_column(**column)  # type: ignore[arg-type]
+    table.add_column(width=6)
+    table.add_column(width=15, style="bold")
+    table.add_column(overflow="fold")
     for finding in findings:
-        table.add_row(marks[finding.state], finding.topic, finding.found)
+        table.add_row(marks[finding.state], finding.topic, escape(finding.found))
     terminal.console().print(table)
     stops = sum(finding.state == "stop" for finding in findings)
     verdict = f"[bold red]{stops} of these would stop a run.[/]" if stops else "[green]A run can start.[/]"
@@ -68,7 +70,7 @@ def _machine() -> list[Finding]:
         machine = choose_device_and_dtype()
     except ImportError as error:
         return [cores, Finding("trains on", f"torch does not load: {error}", "stop")]
-    return [cores, Finding("trains on", f"[bold]{machine.device}[/] in [bold]{machine.dtype}[/]: {machine.reason}")]
+    return [cores, Finding("trains on", f"{machine.device} in {machine.dtype}: {machine.reason}")]
 
 
 def _memory() -> Finding:
@@ -123,22 +125,21 @@ def _version(name: str) -> str:
         return ""
 
 
-def _base_models() -> list[Finding]:
-    """Whether each ready recipe can be read and has its base model at hand."""
+def _recipes() -> list[Finding]:
+    """Whether each ready recipe can be read, and where its base model comes from."""
     from flows.recipe import load_recipe
-    from tasks.fetch import locate
+    from tasks.fetch import find_model
 
     findings = []
     for name in installed_recipes():
         try:
             recipe = load_recipe(name)
-            found = locate(recipe.base_model, recipe.folder)
+            here = find_model(recipe.base_model, recipe.folder).location
         except AssayError as error:
             findings.append(Finding("recipe", f"{name}: {error}", "stop"))
             continue
-        source = recipe.base_model.source
-        at_hand = f"base model {source} is at hand" if found else f"base model {source} will be fetched from the hub"
-        findings.append(Finding("recipe", f"{name}: {at_hand}", "ok" if found else "warn"))
+        told = "is on this machine" if here else "will be fetched from the model hub"
+        findings.append(Finding("recipe", f"{name}: its base model {told}", "ok" if here else "warn"))
     return findings
 
 

@@ -25,7 +25,7 @@ from tasks.core.answer import AnswerSettings
 from tasks.core.chat import PromptSettings
 from tasks.core.errors import RecipeError
 from tasks.core.settings import Settings
-from tasks.core.strict_yaml import nearest, read_yaml, refuse, told
+from tasks.core.strict_yaml import Location, nearest, read_yaml, refuse, told
 from tasks.dedupe import DedupeSettings
 from tasks.evaluate import EvaluateSettings
 from tasks.fetch import BaseModelSettings
@@ -36,7 +36,6 @@ from tasks.redact import RedactSettings
 from tasks.report import ReportSettings
 from tasks.split import SplitSettings
 from tasks.train import TrainSettings
-
 
 # Every class has a `register` of ABCMeta, which nobody calls on a recipe.
 warnings.filterwarnings("ignore", message='Field name "register" in "Recipe" shadows')
@@ -72,8 +71,8 @@ class Recipe(Settings):
     filter: FilterSettings = Field(default_factory=FilterSettings)
     conflicts: ConflictSettings = Field(default_factory=ConflictSettings)
     dedupe: DedupeSettings = Field(default_factory=DedupeSettings)
-    split: SplitSettings = Field(default_factory=SplitSettings)
     check: CheckSettings = Field(default_factory=CheckSettings)
+    split: SplitSettings = Field(default_factory=SplitSettings)
     train: TrainSettings = Field(default_factory=TrainSettings)
     evaluate: EvaluateSettings = Field(default_factory=EvaluateSettings)
     gate: GateSettings
@@ -90,11 +89,6 @@ class Recipe(Settings):
     def folder(self) -> Path:
         """The folder that relative paths in the recipe start from; no part of the recipe's identity."""
         return self._file.parent
-
-    @property
-    def text(self) -> str:
-        """The recipe as it was written, comments and all."""
-        return self._file.read_text(encoding="utf-8")
 
 
 def load_recipe(name_or_path: str) -> Recipe:
@@ -127,12 +121,12 @@ def _check_together(recipe: Recipe, file: Path) -> None:
     """What no step's settings can see alone; found here, before a run has cost minutes."""
     read_contract(recipe.contract, recipe.folder)
     answer, fields = recipe.answer, list(recipe.answer.json_schema.get("properties", {}))
-    named: list[tuple[tuple[str | int, ...], str, Sequence[str]]] = [
+    named: list[tuple[Location, str, Sequence[str]]] = [
         *([(("answer", "label"), answer.label, fields)] if answer.label else []),
         *((("answer", "graded", i), field, fields) for i, field in enumerate(answer.graded)),
         *((("gate", "rules", i, "metric"), rule.metric, answer.metrics) for i, rule in enumerate(recipe.gate.rules)),
     ]
     for location, name, known in named:
         if name not in known:
-            problem = f"{name!r} is none of {'what is measured' if location[0] == 'gate' else 'the answer.json_schema fields'}"
-            raise refuse(file, location, problem, allowed=", ".join(known), todo=nearest(name, known))
+            what = "metric that is measured" if location[0] == "gate" else "field of answer.json_schema"
+            raise refuse(file, location, f"{name!r} is no {what}", allowed=", ".join(known), todo=nearest(name, known))

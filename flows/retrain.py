@@ -10,9 +10,9 @@ from flows.curate import RecipeName, Results, curated
 from flows.recipe import Recipe, load_recipe
 from tasks.core.handle import Handle
 from tasks.core.step import work_step
-from tasks.evaluate import evaluate
+from tasks.evaluate import SETS, evaluate, slice_names
 from tasks.fetch import fetch, find_model
-from tasks.gate import gate
+from tasks.gate import check_rules, gate
 from tasks.predict import PredictSettings, predict
 from tasks.report import publish, report
 from tasks.train import train
@@ -26,9 +26,11 @@ def retrain(recipe: RecipeName = "support_triage") -> State[Results]:
     plan = load_recipe(recipe)
     base = work_step(fetch, plan.base_model, found=find_model(plan.base_model, plan.folder))
     data = curated(plan)
+    slices = slice_names(**{name: data[name].frame() for name in SETS if name in data})
+    check_rules(plan.gate, plan.answer.metrics, slices)  # a rule that names nothing shows now, not after training
     adapter = work_step(train, plan.train, prompt=plan.prompt, base=base, dataset=data["dataset"])
     answers = predicted(plan, base, adapter, data)
-    sets = {name: data.get(name) for name in ("holdout", "edge_cases")}
+    sets = {name: data.get(name) for name in SETS}
     scores = work_step(evaluate, plan.evaluate, answer=plan.answer, predictions=answers, **sets)
     verdict = work_step(gate, plan.gate, scores=scores)
     proof = {"base": base, "dataset": data["dataset"], "contract": data["contract"], "scores": scores, "verdict": verdict}
@@ -46,7 +48,7 @@ def predicted(plan: Recipe, base: Handle, adapter: Handle, data: Results) -> lis
     if plan.evaluate.few_shot:
         variants += [(PredictSettings(variant="few_shot", examples=plan.evaluate.few_shot), helped, None)]
     variants += [(PredictSettings(variant="tuned"), plan.prompt, adapter)]
-    sets = {name: data.get(name) for name in ("dataset", "holdout", "edge_cases")}
+    sets = {name: data.get(name) for name in ("dataset", *SETS)}
     return [
         work_step(
             predict, settings, label=settings.variant, prompt=prompt, answer=plan.answer, base=base, adapter=tuned, **sets

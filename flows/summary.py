@@ -1,6 +1,7 @@
 """The last words of a run: what became of the rows, how good the model is, what was registered, what to type next.
 
-Everything is read from the handles' facts; nothing is computed here.
+Everything is read from the handles' facts; nothing is computed here. Lines are never wrapped, so that a path or a command
+can be copied whole.
 """
 
 from __future__ import annotations
@@ -14,53 +15,53 @@ from pathlib import Path
 from typing import Any
 
 from rich.markup import escape
-from rich.table import Table
 
 from flows.environment import own_mlflow
 from tasks.core import terminal
 from tasks.core.handle import Handle
+from tasks.core.stats import percent
 
-REASONS = 6  # of each kind; the report has them all
+REASONS = 8  # of each kind; the report has them all
 COLOURS = {"passed": "green", "refused": "red", "undecided": "yellow"}
-SERVING_PORT = 5001  # 5000 is MLflow's own, and taken by AirPlay on a Mac
+SERVING_PORT = 5001  # 5000 is MLflow's own, and a Mac's AirPlay sits on it
 
 
 def print_summary(results: Mapping[str, Handle], state_name: str, seconds: float) -> None:
     """Print the closing lines of `assay run`.
 
-    results: handles by name: dataset, contract, training, scores, verdict, report, and version unless it was refused.
+    results: handles by name: dataset, scores, verdict, report, and version unless the gate refused it; others are left out.
     state_name: the flow's final state. seconds: of the whole command.
     """
-    facts = {name: handle.facts() for name, handle in results.items()}
-    grid = _grid()
-    _rows(grid, facts["dataset"])
-    grid.add_row("holdout", _comparison(facts["scores"]))
-    _gate(grid, facts["verdict"])
+    facts = {name: results[name].facts() for name in ("dataset", "scores", "verdict", "version") if name in results}
     version = facts.get("version")
-    grid.add_row("model", _model(version) if version else f"not registered: the gate says {state_name.lower()}")
-    grid.add_row("report", f"[underline]{shown(results['report'].folder / 'report.html')}[/]")
-    grid.add_row("", "")
-    grid.add_row("time", _time(seconds))
-    serve = [_serve(version)] if version else []
-    _next(grid, [f"{command('assay')} ui", *serve])
-    terminal.console().print(grid)
+    print()
+    _rows(facts["dataset"])
+    _scores(facts["scores"])
+    _verdict(facts["verdict"])
+    _line("model", _registered(version) if version else f"not registered, for the gate's verdict is {state_name.lower()}")
+    _line("report", shown(results["report"].folder / "report.html"))
+    _line("time", _time(seconds))
+    _next(f"{command('assay')} ui", *([_serve(version)] if version else []))
 
 
 def print_curated(dataset: Handle, recipe: str, seconds: float) -> None:
     """Print the closing lines of `assay curate`: the rows, and where they lie."""
-    grid = _grid()
-    _rows(grid, dataset.facts())
-    for name in ("curated.parquet", "ledger.parquet", "quarantine.parquet"):
-        grid.add_row(name.removesuffix(".parquet"), shown(dataset.folder / name))
-    grid.add_row("time", _time(seconds))
-    _next(grid, [f"{command('assay')} run {shlex.quote(recipe)}", f"{command('assay')} ui"])
-    terminal.console().print(grid)
+    print()
+    _rows(dataset.facts())
+    for name in ("curated", "ledger", "quarantine"):
+        _line(name, shown(dataset.folder / f"{name}.parquet"))
+    _line("time", _time(seconds))
+    _next(f"{command('assay')} run {shlex.quote(recipe)}", f"{command('assay')} ui")
 
 
 def command(name: str) -> str:
-    """An installed command as it must be typed here: its bare name only if the shell would find this very one."""
-    own = Path(sys.executable).parent / name
-    return name if shutil.which(name) == str(own) or not own.exists() else shown(own)
+    """An installed command as it must be typed here: by its bare name only if the shell would find this very one."""
+    return name if _found(name) else shown(Path(sys.executable).parent / name)
+
+
+def _found(name: str) -> bool:
+    """Whether the shell finds the command of this very environment."""
+    return shutil.which(name) == str(Path(sys.executable).parent / name)
 
 
 def shown(path: Path) -> str:
@@ -68,80 +69,67 @@ def shown(path: Path) -> str:
     return shlex.quote(str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path))
 
 
-def _grid() -> Table:
-    grid = Table.grid(padding=(0, 2, 0, 0))
-    grid.add_column(style="bold", width=9)
-    grid.add_column(overflow="fold")
-    grid.add_row("", "")
-    return grid
+def _line(label: str, text: str, style: str = "") -> None:
+    terminal.console().print(f"  [bold]{label:<11}[/]{escape(text)}", style=style)
 
 
-def _rows(grid: Table, facts: Mapping[str, Any]) -> None:
-    gone = f"{facts['dropped']:,} dropped, {facts['quarantined']:,} quarantined"
-    grid.add_row("rows", f"[bold]{facts['raw']:,}[/] in: [bold]{facts['kept']:,}[/] kept, {gone}")
+def _rows(facts: Mapping[str, Any]) -> None:
+    _line("rows", "{raw:,} in: {kept:,} kept, {dropped:,} dropped, {quarantined:,} quarantined".format(**facts))
     for action in ("dropped", "quarantined"):
-        reasons = sorted(facts["reasons"].get(action, {}).items(), key=lambda item: (-item[1], item[0]))
-        for reason, rows in reasons[:REASONS]:
-            grid.add_row("", f"[dim]{action:<11} {rows:>6,}  {escape(reason)}[/]")
-        if rest := reasons[REASONS:]:
-            grid.add_row("", f"[dim]{action:<11} {sum(n for _, n in rest):>6,}  for {len(rest)} more reasons[/]")
+        reasons = list(facts["reasons"].get(action, {}).items())
+        shown_reasons, rest = reasons[:REASONS], reasons[REASONS:]
+        if rest:
+            shown_reasons.append((f"{len(rest)} more reasons", sum(rows for _, rows in rest)))
+        for reason, rows in shown_reasons:
+            _line("", f"{action:<12}{rows:>7,}  {reason}", "dim")
 
 
-def _comparison(scores: Mapping[str, Any]) -> Table:
+def _scores(facts: Mapping[str, Any]) -> None:
     """Each metric on the whole holdout: the best prompted baseline, the tuned model, the paired difference."""
-    best = scores["best_baseline"]
-    metrics = {(m["variant"], m["metric"]): m for m in scores["metrics"] if m["slice"] == "holdout"}
-    gains = {d["metric"]: d for d in scores["differences"] if d["slice"] == "holdout" and d["baseline"] == best}
-    names = list(dict.fromkeys(metric for _, metric in metrics))
-    rows = max((m["n"] for m in metrics.values()), default=0)
-    table = Table(box=None, padding=(0, 3, 0, 0), header_style="dim")
-    table.add_column(f"{rows:,} rows, {scores['confidence']:.0%} intervals")
-    for title in (f"base, {best.replace('_', '-')}", "tuned", "difference"):
-        table.add_column(title, justify="right")
-    for name in names:
-        base, tuned, gain = metrics.get((best, name)), metrics.get(("tuned", name)), gains.get(name)
-        cells = _share(base, "value"), f"[bold]{_share(tuned, 'value')}[/]", _share(gain, "difference", "+")
-        table.add_row(name.replace("_", " "), *cells)
-    return table
+    best = facts["best_baseline"]
+    holdout = [m for m in facts["metrics"] if m["slice"] == "holdout"]
+    measured = {(m["variant"], m["metric"]): percent(m["value"], m["low"], m["high"]) for m in holdout}
+    gained = {
+        d["metric"]: percent(d["difference"], d["low"], d["high"], sign="+")
+        for d in facts["differences"]
+        if d["slice"] == "holdout" and d["baseline"] == best
+    }
+    _line("holdout", f"{holdout[0]['n']:,} rows, intervals of {facts['confidence']:.0%}")
+    _line("", f"{'':<14}{'base, ' + (best or 'none'):<19}{'tuned':<19}difference", "dim")
+    for metric in dict.fromkeys(m["metric"] for m in holdout):
+        base, tuned = measured.get((best, metric), "-"), measured["tuned", metric]
+        _line("", f"{metric:<14}{base:<19}{tuned:<19}{gained.get(metric, '-')}")
 
 
-def _share(measured: Mapping[str, Any] | None, key: str, sign: str = "") -> str:
-    if measured is None:
-        return "-"
-    return f"{measured[key]:{sign}.1%} [dim]\\[{measured['low']:{sign}.1%}, {measured['high']:{sign}.1%}][/]"
-
-
-def _gate(grid: Table, facts: Mapping[str, Any]) -> None:
-    verdict = facts["verdict"]
-    grid.add_row("gate", f"[bold {COLOURS[verdict]}]{verdict}[/]: {_held(facts['rules'])}")
-    for rule in facts["rules"]:
-        if rule["verdict"] != "passed":
-            verdict = f"[{COLOURS[rule['verdict']]}]{rule['verdict']}[/]"
-            grid.add_row("", f"{verdict}: {escape(rule['rule'])}: {escape(rule['why'])}")
-
-
-def _held(rules: list[Mapping[str, Any]]) -> str:
+def _verdict(facts: Mapping[str, Any]) -> None:
+    rules, verdict = facts["rules"], facts["verdict"]
     passed = sum(rule["verdict"] == "passed" for rule in rules)
-    return f"{passed} of {len(rules)} rules hold"
+    _line("gate", f"{verdict}: {passed} of {len(rules)} rules hold", COLOURS[verdict])
+    for rule in rules:
+        if rule["verdict"] != "passed":
+            _line("", f"{rule['verdict']}: {rule['rule']}: {rule['why']}", COLOURS[rule["verdict"]])
 
 
-def _model(version: Mapping[str, Any]) -> str:
-    return f"[bold]{escape(version['name'])}[/], version {version['version']}, alias [bold]{version['alias']}[/]"
+def _registered(version: Mapping[str, Any]) -> str:
+    return f"{version['name']}, version {version['version']}, alias {version['alias']}"
 
 
 def _serve(version: Mapping[str, Any]) -> str:
-    tracking = f"MLFLOW_TRACKING_URI={shlex.quote(os.environ['MLFLOW_TRACKING_URI'])} " if own_mlflow() else ""
-    model = shlex.quote(f"models:/{version['name']}@{version['alias']}")
-    return f"{tracking}{command('mlflow')} models serve -m {model} --env-manager local -p {SERVING_PORT}"
+    words = ["mlflow", "models", "serve", "-m", f"models:/{version['name']}@{version['alias']}"]
+    line = shlex.join([*words, "--env-manager", "local", "-p", str(SERVING_PORT)])
+    if own_mlflow():
+        line = f"MLFLOW_TRACKING_URI={shlex.quote(os.environ['MLFLOW_TRACKING_URI'])} {line}"
+    if not _found("uvicorn"):  # which MLflow starts by its bare name
+        line = f"PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH {line}"
+    return line
 
 
 def _time(seconds: float) -> str:
     took = f"{seconds:.1f} s" if seconds < 100 else f"{seconds / 60:.1f} min"
-    if terminal.computed:
-        return took
-    return f"{took}; [green]nothing changed[/], so nothing was trained and nothing was registered"
+    return took if terminal.computed else f"{took}; nothing changed: nothing was trained, nothing was registered"
 
 
-def _next(grid: Table, commands: list[str]) -> None:
+def _next(*commands: str) -> None:
+    print()
     for i, line in enumerate(commands):
-        grid.add_row("" if i else "next", f"[cyan]{escape(line)}[/]")
+        _line("" if i else "next", line, "cyan")

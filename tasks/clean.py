@@ -134,14 +134,15 @@ _MARKUP = re.compile(rf"</(?:{_TAGS})\s*>|<(?:br|hr|wbr)\s*/?>|<(?:{_TAGS})(?:{_
 _BLOCKS = re.compile(r"</?(?:br|p|div|li|tr|td|h[1-6]|ul|ol|table|blockquote|pre|body|html|hr)\b", re.I)
 _STRAY = re.compile(rf"<(?!/?(?:{_TAGS}|script)\b[^<]*>|!--|!\[|!doctype|\?xml)", re.I)
 _CODE = re.compile(r"```.*?```|`[^`\n]+`", re.S)
-# Entities with their semicolon only, so that ?a=1&reg=2 stays.
-_CODE_OR_ENTITY = re.compile(_CODE.pattern + r"|&(?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});", re.S)
+# Entities with their semicolon only, so that ?a=1&reg=2 stays; however often the ampersand was escaped itself.
+_ENTITY = r"&(?:amp;)*((?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});)"
+_CODE_OR_ENTITY = re.compile(_CODE.pattern + "|" + _ENTITY, re.S)
 
 
 def html_to_text(text: str) -> str:
     """The text of an HTML fragment, with its line breaks; plain text only has its entities decoded. Code spans stay."""
     if not _MARKUP.search(_CODE.sub(" ", text)):
-        return _CODE_OR_ENTITY.sub(lambda found: found[0] if found[0][0] == "`" else html.unescape(found[0]), text)
+        return _CODE_OR_ENTITY.sub(lambda found: html.unescape(f"&{found[1]}") if found[1] else found[0], text)
     from inscriptis import get_text
 
     if not _BLOCKS.search(text):
@@ -162,11 +163,10 @@ def _html_config() -> Any:
 # Spaces of other widths, but for the ideographic one, which Japanese and Chinese write on purpose.
 _SPACES = re.compile("[\u00a0\u1680\u2000-\u200a\u202f\u205f]")
 _INNER = re.compile(r"(?<=\S)(?:[ \t]{2,}|\t)(?=\S)")  # not at the start of a line, where blanks are indentation
-_TRAILING = re.compile(r"[ \t]+$", re.M)
 _LINES = re.compile(r"\n{3,}")
 
 
 def tidy_blanks(text: str) -> str:
     """One blank between words, no blanks at line ends, at most one empty line, nothing around the text."""
     text = _INNER.sub(" ", _SPACES.sub(" ", text))
-    return _LINES.sub("\n\n", _TRAILING.sub("", text)).strip()
+    return _LINES.sub("\n\n", "\n".join(line.rstrip(" \t") for line in text.split("\n"))).strip()

@@ -47,11 +47,14 @@ def conflicts(rows: pl.DataFrame, settings: ConflictSettings, answer: AnswerSett
     """
     if settings.policy == "off":
         return Outcome(rows, entries("conflicts", []))
-    asked = _labelled(rows, answer)
-    around = _neighbours(asked, settings, near=bool(answer.label))
-    overruled = _overruled(around, majority=settings.policy == "majority")
-    places = asked.select("row_id", "node", "label").iter_rows()
-    found = {row_id: overruled[node, label] for row_id, node, label in places if (node, label) in overruled}
+    asked, edges = _placed(_labelled(rows, answer), settings, near=bool(answer.label))
+    overruled = _overruled(_neighbours(asked, edges), majority=settings.policy == "majority")
+    nearest = _same_prompt(asked)
+    found = {
+        row_id: overruled[node, label] | nearest.get((first, label), {})
+        for row_id, first, node, label in asked.select("row_id", "first", "node", "label").iter_rows()
+        if (node, label) in overruled
+    }
     held = pl.col("row_id").is_in(list(found))
     lost = rows.filter(held).select("row_id", "source", "line").iter_rows(named=True)
     told = [entry(row, "quarantined", REASON, **found[row["row_id"]]) for row in lost]
@@ -59,22 +62,43 @@ def conflicts(rows: pl.DataFrame, settings: ConflictSettings, answer: AnswerSett
 
 
 def _labelled(rows: pl.DataFrame, answer: AnswerSettings) -> pl.DataFrame:
-    """prompts with label, and node: the smallest row_id with the same prompt. Rows without a label take no part."""
+    """prompts with label, and first: the smallest row_id with the same prompt. Rows without a label take no part."""
     label = pl.col("answer").map_elements(lambda text: label_of(text, answer), return_dtype=pl.String, skip_nulls=False)
     asked = prompts(rows).with_columns(label=label).drop_nulls("label")
-    return asked.with_columns(node=pl.col("row_id").min().over("system", "prompt"))
+    return asked.with_columns(first=pl.col("row_id").min().over("system", "prompt"))
 
 
-def _neighbours(asked: pl.DataFrame, settings: ConflictSettings, *, near: bool) -> pl.DataFrame:
-    """For each node, every label at it and at the nodes like it: node, other, jaccard, label, votes, row_id."""
-    votes = asked.group_by("node", "label").agg(votes=pl.col("answer").n_unique(), row_id=pl.col("row_id").min())
-    nodes = asked.filter(pl.col("row_id") == pl.col("node"))
-    edges = [nodes.select("node", other="node", jaccard=pl.lit(1.0))]
-    if near:
-        pairs = similar_prompts(nodes, settings.threshold, settings.ngram)
-        edges += [pairs.select(node=f"row_id_{a}", other=f"row_id_{b}", jaccard="jaccard") for a, b in ("ab", "ba")]
-    around = pl.concat(edges).join(votes, left_on="other", right_on="node")
+def _placed(asked: pl.DataFrame, settings: ConflictSettings, *, near: bool) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """asked with the node of its prompt, and the edges between nodes both ways and to themselves: node, other, jaccard."""
+    distinct = asked.filter(pl.col("row_id") == pl.col("first"))
+    if not near:
+        return asked.with_columns(node="first"), distinct.select(node="first", other="first", jaccard=pl.lit(1.0))
+    nodes, edges = similar_prompts(distinct, settings.threshold, settings.ngram)
+    itself = nodes.filter(pl.col("row_id") == pl.col("node")).select("node", other="node", jaccard="jaccard")
+    ways = [edges.select(node=one, other=two, jaccard="jaccard") for one, two in ("ab", "ba")]
+    return asked.join(nodes.select(first="row_id", node="node"), on="first"), pl.concat([itself, *ways])
+
+
+def _neighbours(asked: pl.DataFrame, edges: pl.DataFrame) -> pl.DataFrame:
+    """For each contested node, every label at it and at the nodes like it: node, other, jaccard, label, votes, row_id."""
+    voices = pl.struct("prompt", "answer").n_unique()
+    votes = asked.group_by("node", "label").agg(votes=voices, row_id=pl.col("row_id").min())
+    around = edges.join(votes, left_on="other", right_on="node")
     return around.filter(pl.col("label").n_unique().over("node") > 1)
+
+
+def _same_prompt(asked: pl.DataFrame) -> dict[tuple[str, str], dict[str, Any]]:
+    """{(first, label): evidence} where the very same prompt has another label too: nothing is a nearer partner."""
+    claims = asked.group_by("first", "label").agg(pl.col("row_id").min())
+    contested = claims.filter(pl.col("label").n_unique().over("first") > 1).sort("first", "row_id")
+    by_prompt: dict[str, list[tuple[str, str]]] = defaultdict(list)
+    for first, label, row_id in contested.iter_rows():
+        by_prompt[first].append((label, row_id))
+    return {
+        (first, label): {"partner": next(other for name, other in claims if name != label), "jaccard": 1.0}
+        for first, claims in by_prompt.items()
+        for label, _ in claims
+    }
 
 
 def _overruled(around: pl.DataFrame, *, majority: bool) -> dict[tuple[str, str], dict[str, Any]]:

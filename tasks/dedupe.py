@@ -41,19 +41,23 @@ def dedupe(rows: pl.DataFrame, settings: DedupeSettings) -> Outcome:
     """
     says_more = [-pl.col(name).str.len_chars().cast(pl.Int64) for name in ("answer", "prompt")]
     ranked = prompts(rows).sort(*says_more, "row_id").with_row_index("rank")
-    first = pl.col("row_id").sort_by("rank").first().over("system", "prompt")
-    leaders = dict(ranked.select("row_id", leader=first).iter_rows())
-    distinct = ranked.filter(pl.col("row_id") == first)
-    gone = _near(distinct, similar_prompts(distinct, settings.threshold, settings.ngram))
-    kept = pl.col("row_id").is_in([row_id for row_id in distinct["row_id"] if row_id not in gone])
-    lost = rows.filter(~kept).select("row_id", "source", "line").iter_rows(named=True)
-    return Outcome(rows.filter(kept), entries("dedupe", [_entry(row, leaders, gone) for row in lost]))
+    best = pl.col("row_id").sort_by("rank").first()
+    ranked = ranked.with_columns(copy_of=best.over("system", "prompt"))
+    distinct = ranked.filter(pl.col("row_id") == pl.col("copy_of"))
+    nodes, edges = similar_prompts(distinct, settings.threshold, settings.ngram)
+    placed = distinct.join(nodes, on="row_id").with_columns(leader=best.over("node"))
+    gone = _near(placed.filter(pl.col("row_id") == pl.col("leader")), edges)
+    kept = pl.col("row_id").is_in([row_id for row_id in placed["leader"].unique() if row_id not in gone])
+    lost = rows.select("row_id", "source", "line").join(ranked.select("row_id", "copy_of"), on="row_id").filter(~kept)
+    known = lost.join(placed.select(copy_of="row_id", leader="leader", jaccard="jaccard"), on="copy_of")
+    told = [_entry(row, gone) for row in known.iter_rows(named=True)]
+    return Outcome(rows.filter(kept), entries("dedupe", told))
 
 
-def _near(ranked: pl.DataFrame, pairs: pl.DataFrame) -> dict[str, tuple[str, float]]:
-    """{row that goes: (the most similar row kept, their similarity)}; ranked: row_id and rank, 0 the best."""
-    rank = dict(ranked.select("row_id", "rank").iter_rows())
-    by_rank = [(*sorted(((rank[a], a), (rank[b], b)), reverse=True), jaccard) for a, b, jaccard in pairs.iter_rows()]
+def _near(leaders: pl.DataFrame, edges: pl.DataFrame) -> dict[str, tuple[str, float]]:
+    """{row that goes: (the most similar row kept, their similarity)}; leaders: node, row_id and rank, 0 the best."""
+    place = {node: (rank, row_id) for node, rank, row_id in leaders.select("node", "rank", "row_id").iter_rows()}
+    by_rank = [(*sorted((place[a], place[b]), reverse=True), jaccard) for a, b, jaccard in edges.iter_rows()]
     gone: dict[str, tuple[str, float]] = {}
     # The worse row ascending, so that the better row's fate is settled when it is asked for; the most similar first.
     for (_, worse), (_, better), jaccard in sorted(by_rank, key=lambda pair: (pair[0], -pair[2], pair[1])):
@@ -62,9 +66,12 @@ def _near(ranked: pl.DataFrame, pairs: pl.DataFrame) -> dict[str, tuple[str, flo
     return gone
 
 
-def _entry(row: dict[str, Any], leaders: dict[str, str], gone: dict[str, tuple[str, float]]) -> dict[str, Any]:
-    leader = leaders[row["row_id"]]
-    if leader in gone:  # also for an exact copy of a row that went: it has the same words, so the same similarity
-        kept, jaccard = gone[leader]
-        return entry(row, "dropped", NEAR, kept=kept, jaccard=round(jaccard, 4))
-    return entry(row, "dropped", EXACT, kept=leader, jaccard=1.0)
+def _entry(row: dict[str, Any], gone: dict[str, tuple[str, float]]) -> dict[str, Any]:
+    """row: also copy_of (best row with the same prompt), leader (best of that one's variants), jaccard (among variants)."""
+    if row["leader"] in gone:  # its variants and their copies are exactly as like to the row that stays
+        kept, jaccard = gone[row["leader"]]
+    elif row["copy_of"] == row["leader"]:
+        return entry(row, "dropped", EXACT, kept=row["leader"], jaccard=1.0)
+    else:
+        kept, jaccard = row["leader"], row["jaccard"]
+    return entry(row, "dropped", NEAR, kept=kept, jaccard=round(jaccard, 4))

@@ -129,7 +129,7 @@ def _grade(variant: str, frame: pl.DataFrame, expected: pl.DataFrame, answer: An
     _check_complete(variant, frame, expected)
     rows = expected.join(frame.select("row_id", "set", "answer"), on=["row_id", "set"]).sort("set", "row_id")
     marks = [mark(e, a, answer) for e, a in rows.select("expected", "answer").iter_rows()]
-    columns = dict.fromkeys(answer.metrics(), pl.Boolean())
+    columns = dict.fromkeys(answer.metrics, pl.Boolean())
     ordered = rows.select("row_id", "set", "slice", pl.lit(variant).alias("variant"), "question", "expected", "answer")
     return pl.concat([ordered, pl.DataFrame(marks, schema=columns)], how="horizontal")
 
@@ -137,13 +137,13 @@ def _grade(variant: str, frame: pl.DataFrame, expected: pl.DataFrame, answer: An
 def _check_complete(variant: str, frame: pl.DataFrame, expected: pl.DataFrame) -> None:
     key = ["set", "row_id"]
     problems = {
-        "without an answer": expected.join(frame.drop_nulls("answer"), on=key, how="anti"),
-        "with more than one answer": frame.filter(pl.struct(key).is_duplicated()).unique(key),
-        "of neither the holdout nor the edge cases": frame.join(expected, on=key, how="anti"),
+        "rows without an answer": expected.join(frame.drop_nulls("answer"), on=key, how="anti"),
+        "rows with more than one answer": frame.filter(pl.struct(key).is_duplicated()).unique(key),
+        "answers to rows of neither the holdout nor the edge cases": frame.join(expected, on=key, how="anti"),
     }
     found = {what: rows.sort(key) for what, rows in problems.items() if rows.height}
     if found:
-        counts = ", ".join(f"{rows.height:,} rows {what}" for what, rows in found.items())
+        counts = ", ".join(f"{what}: {rows.height:,}" for what, rows in found.items())
         ids = [f"{s} {i[:12]}" for rows in found.values() for s, i in rows.select(key).head(EXAMPLES).iter_rows()]
         raise DataError(
             f"Predictions of {variant}: {counts}.", where=", ".join(ids),
@@ -182,7 +182,7 @@ def _cells(
     for name in slices:
         inside = pl.col("set" if name in SETS else "slice") == name
         within = {v: frame.filter(inside) for v, frame in frames.items()}
-        for metric in answer.metrics():
+        for metric in answer.metrics:
             yield {"slice": name, "metric": metric}, {v: frame[metric] for v, frame in within.items()}
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import math
 import os
 import shutil
 from pathlib import Path
@@ -16,6 +17,7 @@ from tasks.core.home import digest_path
 from tasks.core.settings import Settings
 from tasks.core.step import Made, Place
 
+PICKLES = ("*.bin", "*.pt", "*.pth", "*.h5", "*.ckpt")  # weights that could run code when they are loaded
 SOURCES = "a hub id (org/name), a local folder, a .gguf file, or package:<module>/<file.gguf> of an installed package"
 
 
@@ -26,8 +28,6 @@ class BaseModelSettings(Settings):
     source: str
     # A hub branch, tag or commit; a commit pins the weights for good, the digest in the registry proves them either way.
     revision: str = "main"
-    # Code from the hub never runs unless the recipe says so.
-    trust_remote_code: bool = Field(default=False)
 
     @field_validator("source")
     @classmethod
@@ -54,36 +54,50 @@ def find_model(settings: BaseModelSettings, base: Path) -> FoundModel:
     source = settings.source
     if source.startswith("package:"):
         module, _, file = source.removeprefix("package:").partition("/")
-        spec = importlib.util.find_spec(module)
-        folder = Path(next(iter(spec.submodule_search_locations or []), "")) if spec else None
+        folder = _package_folder(module)
         if folder is None or not (folder / file).is_file():
             raise _missing(settings, f"install the Python package that holds {module}/{file}")
-        return FoundModel(digest=digest_path(folder / file), location=str(folder / file))
+        return _found(settings, folder / file)
     path = (base / Path(source).expanduser()).resolve()
     if path.exists():
-        return FoundModel(digest=digest_path(path), location=str(path))
+        return _found(settings, path)
     if source.endswith(".gguf") or source.startswith((".", "/", "~")) or source.count("/") != 1:
         raise _missing(settings, "correct base_model.source in the recipe")
     return FoundModel(digest=settings.revision)
 
 
+def _package_folder(module: str) -> Path | None:
+    try:
+        spec = importlib.util.find_spec(module)
+    except (ImportError, ValueError):  # a parent package is missing; or no name at all
+        return None
+    places = (spec and spec.submodule_search_locations) or []
+    return next(map(Path, places), None)
+
+
+def _found(settings: BaseModelSettings, path: Path) -> FoundModel:
+    if path.is_file() and path.suffix != ".gguf":
+        raise _missing(settings, "name the model's folder, not one file in it")
+    return FoundModel(digest=digest_path(path), location=str(path))
+
+
 def fetch(place: Place, *, settings: BaseModelSettings, found: FoundModel) -> Made:
     """Write the model to place.out/model; a GGUF is dequantised to float32, so the digest is of the weights that train."""
     target = place.out / "model"
-    if not found.location:
-        _download(settings, target)
-    elif Path(found.location).is_dir():
-        shutil.copytree(found.location, target, copy_function=_link_or_copy)
+    source = Path(found.location) if found.location else _download(settings)
+    if source.is_dir():
+        shutil.copytree(source, target, copy_function=_link_or_copy, ignore=shutil.ignore_patterns(*PICKLES, ".*"))
     else:
-        _convert_gguf(Path(found.location), target)
+        _convert_gguf(source, target)
     facts = _describe(target, settings)
-    return Made("model", f"{settings.source}, {facts['parameters'] / 1e6:,.0f} M parameters", facts)
+    line = f"{settings.source}, {facts['parameters'] / 1e6:,.0f} M parameters"
+    return Made("model", line, facts, told={"source": settings.source})  # elsewhere tomorrow, and still the same model
 
 
 def _link_or_copy(source: str, target: str) -> None:
     """Weights are large and never written to, so a hard link serves where the file system has them."""
     try:
-        os.link(source, target)
+        os.link(os.path.realpath(source), target)  # the hub's cache is a folder of symbolic links, which would not travel
     except OSError:
         shutil.copy2(source, target)
 
@@ -101,47 +115,49 @@ def _convert_gguf(file: Path, target: Path) -> None:
     tokenizer.save_pretrained(target)
 
 
-def _download(settings: BaseModelSettings, target: Path) -> None:
+def _download(settings: BaseModelSettings) -> Path:
+    """The model's folder in the hub's own cache, which goes on with a broken download and needs no network for a whole one."""
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HFValidationError, RepositoryNotFoundError, RevisionNotFoundError
 
     try:
-        pickles = ["*.bin", "*.pt", "*.pth", "*.h5"]  # weights that could run code when loaded
-        snapshot_download(settings.source, revision=settings.revision, local_dir=target, ignore_patterns=pickles)
+        return Path(snapshot_download(settings.source, revision=settings.revision, ignore_patterns=list(PICKLES)))
     except (RepositoryNotFoundError, RevisionNotFoundError, HFValidationError) as error:
         raise _missing(settings, "check the id and the revision, and that you may read it") from error
-    except OSError as error:  # no route, time-out, 5xx: what a retry may heal
+    except Exception as error:  # no route, time-out, 5xx, a broken transfer: what a retry may heal
         raise OutsideError(
             f"The model hub did not give {settings.source!r}: {error}", where="recipe: base_model.source",
             allowed=SOURCES, todo="check the network, or name a model that is on this machine",
         ) from error  # fmt: skip
-    shutil.rmtree(target / ".cache", ignore_errors=True)
 
 
 def _describe(target: Path, settings: BaseModelSettings) -> dict[str, Any]:
     from safetensors import safe_open
 
     parameters = 0
-    for file in sorted(target.glob("*.safetensors")):
+    for file in _weights(target, settings):
         with safe_open(file, "pt") as weights:
-            parameters += sum(_size(weights.get_slice(name).get_shape()) for name in weights.keys())  # noqa: SIM118
-    if not parameters:
-        raise _missing(settings, "use a model that is published as safetensors; pickled weights are never loaded")
+            parameters += sum(math.prod(weights.get_slice(name).get_shape()) for name in weights.keys())  # noqa: SIM118
     config = json.loads((target / "config.json").read_text())
     return {
-        "source": settings.source, "digest": digest_path(target), "parameters": parameters,
-        "context": config.get("max_position_embeddings"), "architecture": (config.get("architectures") or ["?"])[0],
+        "digest": digest_path(target), "parameters": parameters, "context": config.get("max_position_embeddings"),
+        "architecture": (config.get("architectures") or ["?"])[0],
     }  # fmt: skip
 
 
-def _size(shape: list[int]) -> int:
-    total = 1
-    for n in shape:
-        total *= n
-    return total
+def _weights(target: Path, settings: BaseModelSettings) -> list[Path]:
+    """The files of weights, all of those that the index names. A partly copied model must not train."""
+    index = target / "model.safetensors.index.json"
+    named = set(json.loads(index.read_text())["weight_map"].values()) if index.exists() else set()
+    files = sorted(target.glob("*.safetensors"))
+    if not files or not (target / "config.json").is_file():
+        raise _missing(settings, "use a model published as config.json and safetensors; pickled weights are never loaded")
+    if absent := sorted(named - {file.name for file in files}):
+        raise _missing(settings, f"complete it: {absent[0]}, which its index names, is not there")
+    return files
 
 
 def _missing(settings: BaseModelSettings, todo: str) -> RecipeError:
     return RecipeError(
-        f"There is no base model at {settings.source!r}.", where="recipe: base_model.source", allowed=SOURCES, todo=todo
+        f"There is no usable base model at {settings.source!r}.", where="recipe: base_model.source", allowed=SOURCES, todo=todo
     )

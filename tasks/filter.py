@@ -108,13 +108,15 @@ def _object(text: str) -> dict[str, Any] | None:
 
 
 def _cut_off(text: str) -> bool:
-    """Begins like JSON, and the error is that it ends. JSON with a slip in the middle is not cut off."""
+    """Begins like JSON, and what is wrong is that it ends. A slip in the middle or words after it are another matter."""
     if not text.startswith("{"):
         return False
     try:
         json.loads(text)
     except json.JSONDecodeError as error:
-        return error.pos >= len(text) or not text.endswith("}")
+        return error.msg != "Extra data" and (error.pos >= len(text) or not text.endswith("}"))
+    except RecursionError:
+        return not text.endswith("}")
     return False
 
 

@@ -143,4 +143,5 @@ def _advice(needed: int | None, n: int, above: bool) -> str:
         return "What was measured is the requirement itself, so more rows alone would not decide it"
     more, side = max(needed - n, 1), "for" if above else "against"
     step = 10 ** max(len(str(more)) - 1, 1)  # one leading digit, upwards: an estimate should look like one
-    return f"About {math.ceil(more / step) * step:,} more rows like these would decide it {side} the model, if what was measured held"
+    about = math.ceil(more / step) * step
+    return f"About {about:,} more rows like these would decide it {side} the model, if what was measured held"

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -18,15 +19,19 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
-from pydantic import Field
+from pydantic import Field, model_validator
 
+from tasks import trainer
 from tasks.core import terminal
 from tasks.core.chat import IGNORED, Example, PromptSettings, encode
 from tasks.core.errors import DataError, TrainingError
 from tasks.core.handle import CURATED, Handle
+from tasks.core.machine import usable_cores
 from tasks.core.settings import Settings
 from tasks.core.step import Made, Place
 
+LAUNCHERS = ("subprocess.CalledProcessError", "torch.distributed.elastic")  # whose errors follow the trainer's in its log
+SPLITS = ("train", "validation")
 NAMED_ROWS = 5  # rows named in an error; more would scroll the message away
 
 
@@ -49,12 +54,19 @@ class TrainSettings(Settings):
     validations_per_epoch: int = Field(default=2, ge=1, le=20)
     # Validations without a better loss before training stops.
     patience: int = Field(default=3, ge=1, le=100)
-    # Seconds between checkpoints: what a kill costs at most.
-    checkpoint_seconds: int = Field(default=60, ge=1)
-    # Minutes after which the child is ended; the next run goes on from its checkpoint.
-    deadline_minutes: float = Field(default=720.0, gt=0)
     # Processes, one a GPU; more need as many GPUs.
     processes: int = Field(default=1, ge=1, le=64)
+    # The last two do not change what is learnt, so they are not part of the cache key (exclude): with another deadline the
+    # same training goes on. Seconds between checkpoints: what a kill costs at most.
+    checkpoint_seconds: float = Field(default=60.0, gt=0, exclude=True)
+    # Minutes after which the child is ended; the next run goes on from its checkpoint.
+    deadline_minutes: float = Field(default=720.0, gt=0, exclude=True)
+
+    @model_validator(mode="after")
+    def _rows_for_each_process(self) -> TrainSettings:
+        if self.batch_rows % self.processes:
+            raise ValueError(f"batch_rows {self.batch_rows} is not a multiple of processes {self.processes}")
+        return self
 
 
 def train(place: Place, *, settings: TrainSettings, prompt: PromptSettings, base: Handle, dataset: Handle) -> Made:
@@ -66,7 +78,7 @@ def train(place: Place, *, settings: TrainSettings, prompt: PromptSettings, base
     counted = _write_examples(place.scratch, model, prompt, dataset.frame(CURATED), base.facts()["context"])
     spec = {
         "base": str(model), "data": str(place.scratch), "out": str(place.out / "adapter"), "parent": os.getpid(),
-        "settings": settings.model_dump(), "counted": counted,
+        "settings": settings.model_dump(), "checkpoint_seconds": settings.checkpoint_seconds, "counted": counted,
     }  # fmt: skip
     (place.scratch / "spec.json").write_text(json.dumps(spec))
     told = _follow(place, settings)
@@ -82,30 +94,39 @@ def _write_examples(
     from transformers import AutoTokenizer
 
     tokenizer = AutoTokenizer.from_pretrained(model)
-    examples = [encode(tokenizer, row["messages"], prompt) for row in rows.iter_rows(named=True)]
+    examples = [_encode(tokenizer, row, prompt) for row in rows.iter_rows(named=True)]
     _refuse_cut(rows, examples, context)
     _refuse_silent(rows, examples)
-    counts: dict[str, int] = {}
-    for split in ("train", "validation"):
-        chosen = [e for e, s in zip(examples, rows["split"], strict=True) if s == split]
-        data = Dataset.from_dict({"input_ids": [e.input_ids for e in chosen], "labels": [e.labels for e in chosen]})
-        data.save_to_disk(str(scratch / split))
-        counts[split] = len(chosen)
-    trained = [e for e, s in zip(examples, rows["split"], strict=True) if s == "train"]
+    by_split = {split: [e for e, s in zip(examples, rows["split"], strict=True) if s == split] for split in SPLITS}
+    trained = by_split["train"]
     if not trained:
         raise DataError("There is no row to train on.", where="step train", todo="loosen the steps before, or add data")
+    for split, chosen in by_split.items():
+        if chosen:  # datasets cannot read back what has no row
+            data = Dataset.from_dict({"input_ids": [e.input_ids for e in chosen], "labels": [e.labels for e in chosen]})
+            data.save_to_disk(str(scratch / split))
     return {
-        "rows": counts["train"], "validation_rows": counts["validation"],
+        "rows": len(trained), "validation_rows": len(by_split["validation"]),
         "tokens": sum(len(e.input_ids) for e in trained), "longest": max(len(e.input_ids) for e in examples),
         "answer_tokens": sum(label != IGNORED for e in trained for label in e.labels), "cut_tokens": 0,
     }  # fmt: skip
 
 
+def _encode(tokenizer: Any, row: dict[str, Any], prompt: PromptSettings) -> Example:
+    try:
+        return encode(tokenizer, row["messages"], prompt)
+    except DataError as error:
+        where = f"row {row['row_id'][:12]} ({row['source']}, line {row['line']}); {error.where}"
+        raise DataError(error.what, where=where, allowed=error.allowed, todo=error.todo) from error
+
+
 def _refuse_cut(rows: pl.DataFrame, examples: list[Example], context: int | None) -> None:
-    long = [(r, len(e.input_ids)) for r, e in zip(rows["row_id"], examples, strict=True) if context and len(e.input_ids) > context]
+    if context is None:
+        return
+    long = [(r, len(e.input_ids)) for r, e in zip(rows["row_id"], examples, strict=True) if len(e.input_ids) > context]
     if not long:
         return
-    cut = sum(n - (context or 0) for _, n in long)
+    cut = sum(n - context for _, n in long)
     named = ", ".join(f"{row_id[:12]} ({n:,} tokens)" for row_id, n in long[:NAMED_ROWS])
     raise DataError(
         f"{len(long):,} rows are longer than the base model can read; training would cut {cut:,} tokens without a word.",
@@ -125,10 +146,10 @@ def _refuse_silent(rows: pl.DataFrame, examples: list[Example]) -> None:
 
 def _follow(place: Place, settings: TrainSettings) -> dict[str, Any]:
     """Start the child, show its events, end it at the deadline. Returns its plan, actual and history."""
-    log = place.scratch / "trainer.log"
+    log = place.scratch / "trainer.log"  # of this attempt: an error of the last one would be taken for its own
     facts: dict[str, Any] = {"plan": {}, "actual": {}, "history": []}
     deadline = time.monotonic() + 60 * settings.deadline_minutes
-    with log.open("ab") as errors:
+    with log.open("wb") as errors:
         child = subprocess.Popen(
             _command(place.scratch / "spec.json", settings), stdout=subprocess.PIPE, stderr=errors, text=True,
             start_new_session=True,  # so that the launcher and all its workers can be ended together
@@ -152,10 +173,10 @@ def _follow(place: Place, settings: TrainSettings) -> dict[str, Any]:
 
 def _command(spec: Path, settings: TrainSettings) -> list[str]:
     launcher = ["-m", "accelerate.commands.launch", "--num_machines", "1", "--num_processes", str(settings.processes)]
-    threads = max(1, (os.cpu_count() or 1) // settings.processes)  # left unsaid, the launcher allows one
+    threads = max(1, usable_cores() // settings.processes)  # left unsaid, the launcher allows one
     launcher += ["--num_cpu_threads_per_process", str(threads), "--mixed_precision", "no", "--dynamo_backend", "no"]
     launcher += ["--multi_gpu"] if settings.processes > 1 else []
-    return [sys.executable, *launcher, "-m", "tasks.trainer", str(spec)]
+    return [sys.executable, *launcher, "-m", trainer.__name__, str(spec)]
 
 
 def _events(child: subprocess.Popen[str], deadline: float) -> Iterator[dict[str, Any]]:
@@ -196,10 +217,11 @@ def _plan_line(plan: dict[str, Any]) -> str:
 
 def _line(facts: dict[str, Any]) -> str:
     plan, actual = facts["plan"], facts["actual"]
+    best = actual["best_eval_loss"]
     return (
         f"{actual['steps']} of {plan['steps']} steps in {actual['seconds'] / 60:.1f} min (estimate "
         f"{plan['estimated_seconds'] / 60:.1f}), {actual['tokens_per_second']:.0f} tokens/s, "
-        f"validation loss {actual['best_eval_loss']:.3f}"
+        + ("no validation rows" if best is None else f"validation loss {best:.3f}")
     )
 
 
@@ -217,10 +239,16 @@ def _end(child: subprocess.Popen[str]) -> None:
 
 def _failed(code: int, log: Path) -> TrainingError:
     text = log.read_text(errors="replace") if log.exists() else ""
-    last = [line for line in text.splitlines() if line.strip()][-1:] or ["it said nothing"]
     if code < 0 or "SIGKILL" in text[-4000:] or code == 137:
         why = "was killed (often: out of memory)"
         todo = "run the same command again to go on from the last checkpoint; if it recurs, lower train.batch_rows"
     else:
-        why, todo = f"failed with exit code {code}: {last[0][:300]}", f"read {log}"
+        why, todo = f"failed with exit code {code}: {_last_words(text)}", f"read {log}"
     return TrainingError(f"The training process {why}.", where=f"step train, log {log}", todo=todo)
+
+
+def _last_words(text: str) -> str:
+    """The trainer's own error in its log, which ends with the launcher's, who only says that there was one."""
+    lines = [line for line in text.splitlines() if line.strip()]
+    errors = [line for line in lines if re.match(r"[\w.]*(Error|Exception)\b", line) and not line.startswith(LAUNCHERS)]
+    return ([*lines, *errors] or ["it said nothing"])[-1][:300]

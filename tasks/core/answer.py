@@ -49,6 +49,7 @@ class AnswerSettings(Settings):
             raise ValueError("a field is named twice")
         return value
 
+    @property
     def metrics(self) -> tuple[str, ...]:
         """What each answer is marked on, right or wrong; evaluate measures these and gate rules name them."""
         if not self.json_schema:
@@ -103,13 +104,13 @@ def mark(expected: str, given: str, settings: AnswerSettings) -> dict[str, bool]
         return {"exact": given.strip() == expected.strip()}
     right, got = parse(expected) or {}, parse(given)
     if got is None:
-        return dict.fromkeys(settings.metrics(), False)
+        return dict.fromkeys(settings.metrics, False)
     fields = {name: _same_field(right, got, name) for name in settings.graded}
     marks = {
         "json_valid": True, "schema_valid": not broken_rule(got, settings), **fields,
         "all_graded": all(fields.values()), "exact": _same(right, got),
     }  # fmt: skip
-    return {name: marks[name] for name in settings.metrics()}
+    return {name: marks[name] for name in settings.metrics}
 
 
 def _same_field(right: dict[str, Any], got: dict[str, Any], name: str) -> bool:

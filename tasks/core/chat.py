@@ -1,8 +1,8 @@
 """The prompt format: one and the same for training, evaluation and serving.
 
 A conversation is rendered piece by piece: the text up to each assistant turn, then that turn with its stop token. Each piece is
-tokenised on its own, so the tokens a model is trained on are exactly those it is prompted with, and the loss can be laid
-on the assistant's tokens alone whatever the template (most templates carry no generation markers).
+tokenised on its own, here as there, so the tokens a model is trained on are exactly those it is prompted with, and the loss can
+be laid on the assistant's tokens alone whatever the template (most templates carry no generation markers).
 """
 
 from __future__ import annotations
@@ -60,50 +60,84 @@ def expected(messages: Sequence[Message]) -> str:
     return next((m["content"] for m in reversed(messages) if m["role"] == "assistant"), "")
 
 
-def prompt_text(tokenizer: Any, messages: Sequence[Message], prompt: PromptSettings) -> str:
-    """The text a model is given to answer `messages`."""
-    template = prompt.chat_template or None
-    text: str = tokenizer.apply_chat_template(
-        conversation(messages, prompt), chat_template=template, tokenize=False, add_generation_prompt=True
-    )
-    return text
-
-
 def stop_ids(tokenizer: Any, prompt: PromptSettings) -> list[int]:
-    """The token ids that end an answer. Raises RecipeError for a stop text that is not one token."""
+    """The token ids that end an answer. Raises RecipeError for a stop text that is not one token, or when there is none."""
     if not prompt.stop:
+        if tokenizer.eos_token_id is None:
+            raise RecipeError(
+                "The base model's tokenizer names no token that ends an answer.", where="recipe: prompt.stop",
+                todo="set prompt.stop to the model's end-of-turn token",
+            )  # fmt: skip
         return [int(tokenizer.eos_token_id)]
     ids = [tokenizer.encode(text, add_special_tokens=False) for text in prompt.stop]
     for text, encoded in zip(prompt.stop, ids, strict=True):
         if len(encoded) != 1:
             raise RecipeError(
                 f"The stop text {text!r} is {len(encoded)} tokens of this model.", where="recipe: prompt.stop",
-                allowed="texts that are one token, usually special tokens", todo="name the model's end-of-turn token, or leave it out",
+                allowed="texts that are one token, usually special tokens",
+                todo="name the model's end-of-turn token, or leave it out",
             )  # fmt: skip
     return [encoded[0] for encoded in ids]
 
 
 def encode(tokenizer: Any, messages: Sequence[Message], prompt: PromptSettings) -> Example:
-    """Tokenise a training row; the loss counts on every assistant turn and on the stop token after it, nowhere else."""
-    stop = stop_ids(tokenizer, prompt)[0]
+    """Tokenise a training row; the loss counts on every assistant turn and on the stop token after it, nowhere else.
+
+    What follows the last assistant turn teaches nothing and is left out. Raises DataError for a row the template cannot render.
+    """
+    return _answered(tokenizer, conversation(messages, prompt), prompt)[0]
+
+
+def prompt_ids(tokenizer: Any, messages: Sequence[Message], prompt: PromptSettings) -> list[int]:
+    """The tokens a model is given to answer `messages`: exactly those that stand before this answer in a training row."""
     turns = conversation(messages, prompt)
+    past, done = _answered(tokenizer, turns, prompt)
+    return past.input_ids + _tokens(tokenizer, _text(tokenizer, turns, prompt, done))
+
+
+def _answered(tokenizer: Any, turns: list[Message], prompt: PromptSettings) -> tuple[Example, str]:
+    """`turns` up to the last assistant turn, as tokens and as the text they stand for."""
+    stop = stop_ids(tokenizer, prompt)[0]
     ids: list[int] = []
     labels: list[int] = []
     done = ""
     for i, turn in enumerate(turns):
-        if turn["role"] != "assistant":
-            continue
-        asked = prompt_text(tokenizer, turns[:i], prompt)
-        if not asked.startswith(done):
-            raise DataError(
-                "The chat template rewrites earlier turns when a later one is added, so a row cannot be cut into pieces.",
-                where="base model's chat template, or recipe: prompt.chat_template",
-                allowed="a template whose text for n turns begins the text for n + 1 turns",
-                todo="set prompt.chat_template to one that does, or train on single-turn rows",
-            )
-        before = tokenizer.encode(asked[len(done) :], add_special_tokens=False)
-        answer = [*tokenizer.encode(turn["content"], add_special_tokens=False), stop]
-        ids += before + answer
-        labels += [IGNORED] * len(before) + answer
-        done = asked + turn["content"] + tokenizer.decode([stop])
-    return Example(ids, labels)
+        if turn["role"] == "assistant":
+            asked = _text(tokenizer, turns[:i], prompt, done)
+            before = _tokens(tokenizer, asked)
+            answer = [*_tokens(tokenizer, turn["content"]), stop]
+            ids += before + answer
+            labels += [IGNORED] * len(before) + answer
+            done += asked + turn["content"] + tokenizer.decode([stop])
+    return Example(ids, labels), done
+
+
+def _tokens(tokenizer: Any, text: str) -> list[int]:
+    ids: list[int] = tokenizer.encode(text, add_special_tokens=False)
+    return ids
+
+
+def _text(tokenizer: Any, turns: list[Message], prompt: PromptSettings, done: str) -> str:
+    """What the template puts between the text `done` and the answer to `turns`."""
+    from jinja2 import TemplateError
+
+    where = "base model's chat template, or recipe: prompt.chat_template"
+    template = prompt.chat_template or tokenizer.chat_template
+    if not template:
+        raise RecipeError("The base model has no chat template.", where=where, todo="set prompt.chat_template, in Jinja")
+    try:
+        text: str = tokenizer.apply_chat_template(turns, chat_template=template, tokenize=False, add_generation_prompt=True)
+    except TemplateError as error:
+        raise DataError(
+            f"The chat template refuses a conversation of {', '.join(t['role'] for t in turns) or 'no turn'}: {error}",
+            where=where, allowed="for most templates: user and assistant in turn, after at most one system prompt",
+            todo="filter such rows out, or set prompt.chat_template",
+        ) from error  # fmt: skip
+    if not text.startswith(done):
+        raise DataError(
+            "The chat template writes earlier turns differently once a later one follows, so a row cannot be cut into turns.",
+            where=where, allowed="a template whose text for n turns, with the stop text, begins the text for n + 1 turns",
+            todo="set prompt.stop to the text with which the template ends a turn, or set prompt.chat_template, or train on "
+            "single-turn rows",
+        )  # fmt: skip
+    return text[len(done) :]

@@ -1,8 +1,8 @@
 """Answers from a model, the one way that evaluation, registration and serving all use.
 
 Greedy, in the order of prompt length, with the tokens that every prompt begins with (system prompt, few-shot examples) computed
-once and shared: with a few-shot prompt that is most of the work. Greedy decoding of the same prompt gives the same text; the sums
-inside a matrix product may round differently for another batch size, which can only matter where two tokens tie to
+once and shared: with a few-shot prompt that is most of the work. Greedy decoding of the same prompt gives the same text; the
+sums inside a matrix product may round differently for another batch size, which can only matter where two tokens tie to
 within about 1e-5, so registration checks real answers again (tasks/register.py).
 """
 
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tasks.core.chat import Message, PromptSettings, prompt_text, stop_ids
+from tasks.core.chat import Message, PromptSettings, prompt_ids, stop_ids
 
 BATCH = 32  # rows decoded together; past this a CPU gains nothing and memory grows
 
@@ -34,8 +34,14 @@ class Speaker:
 
     def __init__(self, model: Any, tokenizer: Any, prompt: PromptSettings, examples: Sequence[Message] = ()) -> None:
         """examples: user and assistant turns put before every question (few-shot)."""
+        from transformers import GenerationConfig
+
         self.model, self.tokenizer, self.prompt, self.examples = model.eval(), tokenizer, prompt, list(examples)
         self.stop = stop_ids(tokenizer, prompt)
+        # In the place of the base model's own: its repetition penalty, made for chat, would also see the padding.
+        self.model.generation_config = GenerationConfig(
+            do_sample=False, max_new_tokens=prompt.max_new_tokens, eos_token_id=self.stop, pad_token_id=self.stop[0]
+        )
 
     def answer(
         self, questions: Sequence[Sequence[Message]], on_batch: Callable[[float], None] = lambda _fraction: None
@@ -57,9 +63,8 @@ class Speaker:
         return [answers[i] for i in range(len(prompts))]
 
     def _encode(self, messages: Sequence[Message]) -> list[int]:
-        text = prompt_text(self.tokenizer, [*self.examples, *messages], self.prompt)
-        ids: list[int] = self.tokenizer.encode(text, add_special_tokens=False)
-        return ids
+        system = 1 if messages and messages[0]["role"] == "system" else 0  # a row's own stays in front of the examples
+        return prompt_ids(self.tokenizer, [*messages[:system], *self.examples, *messages[system:]], self.prompt)
 
     def _prefill(self, ids: list[int]) -> Any:
         import torch
@@ -84,9 +89,8 @@ class Speaker:
             out = self.model.generate(
                 torch.tensor(ids, device=self.model.device),
                 attention_mask=torch.tensor(mask, device=self.model.device),
-                past_key_values=past, max_new_tokens=self.prompt.max_new_tokens, do_sample=False,
-                eos_token_id=self.stop, pad_token_id=pad, temperature=None, top_p=None, top_k=None,
-            )  # fmt: skip
+                past_key_values=past,
+            )
         return [self._read(row[longest:].tolist(), len(p)) for row, p in zip(out, prompts, strict=True)]
 
     def _read(self, ids: list[int], prompt_tokens: int) -> Answer:
@@ -95,7 +99,7 @@ class Speaker:
         return Answer(text.strip(), prompt_tokens, len(ids) if end is None else end, end is not None)
 
 
-def _common_prefix(prompts: Sequence[Sequence[int]]) -> int:
+def _common_prefix(prompts: list[list[int]]) -> int:
     """How many tokens all prompts begin with; at least one token of each is left to compute."""
     if len(prompts) < 2:
         return 0
@@ -105,7 +109,7 @@ def _common_prefix(prompts: Sequence[Sequence[int]]) -> int:
 
 
 def load_speaker(
-    base: Path, adapter: Path | None, prompt: PromptSettings, examples: Sequence[Message] = (), *, trust_remote_code: bool = False
+    base: Path, adapter: Path | None, prompt: PromptSettings, examples: Sequence[Message] = ()
 ) -> Speaker:
     """Load a base model folder, and a PEFT adapter folder on top, on the best device this machine has.
 
@@ -119,8 +123,8 @@ def load_speaker(
 
     machine = choose_device_and_dtype()
     dtype = torch.float32 if machine.device == "cpu" else machine.torch_dtype()
-    tokenizer = AutoTokenizer.from_pretrained(base, trust_remote_code=trust_remote_code)
-    model = AutoModelForCausalLM.from_pretrained(base, dtype=dtype, trust_remote_code=trust_remote_code).to(machine.device)
+    tokenizer = AutoTokenizer.from_pretrained(base)
+    model = AutoModelForCausalLM.from_pretrained(base, dtype=dtype).to(machine.device)
     if adapter is not None:
         from peft import PeftModel
 

@@ -12,11 +12,12 @@ import hashlib
 import json
 import os
 import shutil
-import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from filelock import FileLock
 
 from tasks.core.errors import AssayError
 
@@ -63,9 +64,14 @@ def digest_path(path: Path) -> str:
 
 
 @contextmanager
-def new_artifact(step: str) -> Iterator[Path]:
-    """A fresh folder to fill. Call `commit` inside; whatever was not committed is removed."""
-    place = home_folder(f"artifacts/.new/{step}-{uuid.uuid4().hex}")
+def new_artifact(name: str) -> Iterator[Path]:
+    """A fresh folder to fill. Call `commit` inside; whatever was not committed is removed.
+
+    name: of this work alone, and the same when it is done again, so that what a killed process left here is cleared.
+    """
+    place = home_folder("artifacts/.new") / name
+    shutil.rmtree(place, ignore_errors=True)
+    place.mkdir()
     try:
         yield place
     finally:
@@ -73,12 +79,17 @@ def new_artifact(step: str) -> Iterator[Path]:
 
 
 def commit(place: Path, step: str) -> tuple[Path, str]:
-    """Name a filled folder by its content, atomically. Returns (final path, digest); a rename is the only visible act."""
+    """Name a filled folder by its content, atomically. Returns (final path, digest); a rename is the only visible act.
+
+    Where the same content is there already it stays, and only what was told of it (TOLD) is of the later run.
+    """
     digest = digest_path(place)
-    final = home() / "artifacts" / step / digest[:16]
-    final.parent.mkdir(parents=True, exist_ok=True)
-    if final.exists() and digest_path(final) != digest:  # a damaged copy is replaced, never trusted
-        shutil.rmtree(final)
-    if not final.exists():
-        os.replace(place, final)
+    final = home_folder(f"artifacts/{step}") / digest[:16]
+    with FileLock(home_folder("artifacts/.new") / f"{step}.lock"):
+        if final.exists() and digest_path(final) != digest:  # a damaged copy is replaced, never trusted
+            shutil.rmtree(final)
+        if not final.exists():
+            os.replace(place, final)
+        elif (place / TOLD).exists():
+            os.replace(place / TOLD, final / TOLD)
     return final, digest

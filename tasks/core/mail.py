@@ -10,6 +10,7 @@ was sent. English, German, Dutch, French, Spanish and Italian.
 from __future__ import annotations
 
 import re
+from itertools import islice
 
 # "On Tue, 3 Mar 2026 at 12:32, Jo Smith <jo@example.com> wrote:", folded over at most two lines.
 _FIRST = r"(?:On|Am|Op|Le|El|Il)\b"
@@ -17,7 +18,7 @@ _WROTE = r"wrote|schrieb|schreef|a écrit|escribió|ha scritto"
 _ATTRIBUTION = re.compile(
     rf"^{_FIRST}[^\n]{{4,200}}?(?:\n(?!{_FIRST})[^\n]{{0,120}}?)?\b(?:{_WROTE})\b[^\n:]{{0,80}}:[ \t]*$", re.M | re.I
 )
-_QUOTED = re.compile(r"\n*(?:[ \t]*>[^\n]*(?:\n+(?=[ \t]*>)|\n|$))+")
+_MARKED = re.compile(_ATTRIBUTION.pattern + r"\n*(?:[ \t]*>[^\n]*(?:\n+(?=[ \t]*>)|\n|$))+", re.M | re.I)
 _STAMP = re.compile(r"\d[:.h]\d\d|@")  # a clock time or an address: a mail program wrote this, not a person
 _ORIGINAL = re.compile(
     r"^[ \t]*-{2,} ?(?:Original Message|Ursprüngliche Nachricht|Oorspronkelijk bericht|Message d'origine|"
@@ -56,33 +57,30 @@ LINE_CHARACTERS = 60  # longer is a sentence, not a signature's line
 
 def without_quotes(text: str) -> str:
     """The text without the mail that it answers. What stands below a quote marked by `>` stays, so does a lone quote."""
-    return _unquoted(text) or text
-
-
-def _unquoted(text: str) -> str:
-    for found in _ATTRIBUTION.finditer(text):
-        quoted = _QUOTED.match(text, found.end())
-        if quoted:
-            return (text[: found.start()].rstrip() + "\n\n" + text[quoted.end() :].lstrip("\n")).strip()
-        if _STAMP.search(found[0]):
-            return text[: found.start()].rstrip()
-    found_below = _ORIGINAL.search(text) or _HEADERS.search(text)
-    return text[: found_below.start()].rstrip() if found_below else text
+    above = _MARKED.sub("\n\n", text)
+    below = next((found for found in _ATTRIBUTION.finditer(above) if _STAMP.search(found[0])), None)
+    below = below or _ORIGINAL.search(above) or _HEADERS.search(above)
+    return (above[: below.start()] if below else above).strip() or text
 
 
 def without_signature(text: str) -> str:
     """The text without a signature below it: a device's line, what follows `-- `, or a closing and a name."""
     lines = text.rstrip().split("\n")
-    if _DEVICE.match(lines[-1]) and len(lines[-1]) <= LINE_CHARACTERS:
-        return "\n".join(lines[:-1]).rstrip() or text
-    for start in range(len(lines) - 1, 0, -1):
+    while (start := _signature_start(lines)) is not None:
+        del lines[start:]
+    return "\n".join(lines).rstrip() or text
+
+
+def _signature_start(lines: list[str]) -> int | None:
+    """Where the signature at the end begins, if there is one with something above it."""
+    if lines and _DEVICE.match(lines[-1]) and len(lines[-1]) <= LINE_CHARACTERS:
+        return len(lines) - 1
+    for start in range(max(1, len(lines) - 2 * SIGNATURE_LINES), len(lines)):
         below = [line.strip() for line in lines[start + 1 :] if line.strip()]
-        if len(below) > SIGNATURE_LINES:
-            break
-        delimited = lines[start].rstrip() == "--"
-        if below and (delimited or _is_closing(lines[start], below)) and any(line.strip() for line in lines[:start]):
-            return "\n".join(lines[:start]).rstrip()
-    return text
+        delimited = lines[start].rstrip() == "--" and len(below) <= SIGNATURE_LINES
+        if below and (delimited or _is_closing(lines[start], below)) and any(map(str.strip, islice(lines, start))):
+            return start
+    return None
 
 
 def _is_closing(line: str, below: list[str]) -> bool:

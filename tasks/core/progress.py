@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 import time
@@ -44,19 +45,21 @@ class Progress:
             self._publish(fraction, text)
 
     def _publish(self, fraction: float, text: str) -> None:
+        import httpx
         from prefect.artifacts import create_progress_artifact, update_progress_artifact
         from prefect.context import TaskRunContext
 
         if TaskRunContext.get() is None:  # called as a plain function, outside any run
             return
         percent = round(100 * fraction, 1)
-        if self._artifact is None:
-            self._artifact = create_progress_artifact(percent, key=self.name, description=text)
-        else:
-            update_progress_artifact(self._artifact, percent, description=text)
+        try:
+            if self._artifact is None:
+                self._artifact = create_progress_artifact(percent, key=self.name.replace("_", "-"), description=text)
+            else:
+                update_progress_artifact(self._artifact, percent, description=text)
+        except httpx.HTTPError as error:  # hours of training must not end with a server that restarts
+            logging.getLogger(__name__).warning("progress was not shown: %s", error)
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         if self._bar is not None:
             self._bar.stop()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from tasks.core.near_duplicates import near_duplicate_pairs
+from tasks.core.near_duplicates import near_duplicate_groups
 
 
 def prompts(rows: pl.DataFrame) -> pl.DataFrame:
@@ -28,15 +28,24 @@ def prompts(rows: pl.DataFrame) -> pl.DataFrame:
     ).sort("row_id")
 
 
-def similar_prompts(asked: pl.DataFrame, threshold: float, ngram: int) -> pl.DataFrame:
-    """Pairs of `prompts` alike at the threshold, under the same system message: row_id_a < row_id_b, jaccard, sorted.
+def similar_prompts(asked: pl.DataFrame, threshold: float, ngram: int) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Which prompts are alike at the threshold under the same system message, as nodes and the edges between them.
 
-    asked: row_id, system, prompt; each (system, prompt) once, or the answer is quadratic in the copies.
+    asked: row_id, system, prompt; each (system, prompt) once. Returns (nodes, edges). nodes: row_id, node (the smallest
+    row_id among its variants: all alike, and as like to any other prompt as it is), jaccard (among the node's variants, 1
+    if it is the only one). edges: a, b (two nodes, a < b), jaccard; sorted.
     """
-    pairs = near_duplicate_pairs(asked.select("row_id", text="prompt"), threshold, ngram)
-    system = asked.select("row_id", "system")
-    both = pairs.join(system, left_on="row_id_a", right_on="row_id").join(system, left_on="row_id_b", right_on="row_id")
-    return both.filter(pl.col("system") == pl.col("system_right")).select(pairs.columns).sort("row_id_a", "row_id_b")
+    variants, pairs = near_duplicate_groups(asked.select("row_id", text="prompt"), threshold, ngram)
+    kind = pl.coalesce("first", "row_id")
+    known = asked.select("row_id", "system").join(variants, on="row_id", how="left").with_columns(kind=kind)
+    nodes = known.with_columns(node=pl.col("row_id").min().over("system", "kind"))
+    within = pl.col("jaccard").max().over("node").fill_null(1.0)
+    ends = nodes.filter(pl.col("row_id") == pl.col("node")).select("system", "kind", "node")
+    left = pairs.join(ends, left_on="row_id_a", right_on="kind")
+    both = left.join(ends, left_on=["row_id_b", "system"], right_on=["kind", "system"], suffix="_b")
+    a, b = pl.min_horizontal("node", "node_b"), pl.max_horizontal("node", "node_b")
+    edges = both.select(a=a, b=b, jaccard="jaccard").sort("a", "b")
+    return nodes.select("row_id", "node", jaccard=within).sort("row_id"), edges
 
 
 def _normalised(text: pl.Expr) -> pl.Expr:

@@ -10,29 +10,37 @@ import difflib
 import math
 import re
 import unicodedata
+from itertools import groupby
+from typing import Any
 
 from markupsafe import Markup
+
+from data_contracts.facts import HTML
 
 # Needed inside words of Persian and Hindi and inside emoji, and unable to reorder text.
 JOINERS = "\u200c\u200d"
 LEAD = 120  # characters kept before the first difference of two long texts, for context
 TOKENS = re.compile(r"<[^<>]{1,200}>|&#?\w{1,12};|\w+|\s+|.", re.DOTALL)  # a tag or an entity changes as a whole
-# Addresses, and digits as phones, cards and accounts have them; order numbers of five or six digits stay.
-PERSONAL = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+|(?<!\w)\+?\d(?:[ ()./-]{0,2}\d){6,}")
+# Addresses (64 characters before the @ by RFC 5321; without a bound it would be quadratic), and digits as phones, cards and
+# accounts have them; dates, and order numbers of five or six digits, stay.
+PERSONAL = re.compile(r"[\w.+-]{1,64}@[\w-]+(?:\.[\w-]+)+|(?<!\w)(?!\d{4}-\d\d-\d\d)\+?\d(?:[ ()./-]{0,2}\d){6,}")
+DIGEST = re.compile("[0-9a-f]{64}")
+COVER = "▪"  # in the place of each letter
+MENDED = 0.5  # likeness from which a word counts as repaired and not as taken out: "Itâ€™" and "It’" are 0.5 alike
 
 
 def visible(text: str) -> str:
-    """`text` with each control, bidi, format, private and unpaired character named: a carriage return becomes a visible ␍."""
-    return text if text.isascii() and text.isprintable() else "".join(map(_seen, text))
+    """`text` with each control, bidi, format, private and unpaired character named: ⟨U+202E⟩ where text turns round."""
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(_seen(char, len(list(run))) for char, run in groupby(text))
 
 
-def _seen(char: str) -> str:
+def _seen(char: str, times: int) -> str:
     if char.isprintable() or char in "\n\t" or char in JOINERS or unicodedata.category(char) == "Zs":
-        return char
-    code = ord(char)
-    if code < 0x20:
-        return chr(0x2400 + code)  # Unicode's control pictures
-    return f"⟨U+{code:04X}⟩"
+        return char * times
+    name = "CR" if char == "\r" else f"U+{ord(char):04X}"  # few fonts have Unicode's control pictures
+    return f"⟨{name} ×{times}⟩" if times > 1 else f"⟨{name}⟩"
 
 
 def short(text: str, limit: int) -> str:
@@ -45,20 +53,31 @@ def impersonal(text: str) -> str:
     return PERSONAL.sub("[not shown]", text)
 
 
-def differences(before: str, after: str, limit: int) -> tuple[Markup, Markup]:
+def words(value: Any) -> str:
+    """A JSON value as a person would write it: lists with commas, an id by its first twelve characters."""
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {words(item)}" for key, item in value.items())
+    if isinstance(value, list):
+        return ("; " if any(isinstance(item, dict) for item in value) else ", ").join(map(words, value)) or "none"
+    if isinstance(value, float):
+        return f"{value:.3g}"
+    return value[:12] if isinstance(value, str) and DIGEST.fullmatch(value) else str(value)
+
+
+def differences(before: str, after: str, limit: int, *, cover: bool = False) -> tuple[Markup, Markup]:
     """Both texts with what was taken out marked <del> and what was put in marked <ins>, around the first difference.
 
-    Compares words, tags and spaces, not characters, so that the marks fall where a reader would put them.
+    Compares words, tags and spaces, not characters, so that the marks fall where a reader would put them. cover: of words
+    that were taken out, show only how long they were; a signature is personal whatever it says.
     """
-    same = next(
-        (i for i, (a, b) in enumerate(zip(before, after, strict=False)) if a != b), min(len(before), len(after))
-    )
-    start = same - LEAD if same > 2 * LEAD else 0
+    pairs = enumerate(zip(before, after, strict=False))
+    first = next((i for i, (a, b) in pairs if a != b), min(len(before), len(after)))
+    start = first - LEAD if first > 2 * LEAD else 0
     texts = [text[start : start + limit] for text in (before, after)]
     old, new = (TOKENS.findall(text) for text in texts)
     pieces: tuple[list[Markup], list[Markup]] = ([], [])
     for same, a, b in _runs(old, new):
-        pieces[0].append(_marked(a, "" if same else "del"))
+        pieces[0].append(_marked(_covered(a, b) if cover and not same else a, "" if same else "del"))
         pieces[1].append(_marked(b, "" if same else "ins"))
     lead = "… " if start else ""
     left, right = (
@@ -85,21 +104,47 @@ def _runs(old: list[str], new: list[str]) -> list[tuple[bool, str, str]]:
 def _marked(text: str, tag: str) -> Markup:
     if not tag or not text:
         return Markup("{}").format(visible(text))
-    return Markup("<{0}>{1}</{0}>").format(
-        Markup(tag), visible(text).replace("\n", "↵\n")
-    )  # else a lost line is invisible
+    shown = visible(text).replace("\n", "↵\n")  # else a lost line is invisible
+    return Markup("<{0}>{1}</{0}>").format(Markup(tag), shown)
+
+
+def _covered(old: str, new: str) -> str:
+    one_word = not re.search(r"\s", old)
+    if one_word and difflib.SequenceMatcher(None, old, new, autojunk=False).ratio() >= MENDED:
+        return old
+    return TOKENS.sub(lambda token: _cover(token[0]), old)
+
+
+def _cover(token: str) -> str:
+    """Markup keeps its name and loses its attributes, which hold addresses; a single letter names nobody."""
+    if re.fullmatch(HTML, token):
+        return re.sub(r"\s[^>]*", " …", token)
+    return re.sub(r"\w{2,}", lambda word: COVER * len(word[0]), token)
 
 
 def _rest(text: str, end: int) -> str:
     return f" … ({len(text):,} characters in all)" if len(text) > end else ""
 
 
-def percent(share: float | None, *, sign: bool = False) -> str:
-    """A share as `94.2 %`; an em dash where there is none."""
-    if share is None:
-        return "—"
-    rounded = round(100 * share, 1) + 0.0  # never "-0.0"
-    return f"{rounded:{'+' if sign else ''}.1f} %".replace("-", "−")
+def percent(share: float | None) -> str:
+    """A share as `94.2 %`, never broken between number and sign; an em dash where there is none."""
+    return "—" if share is None else f"{_minus(100 * share, '')}\N{NO-BREAK SPACE}%"
+
+
+def points(difference: float) -> str:
+    """A difference of two shares in points, as `+51.9`."""
+    return _minus(100 * difference, "+")
+
+
+def span(low: float, high: float, *, sign: bool = False) -> str:
+    """An interval of shares as `[89.1, 97.8]`, in percent; the ends are rounded outwards, never to look narrower."""
+    plus = "+" if sign else ""
+    down, up = math.floor(round(low * 1000, 6)) / 10, math.ceil(round(high * 1000, 6)) / 10
+    return f"[{_minus(down, plus)}, {_minus(up, plus)}]"
+
+
+def _minus(number: float, sign: str) -> str:
+    return f"{round(number, 1) + 0.0:{sign}.1f}".replace("-", "−")  # adding zero turns -0.0 into 0.0
 
 
 def count(number: float | None) -> str:
@@ -108,13 +153,15 @@ def count(number: float | None) -> str:
 
 
 def duration(seconds: float | None) -> str:
-    """`8.2 s`, `4 min 30 s` or `2 h 05 min`."""
+    """`8.2 s`, `4 min 30 s` or `2 h 05 min`, never broken over two lines."""
     if seconds is None:
         return "—"
-    if seconds < 60:
-        return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes} min {rest:02} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02} min"
+    if seconds < 59.95:
+        text = f"{seconds:.1f} s"
+    else:
+        text = f"{minutes} min {rest:02} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02} min"
+    return text.replace(" ", "\N{NO-BREAK SPACE}")
 
 
 def size(n: float | None) -> str:
@@ -123,10 +170,3 @@ def size(n: float | None) -> str:
         return "—"
     power = min(3, max(0, (len(str(int(n))) - 1) // 3))
     return f"{n / 1000**power:,.{1 if power else 0}f} {('bytes', 'kB', 'MB', 'GB')[power]}"
-
-
-def span(low: float, high: float, *, sign: bool = False) -> str:
-    """An interval of shares as `[89.1, 97.8]`, in percent; the ends are rounded outwards, never to look narrower."""
-    ends = math.floor(round(low * 1000, 6)) / 10 + 0.0, math.ceil(round(high * 1000, 6)) / 10 + 0.0
-    plus = "+" if sign else ""
-    return f"[{ends[0]:{plus}.1f}, {ends[1]:{plus}.1f}]".replace("-", "−")

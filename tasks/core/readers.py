@@ -137,7 +137,7 @@ def _json(name: str, text: str) -> Iterator[Record]:
         if error.msg == "Extra data":  # one object after another: JSONL under the wrong ending
             yield from _jsonl(name, text)
             return
-        problem = f"is not JSON: {error.msg} at line {error.lineno}, column {error.colno}"
+        problem = f"is not JSON: {error.msg.removesuffix(' at')} at line {error.lineno}, column {error.colno}"
         raise refused(name, problem, "export it again, or as JSONL, where a bad line costs one row") from error
     except ValueError as error:
         raise refused(name, f"is not JSON: {error}", "export it again") from error

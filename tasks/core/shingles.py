@@ -19,6 +19,7 @@ import numpy.typing as npt
 import polars as pl
 
 Ints = npt.NDArray[np.int64]
+Bits = npt.NDArray[np.uint64]
 Mask = npt.NDArray[np.bool_]
 WORD = r"[\p{L}\p{N}_]+"  # Python's \w. Rust's own \w differs: it joins combining marks and leaves out ² and ½
 GOLDEN = np.uint64(0x9E3779B97F4A7C15)  # 2**64 / golden ratio: the high bits of its multiples are spread (Knuth, 6.4)
@@ -42,6 +43,10 @@ class ShingleSets:
     shared: Ints
     shingles: int
 
+    def only(self, chosen: Mask) -> ShingleSets:
+        row, size, starts, lengths = (c[chosen] for c in (self.row, self.size, self.starts, self.lengths))
+        return ShingleSets(row, size, starts, lengths, self.shared, self.shingles)
+
 
 def shingle_sets(texts: pl.Series, ngram: int) -> ShingleSets:
     """The shingle sets of `texts` (String), `ngram` words each. Equal numbers mean equal words, never equal hashes."""
@@ -58,6 +63,23 @@ def shingle_sets(texts: pl.Series, ngram: int) -> ShingleSets:
     rank = np.empty(len(frequency), np.int64)
     rank[np.argsort(frequency, kind="stable")] = np.arange(len(frequency))
     return _packed(row[keep], rank[shingle[keep]], count, max(len(frequency), 1))
+
+
+def sketches(sets: ShingleSets) -> Bits:
+    """Four 64-bit words a set; bit h is the parity of the shingles that fall on h. Bits differ only where sets do."""
+    bit = (sets.shared.astype(np.uint64) * GOLDEN) >> np.uint64(56)
+    one = np.uint64(1) << (bit & np.uint64(63))
+    words = [np.where(bit >> np.uint64(6) == word, one, np.uint64(0)) for word in range(4)]
+    return np.stack([np.bitwise_xor.reduceat(word, sets.starts) if len(word) else word for word in words])
+
+
+def overlaps(sets: ShingleSets, a: Ints, b: Ints) -> Ints:
+    """The number of shingles that each pair of sets shares: both written out, sorted, and equal neighbours counted."""
+    pair = np.arange(len(a)) * sets.shingles
+    sides = [np.repeat(pair, sets.lengths[x]) + sets.shared[ranges(sets.starts[x], sets.lengths[x])] for x in (a, b)]
+    code = np.sort(np.concatenate(sides))
+    both = code[1:][code[1:] == code[:-1]]
+    return np.bincount(both // sets.shingles, minlength=len(a))
 
 
 def ranges(starts: Ints, lengths: Ints) -> Ints:
@@ -94,7 +116,7 @@ def _words(texts: pl.Series, ngram: int) -> tuple[npt.NDArray[np.uint32], Ints]:
     return np.concatenate(words), np.concatenate(lengths)
 
 
-def _windows(words: npt.NDArray[np.uint32], lengths: Ints, ngram: int) -> npt.NDArray[np.uint64]:
+def _windows(words: npt.NDArray[np.uint32], lengths: Ints, ngram: int) -> Bits:
     """One number for every run of `ngram` words inside a text: the words' numbers as digits, so never a collision."""
     base = int(words.max(initial=0)) + 1
     key, bound = words.astype(np.uint64), base
@@ -112,7 +134,7 @@ def _windows(words: npt.NDArray[np.uint32], lengths: Ints, ngram: int) -> npt.ND
     return key[inside]
 
 
-def _perhaps_again(key: npt.NDArray[np.uint64]) -> Mask:
+def _perhaps_again(key: Bits) -> Mask:
     """False only where a key is surely found once: alone in its bucket. Spares the exact sort most of its input."""
     bits = min(max(len(key).bit_length() + 2, 8), 30)  # four to eight buckets a key, a byte each; at most 1 GB
     bucket = (key * GOLDEN >> np.uint64(64 - bits)).astype(np.uint32)
@@ -122,7 +144,7 @@ def _perhaps_again(key: npt.NDArray[np.uint64]) -> Mask:
     return crowded[bucket]
 
 
-def _numbered(key: npt.NDArray[np.uint64]) -> tuple[Ints, Ints]:
+def _numbered(key: Bits) -> tuple[Ints, Ints]:
     """Each key's number among the distinct keys, 0.., and how often each number occurs."""
     order = np.argsort(key)
     ordered = key[order]

@@ -77,10 +77,11 @@ def tango(wins: int, losses: int, n: int, confidence: float) -> tuple[float, flo
 
 def bootstrap(wins: int, losses: int, n: int, confidence: float) -> tuple[float, float]:
     """The ideal percentile bootstrap of (wins - losses) / n; with no losses, of the share wins / n."""
-    one_row = np.zeros(2 * n + 1)  # index s stands for a sum of s, modulo the length: -1 is the last
+    size = 1 << (2 * n).bit_length()  # room for every sum from -n to n; a power of two, which the transform likes
+    one_row = np.zeros(size)  # index s stands for a sum of s, modulo the size: -1 is the last
     one_row[[1, -1, 0]] = np.array([wins, losses, n - wins - losses]) / n
-    sums = np.fft.irfft(np.fft.rfft(one_row) ** n, 2 * n + 1)
-    cumulative = np.cumsum(np.roll(sums, n))  # now index i stands for a sum of i - n
+    sums = np.fft.irfft(np.fft.rfft(one_row) ** n, size)
+    cumulative = np.cumsum(np.roll(sums, n)[: 2 * n + 1])  # now index i stands for a sum of i - n
     tail = (1 - confidence) / 2
     low, high = np.searchsorted(cumulative, [tail, 1 - tail])
     return (int(low) - n) / n, (int(high) - n) / n

@@ -13,24 +13,26 @@ from __future__ import annotations
 import inspect
 import json
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import polars as pl
-from filelock import FileLock
+from filelock import FileLock, Timeout
 from pydantic import BaseModel
 
 from tasks.core import terminal
 from tasks.core.code import code_digest
 from tasks.core.errors import DataError, OutsideError
 from tasks.core.handle import FACTS, LEDGER, QUARANTINE, ROWS, Handle
-from tasks.core.home import TOLD, commit, digest_json, digest_path, home, new_artifact
+from tasks.core.home import TOLD, commit, digest_json, digest_path, home, home_folder, new_artifact
 from tasks.core.ledger import Outcome, check_balance, count_reasons, quarantine
 from tasks.core.progress import Progress
 
-RETRIES = 4  # with back-off 2, 4, 8, 16 s: half a minute, which outlasts a restart of MLflow or an object store
+# Waits of 2, 4, 8 and 16 s: half a minute, which outlasts a restart of MLflow or an object store.
+RETRIES, BACK_OFF_SECONDS = 4, 2.0
 
 
 @dataclass(frozen=True)
@@ -107,37 +109,50 @@ def _run(
 
     given = {key: _identity(value) for key, value in inputs.items()}
     key = digest_json([name, settings.model_dump(mode="json"), given, code_digest(function.__module__)])
+    scratch = home_folder(f"scratch/{name}") / key[:16]
+    with _only_maker(name, scratch):
 
-    @task(
-        name=name, task_run_name=name, description=inspect.getdoc(function), persist_result=True,
-        result_serializer="json", cache_key_fn=lambda _context, _parameters: key, refresh_cache=not _intact(key),
-        retries=RETRIES, retry_delay_seconds=exponential_backoff(backoff_factor=2), retry_jitter_factor=0.5,
-        retry_condition_fn=_may_heal,
-    )  # fmt: skip
-    def run(inputs: dict[str, Any]) -> Handle:
-        return _make(name, key, body)
+        @task(
+            name=name, task_run_name=name, description=inspect.getdoc(function), persist_result=True,
+            result_serializer="json", cache_key_fn=lambda _context, _parameters: key, refresh_cache=not _intact(key),
+            retries=RETRIES, retry_delay_seconds=exponential_backoff(BACK_OFF_SECONDS), retry_jitter_factor=0.5,
+            retry_condition_fn=_may_heal,
+        )  # fmt: skip
+        def run(inputs: dict[str, Any]) -> Handle:
+            return _make(name, scratch, body)
 
-    state = run(inputs, return_state=True)
-    handle = state.result()
+        state = run(inputs, return_state=True)
+        handle = state.result()
+        shutil.rmtree(scratch, ignore_errors=True)  # only now that the result is kept: a kill before it loses nothing
     if not isinstance(handle, Handle):
         raise TypeError(f"step {name} came back as {type(handle).__name__}, not as a handle")
     terminal.step(name, handle.facts().get("line", ""), cached=state.name == "Cached")
     return handle
 
 
-def _make(name: str, key: str, body: Callable[[Place], Made]) -> Handle:
+@contextmanager
+def _only_maker(name: str, scratch: Path) -> Iterator[None]:
+    """Hold the lock on this very work; a second process waits here, and then finds the result in the cache."""
+    lock = FileLock(f"{scratch}.lock")
+    try:
+        held = lock.acquire(blocking=False)
+    except Timeout:
+        terminal.note(f"{name} is being made by another process; waiting for it")
+        held = lock.acquire()
+    with held:
+        yield
+
+
+def _make(name: str, scratch: Path, body: Callable[[Place], Made]) -> Handle:
     from prefect.artifacts import create_table_artifact
     from prefect.logging import get_run_logger
 
-    scratch = home() / "scratch" / name / key[:16]
-    with new_artifact(name) as out:
-        scratch.mkdir(parents=True, exist_ok=True)
-        with FileLock(f"{scratch}.lock"), Progress(name) as progress:
-            made = body(Place(out, scratch, progress))
-            _write_json(out / FACTS, made.facts)
-            _write_json(out / TOLD, {"line": made.line, "table": made.table, **made.told})
-            final, digest = commit(out, name)
-            shutil.rmtree(scratch, ignore_errors=True)
+    scratch.mkdir(exist_ok=True)
+    with new_artifact(f"{name}-{scratch.name}") as out, Progress(name) as progress:
+        made = body(Place(out, scratch, progress))
+        _write_json(out / FACTS, made.facts)
+        _write_json(out / TOLD, {"line": made.line, "table": made.table, **made.told})
+        final, digest = commit(out, name)
     get_run_logger().info("%s: %s", name, made.line)
     if made.table:
         create_table_artifact(table=made.table, key=name.replace("_", "-"), description=f"**{name}**: {made.line}")
@@ -176,7 +191,7 @@ def _intact(key: str) -> bool:
         return True  # nothing cached, nothing to refresh
     try:
         handle = Handle.model_validate(_stored_handle(json.loads(record.read_text())))
-        return digest_path(handle.folder) == handle.digest
+        return digest_path(handle.folder) == handle.digest and bool(handle.facts())
     except (OSError, ValueError, KeyError, TypeError):
         return False
 

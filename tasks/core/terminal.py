@@ -26,16 +26,23 @@ def step(name: str, line: str, *, cached: bool) -> None:
         computed.append(name)
     if enabled():
         mark = "[dim]cached[/]" if cached else "[green]done[/]  "
-        console().print(f"  {mark}  [bold]{name:<12}[/] {line}")
+        console().print(f"  {mark}  [bold]{name:<12}[/] {_plain(line)}")
 
 
 def note(line: str) -> None:
     """Print a line that belongs to the step under way."""
     if enabled():
-        console().print(f"          [dim]{line}[/]")
+        console().print(f"          [dim]{_plain(line)}[/]")
 
 
 def waiting(text: str) -> contextlib.AbstractContextManager[Any]:
     """A spinner with `text` while the body runs, where a person looks on."""
     on = enabled() and sys.stdout.isatty()
     return console().status(text) if on else contextlib.nullcontext()
+
+
+def _plain(text: str) -> str:
+    """Text that is shown as it is, brackets and all: a line may quote a row."""
+    from rich.markup import escape
+
+    return escape(text)

@@ -12,11 +12,10 @@ import torch
 from datasets import load_from_disk
 from peft import LoraConfig, get_peft_model
 from transformers import AutoModelForCausalLM, AutoTokenizer, EarlyStoppingCallback, set_seed
-from transformers.trainer_utils import get_last_checkpoint
 from trl import SFTConfig
 
 from tasks.core.machine import choose_device_and_dtype
-from tasks.trainer.events import Reporter, TimedCheckpoints, die_with, say
+from tasks.trainer.events import Reporter, TimedCheckpoints, die_with, last_checkpoint, say
 from tasks.trainer.loop import AnswerTrainer, estimate_seconds, padding_share, row_order
 
 
@@ -28,19 +27,20 @@ def main(spec: dict[str, Any]) -> None:
     set_seed(settings["seed"])
     model = _adapted_model(spec["base"], settings, machine)
     tokenizer = AutoTokenizer.from_pretrained(spec["base"])
-    data = {split: load_from_disk(str(scratch / split)) for split in ("train", "validation")}
-    lengths = [len(ids) for ids in data["train"]["input_ids"]]
+    rows = load_from_disk(str(scratch / "train"))
+    watched = load_from_disk(str(scratch / "validation")) if counted["validation_rows"] else None
+    lengths = [len(ids) for ids in rows["input_ids"]]
     micro = _micro_batch(settings, machine)
     order = row_order(lengths, micro, settings["epochs"], settings["seed"])
-    arguments = _arguments(settings, machine, scratch, micro, len(lengths), model.config.hidden_size)
-    trainer = AnswerTrainer(
-        model=model, args=arguments, processing_class=tokenizer, train_dataset=data["train"].select(order),
-        eval_dataset=data["validation"], callbacks=[TimedCheckpoints(settings["checkpoint_seconds"])],
-    )  # fmt: skip
-    trainer.add_callback(EarlyStoppingCallback(settings["patience"]))
+    arguments = _arguments(settings, machine, scratch, micro, len(lengths), model.config.hidden_size, bool(watched))
     plan = _plan(settings, counted, machine, model, arguments, len(order))
-    trainer.add_callback(Reporter(plan))
-    last = get_last_checkpoint(str(scratch / "checkpoints")) if (scratch / "checkpoints").is_dir() else None
+    callbacks = [TimedCheckpoints(spec["checkpoint_seconds"]), Reporter(plan)]
+    trainer = AnswerTrainer(
+        model=model, args=arguments, processing_class=tokenizer, train_dataset=rows.select(order),
+        eval_dataset=watched,
+        callbacks=[*callbacks, EarlyStoppingCallback(settings["patience"])] if watched else callbacks,
+    )  # fmt: skip
+    last = last_checkpoint(scratch / "checkpoints")
     started = time.monotonic()
     trainer.train(resume_from_checkpoint=last)
     if trainer.is_world_process_zero():
@@ -60,12 +60,14 @@ def _adapted_model(base: str, settings: dict[str, Any], machine: Any) -> Any:
 def _micro_batch(settings: dict[str, Any], machine: Any) -> int:
     """Rows computed together. On a CPU four keep the peak memory low at the full matmul rate; a GPU wants them all."""
     wanted = 4 if machine.device == "cpu" else 16
-    return max(n for n in range(1, wanted + 1) if settings["batch_rows"] % n == 0)
+    share = settings["batch_rows"] // settings["processes"]
+    return max(n for n in range(1, wanted + 1) if share % n == 0)
 
 
 def _arguments(
-    settings: dict[str, Any], machine: Any, scratch: Path, micro: int, rows: int, hidden: int
+    settings: dict[str, Any], machine: Any, scratch: Path, micro: int, rows: int, hidden: int, watched: bool
 ) -> SFTConfig:
+    """watched: there are validation rows. Without them nothing can tell a best step, and the last one is kept."""
     accumulate = max(1, settings["batch_rows"] // (micro * settings["processes"]))
     steps_per_epoch = max(1, rows // settings["batch_rows"])
     every = max(1, steps_per_epoch // settings["validations_per_epoch"])
@@ -78,8 +80,9 @@ def _arguments(
         lr_scheduler_type="linear", warmup_steps=0.05, max_grad_norm=1.0, optim="adamw_torch",
         max_length=None,  # nothing is ever cut here: tasks/train.py refused rows that do not fit
         gradient_checkpointing=False, bf16=False, fp16=False, use_cpu=machine.device == "cpu",
-        eval_strategy="steps", eval_steps=every, save_strategy="steps", save_steps=every, save_total_limit=2,
-        load_best_model_at_end=True, metric_for_best_model="eval_loss", greater_is_better=False,
+        eval_strategy="steps" if watched else "no", eval_steps=every, save_strategy="steps", save_steps=every,
+        save_total_limit=2, load_best_model_at_end=watched, metric_for_best_model="eval_loss", greater_is_better=False,
+        restore_callback_states_from_checkpoint=True,  # else a resumed run forgets how long it has waited for a better loss
         logging_steps=1, report_to="none", disable_tqdm=True, dataloader_pin_memory=False, remove_unused_columns=False,
     )  # fmt: skip
 

@@ -1,11 +1,13 @@
-"""What the training process says and heeds: events on stdout, checkpoints by the clock, and the end of its parent."""
+"""What the training process says and heeds: events on stdout, checkpoints, and the end of its parents."""
 
 from __future__ import annotations
 
 import json
 import os
+import shutil
 import threading
 import time
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -18,27 +20,46 @@ def say(event: str, **values: Any) -> None:
 
 
 def die_with(parent: int) -> None:
-    """End this process when `parent` (a process id) is gone: a killed flow must not leave a trainer behind.
+    """End this process when `parent` (the flow's process id) or the launcher is gone: neither must leave a trainer behind.
 
-    A thread that looks twice a second; the kernel's own signal follows the launcher, not the flow.
+    A thread that looks twice a second; the kernel's own signal follows one process, and only where it exists.
     """
+    launcher = os.getppid()
     try:
         born = psutil.Process(parent).create_time()
     except psutil.NoSuchProcess:
         os._exit(1)
 
     def watch() -> None:
-        while True:
-            try:
-                process = psutil.Process(parent)
-                gone = process.create_time() != born or process.status() == psutil.STATUS_ZOMBIE
-            except psutil.NoSuchProcess:
-                gone = True
-            if gone:
-                os._exit(1)
+        while os.getppid() == launcher and _lives(parent, born):
             time.sleep(0.5)
+        os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
+
+
+def _lives(process_id: int, born: float) -> bool:
+    try:
+        process = psutil.Process(process_id)
+        return process.create_time() == born and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def last_checkpoint(folder: Path) -> str | None:
+    """The newest whole checkpoint in `folder`; None when there is none.
+
+    A kill in the middle of a save leaves a part of one, which would end every later run: such are removed. The trainer's
+    state is what transformers writes last (Trainer._save_checkpoint, 5.23).
+    """
+    whole = []
+    for checkpoint in sorted(folder.glob("checkpoint-*"), key=lambda path: int(path.name.rsplit("-", 1)[1])):
+        try:
+            json.loads((checkpoint / "trainer_state.json").read_text())
+            whole.append(str(checkpoint))
+        except (OSError, ValueError):
+            shutil.rmtree(checkpoint, ignore_errors=True)  # each process looks, one removes
+    return whole[-1] if whole else None
 
 
 class TimedCheckpoints(TrainerCallback):  # type: ignore[misc]

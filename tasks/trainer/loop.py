@@ -30,11 +30,13 @@ class AnswerTrainer(SFTTrainer):  # type: ignore[misc]
     ) -> Any:
         """Mean negative log-likelihood of the answer tokens, over the whole effective batch (num_items_in_batch tokens)."""
         labels = inputs.pop("labels")
-        first = int((labels != IGNORED).any(dim=0).int().argmax())  # the first position with an answer token in any row
+        # The first position with an answer token in any row; nothing stands before position 0 to predict it.
+        first = max(1, int((labels != IGNORED).any(dim=0).int().argmax()))
         keep = labels.shape[1] - first + 1  # the token before it predicts it
         outputs = model(**inputs, use_cache=False, logits_to_keep=keep)
         logits = outputs.logits[:, :-1].float()
-        total = functional.cross_entropy(logits.flatten(0, 1), labels[:, first:].flatten(), ignore_index=IGNORED, reduction="sum")
+        wanted = labels[:, first:].flatten()
+        total = functional.cross_entropy(logits.flatten(0, 1), wanted, ignore_index=IGNORED, reduction="sum")
         tokens = (labels != IGNORED).sum() if num_items_in_batch is None else num_items_in_batch
         loss = total / tokens
         if self.args.average_tokens_across_devices and num_items_in_batch is not None:
@@ -101,5 +103,6 @@ def estimate_seconds(model: Any, counted: dict[str, int], epochs: int, micro: in
     config = model.config
     rows = max(1, micro * counted["tokens"] // max(1, counted["rows"]))
     weights = next(model.parameters())
-    rate = matmul_rate(rows, config.hidden_size, getattr(config, "intermediate_size", 4 * config.hidden_size), weights.dtype, str(weights.device))
+    outer = getattr(config, "intermediate_size", 4 * config.hidden_size)
+    rate = matmul_rate(rows, config.hidden_size, outer, weights.dtype, str(weights.device))
     return epochs * training_flops(model, counted) / (MATMUL_SHARE * rate)

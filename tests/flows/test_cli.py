@@ -20,24 +20,27 @@ from tasks.core.errors import AssayError, ContractError, RecipeError
 ASSAY = [sys.executable, "-m", "flows.cli"]
 FLOW = """
 import sys
-from prefect import flow, task, get_run_logger
-from prefect.states import Completed
-from flows import cli
+from flows import cli, summary
 
-@task
-def step(n: int) -> int:
-    get_run_logger().info("step %d", n)
-    return n
+def load(name):  # imports Prefect only once the environment is set, as the real flows do
+    from prefect import flow, get_run_logger, task
+    from prefect.states import Completed
 
-@flow(name="throwaway")
-def throwaway(recipe: str) -> object:
-    for n in range(5):
-        step(n)
-    return Completed(name="Refused", data={}) if recipe != "bad" else 1 / 0
+    @task
+    def step(n: int) -> int:
+        get_run_logger().info("step %d", n)
+        return n
 
-import flows.summary
-flows.summary.print_summary = lambda results, state, seconds: print("state", state)
-cli._load = lambda name: throwaway
+    @flow(name="throwaway")
+    def throwaway(recipe: str) -> object:
+        for n in range(5):
+            step(n)
+        return Completed(name="Refused", data={})
+
+    return throwaway
+
+summary.print_summary = lambda results, state, seconds: print("state", state)
+cli._load = load
 sys.exit(cli.main(["run", "support_triage"]))
 """
 
@@ -77,6 +80,13 @@ def test_a_home_that_cannot_be_written_exits_with_1_and_says_what_to_do(tmp_path
     assert done.returncode == 1
     assert "The home folder cannot be written" in done.stderr
     assert "set ASSAY_HOME" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_prefect_server_of_the_users_that_does_not_answer_is_told_by_its_variable() -> None:
+    done = assay("curate", "support_triage", PREFECT_API_URL="http://127.0.0.1:9/api")
+    assert done.returncode == 1
+    assert "PREFECT_API_URL=http://127.0.0.1:9/api" in done.stderr
     assert "Traceback" not in done.stderr
 
 

@@ -46,8 +46,8 @@ def user(place: Path) -> Iterator[Callable[[], User]]:
 
     def start() -> User:
         environment = {k: v for k, v in os.environ.items() if not k.startswith("PREFECT_")} | {"ASSAY_HOME": str(place)}
-        pipe = subprocess.PIPE
-        process = subprocess.Popen([sys.executable, "-c", USER], stdin=pipe, stdout=pipe, stderr=pipe, text=True, env=environment)
+        pipe, command = subprocess.PIPE, [sys.executable, "-c", USER]
+        process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True, env=environment)
         started.append(process)
         return process
 

@@ -90,6 +90,14 @@ def test_the_policy_decides_what_becomes_of_the_majority() -> None:
     assert run(rows, policy="off").kept.height == 3
 
 
+def test_thousands_of_variants_of_one_text_vote_together() -> None:
+    text = "Your ticket {} is closed. If you think that this is wrong, reply within seven days and we look again."
+    rows = [labelled(f"{i:05d}", text.format(i), "notice" if i else "refund") for i in range(12_000)]
+    found = held(run(rows))
+    assert list(found) == ["00000"]
+    assert found["00000"]["labels"][0] == {"label": "notice", "votes": 11_999}
+
+
 def test_many_answers_to_one_prompt_cost_little() -> None:
     outcome = run([row(f"{i:05d}", "hi", f"answer {i}" * 40) for i in range(10_000)], AnswerSettings())
     assert outcome.kept.is_empty()

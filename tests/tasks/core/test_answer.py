@@ -63,18 +63,18 @@ def test_the_label_is_a_field_or_the_whole_text() -> None:
 
 
 def test_metrics_follow_from_the_answer_form() -> None:
-    assert TRIAGE.metrics() == ("json_valid", "schema_valid", "intent", "urgent", "all_graded", "exact")
-    assert AnswerSettings(json_schema={"type": "object"}).metrics() == ("json_valid", "schema_valid", "exact")
-    assert TEXT.metrics() == ("exact",)
+    assert TRIAGE.metrics == ("json_valid", "schema_valid", "intent", "urgent", "all_graded", "exact")
+    assert AnswerSettings(json_schema={"type": "object"}).metrics == ("json_valid", "schema_valid", "exact")
+    assert TEXT.metrics == ("exact",)
     assert (TRIAGE.headline, TEXT.headline) == ("intent", "exact")
 
 
 @pytest.mark.parametrize(
     ("given", "right"),
     [
-        ('{"intent": "refund", "urgent": true, "reply": "We are on it."}', TRIAGE.metrics()),
-        ('{"reply": "We are on it.", "urgent": true, "intent": "refund"}', TRIAGE.metrics()),
-        ('{"intent": "refund", "urgent": true, "reply": "Soon."}', TRIAGE.metrics()[:-1]),
+        ('{"intent": "refund", "urgent": true, "reply": "We are on it."}', TRIAGE.metrics),
+        ('{"reply": "We are on it.", "urgent": true, "intent": "refund"}', TRIAGE.metrics),
+        ('{"intent": "refund", "urgent": true, "reply": "Soon."}', TRIAGE.metrics[:-1]),
         ('{"intent": "order", "urgent": true, "reply": "x"}', ("json_valid", "schema_valid", "urgent")),
         ('{"intent": "refund", "urgent": 1, "reply": "x"}', ("json_valid", "schema_valid", "intent")),
         ('{"intent": "refund", "reply": "x"}', ("json_valid", "schema_valid", "intent")),
@@ -85,7 +85,7 @@ def test_metrics_follow_from_the_answer_form() -> None:
 )  # fmt: skip
 def test_each_answer_is_marked_on_what_it_got_right_and_on_nothing_else(given: str, right: tuple[str, ...]) -> None:
     marks = mark(EXPECTED, given, TRIAGE)
-    assert tuple(marks) == TRIAGE.metrics()
+    assert tuple(marks) == TRIAGE.metrics
     assert tuple(name for name, is_right in marks.items() if is_right) == right
 
 
@@ -108,7 +108,7 @@ VALUES: st.SearchStrategy[Any] = st.dictionaries(st.text(), st.none() | st.boole
 
 @given(st.text() | VALUES.map(str))
 def test_no_text_at_all_breaks_the_marking(text: str) -> None:
-    assert set(mark(EXPECTED, text, TRIAGE)) == set(TRIAGE.metrics())
+    assert set(mark(EXPECTED, text, TRIAGE)) == set(TRIAGE.metrics)
 
 
 @pytest.mark.parametrize("name", RESERVED)

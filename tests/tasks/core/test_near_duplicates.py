@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from tasks.core import near_duplicates, shingles
 from tasks.core.errors import DataError
-from tasks.core.near_duplicates import near_duplicate_pairs
+from tasks.core.near_duplicates import near_duplicate_groups, near_duplicate_pairs
 
 VOCABULARY = ["a", "b", "c", "the", "straße", "ΑΣ", "naïve", "x²", "日本", "d_1", "İ"]
 SOUP = st.lists(st.sampled_from(VOCABULARY), max_size=14).map(" ".join)
@@ -61,6 +61,22 @@ def test_it_finds_every_pair_among_long_texts_that_were_edited(data: st.DataObje
         texts.append(" ".join(words))
     rows = frame(texts)
     assert near_duplicate_pairs(rows, threshold, 3).rows() == brute_force(rows, threshold, 3)
+
+
+@settings(max_examples=150, deadline=None)
+@given(TEXTS, st.lists(st.integers(0, 30), max_size=8), THRESHOLDS, st.integers(1, 4))
+def test_groups_say_the_same_as_pairs(texts: list[str], notices: list[int], threshold: float, ngram: int) -> None:
+    rows = frame([*texts, *(f"ticket {n} is closed we thank you for your patience" for n in notices)])
+    variants, pairs = near_duplicate_groups(rows, threshold, ngram)
+    first = dict(variants.select("row_id", "first").iter_rows())
+    within = dict(variants.select("first", "jaccard").iter_rows())
+    between = {(a, b): jaccard for a, b, jaccard in pairs.iter_rows()}
+    told = []
+    for a, b in combinations(sorted(rows["row_id"]), 2):
+        x, y = sorted((first.get(a, a), first.get(b, b)))
+        jaccard = within.get(x) if x == y else between.get((x, y))
+        told += [(a, b, jaccard)] if jaccard is not None else []
+    assert told == brute_force(rows, threshold, ngram)
 
 
 @settings(max_examples=50, deadline=None)

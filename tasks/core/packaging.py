@@ -1,0 +1,124 @@
+"""The registered artifact: an MLflow model folder with the adapter, unit.json and the few source files that serve them.
+
+    MLmodel  served.py  artifacts/{unit.json, adapter/}  code/tasks/...  requirements.txt, conda.yaml, input_example.json
+
+No base weights, no pickle, no path of this machine.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from tasks.core.chat import PromptSettings, stop_ids
+from tasks.core.code import code_digest, code_files
+from tasks.core.handle import Handle
+from tasks.core.home import digest_path
+from tasks.core.unit import UNIT, Base, Unit
+from tasks.fetch import BaseModelSettings
+
+SERVED = "tasks.core.served"
+# What tasks/core/served.py imports at the top of any file it takes along, and what those libraries need to read a model.
+LIBRARIES = (
+    "filelock", "gguf", "jinja2", "mlflow", "pandas", "peft", "polars", "psutil", "pydantic", "safetensors", "torch",
+    "transformers",
+)  # fmt: skip
+
+
+def describe(
+    prompt: PromptSettings, base_source: BaseModelSettings, base: Handle, adapter: Handle, dataset: Handle
+) -> Unit:
+    """The unit of these inputs; equal inputs give equal digests on any machine with the same code and libraries."""
+    facts = base.facts()
+    return Unit(
+        base=Base(
+            source=portable(base_source.source), revision=base_source.revision, digest=facts["digest"],
+            parameters=facts["parameters"],
+        ),
+        adapter=digest_path(adapter.folder / "adapter"), dataset=dataset.digest,
+        prompt=resolved(prompt, base.folder / "model"), code=code_digest(SERVED), requirements=requirements(),
+        assay=metadata.version("assay"),
+    )  # fmt: skip
+
+
+def resolved(prompt: PromptSettings, model: Path) -> PromptSettings:
+    """The prompt with the base model's own chat template and stop token written out where the recipe left them open."""
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(model)
+    stop = tuple(str(text) for text in tokenizer.convert_ids_to_tokens(stop_ids(tokenizer, prompt)))
+    template = prompt.chat_template or tokenizer.chat_template
+    return prompt.model_copy(update={"chat_template": template, "stop": prompt.stop or stop})
+
+
+def portable(source: str) -> str:
+    """A base model's source as it may leave this machine: an absolute or home path keeps only its name."""
+    return Path(source).name if source.startswith(("/", "~")) or Path(source).is_absolute() else source
+
+
+def requirements() -> tuple[str, ...]:
+    """The libraries that serving needs, each at the version that was evaluated (local labels such as +cpu left out)."""
+    return tuple(f"{name}=={metadata.version(name).split('+')[0]}" for name in LIBRARIES)
+
+
+def write_model(folder: Path, unit: Unit, adapter: Path, run_id: str, model_id: str) -> None:
+    """Write the MLflow model into `folder` (new or empty). adapter: the PEFT folder; run_id, model_id: where it is logged."""
+    from mlflow import pyfunc
+    from mlflow.models import Model
+
+    from tasks.core import served
+
+    code = code_files(SERVED)
+    with tempfile.TemporaryDirectory() as temporary:
+        place = Path(temporary)
+        (place / UNIT).write_text(unit.model_dump_json(indent=1), encoding="utf-8")
+        pyfunc.save_model(
+            folder, python_model=served.__file__, code_paths=[str(_copy_code(code, place / "tasks"))],
+            artifacts={"unit": str(place / UNIT), "adapter": str(adapter)}, signature=_signature(),
+            pip_requirements=list(unit.requirements), input_example=_example(),
+            mlflow_model=Model(run_id=run_id, model_id=model_id, model_uuid=model_id),
+        )  # fmt: skip
+    for cache in list(folder.rglob("__pycache__")):
+        shutil.rmtree(cache)
+    _forget_paths(folder)
+
+
+def _copy_code(code: dict[str, Path], target: Path) -> Path:
+    """The `tasks` package with what serving imports and nothing else, so that data code is not shipped with a model."""
+    package = Path(__file__).parents[1]
+    packages = {parent / "__init__.py" for file in code.values() for parent in file.parents if parent.is_relative_to(package)}
+    for file in {*code.values(), *packages}:
+        copy = target / file.relative_to(package)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(file, copy)
+    return target
+
+
+def _signature() -> Any:
+    from mlflow.models import ModelSignature
+    from mlflow.types.schema import Array, ColSpec, DataType, Object, Property, Schema
+
+    turn = Object([Property("role", DataType.string), Property("content", DataType.string)])
+    asked = [ColSpec("string", "message", required=False), ColSpec(Array(turn), "messages", required=False)]
+    return ModelSignature(inputs=Schema(asked), outputs=Schema([ColSpec("string", "answer")]))
+
+
+def _example() -> Any:
+    import pandas as pd
+
+    return pd.DataFrame({"message": ["Hello, I have a question about my order."]})
+
+
+def _forget_paths(folder: Path) -> None:
+    """MLflow notes in MLmodel where each file lay on this machine, and never reads it again: keep the names only."""
+    from mlflow.models import Model
+
+    model = Model.load(str(folder))
+    flavor = model.flavors["python_function"]
+    flavor["model_code_path"] = Path(flavor["model_code_path"]).name
+    for artifact in flavor["artifacts"].values():
+        artifact["uri"] = artifact["path"]
+    model.save(str(folder / "MLmodel"))

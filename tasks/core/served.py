@@ -1,0 +1,103 @@
+"""The model that MLflow loads and serves ("models from code": this file is the model, nothing is pickled).
+
+    mlflow models serve -m models:/support-triage@challenger --env-manager local -p 5001
+    curl -s localhost:5001/invocations -H 'Content-Type: application/json' \
+         -d '{"dataframe_records": [{"message": "Where is my parcel?"}]}'        {"predictions": [{"answer": "..."}]}
+
+A row is either `message`, the text of one user turn, or `messages`, a conversation as [{"role": ..., "content": ...}];
+the unit's system prompt is put before both. All rows of a request are answered in one batch.
+
+The artifact holds the adapter and unit.json. The base model comes from ASSAY_HOME if it is there, else from the source
+that the unit names, and must have the unit's digest: another base model, however alike, is refused.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import pandas as pd
+from filelock import FileLock
+from mlflow.exceptions import MlflowException
+
+from tasks.core.chat import Message
+from tasks.core.errors import RegistrationError
+from tasks.core.generate import load_speaker
+from tasks.core.handle import FACTS
+from tasks.core.home import commit, digest_path, home, home_folder, new_artifact
+from tasks.core.progress import Progress
+from tasks.core.step import Place
+from tasks.core.unit import Base, Unit
+from tasks.fetch import BaseModelSettings, fetch, find_model
+
+SOURCE = "ASSAY_BASE_MODEL"  # names the base model where the unit's own source is not to be had; the digest still binds
+
+
+class ServedModel(mlflow.pyfunc.PythonModel):  # type: ignore[misc]
+    """An adapter on its pinned base model, answering in the one prompt format that it was evaluated in."""
+
+    def load_context(self, context: Any) -> None:
+        """context.artifacts: `unit` (unit.json) and `adapter` (a PEFT folder). Raises RegistrationError, RecipeError."""
+        unit = Unit.model_validate_json(Path(context.artifacts["unit"]).read_text(encoding="utf-8"))
+        if digest_path(Path(context.artifacts["adapter"])) != unit.adapter:
+            raise RegistrationError(
+                "The adapter is not the one that was evaluated: its files have changed since.",
+                where="artifact: adapter", allowed=f"digest {unit.adapter}", todo="register the model again",
+            )  # fmt: skip
+        self.speaker = load_speaker(base_model(unit.base), Path(context.artifacts["adapter"]), unit.prompt)
+
+    def predict(self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None) -> pd.DataFrame:
+        """One answer a row: column `answer`. Raises MlflowException, which is HTTP 400, for a row that asks nothing."""
+        questions = [_question(number, row) for number, row in enumerate(model_input.to_dict("records"))]
+        answers = self.speaker.answer(questions) if questions else []
+        return pd.DataFrame({"answer": [answer.text for answer in answers]}, dtype=object)
+
+
+def _question(number: int, row: dict[Any, Any]) -> list[Message]:
+    message, messages = row.get("message"), row.get("messages")
+    if messages is not None and not isinstance(messages, float):  # pandas fills what a row lacks with NaN
+        turns = [{"role": str(turn["role"]), "content": str(turn["content"])} for turn in messages]
+        if turns:
+            return turns
+    if isinstance(message, str):
+        return [{"role": "user", "content": message}]
+    raise MlflowException.invalid_parameter_value(
+        f"Row {number} has neither `message` (a text) nor `messages` (a list of role and content)."
+    )
+
+
+def base_model(base: Base) -> Path:
+    """The folder of the base model with exactly this digest, fetched into ASSAY_HOME if it is not there yet."""
+    with FileLock(home_folder("scratch") / f"base-{base.digest[:16]}.lock"):  # servers start several workers at once
+        return _at_hand(base) or _fetched(base)
+
+
+def _at_hand(base: Base) -> Path | None:
+    for facts in sorted((home() / "artifacts" / "fetch").glob(f"*/{FACTS}")):
+        folder = facts.parent / "model"
+        if json.loads(facts.read_text())["digest"] == base.digest and digest_path(folder) == base.digest:
+            return folder
+    return None
+
+
+def _fetched(base: Base) -> Path:
+    settings = BaseModelSettings(source=os.environ.get(SOURCE) or base.source, revision=base.revision)
+    with new_artifact(f"served-{base.digest[:16]}") as out:
+        place = Place(out, home_folder(f"scratch/served-{base.digest[:16]}"), Progress("fetch"))
+        made = fetch(place, settings=settings, found=find_model(settings, Path.cwd()))
+        if made.facts["digest"] != base.digest:
+            raise RegistrationError(
+                f"The base model at {settings.source!r} is not the one that was evaluated.",
+                where=f"unit.json: base; its digest is {made.facts['digest']}",
+                allowed=f"digest {base.digest} ({base.source})",
+                todo=f"name the right one with {SOURCE}=<hub id, folder or file>, or set ASSAY_HOME to the home it was "
+                "evaluated in",
+            )
+        (out / FACTS).write_text(json.dumps(made.facts, indent=1, ensure_ascii=False))
+        return commit(out, "fetch")[0] / "model"
+
+
+mlflow.models.set_model(ServedModel())

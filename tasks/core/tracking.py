@@ -1,0 +1,156 @@
+"""MLflow as the steps use it: one client, one experiment a recipe, one run and one version a unit, errors in our words.
+
+Nothing here uses the active run, which belongs to a thread: every call names its run.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from tasks.core.errors import AssayError, OutsideError, RegistrationError
+from tasks.core.home import home, home_folder
+
+DIGEST = "assay.digest"  # the tag by which a unit's run, model and version are found again
+DEFAULTS = {
+    # MLflow's own 7 retries and 120 s would keep each call of a dead server waiting for minutes; the step wrapper retries
+    # the whole step with a longer back-off, so MLflow itself only bridges a hiccup. Uploads have a limit of their own.
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
+    "MLFLOW_ARTIFACT_UPLOAD_DOWNLOAD_TIMEOUT": "600",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_UV_AUTO_DETECT": "false",  # else a uv project in the working directory would be copied into the model
+}
+CLOUDS = ("azure", "boto3", "botocore", "google")  # their errors share no base class, and are not installed everywhere
+
+
+def client() -> Any:
+    """An MlflowClient for MLFLOW_TRACKING_URI, or for the SQLite file below ASSAY_HOME where that is not set."""
+    for name, value in {**DEFAULTS, "MLFLOW_TRACKING_URI": f"sqlite:///{home() / 'mlflow.db'}"}.items():
+        os.environ.setdefault(name, value)
+    from mlflow import MlflowClient
+
+    # What goes wrong is raised, and told once; MLflow would print each attempt with its traceback.
+    logging.getLogger("mlflow").setLevel(logging.CRITICAL)
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    return MlflowClient()
+
+
+def public(uri: str) -> str:
+    """A URI without user and password, fit to be shown and kept."""
+    return re.sub(r"//[^/@]*@", "//", uri)
+
+
+@contextlib.contextmanager
+def outside(doing: str) -> Iterator[None]:
+    """Turn MLflow's errors into ours: OutsideError where a retry may heal, RegistrationError where it cannot.
+
+    doing: what the body does, to complete `MLflow did not ...`.
+    """
+    try:
+        yield
+    except AssayError:
+        raise
+    except Exception as error:
+        healing = _may_heal(error)
+        if healing is None:
+            raise
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0][:300]
+        where = f"MLflow at {public(os.environ.get('MLFLOW_TRACKING_URI', ''))}"
+        if healing:
+            todo = "start it again, or check MLFLOW_TRACKING_URI, and run the same command; it goes on from here"
+            raise OutsideError(f"MLflow did not {doing}: {public(reason)}", where=where, todo=todo) from error
+        todo = "mend what it names (rights, disk, name), and run the same command; it goes on from here"
+        raise RegistrationError(f"MLflow refused to {doing}: {public(reason)}", where=where, todo=todo) from error
+
+
+def _may_heal(error: Exception) -> bool | None:
+    """Whether a retry may heal it; None when it does not come from MLflow or from what lies behind it.
+
+    MLflow raises MlflowException for what a server said and for a server that is not there (status 500, its default), the same
+    with 503 for a locked or lost database, requests' own errors while artifacts move, SQLAlchemy's while it connects.
+    """
+    from mlflow.exceptions import MlflowException
+    from requests import RequestException
+    from sqlalchemy.exc import OperationalError
+
+    if isinstance(error, MlflowException):
+        status = error.get_http_status_code()
+        return bool(status >= 500 or status == 429)
+    if isinstance(error, RequestException):
+        return error.response is None or error.response.status_code >= 500 or error.response.status_code == 429
+    if isinstance(error, OperationalError | ConnectionError | TimeoutError) or type(error).__module__.startswith(CLOUDS):
+        return True
+    return False if isinstance(error, OSError) else None
+
+
+def experiment(client: Any, name: str) -> str:
+    """The id of the experiment `name`, made if it is not there, restored if it was deleted.
+
+    A database that we open ourselves gets its artifacts below ASSAY_HOME: left unsaid, they would go to ./mlruns in
+    whatever folder the command was typed. A server knows its own place.
+    """
+    found = client.get_experiment_by_name(name)
+    if found is None:
+        served = os.environ["MLFLOW_TRACKING_URI"].startswith(("http:", "https:", "databricks"))
+        place = None if served else (home_folder("mlartifacts") / name).as_uri()
+        return str(client.create_experiment(name, artifact_location=place))
+    if found.lifecycle_stage == "deleted":
+        client.restore_experiment(found.experiment_id)
+    return str(found.experiment_id)
+
+
+def run(client: Any, experiment_id: str, name: str, digest: str) -> Any:
+    """The one run of a unit: found by its tag, else made, so that a retry or a kill never leaves two."""
+    found = client.search_runs([experiment_id], f"tags.`{DIGEST}` = '{digest}'", order_by=["attributes.start_time ASC"])
+    return found[0] if found else client.create_run(experiment_id, run_name=f"{name}-{digest[:8]}", tags={DIGEST: digest})
+
+
+def logged_model(client: Any, run: Any, name: str, digest: str) -> Any:
+    """The one logged model of a unit: a READY one if there is one, else what a kill left half written, else a new one."""
+    found = client.search_logged_models([run.info.experiment_id], f"tags.`{DIGEST}` = '{digest}'")
+    if found:
+        return min(found, key=lambda model: (model.status != "READY", model.creation_timestamp, model.model_id))
+    from mlflow.entities import LoggedModelOutput
+
+    made = client.create_logged_model(
+        run.info.experiment_id, name=name, source_run_id=run.info.run_id, tags={DIGEST: digest}, model_type="adapter"
+    )
+    client.log_outputs(run.info.run_id, [LoggedModelOutput(made.model_id, step=0)])
+    return made
+
+
+def version(client: Any, name: str, digest: str) -> Any | None:
+    """The registered version of a unit, or None."""
+    found = client.search_model_versions(f"name = '{name}' AND tags.`{DIGEST}` = '{digest}'")
+    return min(found, key=lambda v: int(v.version), default=None)
+
+
+def model_id(version: Any) -> str:
+    """The logged model of a version; MLflow's SQL store keeps it in the source only."""
+    return str(version.source).removeprefix("models:/")
+
+
+def link(client: Any, version: Any) -> None:
+    """Make the page of the logged model name its version, as mlflow.register_model does."""
+    from mlflow.utils.mlflow_tags import MLFLOW_MODEL_VERSIONS
+
+    named = json.dumps([{"name": version.name, "version": version.version}])
+    client.set_logged_model_tags(model_id(version), {MLFLOW_MODEL_VERSIONS: named})
+
+
+def ensure_registered_model(client: Any, name: str) -> None:
+    """Make the registered model `name` unless it is there."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        client.create_registered_model(name)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise

@@ -1,0 +1,221 @@
+"""Register: the adapter becomes a version of the model in MLflow, and challenger once its answers prove it.
+
+The order matters, for a kill may come between any two lines: the run, the model, the version (each found again by the
+unit's digest), the evidence, the check of real answers, and the alias last. Without alias nothing is served by name.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+from pydantic import BaseModel, ConfigDict, Field
+
+from tasks.core import evidence, tracking
+from tasks.core.answer import AnswerSettings
+from tasks.core.chat import PromptSettings, question
+from tasks.core.errors import RegistrationError
+from tasks.core.handle import Handle
+from tasks.core.packaging import describe, write_model
+from tasks.core.readable import short
+from tasks.core.settings import Settings
+from tasks.core.step import Made, Place
+from tasks.core.unit import UNIT, Unit
+from tasks.fetch import BaseModelSettings
+
+CHALLENGER = "challenger"  # alias names are case-sensitive in MLflow: this is the one place that spells it
+STATE = "assay.state"  # of a version: registered, challenger, rejected
+
+
+class RegisterSettings(Settings):
+    """How a model that passed its gate is registered."""
+
+    # Holdout questions asked of the model as loaded back from the registry. A wrong base, adapter, prompt or number format
+    # changes nearly every answer, so a handful finds it; each costs a fraction of a second.
+    checked_answers: int = Field(default=8, ge=1, le=1000)
+
+
+class RecipeText(BaseModel):
+    """The recipe as a person wrote it. name: the registered model's. yaml: the file's text."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    yaml: str
+
+
+def register(
+    place: Place, *, settings: RegisterSettings, prompt: PromptSettings, answer: AnswerSettings, recipe: RecipeText,
+    base_source: BaseModelSettings, base: Handle, adapter: Handle, dataset: Handle, contract: Handle, scores: Handle,
+    verdict: Handle, predictions: Handle, holdout: Handle,
+) -> Made:  # fmt: skip
+    """Register the unit once, prove it by its answers, and point the alias `challenger` at it.
+
+    predictions: those of the tuned variant. Raises RegistrationError when the gate did not pass, when the registered model
+    does not give the recorded answers, or when MLflow refuses; OutsideError while MLflow does not answer.
+    """
+    started = time.monotonic()
+    _refuse_unless_passed(verdict)
+    proof = {"contract": contract, "dataset": dataset, "scores": scores, "verdict": verdict}
+    unit = describe(prompt, base_source, base, adapter, dataset)
+    tags = _tags(unit, proof, evidence.headline(scores.facts(), answer.headline))
+    with tracking.outside("register the model"):
+        client = tracking.client()
+        run = tracking.run(client, tracking.experiment(client, recipe.name), recipe.name, unit.digest)
+        place.progress(0.1, "writing the model")
+        version = create_version(client, place.scratch / "model", run, recipe.name, unit, adapter.folder / "adapter")
+        _log_evidence(client, run, version, recipe, unit, adapter, proof)
+        _tag(client, version, tags)
+    place.progress(0.5, "asking it what evaluation asked")
+    folder = _download(version, place.scratch / "loaded")
+    asked = questions(holdout, predictions, settings.checked_answers)
+    check_answers(client, version, folder, asked)
+    promote(client, version)
+    size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+    facts = {
+        "name": recipe.name, "version": int(version.version), "alias": CHALLENGER, "unit_digest": unit.digest,
+        "checked_answers": asked.height, "unit": unit.model_dump(mode="json"),
+    }  # fmt: skip
+    told = {
+        "run_id": run.info.run_id, "experiment_id": run.info.experiment_id, "model_id": tracking.model_id(version),
+        "model_uri": f"models:/{recipe.name}/{version.version}", "tracking_uri": tracking.public(client.tracking_uri),
+        "artifact_bytes": size, "seconds": time.monotonic() - started,
+    }  # fmt: skip
+    line = f"{recipe.name} version {version.version} is {CHALLENGER} ({size / 1e6:,.1f} MB, {asked.height} answers checked)"
+    return Made("version", line, facts, [{"tag": key, "value": value} for key, value in tags.items()], told=told)
+
+
+def _refuse_unless_passed(verdict: Handle) -> None:
+    said = verdict.facts()["verdict"]
+    if said != "passed":
+        raise RegistrationError(
+            f"The gate says {said}, so nothing is registered.", where="step register", allowed="a verdict of `passed`",
+            todo="read in the report which rule did not hold; better data or other rules, then run again",
+        )  # fmt: skip
+
+
+def create_version(client: Any, scratch: Path, run: Any, name: str, unit: Unit, adapter: Path) -> Any:
+    """The version of this unit under the model `name`: the one there is, else a new one, never a second."""
+    found = tracking.version(client, name, unit.digest)
+    if found is not None:
+        return found
+    model = tracking.logged_model(client, run, name, unit.digest)
+    if model.status != "READY":
+        shutil.rmtree(scratch, ignore_errors=True)
+        write_model(scratch, unit, adapter, run.info.run_id, model.model_id)
+        client.log_model_artifacts(model.model_id, str(scratch))
+        client.finalize_logged_model(model.model_id, "READY")
+    tracking.ensure_registered_model(client, name)
+    tags = {tracking.DIGEST: unit.digest, STATE: "registered"}
+    return client.create_model_version(name, f"models:/{model.model_id}", run.info.run_id, tags=tags, model_id=model.model_id)
+
+
+def _log_evidence(
+    client: Any, run: Any, version: Any, recipe: RecipeText, unit: Unit, adapter: Handle, proof: dict[str, Handle]
+) -> None:
+    run_id, trained = run.info.run_id, adapter.facts()
+    evidence.log_parameters(client, run, recipe.yaml, trained.get("settings", {}))
+    model_id = tracking.model_id(version)
+    evidence.log_metrics(client, run, model_id, proof["scores"].facts(), trained.get("history", []))
+    evidence.log_dataset(client, run_id, recipe.name, proof["dataset"])
+    evidence.log_files(client, run_id, {"recipe.yaml": recipe.yaml, UNIT: unit.model_dump_json(indent=1)}, proof)
+
+
+def _tags(unit: Unit, proof: dict[str, Handle], headline: str) -> dict[str, str]:
+    """What a person reads on the version's page in MLflow."""
+    contract = proof["contract"].facts()
+    count = contract.get("warnings", 0)
+    warnings = f", {count} warning{'s' * (count > 1)}" if count else ""
+    return {
+        "assay.base": unit.base.digest, "assay.base_source": unit.base.source, "assay.adapter": unit.adapter,
+        "assay.dataset": unit.dataset, "assay.verdict": proof["verdict"].facts()["verdict"], "assay.metric": headline,
+        "assay.contract": ("passed" if contract["passed"] else "broken") + warnings, "assay.version": unit.assay,
+    }  # fmt: skip
+
+
+def _tag(client: Any, version: Any, tags: dict[str, str]) -> None:
+    from mlflow.entities import RunTag
+
+    client.log_batch(version.run_id, tags=[RunTag(key, value) for key, value in tags.items()])
+    for key in (key for key, value in tags.items() if version.tags.get(key) != value):
+        client.set_model_version_tag(version.name, version.version, key, tags[key])
+    client.update_model_version(version.name, version.version, f"{tags['assay.metric']}; gate {tags['assay.verdict']}")
+    tracking.link(client, version)
+
+
+def _download(version: Any, folder: Path) -> Path:
+    """The model as anyone would get it from the registry."""
+    import mlflow
+
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    with tracking.outside("give the model back"):
+        uri = f"models:/{version.name}/{version.version}"
+        return Path(mlflow.artifacts.download_artifacts(artifact_uri=uri, dst_path=str(folder)))
+
+
+def questions(holdout: Handle, predictions: Handle, count: int) -> pl.DataFrame:
+    """The first `count` holdout rows by row_id, which is a hash and so a fair draw: row_id, messages, answer as recorded."""
+    answers = predictions.frame("predictions.parquet").filter(pl.col("set") == "holdout").select("row_id", "answer")
+    return holdout.frame().select("row_id", "messages").join(answers, on="row_id", how="left").sort("row_id").head(count)
+
+
+def check_answers(client: Any, version: Any, folder: Path, asked: pl.DataFrame) -> None:
+    """Raise RegistrationError, and reject the version, unless the loaded model gives each recorded answer to the letter."""
+    try:
+        given = _ask(folder, [question(messages) for messages in asked["messages"]])
+    except RegistrationError:  # it refused to load: another base model, or an adapter that was changed
+        _reject(client, version)
+        raise
+    for (row_id, recorded), got in zip(asked.select("row_id", "answer").iter_rows(), given, strict=True):
+        if got == recorded:
+            continue
+        _reject(client, version)
+        raise RegistrationError(
+            f"{version.name} version {version.version}, loaded back, does not answer as it was evaluated.",
+            where=f"holdout row {row_id}: recorded {short(str(recorded), 300)!r}, now {short(got, 300)!r}",
+            allowed="the same text, to the letter",
+            todo="the version has no alias and is marked rejected; run again on the machine that evaluated it, with the same "
+            "libraries, and report it as a bug if it recurs",
+        )  # fmt: skip
+
+
+def _ask(folder: Path, asked: list[Any]) -> list[str]:
+    """The answers of the model in `folder`, loaded as `mlflow models serve` loads it."""
+    import mlflow
+    import pandas as pd
+
+    path = list(sys.path)
+    try:
+        model = mlflow.pyfunc.load_model(str(folder))
+    finally:
+        sys.path[:] = path  # MLflow leaves the artifact's code folder in it
+    return [str(text) for text in model.predict(pd.DataFrame({"messages": asked}))["answer"]]
+
+
+def _reject(client: Any, version: Any) -> None:
+    """Mark the version, and take the alias away if an earlier run had given it."""
+    with tracking.outside("mark the version as rejected"):
+        if CHALLENGER in client.get_model_version(version.name, version.version).aliases:
+            client.delete_registered_model_alias(version.name, CHALLENGER)
+        client.set_model_version_tag(version.name, version.version, STATE, "rejected")
+        client.set_terminated(version.run_id, "FAILED")
+
+
+def promote(client: Any, version: Any) -> None:
+    """Point the alias at the version and read it back. Raises RegistrationError when it points elsewhere."""
+    with tracking.outside("set the alias"):
+        client.set_registered_model_alias(version.name, CHALLENGER, version.version)
+        shown = client.get_model_version_by_alias(version.name, CHALLENGER)
+        if str(shown.version) != str(version.version):  # a number from a database, a text from a server
+            raise RegistrationError(
+                f"The alias {CHALLENGER} was set to version {version.version} and points at {shown.version}.",
+                where=f"registered model {version.name}",
+                todo="another run is registering the same model; run again when it is done",
+            )
+        client.set_model_version_tag(version.name, version.version, STATE, CHALLENGER)
+        client.set_terminated(version.run_id, "FINISHED")

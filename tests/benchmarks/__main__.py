@@ -1,0 +1,27 @@
+"""`make bench`: run every benchmark, print each table, and write RESULTS.md beside this file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from flows import environment
+from tests.benchmarks import demo, training
+from tests.benchmarks.table import document
+
+RESULTS = Path(__file__).with_name("RESULTS.md")
+
+
+def main() -> None:
+    """The demo first: it is the longer one, and the first to fail when something is broken."""
+    environment.prepare()
+    sections = []
+    for title, part in (("the demo, twice", demo), ("training", training)):
+        print(f"Measuring {title}", flush=True)
+        sections.append(part.measure())
+        print(sections[-1].markdown() + "\n", flush=True)
+    RESULTS.write_text(document(sections), encoding="utf-8")
+    print(f"Written to {RESULTS}")
+
+
+if __name__ == "__main__":
+    main()

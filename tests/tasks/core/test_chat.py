@@ -1,0 +1,163 @@
+"""One prompt format: what a model is trained on and what it is prompted with are the same tokens, and the loss is on answers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tasks.core.chat import (
+    IGNORED,
+    Example,
+    Message,
+    PromptSettings,
+    conversation,
+    encode,
+    expected,
+    prompt_ids,
+    question,
+    stop_ids,
+)
+from tasks.core.errors import DataError, RecipeError
+from tests.tiny import CHATML, tiny_model
+
+X = IGNORED
+FORGETFUL = (  # like templates of reasoning models: earlier answers are cut down once a later turn follows
+    "{% for m in messages %}{% if m.role == 'assistant' %}<|im_start|>assistant\n-<|im_end|>\n"
+    "{% else %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endif %}{% endfor %}<|im_start|>assistant\n"
+)
+
+
+@pytest.fixture(scope="module")
+def tokenizer(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """The tiny model's, trained on too little to merge anything: a token is a character or a special token."""
+    from transformers import AutoTokenizer
+
+    return AutoTokenizer.from_pretrained(tiny_model(tmp_path_factory.mktemp("base"), [""]))
+
+
+def say(*turns: str) -> list[Message]:
+    roles = {"s": "system", "u": "user", "a": "assistant"}
+    return [{"role": roles[turn[0]], "content": turn[2:]} for turn in turns]
+
+
+def shown(tokenizer: Any, example: Example) -> list[tuple[str, bool]]:
+    """Runs of text, and whether the loss counts on them."""
+    runs: list[tuple[str, bool]] = []
+    for token, label in zip(example.input_ids, example.labels, strict=True):
+        assert label in (X, token)
+        text, counts = tokenizer.decode([token]), label != X
+        runs = [*runs[:-1], (runs[-1][0] + text, counts)] if runs and runs[-1][1] == counts else [*runs, (text, counts)]
+    return runs
+
+
+def test_one_turn_by_hand(tokenizer: Any) -> None:
+    start, end = tokenizer.convert_tokens_to_ids(["<|im_start|>", "<|im_end|>"])
+    u, s, e, r, a, i, t, n, o, k, new = (tokenizer.convert_tokens_to_ids(c) for c in "useraitnokĊ")
+    example = encode(tokenizer, say("u:no", "a:ok"), PromptSettings())
+    assert example.input_ids == [
+        start, u, s, e, r, new, n, o, end, new,
+        start, a, s, s, i, s, t, a, n, t, new, o, k, end,
+    ]  # fmt: skip
+    assert example.labels == [X] * 21 + [o, k, end]
+
+
+def test_several_turns_with_a_system_prompt_by_hand(tokenizer: Any) -> None:
+    row = say("s:Be brief.", "u:1+1?", "a:2", "u:And 2+2?", "a:4", "u:Thanks")
+    assert shown(tokenizer, encode(tokenizer, row, PromptSettings())) == [
+        ("<|im_start|>system\nBe brief.<|im_end|>\n<|im_start|>user\n1+1?<|im_end|>\n<|im_start|>assistant\n", False),
+        ("2<|im_end|>", True),
+        ("\n<|im_start|>user\nAnd 2+2?<|im_end|>\n<|im_start|>assistant\n", False),
+        ("4<|im_end|>", True),
+    ]
+
+
+def test_the_recipes_system_prompt_replaces_a_rows_own(tokenizer: Any) -> None:
+    prompt = PromptSettings(system="Triage.")
+    expected_turns = say("s:Triage.", "u:Hi", "a:Yo")
+    for row in (say("u:Hi", "a:Yo"), say("s:Old.", "u:Hi", "a:Yo"), say("s:Old.", "u:Hi", "s:Older.", "a:Yo")):
+        assert conversation(row, prompt) == expected_turns
+        assert encode(tokenizer, row, prompt) == encode(tokenizer, expected_turns, PromptSettings())
+
+
+def test_question_and_expected_split_a_row_at_its_last_answer() -> None:
+    row = say("u:1", "a:2", "u:3", "a:4")
+    assert (question(row), expected(row)) == (row[:3], "4")
+    assert (question(row[:3]), expected(row[:3])) == (row[:1], "2")
+    assert (question(row[:1]), expected(row[:1])) == (row[:1], "")
+
+
+texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=12) | st.sampled_from(["", "\n", " ", "\n\n x ", "é\u0301", "🙂"])
+
+
+@given(st.lists(st.tuples(texts, texts), min_size=1, max_size=3), texts, texts)
+def test_for_any_texts_the_loss_is_on_the_answers_and_the_prompt_is_the_trained_one(
+    tokenizer: Any, pairs: list[tuple[str, str]], own: str, system: str
+) -> None:
+    prompt = PromptSettings(system=system)
+    row = say(f"s:{own}", *(f"{role}:{text}" for pair in pairs for role, text in zip("ua", pair, strict=True)))
+    example = encode(tokenizer, row, prompt)
+    labelled = [label for label in example.labels if label != X]
+    assert tokenizer.decode(labelled) == "".join(answer + "<|im_end|>" for _, answer in pairs)
+    turns = conversation(row, prompt)
+    whole = tokenizer.apply_chat_template(turns, tokenize=False)
+    assert tokenizer.decode(example.input_ids) + "\n" == whole
+    served = prompt_ids(tokenizer, question(row), prompt)
+    assert example.input_ids[: len(served)] == served
+    assert len(example.input_ids) - len(served) == len(tokenizer.encode(pairs[-1][1])) + 1
+
+
+def test_a_tokenizer_that_merges_over_the_border_is_prompted_with_what_it_was_trained_on(tmp_path: Path) -> None:
+    from transformers import AutoTokenizer
+
+    merging = AutoTokenizer.from_pretrained(tiny_model(tmp_path, ["\n\n\n\n" * 9]))
+    row = say("u:list", "a:\n\n1", "u:more", "a:2")
+    served = prompt_ids(merging, question(row), PromptSettings())
+    assert len(merging.encode("\n\n")) == 1  # so that the whole text at once would be other tokens
+    assert served != merging.encode(merging.apply_chat_template(question(row), tokenize=False, add_generation_prompt=True))
+    assert encode(merging, row, PromptSettings()).input_ids[: len(served)] == served
+
+
+def test_a_stop_text_is_one_token_or_refused(tokenizer: Any) -> None:
+    assert stop_ids(tokenizer, PromptSettings()) == [tokenizer.eos_token_id]
+    both = stop_ids(tokenizer, PromptSettings(stop=("<|endoftext|>", "<|im_end|>")))
+    assert both == tokenizer.convert_tokens_to_ids(["<|endoftext|>", "<|im_end|>"])
+    example = encode(tokenizer, say("u:no", "a:ok"), PromptSettings(stop=("<|endoftext|>", "<|im_end|>")))
+    assert example.labels[-1] == both[0]
+    with pytest.raises(RecipeError, match="'END' is 3 tokens") as caught:
+        stop_ids(tokenizer, PromptSettings(stop=("<|im_end|>", "END")))
+    assert caught.value.where == "recipe: prompt.stop"
+
+
+def test_a_model_without_a_template_or_an_end_token_is_refused_with_a_way_out(tokenizer: Any) -> None:
+    import copy
+
+    bare = copy.deepcopy(tokenizer)
+    bare.chat_template = None
+    with pytest.raises(RecipeError, match="set prompt.chat_template"):
+        encode(bare, say("u:no", "a:ok"), PromptSettings())
+    encode(bare, say("u:no", "a:ok"), PromptSettings(chat_template=CHATML))
+    bare.eos_token = None
+    with pytest.raises(RecipeError, match="set prompt.stop"):
+        encode(bare, say("u:no", "a:ok"), PromptSettings(chat_template=CHATML))
+
+
+def test_a_template_that_rewrites_earlier_turns_is_refused_but_serves_single_turns(tokenizer: Any) -> None:
+    prompt = PromptSettings(chat_template=FORGETFUL)
+    assert shown(tokenizer, encode(tokenizer, say("u:no", "a:ok"), prompt))[-1] == ("ok<|im_end|>", True)
+    with pytest.raises(DataError, match="writes earlier turns differently"):
+        encode(tokenizer, say("u:no", "a:ok", "u:no", "a:ok"), prompt)
+
+
+def test_a_stop_token_that_the_template_does_not_use_is_not_mixed_with_it(tokenizer: Any) -> None:
+    with pytest.raises(DataError, match="set prompt.stop to the text with which the template ends a turn"):
+        encode(tokenizer, say("u:no", "a:ok", "u:no", "a:ok"), PromptSettings(stop=("<|endoftext|>",)))
+
+
+def test_a_template_that_refuses_a_row_says_so_in_its_own_words(tokenizer: Any) -> None:
+    strict = "{% if messages[0].role != 'user' %}{{ raise_exception('must begin with user') }}{% endif %}" + CHATML
+    with pytest.raises(DataError, match=r"conversation of system, user: must begin with user"):
+        encode(tokenizer, say("s:x", "u:no", "a:ok"), PromptSettings(chat_template=strict))

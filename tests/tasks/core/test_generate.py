@@ -1,0 +1,145 @@
+"""Answers do not depend on what they are computed with: batch, shared prefix, order, or the base model's own habits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import settings as effort
+from hypothesis import strategies as st
+
+from tasks.core import generate
+from tasks.core.chat import Message, PromptSettings, prompt_ids
+from tasks.core.generate import Answer, Speaker, load_speaker
+from tests.tiny import tiny_adapter, tiny_model
+
+PROMPT = PromptSettings(system="Triage this message.", max_new_tokens=8)
+EXAMPLES = [{"role": "user", "content": "My lamp broke"}, {"role": "assistant", "content": '{"intent": "damaged"}'}]
+TEXTS = ["Where is my parcel?", "Where", "Refund, please! It has been three weeks and nobody answers.", "Hi", "Hi there", "x y z"]
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_model(tmp_path_factory.mktemp("base"), [*TEXTS, '{"intent": "damaged"}'])
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _one_thread() -> Iterator[None]:
+    """Threads that wait for each other cost more than a model this small has to compute."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def alone(speaker: Speaker) -> dict[str, Answer]:
+    """The answer to each text, asked one by one."""
+    return {text: speaker.answer(ask(text))[0] for text in TEXTS}
+
+
+@pytest.fixture(scope="module")
+def speaker(base: Path) -> Speaker:
+    return load_speaker(base, None, PROMPT, EXAMPLES)
+
+
+def ask(*texts: str) -> list[list[Message]]:
+    return [[{"role": "user", "content": text}] for text in texts]
+
+
+def plain(speaker: Speaker, messages: Sequence[Message], examples: Sequence[Message] = EXAMPLES) -> str:
+    """What transformers itself generates for one prompt, greedily, with no cache of ours."""
+    import torch
+
+    ids = prompt_ids(speaker.tokenizer, [*examples, *messages], speaker.prompt)
+    out = speaker.model.generate(torch.tensor([ids]), attention_mask=torch.ones(1, len(ids), dtype=torch.long))
+    return str(speaker.tokenizer.decode(out[0, len(ids) :]).split("<|im_end|>")[0].strip())
+
+
+def test_a_batch_answers_as_one_by_one_and_as_plain_transformers(speaker: Speaker, alone: dict[str, Answer]) -> None:
+    together = speaker.answer(ask(*TEXTS))
+    assert together == list(alone.values())
+    assert [answer.text for answer in together] == [plain(speaker, one) for one in ask(*TEXTS)]
+    assert len({answer.text for answer in together}) > 3  # or the test would say nothing
+
+
+@effort(deadline=None, max_examples=15)
+@given(st.lists(st.sampled_from(TEXTS), min_size=1, max_size=7))
+def test_each_question_gets_its_answer_whatever_stands_around_it(
+    speaker: Speaker, alone: dict[str, Answer], texts: list[str]
+) -> None:
+    assert speaker.answer(ask(*texts)) == [alone[text] for text in texts]
+
+
+def test_more_questions_than_a_batch_keep_their_order_and_progress_ends_at_one(
+    speaker: Speaker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = speaker.answer(ask(*TEXTS))
+    monkeypatch.setattr(generate, "BATCH", 4)
+    shares: list[float] = []
+    assert speaker.answer(ask(*TEXTS), shares.append) == whole
+    assert shares == [4 / 6, 1.0]
+
+
+def test_no_question_and_one_question(speaker: Speaker) -> None:
+    assert speaker.answer([]) == []
+    assert speaker.answer(ask("Hi")) == speaker.answer(ask("Hi", "Hi"))[:1]
+
+
+def test_an_answer_that_stops_and_one_that_is_cut_are_told_apart(base: Path) -> None:
+    speaker = load_speaker(base, None, PROMPT)
+    said = speaker.answer(ask("Hi"))[0]
+    assert said == Answer(said.text, prompt_tokens=said.prompt_tokens, answer_tokens=8, stopped=False)
+    ids = prompt_ids(speaker.tokenizer, ask("Hi")[0], PROMPT)
+    assert said.prompt_tokens == len(ids)
+    at, end = _a_token_of_its_own(speaker, "Hi")  # made the stop token, so that the same answer ends there
+    stopped = Speaker(speaker.model, speaker.tokenizer, PROMPT.model_copy(update={"stop": (end,)})).answer(ask("Hi"))[0]
+    assert (stopped.answer_tokens, stopped.stopped) == (at, True)
+    assert said.text.startswith(stopped.text)
+    assert end not in stopped.text
+
+
+def _a_token_of_its_own(speaker: Speaker, text: str) -> tuple[int, str]:
+    """Place and text of a generated token, after the first, that is one token when its text is encoded again."""
+    import torch
+
+    ids = prompt_ids(speaker.tokenizer, ask(text)[0], speaker.prompt)
+    out: Any = speaker.model.generate(torch.tensor([ids]), attention_mask=torch.ones(1, len(ids), dtype=torch.long))
+    said = out[0, len(ids) :].tolist()
+    texts = [speaker.tokenizer.decode([token]) for token in said]
+    alike = [i for i, token in enumerate(said) if speaker.tokenizer.encode(texts[i]) == [token] and said.index(token) == i]
+    return next((i, texts[i]) for i in alike if i)
+
+
+def test_an_adapter_changes_the_answers_and_leaves_the_base_alone(base: Path, tmp_path: Path) -> None:
+    adapter = tiny_adapter(base, tmp_path / "adapter")
+    before = load_speaker(base, None, PROMPT).answer(ask(*TEXTS))
+    tuned = load_speaker(base, adapter, PROMPT)
+    assert tuned.answer(ask(*TEXTS)) != before
+    assert tuned.answer(ask(*TEXTS)) == [tuned.answer([one])[0] for one in ask(*TEXTS)]
+    assert load_speaker(base, None, PROMPT).answer(ask(*TEXTS)) == before
+
+
+def test_the_base_models_own_generation_settings_do_not_reach_in(base: Path, speaker: Speaker) -> None:
+    from transformers import AutoModelForCausalLM, GenerationConfig
+
+    wilful = AutoModelForCausalLM.from_pretrained(base)
+    wilful.generation_config = GenerationConfig(repetition_penalty=5.0, do_sample=True, temperature=9.0, min_new_tokens=9)
+    assert Speaker(wilful, speaker.tokenizer, PROMPT, EXAMPLES).answer(ask(*TEXTS)) == speaker.answer(ask(*TEXTS))
+
+
+def test_examples_stand_after_a_rows_own_system_prompt(speaker: Speaker) -> None:
+    own = Speaker(speaker.model, speaker.tokenizer, PromptSettings(max_new_tokens=8), EXAMPLES)
+    row = [{"role": "system", "content": "Be kind."}, {"role": "user", "content": "Hi"}]
+    assert own._encode(row) == prompt_ids(own.tokenizer, [row[0], *EXAMPLES, row[1]], own.prompt)
+
+
+def test_questions_of_several_turns_that_share_nothing_are_answered_too(base: Path) -> None:
+    speaker = load_speaker(base, None, PromptSettings(max_new_tokens=8, chat_template="{{ messages[0].content }}"))
+    several = [*ask("Where?", "Refund"), [{"role": "user", "content": "x"}, {"role": "user", "content": "y"}]]
+    assert speaker.answer(several) == [speaker.answer([one])[0] for one in several]

@@ -1,0 +1,389 @@
+"""Registering: once, proven by its answers, adapter only, and served over HTTP with the very text that was evaluated.
+
+Real MLflow on SQLite, a real (tiny) base model with a real adapter. One database for the file; each test has a model name.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from tasks.core import tracking
+from tasks.core.answer import AnswerSettings
+from tasks.core.chat import PromptSettings, question
+from tasks.core.code import code_files
+from tasks.core.errors import OutsideError, RegistrationError
+from tasks.core.generate import load_speaker
+from tasks.core.handle import FACTS, Handle
+from tasks.core.home import TOLD, commit, home, new_artifact
+from tasks.core.ledger import ROW_SCHEMA
+from tasks.core.packaging import LIBRARIES, SERVED, describe
+from tasks.core.progress import Progress
+from tasks.core.step import Made, Place
+from tasks.fetch import BaseModelSettings, fetch, find_model
+from tasks.register import CHALLENGER, STATE, RecipeText, RegisterSettings, create_version, register
+from tests.tiny import tiny_adapter, tiny_model
+
+PREDICTIONS = "predictions.parquet"
+TEXTS = ["Where is my parcel?", "I want my money back.", "Cancel my order, please!", "Wo ist mein Paket? 🙂", "", "a\nb"]
+PROMPT = PromptSettings(system="Triage this message.", max_new_tokens=12)
+YAML = "name: shop\ntrain: {epochs: 2}\nprompt:\n  system: Triage this message.\n"
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What the flow hands to register."""
+
+    base: Handle
+    adapter: Handle
+    dataset: Handle
+    contract: Handle
+    scores: Handle
+    verdict: Handle
+    predictions: Handle
+    holdout: Handle
+    name: str = "shop"
+    prompt: PromptSettings = PROMPT
+
+    def register(self, checked: int = 8) -> Made:
+        proof = {
+            key: getattr(self, key)
+            for key in ("base", "adapter", "dataset", "contract", "scores", "verdict", "predictions", "holdout")
+        }
+        scratch = home() / "scratch" / self.name
+        scratch.mkdir(parents=True, exist_ok=True)
+        return register(
+            Place(home() / "out", scratch, Progress("register")), settings=RegisterSettings(checked_answers=checked),
+            prompt=self.prompt, answer=AnswerSettings(), recipe=RecipeText(name=self.name, yaml=YAML),
+            base_source=BaseModelSettings(source=str(home().parent / "base")), **proof,
+        )  # fmt: skip
+
+
+def keep(out: Path, step: str, made: Made) -> tuple[Path, str]:
+    """As the step wrapper does it."""
+    (out / FACTS).write_text(json.dumps(made.facts))
+    (out / TOLD).write_text(json.dumps({"line": made.line, **made.told}))
+    return commit(out, step)
+
+
+def artifact(step: str, kind: str, facts: dict[str, Any], fill: Any = lambda out: None, rows: int = 0) -> Handle:
+    with new_artifact(step) as out:
+        fill(out)
+        path, digest = keep(out, step, Made(kind, "", facts))
+    return Handle.of(path, step=step, kind=kind, digest=digest, rows=rows)
+
+
+def rows(texts: list[str]) -> pl.DataFrame:
+    def turns(text: str) -> list[dict[str, str]]:
+        said = {"system": "old", "user": text, "assistant": "?"}
+        return [{"role": role, "content": content} for role, content in said.items()]
+
+    told = [
+        {"row_id": f"{n:064x}", "source": "holdout.jsonl", "line": n + 1, "meta": "{}", "messages": turns(text)}
+        for n, text in enumerate(texts)
+    ]
+    return pl.DataFrame(told, schema=ROW_SCHEMA)
+
+
+def predicted(base: Handle, adapter: Handle, asked: pl.DataFrame) -> Handle:
+    speaker = load_speaker(base.folder / "model", adapter.folder / "adapter", PROMPT)
+    answers = speaker.answer([question(messages) for messages in asked["messages"]])
+    return recorded(asked.select("row_id", pl.lit("holdout").alias("set"), pl.Series("answer", [a.text for a in answers])))
+
+
+def recorded(frame: pl.DataFrame) -> Handle:
+    return artifact("tuned", "predictions", {"variant": "tuned"}, lambda out: frame.write_parquet(out / PREDICTIONS))
+
+
+def measured(value: float) -> dict[str, Any]:
+    return {"n": 6, "value": value, "low": value - 0.1, "high": value + 0.05}
+
+
+def make_inputs(folder: Path) -> Inputs:
+    settings = BaseModelSettings(source=str(tiny_model(folder / "base", TEXTS)))
+    with new_artifact("fetch") as out:
+        made = fetch(Place(out, out, Progress("fetch")), settings=settings, found=find_model(settings, folder))
+        path, digest = keep(out, "fetch", made)
+    base = Handle.of(path, step="fetch", kind="model", digest=digest)
+    history = [{"step": 1, "loss": 2.0}, {"step": 2, "loss": 1.0}, {"step": 2, "eval_loss": 1.5}]
+    adapter = artifact(
+        "train", "adapter", {"history": history, "settings": {"epochs": 2, "rank": 4}},
+        lambda out: tiny_adapter(base.folder / "model", out / "adapter"),
+    )  # fmt: skip
+    asked = rows(TEXTS)
+    cell = {"slice": "holdout", "metric": "exact"}
+    scores = {
+        "metrics": [{"variant": v, **cell, **measured(x)} for v, x in (("zero_shot", 0.2), ("tuned", 0.9))],
+        "differences": [{"baseline": "zero_shot", **cell, "n": 6, "difference": 0.7, "low": 0.5, "high": 0.8}],
+    }
+    return Inputs(
+        base=base, adapter=adapter, predictions=predicted(base, adapter, asked),
+        dataset=artifact("account", "dataset", {"raw": 9, "kept": 6, "dropped": 2, "quarantined": 1}),
+        contract=artifact("check", "contract", {"passed": True, "warnings": 1}),
+        scores=artifact("evaluate", "scores", scores), verdict=artifact("gate", "verdict", {"verdict": "passed"}),
+        holdout=artifact("holdout", "rows", {}, lambda out: asked.write_parquet(out / "rows.parquet"), rows=asked.height),
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    import torch
+
+    torch.set_num_threads(1)  # more only wait for each other on a model this small
+    return tmp_path_factory.mktemp("registry")
+
+
+@pytest.fixture(scope="module")
+def made(place: Path) -> Inputs:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ASSAY_HOME", str(place / "home"))
+        return make_inputs(place)
+
+
+@pytest.fixture
+def inputs(place: Path, made: Inputs, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Inputs:
+    """The inputs, under a model name of this test's own, in the file's home and on its database."""
+    monkeypatch.setenv("ASSAY_HOME", str(place / "home"))
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{place / 'home' / 'mlflow.db'}")
+    monkeypatch.chdir(place)
+    return replace(made, name=request.node.name.removeprefix("test_")[:60])
+
+
+def versions(name: str) -> list[Any]:
+    return list(tracking.client().search_model_versions(f"name = '{name}'"))
+
+
+def logged(client: Any, made: Made) -> list[Any]:
+    return list(client.search_logged_models([made.told["experiment_id"]]))
+
+
+def runs(client: Any, made: Made) -> list[Any]:
+    return list(client.search_runs([made.told["experiment_id"]]))
+
+
+def has_alias(name: str) -> bool:
+    return bool(tracking.client().get_registered_model(name).aliases)
+
+
+def tampered(predictions: Handle, row: int, text: str) -> Handle:
+    frame = predictions.frame(PREDICTIONS).sort("row_id")
+    answers = [text if i == row else answer for i, answer in enumerate(frame["answer"])]
+    return recorded(frame.with_columns(answer=pl.Series(answers)))
+
+
+def truth(inputs: Inputs) -> list[str]:
+    """What evaluation recorded, in the order of TEXTS."""
+    return inputs.predictions.frame(PREDICTIONS).sort("row_id")["answer"].to_list()
+
+
+def test_a_model_that_passed_becomes_challenger_with_its_evidence(inputs: Inputs) -> None:
+    made = inputs.register(checked=4)
+    client = tracking.client()
+    version = client.get_model_version_by_alias(inputs.name, CHALLENGER)
+    assert made.line == f"{inputs.name} version 1 is challenger ({made.told['artifact_bytes'] / 1e6:.1f} MB, 4 answers checked)"
+    assert version.tags[STATE] == "challenger"
+    assert version.tags["assay.contract"] == "passed, 1 warning"
+    assert version.tags["assay.metric"] == "exact 90.0 % [80.0, 95.0] on 6 holdout rows"
+    run = client.get_run(made.told["run_id"])
+    assert run.info.status == "FINISHED"
+    assert run.data.metrics["holdout/exact.tuned.low"] == pytest.approx(0.8)
+    assert run.data.metrics["holdout/exact.gain_over_zero_shot"] == pytest.approx(0.7)
+    assert run.data.params["train.epochs"] == "2"
+    assert run.inputs.dataset_inputs[0].dataset.digest == inputs.dataset.digest[:16]
+    page = client.get_logged_model(made.told["model_id"])
+    assert {m.key: m.value for m in page.metrics}["holdout/exact.tuned"] == pytest.approx(0.9)
+
+
+def test_the_artifact_holds_no_base_weights_and_no_path_of_this_machine(inputs: Inputs, place: Path) -> None:
+    inputs.register()
+    stored = home() / "mlartifacts" / inputs.name
+    weights = [path for path in stored.rglob("*") if path.suffix in (".safetensors", ".bin", ".pkl", ".gguf")]
+    assert [path.name for path in weights] == ["adapter_model.safetensors"]
+    assert sum(path.stat().st_size for path in stored.rglob("*")) < (place / "base" / "model.safetensors").stat().st_size
+    texts = [path for path in stored.rglob("*") if path.is_file() and path.suffix not in (".safetensors", ".parquet")]
+    assert len(texts) > 20
+    machine = [str(place), str(Path.home()), str(Path(__file__).parents[2]), sys.prefix]
+    assert [(path.name, known) for path in texts for known in machine if known in path.read_text()] == []
+    assert sorted(path.name for path in place.iterdir()) == ["base", "home"]  # no ./mlruns where the command was typed
+
+
+def test_registering_again_gives_the_same_version(inputs: Inputs) -> None:
+    first, second = inputs.register(), inputs.register()
+    client = tracking.client()
+    assert first.facts == second.facts
+    assert first.told["run_id"] == second.told["run_id"]
+    assert len(versions(inputs.name)) == len(runs(client, first)) == len(logged(client, first)) == 1
+    assert len(client.get_metric_history(first.told["run_id"], "train/loss")) == 2
+
+
+@pytest.mark.parametrize("killed_after", ["run", "half a model", "version"])
+def test_a_kill_at_any_point_ends_in_one_version(inputs: Inputs, killed_after: str) -> None:
+    inputs = replace(inputs, name=f"killed-after-{killed_after.replace(' ', '-')}")
+    client = tracking.client()
+    unit = describe(PROMPT, BaseModelSettings(source="base"), inputs.base, inputs.adapter, inputs.dataset)
+    run = tracking.run(client, tracking.experiment(client, inputs.name), inputs.name, unit.digest)
+    if killed_after == "half a model":
+        model = tracking.logged_model(client, run, inputs.name, unit.digest)
+        client.log_model_artifact(model.model_id, str(inputs.adapter.folder / "adapter" / "adapter_config.json"))
+    if killed_after == "version":
+        create_version(client, home() / "scratch" / "killed", run, inputs.name, unit, inputs.adapter.folder / "adapter")
+        assert not has_alias(inputs.name)
+    made = inputs.register()
+    assert (len(versions(inputs.name)), len(runs(client, made)), len(logged(client, made))) == (1, 1, 1)
+    assert client.get_model_version_by_alias(inputs.name, CHALLENGER).tags[tracking.DIGEST] == unit.digest
+
+
+def test_another_prompt_or_adapter_is_another_unit(inputs: Inputs, tmp_path: Path) -> None:
+    source = BaseModelSettings(source="base")
+    other = artifact("train", "adapter", {}, lambda out: tiny_adapter(inputs.base.folder / "model", out / "adapter", seed=2))
+    units = [
+        describe(prompt, source, inputs.base, adapter, inputs.dataset)
+        for prompt in (PROMPT, PROMPT.model_copy(update={"max_new_tokens": 13}), PROMPT.model_copy(update={"stop": ("a",)}))
+        for adapter in (inputs.adapter, other)
+    ]
+    assert len({unit.digest for unit in units}) == 6
+    assert units[0].prompt.stop == ("<|im_end|>",)
+    assert "<|im_start|>" in units[0].prompt.chat_template
+
+
+def test_an_answer_that_differs_from_the_recorded_one_rejects_the_version(inputs: Inputs) -> None:
+    told_wrong = replace(inputs, predictions=tampered(inputs.predictions, 1, "what evaluation never saw"))
+    with pytest.raises(RegistrationError, match="what evaluation never saw") as caught:
+        told_wrong.register()
+    assert f"{1:064x}" in str(caught.value)
+    assert repr(truth(inputs)[1]) in str(caught.value)
+    assert not has_alias(inputs.name)
+    assert versions(inputs.name)[0].tags[STATE] == "rejected"
+    assert inputs.register().facts["version"] == 1  # with the true record the same version is accepted
+
+
+def test_an_adapter_changed_in_the_store_is_refused_and_loses_the_alias(inputs: Inputs) -> None:
+    made = inputs.register()
+    stored = next((home() / "mlartifacts" / inputs.name / "models").rglob("adapter_model.safetensors"))
+    tiny_adapter(inputs.base.folder / "model", stored.parent, seed=3)
+    with pytest.raises(RegistrationError, match="not the one that was evaluated"):
+        inputs.register()
+    assert made.facts["alias"] == CHALLENGER
+    assert not has_alias(inputs.name)
+
+
+@pytest.mark.parametrize("verdict", ["refused", "undecided"])
+def test_what_the_gate_did_not_pass_is_never_registered(inputs: Inputs, verdict: str) -> None:
+    refused = replace(inputs, name=f"gate-{verdict}", verdict=artifact("gate", "verdict", {"verdict": verdict}))
+    with pytest.raises(RegistrationError, match=verdict):
+        refused.register()
+    assert tracking.client().get_experiment_by_name(f"gate-{verdict}") is None
+
+
+def test_on_another_machine_only_the_pinned_base_model_is_served(
+    inputs: Inputs, place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import mlflow
+
+    made, right = inputs.register(), truth(inputs)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.setenv("ASSAY_HOME", str(tmp_path / "elsewhere"))
+    monkeypatch.setenv("ASSAY_BASE_MODEL", str(tiny_model(tmp_path / "alike", [*TEXTS, "one text more"])))
+    with pytest.raises(RegistrationError, match="not the one that was evaluated"):
+        mlflow.pyfunc.load_model(made.told["model_uri"])
+    monkeypatch.setenv("ASSAY_BASE_MODEL", str(place / "base"))
+    answered = mlflow.pyfunc.load_model(made.told["model_uri"]).predict([{"message": TEXTS[0]}])
+    assert answered["answer"][0] == right[0]
+
+
+def test_a_server_that_is_not_there_is_an_outside_error(inputs: Inputs, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://someone:secret@127.0.0.1:{free_port()}")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    with pytest.raises(OutsideError, match="MLflow did not") as caught:
+        inputs.register()
+    assert "secret" not in str(caught.value)
+
+
+def test_a_request_that_mlflow_refuses_is_not_retried(inputs: Inputs) -> None:
+    with pytest.raises(RegistrationError, match="MLflow refused"), tracking.outside("do it"):
+        tracking.client().get_run("no-such-run")
+
+
+def test_serving_code_imports_only_what_the_model_requires() -> None:
+    for module, file in code_files(SERVED).items():
+        for node in ast.parse(file.read_text()).body:
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            foreign = {name.split(".")[0] for name in names} - set(sys.stdlib_module_names) - {"tasks"}
+            assert foreign <= set(LIBRARIES), module
+
+
+def test_mlflow_models_serve_gives_the_recorded_answer_over_http(inputs: Inputs, place: Path) -> None:
+    inputs.register()
+    with serving(f"models:/{inputs.name}@{CHALLENGER}", place / "serve.log") as url:
+        rows = [{"message": TEXTS[0]}]
+        status, body = post(url, {"dataframe_records": rows})
+        assert (status, post(url, {"dataframe_records": [{"message": None}]})[0]) == (200, 400)
+        turns = [{"messages": [{"role": "system", "content": "old"}, {"role": "user", "content": TEXTS[3]}]}]
+        _, conversation = post(url, {"dataframe_records": turns})
+    assert body["predictions"] == [{"answer": truth(inputs)[0]}]
+    assert conversation["predictions"] == [{"answer": truth(inputs)[3]}]
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def serving(uri: str, log: Path) -> Iterator[str]:
+    """`mlflow models serve` as a process of its own, ended with everything it started."""
+    port = free_port()
+    command = [sys.executable, "-m", "mlflow", "models", "serve", "-m", uri, "--env-manager", "local", "-p", str(port)]
+    with log.open("w") as out:
+        server = subprocess.Popen(
+            [*command, "-h", "127.0.0.1"], cwd=log.parent, stdout=out, stderr=subprocess.STDOUT, start_new_session=True,
+            env={**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"},
+        )  # fmt: skip
+    try:
+        deadline = time.monotonic() + 100
+        while not answers(f"http://127.0.0.1:{port}/ping"):
+            assert server.poll() is None, log.read_text()
+            assert time.monotonic() < deadline, log.read_text()
+            time.sleep(0.2)
+        yield f"http://127.0.0.1:{port}/invocations"
+    finally:
+        os.killpg(server.pid, signal.SIGTERM)
+        server.wait(20)
+
+
+def answers(url: str) -> bool:
+    try:
+        return bool(direct().open(url, timeout=5).status == 200)
+    except OSError:
+        return False
+
+
+def post(url: str, body: dict[str, Any]) -> tuple[int, Any]:
+    request = urllib.request.Request(url, json.dumps(body).encode(), {"Content-Type": "application/json"})
+    try:
+        with direct().open(request, timeout=60) as response:
+            return response.status, json.loads(response.read())
+    except urllib.error.HTTPError as error:
+        return error.code, error.read().decode()
+
+
+def direct() -> urllib.request.OpenerDirector:
+    return urllib.request.build_opener(urllib.request.ProxyHandler({}))

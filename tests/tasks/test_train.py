@@ -1,0 +1,232 @@
+"""Training in its real child process: the plan holds, nothing is cut, and no kill costs more than a checkpoint."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import psutil
+import pytest
+from pydantic import ValidationError
+
+from tasks import train as step
+from tasks.core.chat import PromptSettings
+from tasks.core.errors import DataError, TrainingError
+from tasks.core.handle import Handle
+from tasks.core.home import digest_path
+from tasks.core.step import Made
+from tasks.train import TrainSettings, train
+from tests.training import base_handle, dataset_handle, place, rows
+
+ROOT = Path(__file__).parents[2]
+PROMPT = PromptSettings(system="Triage.")
+# Five steps and one validation an epoch, each with a checkpoint: long enough to be killed in the middle.
+LONG = TrainSettings(epochs=12, batch_rows=4, validations_per_epoch=1, patience=100, rank=4)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _one_thread() -> Iterator[None]:
+    """Threads that wait for each other cost more than a model this small has to compute."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(step, "usable_cores", lambda: 1)
+        yield
+
+
+@pytest.fixture(scope="module")
+def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("work")
+
+
+@pytest.fixture(scope="module")
+def given(work: Path) -> dict[str, Handle]:
+    return {"base": base_handle(work / "base"), "dataset": dataset_handle(work / "dataset", rows(20, 4))}
+
+
+@pytest.fixture(scope="module")
+def undisturbed(work: Path, given: dict[str, Handle]) -> Made:
+    return train(place(work / "undisturbed"), settings=LONG, prompt=PROMPT, **given)
+
+
+def _until(true: Callable[[], Any], what: str) -> Any:
+    """The first true value; fails when there is none in a minute."""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        if found := true():
+            return found
+        time.sleep(0.01)
+    raise AssertionError(f"{what} did not happen")
+
+
+def _checkpoint(scratch: Path) -> list[Path]:
+    return list(scratch.glob("checkpoints/checkpoint-*/trainer_state.json"))
+
+
+def _trainers(spec: Path) -> list[psutil.Process]:
+    """The processes that train for this spec, without the launcher."""
+    found = []
+    for process in psutil.process_iter(["cmdline"]):
+        line = process.info["cmdline"] or []
+        if str(spec) in line and "accelerate.commands.launch" not in line:
+            found.append(process)
+    return found
+
+
+def test_the_plan_is_told_and_kept(undisturbed: Made, work: Path) -> None:
+    plan, actual = undisturbed.told["plan"], undisturbed.told["actual"]
+    assert (plan["rows"], plan["validation_rows"], plan["cut_tokens"], plan["effective_batch"]) == (20, 4, 0, 4)
+    assert 0 < plan["answer_tokens"] < plan["tokens"]
+    assert plan["trainable_share"] == plan["trainable_parameters"] / plan["total_parameters"]
+    assert plan["learning_rate"] == pytest.approx(5e-4 * (2000 / 64) ** 0.78)  # the study's fit, at the model's hidden size
+    assert plan["estimated_seconds"] > 0
+    assert actual["steps"] == plan["steps"] == 60
+    assert actual["resumed_from_step"] == 0
+    assert not actual["stopped_early"]
+    assert 0 <= actual["padding_share"] < 0.2
+    assert undisturbed.rows == 20
+
+
+def test_the_history_holds_every_step_and_the_best_validation(undisturbed: Made) -> None:
+    history, actual = undisturbed.facts["history"], undisturbed.told["actual"]
+    assert [e["step"] for e in history if "loss" in e] == list(range(1, 61))
+    validations = {e["step"]: e["eval_loss"] for e in history if "eval_loss" in e}
+    assert list(validations) == list(range(5, 61, 5))
+    assert actual["best_eval_loss"] == min(validations.values()) == validations[actual["best_step"]]
+    assert history[-1 if "loss" in history[-1] else -2]["loss"] < history[0]["loss"] / 2  # it did learn
+
+
+def test_the_adapter_is_weights_and_configuration_and_knows_no_machine(undisturbed: Made, work: Path) -> None:
+    folder = work / "undisturbed" / "out" / "adapter"
+    assert sorted(file.name for file in folder.iterdir()) == ["adapter_config.json", "adapter_model.safetensors"]
+    for file in folder.iterdir():
+        assert str(work).encode() not in file.read_bytes()
+        assert os.fsencode(Path.home()) + b"/" not in file.read_bytes()
+    assert json.loads((folder / "adapter_config.json").read_text())["base_model_name_or_path"] is None
+    assert str(work) not in json.dumps(undisturbed.facts)
+
+
+def test_killed_then_out_of_time_then_resumed_gives_the_same_adapter(
+    undisturbed: Made, work: Path, given: dict[str, Handle]
+) -> None:
+    where = place(work / "disturbed")
+
+    def kill() -> None:
+        _until(lambda: _checkpoint(where.scratch), "a checkpoint")
+        for process in _trainers(where.scratch / "spec.json"):
+            process.kill()
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    with pytest.raises(TrainingError, match="was killed") as caught:
+        train(where, settings=LONG, prompt=PROMPT, **given)
+    killer.join()
+    assert "run the same command again" in caught.value.todo
+
+    hasty = LONG.model_copy(update={"deadline_minutes": 0.01})
+    with pytest.raises(TrainingError, match=r"deadline of 0\.01 minutes"):
+        train(where, settings=hasty, prompt=PROMPT, **given)
+    assert not _trainers(where.scratch / "spec.json")
+
+    half = where.scratch / "checkpoints" / "checkpoint-999"  # a kill while it was written
+    half.mkdir()
+    (half / "adapter_model.safetensors").write_bytes(b"ha")
+    resumed = train(where, settings=LONG, prompt=PROMPT, **given)
+    assert 0 < resumed.told["actual"]["resumed_from_step"] < 60
+    assert resumed.facts == undisturbed.facts
+    assert digest_path(where.out) == digest_path(work / "undisturbed" / "out")
+
+
+def test_a_killed_flow_leaves_no_trainer_behind(work: Path, given: dict[str, Handle]) -> None:
+    where = work / "orphan"
+    flow = (
+        "from tests.tasks.test_train import *; import sys; from tasks.core.handle import Handle\n"
+        "base, dataset = map(Handle.model_validate_json, sys.argv[2:])\n"
+        "train(place(Path(sys.argv[1])), settings=LONG, prompt=PROMPT, base=base, dataset=dataset)"
+    )
+    arguments = [str(where), given["base"].model_dump_json(), given["dataset"].model_dump_json()]
+    parent = subprocess.Popen([sys.executable, "-c", flow, *arguments], cwd=ROOT)
+    try:
+        _until(lambda: _checkpoint(where / "scratch"), "a checkpoint")
+        trainers = _trainers(where / "scratch" / "spec.json")
+        assert trainers
+    finally:
+        parent.send_signal(signal.SIGKILL)
+        parent.wait()
+    _until(lambda: not any(process.is_running() for process in trainers), "the end of the trainer")
+    assert not (where / "out" / "adapter").exists()
+
+
+def test_three_rows_without_validation_train_too(work: Path, given: dict[str, Handle]) -> None:
+    few = dataset_handle(work / "few", rows(3))
+    made = train(place(work / "three"), settings=TrainSettings(epochs=2, rank=4), prompt=PROMPT, base=given["base"], dataset=few)
+    plan, actual = made.told["plan"], made.told["actual"]
+    assert (plan["rows"], plan["validation_rows"], plan["steps"], actual["steps"]) == (3, 0, 1, 1)
+    assert actual["best_eval_loss"] is None
+    assert "no validation rows" in made.line
+    assert (work / "three" / "out" / "adapter" / "adapter_model.safetensors").exists()
+
+
+def test_a_child_that_fails_says_why(work: Path, given: dict[str, Handle], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(step, "_command", lambda *_: [sys.executable, "-c", "raise SystemExit('no such ore')"])
+    with pytest.raises(TrainingError, match="exit code 1: no such ore"):
+        train(place(work / "fails"), settings=LONG, prompt=PROMPT, **given)
+
+
+def changed(messages: list[dict[str, str]]) -> pl.DataFrame:
+    frame = rows(4, 1)
+    told = frame["messages"].to_list()
+    return frame.with_columns(pl.Series("messages", [*told[:2], messages, *told[3:]], dtype=frame.schema["messages"]))
+
+
+LONG_TEXT = "word and number 1 " * 200
+
+
+@pytest.mark.parametrize(
+    ("messages", "told"),
+    [
+        ([{"role": "user", "content": LONG_TEXT}, {"role": "assistant", "content": "x"}], "1 rows are longer than the base model"),
+        ([{"role": "user", "content": "x"}, {"role": "assistant", "content": LONG_TEXT}], "1 rows are longer than the base model"),
+        ([{"role": "user", "content": "Hello?"}], "1 rows have no assistant turn"),
+    ],
+)
+def test_a_row_that_would_be_cut_or_teach_nothing_stops_the_step_by_name(
+    messages: list[dict[str, str]], told: str, work: Path, given: dict[str, Handle], tmp_path: Path
+) -> None:
+    dataset = dataset_handle(tmp_path / "dataset", changed(messages))
+    with pytest.raises(DataError, match=told) as caught:
+        train(place(tmp_path / "refused"), settings=LONG, prompt=PROMPT, base=given["base"], dataset=dataset)
+    assert "000000000000" in caught.value.where
+    assert not (tmp_path / "refused" / "scratch" / "spec.json").exists()  # no child was started
+
+
+def test_a_row_that_the_template_refuses_is_named(given: dict[str, Handle], tmp_path: Path) -> None:
+    strict = PromptSettings(chat_template="{{ raise_exception('no such role') }}")
+    dataset = dataset_handle(tmp_path / "dataset", rows(4))
+    with pytest.raises(DataError, match="no such role") as caught:
+        train(place(tmp_path / "refused"), settings=LONG, prompt=strict, base=given["base"], dataset=dataset)
+    assert caught.value.where.startswith("row 000000000000 (a.jsonl, line 1); ")
+
+
+def test_no_row_to_train_on_is_an_error(given: dict[str, Handle], tmp_path: Path) -> None:
+    dataset = dataset_handle(tmp_path / "dataset", rows(0, 4))
+    with pytest.raises(DataError, match="no row to train on"):
+        train(place(tmp_path / "refused"), settings=LONG, prompt=PROMPT, base=given["base"], dataset=dataset)
+
+
+def test_deadline_and_checkpoints_are_no_part_of_what_is_learnt_so_they_keep_the_cache_key() -> None:
+    other = LONG.model_copy(update={"deadline_minutes": 1.0, "checkpoint_seconds": 5.0})
+    assert other.model_dump() == LONG.model_dump()
+    assert LONG.model_copy(update={"seed": 8}).model_dump() != LONG.model_dump()
+
+
+def test_rows_that_processes_cannot_share_evenly_are_refused() -> None:
+    with pytest.raises(ValidationError, match="batch_rows 16 is not a multiple of processes 3"):
+        TrainSettings(processes=3)
