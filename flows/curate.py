@@ -36,7 +36,7 @@ def curated(recipe: Recipe) -> Results:
     raw = read(recipe, "ingest", recipe.data.train)
     cleaned = row_step(clean, recipe.clean, rows=raw)
     redacted = row_step(redact, recipe.redact, rows=cleaned)
-    formed = row_step(filter_answers, recipe.filter, label="filter", rows=redacted, answer=recipe.answer)
+    formed = row_step(filter_answers, recipe.filter, "filter", rows=redacted, answer=recipe.answer)
     agreed = row_step(conflicts, recipe.conflicts, rows=formed, answer=recipe.answer)
     unique = row_step(dedupe, recipe.dedupe, rows=agreed)
     contract = read_contract(recipe.contract, recipe.folder)
@@ -54,4 +54,4 @@ def curated(recipe: Recipe) -> Results:
 
 def read(recipe: Recipe, label: str, sources: tuple[Source, ...]) -> Handle:
     """Ingest files. The holdout and the edge cases are read as they are: they stand for what production will send."""
-    return row_step(ingest, recipe.ingest, label=label, files=find_sources(sources, recipe.folder))
+    return row_step(ingest, recipe.ingest, label, files=find_sources(sources, recipe.folder))

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from prefect import flow
-from prefect.states import Completed, State
-from tasks.register import RecipeText, register
+from prefect.client.schemas.objects import State
+from prefect.states import Completed
 
 from flows.curate import RecipeName, Results, curated
 from flows.recipe import Recipe, load_recipe
+from tasks.core.chat import PromptSettings
 from tasks.core.handle import Handle
 from tasks.core.step import work_step
 from tasks.evaluate import SETS, evaluate, slice_names
 from tasks.fetch import fetch, find_model
 from tasks.gate import check_rules, gate
 from tasks.predict import PredictSettings, predict
+from tasks.register import RecipeText, is_challenger, register
 from tasks.report import publish, report
 from tasks.train import train
 
@@ -44,6 +46,7 @@ def retrain(recipe: RecipeName = "support_triage") -> State[Results]:
 def predicted(plan: Recipe, base: Handle, adapter: Handle, data: Results) -> list[Handle]:
     """What each variant answers: the base model prompted with nothing and with examples, and last the tuned one."""
     helped = plan.prompt.model_copy(update={"system": plan.evaluate.prompted_system or plan.prompt.system})
+    variants: list[tuple[PredictSettings, PromptSettings, Handle | None]]
     variants = [(PredictSettings(variant="zero_shot"), helped, None)]
     if plan.evaluate.few_shot:
         variants += [(PredictSettings(variant="few_shot", examples=plan.evaluate.few_shot), helped, None)]
@@ -51,7 +54,7 @@ def predicted(plan: Recipe, base: Handle, adapter: Handle, data: Results) -> lis
     sets = {name: data.get(name) for name in ("dataset", *SETS)}
     return [
         work_step(
-            predict, settings, label=settings.variant, prompt=prompt, answer=plan.answer, base=base, adapter=tuned, **sets
+            predict, settings, settings.variant, prompt=prompt, answer=plan.answer, base=base, adapter=tuned, **sets
         )
         for settings, prompt, tuned in variants
     ]
@@ -62,7 +65,7 @@ def registered(plan: Recipe, proof: Results, adapter: Handle, answers: Handle, h
     if proof["verdict"].facts()["verdict"] != "passed":
         return None
     return work_step(
-        register, plan.register, prompt=plan.prompt, answer=plan.answer, base_source=plan.base_model,
+        register, plan.register, "register", is_challenger, prompt=plan.prompt, answer=plan.answer, base_source=plan.base_model,
         recipe=RecipeText(name=plan.name, yaml=plan.text), adapter=adapter, predictions=answers, holdout=holdout, **proof,
     )  # fmt: skip
 

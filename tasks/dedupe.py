@@ -3,7 +3,8 @@
 Rows are compared by their prompt (tasks/core/prompts.py says what that is). The answer does not count: conflicts runs
 before and holds back rows whose labels disagree, so what is left under one prompt says the same thing in other words.
 
-The survivor is the row with the longest answer, then the longest prompt (it says most), then the smallest row_id.
+The survivor is the row with the longest answer (it says most), then the shortest prompt (least around it), then the smallest
+row_id.
 Rows are taken in that order and a row goes if a row already kept is within the threshold: it is compared with kept
 rows only, so there are no chains (A like B, B like C, and C gone for an A it does not resemble).
 """
@@ -39,8 +40,8 @@ def dedupe(rows: pl.DataFrame, settings: DedupeSettings) -> Outcome:
 
     Evidence of each dropped row: kept (row_id of the row that stays for it), jaccard (similarity of the two prompts).
     """
-    says_more = [-pl.col(name).str.len_chars().cast(pl.Int64) for name in ("answer", "prompt")]
-    ranked = prompts(rows).sort(*says_more, "row_id").with_row_index("rank")
+    length = {name: pl.col(name).str.len_chars().cast(pl.Int64) for name in ("answer", "prompt")}
+    ranked = prompts(rows).sort(-length["answer"], length["prompt"], "row_id").with_row_index("rank")
     best = pl.col("row_id").sort_by("rank").first()
     ranked = ranked.with_columns(copy_of=best.over("system", "prompt"))
     distinct = ranked.filter(pl.col("row_id") == pl.col("copy_of"))

@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from tasks.core import evidence, tracking
 from tasks.core.answer import AnswerSettings
 from tasks.core.chat import PromptSettings, question
-from tasks.core.errors import RegistrationError
+from tasks.core.errors import AssayError, RegistrationError
 from tasks.core.handle import Handle
 from tasks.core.packaging import describe, write_model
 from tasks.core.readable import short
@@ -87,6 +87,17 @@ def register(
     }  # fmt: skip
     line = f"{recipe.name} version {version.version} is {CHALLENGER} ({size / 1e6:,.1f} MB, {asked.height} answers checked)"
     return Made("version", line, facts, [{"tag": key, "value": value} for key, value in tags.items()], told=told)
+
+
+def is_challenger(version: Handle) -> bool:
+    """Whether MLflow still has this version under the alias; only then is a cached registration true."""
+    facts = version.facts()
+    try:
+        with tracking.outside("say which version is challenger"):
+            found = tracking.client().get_model_version_by_alias(facts["name"], CHALLENGER)
+    except AssayError:  # gone, or MLflow does not answer: registering again finds out, and retries
+        return False
+    return bool(int(found.version) == facts["version"])
 
 
 def _refuse_unless_passed(verdict: Handle) -> None:

@@ -26,7 +26,8 @@ def rows(train: int, validation: int = 0) -> pl.DataFrame:
         said = {"user": QUESTIONS[n % 4].format(n=n), "assistant": json.dumps({"intent": INTENTS[n % 4]})}
         messages = [{"role": role, "content": content} for role, content in said.items()]
         split = "train" if n < train else "validation"
-        made.append({"row_id": f"{n:064d}", "source": "a.jsonl", "line": n + 1, "messages": messages, "meta": "{}", "split": split})
+        row = {"row_id": f"{n:012d}" + "0" * 52, "source": "a.jsonl", "line": n + 1, "messages": messages, "meta": "{}"}
+        made.append({**row, "split": split})
     return pl.DataFrame(made, schema={**ROW_SCHEMA, "split": pl.String})
 
 

@@ -64,7 +64,7 @@ Input = Handle | BaseModel | Sequence[Handle | BaseModel] | None
 
 
 def row_step(
-    function: Callable[..., Outcome], settings: BaseModel, *, label: str = "", rows: Handle | None = None, **inputs: Input
+    function: Callable[..., Outcome], settings: BaseModel, label: str = "", /, rows: Handle | None = None, **inputs: Input
 ) -> Handle:
     """Run `function(rows=frame, settings=..., **inputs) -> Outcome` as a task; check invariant 1; write Parquet.
 
@@ -83,11 +83,16 @@ def row_step(
     return _run(name, function, settings, given, body)
 
 
-def work_step(function: Callable[..., Made], settings: BaseModel, *, label: str = "", **inputs: Input) -> Handle:
-    """Run `function(place, settings=..., **inputs) -> Made` as a task; what it leaves in place.out is the artifact."""
-    return _run(
-        label or function.__name__, function, settings, inputs, lambda place: function(place, settings=settings, **inputs)
-    )
+def work_step(
+    function: Callable[..., Made], settings: BaseModel, label: str = "", still: Callable[[Handle], bool] = lambda _handle: True,
+    /, **inputs: Input,
+) -> Handle:  # fmt: skip
+    """Run `function(place, settings=..., **inputs) -> Made` as a task; what it leaves in place.out is the artifact.
+
+    still: asked before a cached result is taken, for a step whose effect lies outside ASSAY_HOME and can be undone there.
+    """
+    name = label or function.__name__
+    return _run(name, function, settings, inputs, lambda place: function(place, settings=settings, **inputs), still)
 
 
 def _load(value: Input) -> Any:
@@ -102,8 +107,9 @@ def _identity(value: Input) -> Any:
 
 
 def _run(
-    name: str, function: Callable[..., Any], settings: BaseModel, inputs: dict[str, Any], body: Callable[[Place], Made]
-) -> Handle:
+    name: str, function: Callable[..., Any], settings: BaseModel, inputs: dict[str, Any], body: Callable[[Place], Made],
+    still: Callable[[Handle], bool] = lambda _handle: True,
+) -> Handle:  # fmt: skip
     from prefect import task
     from prefect.tasks import exponential_backoff
 
@@ -114,7 +120,7 @@ def _run(
 
         @task(
             name=name, task_run_name=name, description=inspect.getdoc(function), persist_result=True,
-            result_serializer="json", cache_key_fn=lambda _context, _parameters: key, refresh_cache=not _intact(key),
+            result_serializer="json", cache_key_fn=lambda _context, _parameters: key, refresh_cache=not _holds(key, still),
             retries=RETRIES, retry_delay_seconds=exponential_backoff(BACK_OFF_SECONDS), retry_jitter_factor=0.5,
             retry_condition_fn=_may_heal,
         )  # fmt: skip
@@ -184,14 +190,14 @@ def _write_rows(out: Path, name: str, before: pl.DataFrame | None, outcome: Outc
     return Made("rows", line, {"in": came, "kept": kept.height, "counts": counts}, table, kept.height)
 
 
-def _intact(key: str) -> bool:
-    """Whether the cached result of `key`, if there is one, still names files that are there and unchanged."""
+def _holds(key: str, still: Callable[[Handle], bool]) -> bool:
+    """Whether the cached result of `key`, if any, is still true: files unchanged, and `still` agrees."""
     record = home() / "results" / key
     if not record.exists():
         return True  # nothing cached, nothing to refresh
     try:
         handle = Handle.model_validate(_stored_handle(json.loads(record.read_text())))
-        return digest_path(handle.folder) == handle.digest and bool(handle.facts())
+        return digest_path(handle.folder) == handle.digest and bool(handle.facts()) and still(handle)
     except (OSError, ValueError, KeyError, TypeError):
         return False
 

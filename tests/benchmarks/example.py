@@ -29,7 +29,7 @@ def base_model(recipe: Recipe) -> Handle:
 
 
 def leave(folder: Path, made: Made) -> None:
-    """Write what a step says of itself beside its output, as the step wrapper does; the facts last, as the sign that all is there."""
+    """Write what a step says of itself beside its output, as the step wrapper does; the facts last: they mark it whole."""
     (folder / TOLD).write_text(json.dumps(made.told))
     (folder / FACTS).write_text(json.dumps(made.facts))
 

@@ -63,8 +63,8 @@ def machine_facts() -> list[str]:
     features = ", ".join(name.upper() for name in FEATURES if able.get(name)) or "none of those that matter here"
     versions = ", ".join(f"{name} {metadata.version(name)}" for name in LIBRARIES)
     return [
-        f"machine: {machine.cores} cores ({platform.machine()}: {features}), {machine.memory_bytes / 1024**3:.0f} GiB of memory, "
-        f"{platform.system()}",
+        f"machine: {machine.cores} cores ({platform.machine()}: {features}), "
+        f"{machine.memory_bytes / 1000**3:.0f} GB of memory, {platform.system()}",
         f"trains on {machine.device} in {machine.dtype}: {machine.reason}",
         f"Python {platform.python_version()}, {versions}",
     ]

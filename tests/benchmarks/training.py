@@ -1,9 +1,9 @@
 """Our train step against TRL's defaults, and against the rate at which this machine multiplies matrices.
 
-Both train the same LoRA on the same rows of the example and the same base model, 16 rows a step, each in a process of its own
-and in turns, so that a machine that slows down slows both. Ours is the flow's own step (tasks.train.train: accelerate's launcher,
-tasks.trainer, checkpoints and all). A rate is useful tokens, padding not counted, by the seconds from the end of one step to the
-end of the next; the first step warms up and is left out.
+Both train the same LoRA on the same rows of the example and the same base model, 16 rows a step, each in a process of its
+own and in turns, so that a machine that slows down slows both. Ours is the flow's own step (tasks.train.train: accelerate's
+launcher, tasks.trainer, checkpoints and all). A rate is useful tokens, padding not counted, by the seconds from the end of one
+step to the end of the next; the first step warms up and is left out.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from statistics import median
 from types import SimpleNamespace
@@ -38,7 +39,7 @@ TIMES_FASTER, MATMUL_SHARE = 2.0, 0.8  # the aims
 
 @dataclass(frozen=True)
 class Round:
-    """Rates a second of one round. ours, trl: useful tokens, a value a step. flops: of our steps.
+    """Rates of one round. ours, trl: useful tokens a second, a value for each step. flops: operations a second of our steps.
 
     matmul: floating-point operations of a plain product, by dtype.
     """
@@ -90,7 +91,7 @@ def _round(recipe: Recipe, base: Handle, settings: TrainSettings, messages: list
     tokenizer = AutoTokenizer.from_pretrained(base.folder / "model")
     examples = [encode(tokenizer, turns, recipe.prompt) for turns in messages]
     counts = [_counted(batch) for batch in _batches(examples, plan["micro_batch"], settings)][1:]
-    seconds = [end - start for start, end in zip(clock.ends[:-1], clock.ends[1:], strict=True)]
+    seconds = [end - start for start, end in pairwise(clock.ends)]
     return Round(
         ours=[count["tokens"] / s for count, s in zip(counts, seconds, strict=True)],
         flops=[_flops(base, plan, count) / s for count, s in zip(counts, seconds, strict=True)],
@@ -127,10 +128,11 @@ def _flops(base: Handle, plan: dict[str, Any], count: dict[str, int]) -> float:
 def _trl_rates(
     recipe: Recipe, base: Handle, settings: TrainSettings, messages: list[list[Message]], folder: Path
 ) -> list[float]:
+    machine = choose_device_and_dtype()
     spec = {
         "base": str(base.folder / "model"), "messages": [conversation(turns, recipe.prompt) for turns in messages],
         "rank": settings.rank, "alpha": settings.alpha, "batch_rows": settings.batch_rows,
-        "dtype": choose_device_and_dtype().dtype, "out": str(folder / "trl"),
+        "dtype": machine.dtype, "device": machine.device, "out": str(folder / "trl"),
     }  # fmt: skip
     (folder / "trl.json").write_text(json.dumps(spec))
     command = [sys.executable, "-m", "tests.benchmarks.trl_defaults", str(folder / "trl.json")]
@@ -142,8 +144,7 @@ def _trl_rates(
             log.seek(0)
             raise RuntimeError(f"TRL's trainer ended with exit code {ended.returncode}:\n{log.read()[-2000:]}")
     ends = [json.loads(line) for line in ended.stdout.splitlines() if line.startswith('{"tokens"')]
-    pairs = zip(ends[1:-1], ends[2:], strict=True)  # the first line is the start, the second the step that warms up
-    return [(end["tokens"] - start["tokens"]) / (end["at"] - start["at"]) for start, end in pairs]
+    return [(end["tokens"] - start["tokens"]) / (end["at"] - start["at"]) for start, end in pairwise(ends)]
 
 
 def _matmul_rates(base: Handle, plan: dict[str, Any]) -> dict[str, float]:
@@ -167,8 +168,8 @@ def _section(done: Sequence[Round], rows: int, steps: int) -> Section:
     rates = {name: spread([r.matmul[name] / 1e9 for r in done], " GFLOP/s") for name in done[0].matmul}
     return Section(
         "Training",
-        f"{rows} rows of the example, 16 a step; {len(done)} rounds of {steps} steps each, in turns. Rates are medians over the "
-        "steps after the first, ratios medians over the rounds, smallest and largest in brackets.",
+        f"{rows} rows of the example, 16 a step; {len(done)} rounds of {steps} steps each, in turns. Rates are medians over "
+        "the steps after the first, ratios are medians over the rounds; smallest and largest in brackets.",
         [
             Figure("our train step, useful tokens a second", spread([x for r in done for x in r.ours])),
             Figure("TRL's `SFTTrainer` at its defaults", spread([x for r in done for x in r.trl])),
@@ -183,9 +184,9 @@ def _section(done: Sequence[Round], rows: int, steps: int) -> Section:
         ],
         [
             "TRL's defaults here: gradient checkpointing, eight rows at a time in no order of length, every token scored, "
-            f"{'bfloat16 by autocast' if dtype == 'bfloat16' else 'float32 (its default, bfloat16, would crawl on this processor)'}.",
-            "Operations counted for the share: those the result needs and no more (`training_flops`): 4 a frozen weight and "
-            "token, 6 an adapter weight, the output layer for answer tokens alone; attention scores, padding, normalisation and "
-            "the optimiser are not counted, so that their time lowers the share.",
+            + ("bfloat16 by autocast." if dtype == "bfloat16" else "but float32: bfloat16 would crawl on this processor."),
+            "Operations counted for the share are those that the result needs (`training_flops`): 4 for a frozen weight and "
+            "token, 6 for an adapter weight, the output layer for answer tokens alone. Attention scores, padding, "
+            "normalisation and the optimiser are not counted, so that their time lowers the share.",
         ],
     )  # fmt: skip

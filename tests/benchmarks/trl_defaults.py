@@ -19,24 +19,21 @@ from trl import SFTConfig, SFTTrainer
 
 
 class StepLines(TrainerCallback):  # type: ignore[misc]
-    """Writes a line when training begins and after each step."""
-
-    def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        self.on_step_end(args, state, control)
+    """Writes a line after each step."""
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         print(json.dumps({"tokens": state.num_input_tokens_seen, "at": time.monotonic()}), flush=True)
 
 
 def main(spec: dict[str, Any]) -> None:
-    """spec: base (folder), messages (a conversation a row), rank, alpha, batch_rows, dtype (what our side trains in), out."""
+    """spec: base (folder), messages (a conversation a row), rank, alpha, batch_rows, dtype and device (our side's), out."""
     lora = LoraConfig(r=spec["rank"], lora_alpha=spec["alpha"], target_modules="all-linear", task_type="CAUSAL_LM")
-    usual = SFTConfig(output_dir=spec["out"], report_to="none")
     arguments = SFTConfig(
         output_dir=spec["out"], report_to="none", save_strategy="no", num_train_epochs=1, disable_tqdm=True,
-        gradient_accumulation_steps=spec["batch_rows"] // usual.per_device_train_batch_size,
-        # Its default everywhere; on a processor that does not multiply bfloat16 it would be a straw man, a hundred times slower.
+        gradient_accumulation_steps=spec["batch_rows"] // SFTConfig.per_device_train_batch_size,
+        # Its default is bfloat16 everywhere, which would be a straw man where the processor does not multiply it.
         bf16=None if spec["dtype"] == "bfloat16" else False,
+        use_cpu=spec["device"] == "cpu",  # with bfloat16 on, it refuses a processor that it was not told of
         include_num_input_tokens_seen="non_padding",
     )  # fmt: skip
     trainer = SFTTrainer(

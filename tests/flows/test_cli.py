@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -88,17 +86,6 @@ def test_a_prefect_server_of_the_users_that_does_not_answer_is_told_by_its_varia
     assert done.returncode == 1
     assert "PREFECT_API_URL=http://127.0.0.1:9/api" in done.stderr
     assert "Traceback" not in done.stderr
-
-
-@pytest.fixture
-def as_it_was() -> Iterator[None]:
-    """The command sets up the whole process it runs in; put that back."""
-    variables, handlers = dict(os.environ), list(logging.getLogger().handlers)
-    yield
-    os.environ.clear()
-    os.environ.update(variables)
-    logging.getLogger().handlers[:] = handlers
-    logging.captureWarnings(False)
 
 
 @pytest.fixture

@@ -110,8 +110,8 @@ def test_thousands_of_automatic_notices_that_differ_in_a_number_leave_one() -> N
     text = "Your ticket {} is closed. If you think that this is wrong, reply within seven days and we look again."
     rows = frame([row(f"{i:05d}", text.format(i)) for i in range(12_000)])
     outcome = dedupe(rows, DedupeSettings())
-    assert outcome.kept["row_id"].to_list() == ["10000"]  # the longest prompt, then the smallest id
-    assert json.loads(outcome.ledger["evidence"][0]) == {"kept": "10000", "jaccard": 0.7143}
+    assert outcome.kept["row_id"].to_list() == ["00000"]  # the shortest prompt, then the smallest id
+    assert json.loads(outcome.ledger["evidence"][0]) == {"kept": "00000", "jaccard": 0.7143}
     check_balance("dedupe", rows, outcome)
 
 

@@ -94,6 +94,12 @@ def test_the_plan_is_told_and_kept(undisturbed: Made, work: Path) -> None:
     assert undisturbed.rows == 20
 
 
+def test_the_line_says_when_nothing_was_validated(undisturbed: Made) -> None:
+    actual = {**undisturbed.told["actual"], "best_eval_loss": None}
+    assert "no validation rows" in step._line({**undisturbed.told, "actual": actual})
+    assert "validation loss 0." in undisturbed.line
+
+
 def test_the_history_holds_every_step_and_the_best_validation(undisturbed: Made) -> None:
     history, actual = undisturbed.facts["history"], undisturbed.told["actual"]
     assert [e["step"] for e in history if "loss" in e] == list(range(1, 61))
@@ -164,20 +170,14 @@ def test_a_killed_flow_leaves_no_trainer_behind(work: Path, given: dict[str, Han
     assert not (where / "out" / "adapter").exists()
 
 
-def test_three_rows_without_validation_train_too(work: Path, given: dict[str, Handle]) -> None:
-    few = dataset_handle(work / "few", rows(3))
-    made = train(place(work / "three"), settings=TrainSettings(epochs=2, rank=4), prompt=PROMPT, base=given["base"], dataset=few)
-    plan, actual = made.told["plan"], made.told["actual"]
-    assert (plan["rows"], plan["validation_rows"], plan["steps"], actual["steps"]) == (3, 0, 1, 1)
-    assert actual["best_eval_loss"] is None
-    assert "no validation rows" in made.line
-    assert (work / "three" / "out" / "adapter" / "adapter_model.safetensors").exists()
-
-
 def test_a_child_that_fails_says_why(work: Path, given: dict[str, Handle], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(step, "_command", lambda *_: [sys.executable, "-c", "raise SystemExit('no such ore')"])
     with pytest.raises(TrainingError, match="exit code 1: no such ore"):
         train(place(work / "fails"), settings=LONG, prompt=PROMPT, **given)
+
+
+def said(question: str, answer: str) -> list[dict[str, str]]:
+    return [{"role": "user", "content": question}, {"role": "assistant", "content": answer}]
 
 
 def changed(messages: list[dict[str, str]]) -> pl.DataFrame:
@@ -192,9 +192,9 @@ LONG_TEXT = "word and number 1 " * 200
 @pytest.mark.parametrize(
     ("messages", "told"),
     [
-        ([{"role": "user", "content": LONG_TEXT}, {"role": "assistant", "content": "x"}], "1 rows are longer than the base model"),
-        ([{"role": "user", "content": "x"}, {"role": "assistant", "content": LONG_TEXT}], "1 rows are longer than the base model"),
-        ([{"role": "user", "content": "Hello?"}], "1 rows have no assistant turn"),
+        (said(LONG_TEXT, "x"), "1 rows are longer than the base model"),
+        (said("x", LONG_TEXT), "1 rows are longer than the base model"),
+        (said("Hello?", "x")[:1], "1 rows have no assistant turn"),
     ],
 )
 def test_a_row_that_would_be_cut_or_teach_nothing_stops_the_step_by_name(
@@ -203,7 +203,7 @@ def test_a_row_that_would_be_cut_or_teach_nothing_stops_the_step_by_name(
     dataset = dataset_handle(tmp_path / "dataset", changed(messages))
     with pytest.raises(DataError, match=told) as caught:
         train(place(tmp_path / "refused"), settings=LONG, prompt=PROMPT, base=given["base"], dataset=dataset)
-    assert "000000000000" in caught.value.where
+    assert "000000000002" in caught.value.where
     assert not (tmp_path / "refused" / "scratch" / "spec.json").exists()  # no child was started
 
 

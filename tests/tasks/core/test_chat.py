@@ -1,4 +1,4 @@
-"""One prompt format: what a model is trained on and what it is prompted with are the same tokens, and the loss is on answers."""
+"""One prompt format: a model is prompted with the very tokens it was trained on, and the loss counts on answers alone."""
 
 from __future__ import annotations
 
@@ -90,7 +90,8 @@ def test_question_and_expected_split_a_row_at_its_last_answer() -> None:
     assert (question(row[:1]), expected(row[:1])) == (row[:1], "")
 
 
-texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=12) | st.sampled_from(["", "\n", " ", "\n\n x ", "é\u0301", "🙂"])
+odd = st.sampled_from(["", "\n", " ", "\n\n x ", "é\u0301", "🙂"])
+texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=12) | odd
 
 
 @given(st.lists(st.tuples(texts, texts), min_size=1, max_size=3), texts, texts)
@@ -137,11 +138,11 @@ def test_a_model_without_a_template_or_an_end_token_is_refused_with_a_way_out(to
 
     bare = copy.deepcopy(tokenizer)
     bare.chat_template = None
-    with pytest.raises(RecipeError, match="set prompt.chat_template"):
+    with pytest.raises(RecipeError, match=r"set prompt\.chat_template"):
         encode(bare, say("u:no", "a:ok"), PromptSettings())
     encode(bare, say("u:no", "a:ok"), PromptSettings(chat_template=CHATML))
     bare.eos_token = None
-    with pytest.raises(RecipeError, match="set prompt.stop"):
+    with pytest.raises(RecipeError, match=r"set prompt\.stop"):
         encode(bare, say("u:no", "a:ok"), PromptSettings(chat_template=CHATML))
 
 
@@ -153,7 +154,7 @@ def test_a_template_that_rewrites_earlier_turns_is_refused_but_serves_single_tur
 
 
 def test_a_stop_token_that_the_template_does_not_use_is_not_mixed_with_it(tokenizer: Any) -> None:
-    with pytest.raises(DataError, match="set prompt.stop to the text with which the template ends a turn"):
+    with pytest.raises(DataError, match=r"set prompt\.stop to the text with which the template ends a turn"):
         encode(tokenizer, say("u:no", "a:ok", "u:no", "a:ok"), PromptSettings(stop=("<|endoftext|>",)))
 
 

@@ -18,7 +18,7 @@ from tests.tiny import tiny_adapter, tiny_model
 
 PROMPT = PromptSettings(system="Triage this message.", max_new_tokens=8)
 EXAMPLES = [{"role": "user", "content": "My lamp broke"}, {"role": "assistant", "content": '{"intent": "damaged"}'}]
-TEXTS = ["Where is my parcel?", "Where", "Refund, please! It has been three weeks and nobody answers.", "Hi", "Hi there", "x y z"]
+TEXTS = ["Where is my parcel?", "Where", "Refund, please! It has been weeks and nobody answers.", "Hi", "Hi there", "x y z"]
 
 
 @pytest.fixture(scope="module")

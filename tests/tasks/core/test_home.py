@@ -42,9 +42,13 @@ def test_a_damaged_artifact_is_replaced_when_it_is_made_again() -> None:
 
 
 def test_work_that_fails_leaves_nothing() -> None:
-    with pytest.raises(RuntimeError, match="broke"), new_artifact("clean-1") as place:
-        (place / "half.txt").write_text("half")
-        raise RuntimeError("broke")
+    def fails() -> None:
+        with new_artifact("clean-1") as place:
+            (place / "half.txt").write_text("half")
+            raise RuntimeError("broke")
+
+    with pytest.raises(RuntimeError, match="broke"):
+        fails()
     assert list((home() / "artifacts" / ".new").iterdir()) == []
 
 

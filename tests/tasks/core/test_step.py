@@ -24,7 +24,10 @@ from tasks.core.settings import Settings
 from tasks.core.step import Made, Place, row_step, work_step
 
 ROOT = Path(__file__).parents[3]
-pytestmark = pytest.mark.usefixtures("prefect")
+pytestmark = [
+    pytest.mark.usefixtures("prefect"),
+    pytest.mark.filterwarnings("ignore:Logger 'prefect.task_runs' attempted"),  # steps run here outside any flow
+]
 
 
 class Wanted(Settings):
@@ -67,10 +70,10 @@ def test_the_second_call_is_served_from_the_cache_with_the_same_handle() -> None
 
 
 def test_other_settings_or_another_input_are_other_work() -> None:
-    one = work_step(write, Wanted(), label="one")
+    one = work_step(write, Wanted(), "one")
     assert work_step(write, Wanted(text="ore")).digest != one.digest
     work_step(write, Wanted(), source=one)
-    work_step(write, Wanted(), source=work_step(write, Wanted(text="tin"), label="two"))
+    work_step(write, Wanted(), source=work_step(write, Wanted(text="tin"), "two"))
     assert ran() == 5
     work_step(write, Wanted(), source=one)
     assert ran() == 5
@@ -119,6 +122,21 @@ def test_an_artifact_that_is_gone_or_damaged_is_made_again(harm: Callable[[Path]
     assert ran() == 2
     assert digest_path(first.folder) == first.digest
     assert first.facts()["line"] == "written"
+
+
+def test_a_step_whose_effect_was_undone_outside_is_made_again() -> None:
+    asked: list[Handle] = []
+
+    def still(handle: Handle) -> bool:
+        asked.append(handle)
+        return len(asked) < 2
+
+    first = work_step(write, Wanted(), "", still)
+    assert asked == []  # nothing cached, nothing to ask about
+    for runs in (1, 2):
+        assert work_step(write, Wanted(), "", still) == first
+        assert ran() == runs
+    assert asked == [first, first]
 
 
 def test_a_damaged_record_in_the_cache_is_made_again() -> None:
@@ -206,10 +224,10 @@ def test_a_retry_that_succeeds_is_a_success(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_the_clock_and_process_ids_are_told_but_do_not_name_the_artifact() -> None:
-    one = work_step(write, Wanted(), label="write")
+    one = work_step(write, Wanted(), "write")
     told = one.facts()["at"]
     shutil.rmtree(home() / "results")
-    again = work_step(write, Wanted(), label="write")
+    again = work_step(write, Wanted(), "write")
     assert again == one
     assert again.facts()["at"] > told
 
@@ -228,7 +246,7 @@ def test_a_server_that_does_not_take_progress_does_not_end_the_work(monkeypatch:
         place.progress(1.0, "done")
         return write(place, settings=settings)
 
-    assert work_step(long, Wanted(), label="few_shot").rows == 0
+    assert work_step(long, Wanted(), "few_shot").rows == 0
 
 
 def test_a_home_that_cannot_be_written_says_what_to_do(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -255,9 +273,9 @@ def sift(rows: pl.DataFrame, settings: Wanted) -> Outcome:
     """Drops, quarantines or loses the rows that the setting names."""
     row = {"source": "a.jsonl", "line": 1}
     acts = {"D": "dropped", "Q": "quarantined"}
-    gone = [entry({**row, "row_id": r}, acts[act], "too small") for r, act in zip(settings.text[::2], settings.text[1::2], strict=True)
-            if act in acts]  # fmt: skip
-    return Outcome(rows.filter(~pl.col("row_id").is_in(list(settings.text[::2]))), entries("sift", gone))
+    named = dict(zip(settings.text[::2], settings.text[1::2], strict=True))
+    gone = [entry({**row, "row_id": r}, acts[act], "too small") for r, act in named.items() if act in acts]
+    return Outcome(rows.filter(~pl.col("row_id").is_in(list(named))), entries("sift", gone))
 
 
 def test_rows_come_out_sorted_with_their_ledger_and_their_quarantine() -> None:

@@ -1,0 +1,198 @@
+"""The first half, from raw exports to a dataset: every row accounted for, and bad input told in words, not in a traceback."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+import yaml
+
+from flows import cli
+from tests.little import answer, conversation, little_recipe, spoken, write_lines
+
+ROWS = 60  # in the two exports: 35 and the line that is not JSON, and 24 in the CSV
+
+
+@pytest.fixture(scope="module")
+def little(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return little_recipe(tmp_path_factory.mktemp("curate") / "little")
+
+
+@pytest.fixture(scope="module")
+def curated(little: Path) -> subprocess.CompletedProcess[str]:
+    """`assay curate`, as a person types it, with a home folder and a Prefect server of its own."""
+    clean = {k: v for k, v in os.environ.items() if not k.startswith(("PREFECT_", "MLFLOW_"))}
+    return subprocess.run(
+        [sys.executable, "-m", "flows.cli", "curate", str(little)], capture_output=True, text=True, timeout=230,
+        env={**clean, "ASSAY_HOME": str(little.parent.parent / "home")},
+    )  # fmt: skip
+
+
+def files_told(out: str) -> dict[str, Path]:
+    """The Parquet files that the command printed, by name."""
+    return {path.stem: path for word in out.split() if (path := Path(word)).suffix == ".parquet"}
+
+
+def test_curate_exits_with_0_prints_where_its_files_lie_and_trains_nothing(
+    curated: subprocess.CompletedProcess[str], little: Path
+) -> None:
+    assert curated.returncode == 0, curated.stderr
+    assert set(files_told(curated.stdout)) == {"curated", "ledger", "quarantine"}
+    assert all(path.is_file() for path in files_told(curated.stdout).values())
+    assert "train" not in {path.name for path in (little.parent.parent / "home" / "artifacts").iterdir()}
+
+
+def test_every_raw_row_is_kept_dropped_or_quarantined_exactly_once(curated: subprocess.CompletedProcess[str]) -> None:
+    told = {name: pl.read_parquet(path) for name, path in files_told(curated.stdout).items()}
+    ends = told["ledger"].filter(pl.col("action") != "changed")
+    count = dict(ends.group_by(pl.col("action").cast(pl.String)).len().iter_rows())
+    assert ends["row_id"].n_unique() == ends.height == ROWS
+    assert set(count) == {"kept", "dropped", "quarantined"}
+    assert sorted(told["curated"]["row_id"]) == sorted(ends.filter(pl.col("action") == "kept")["row_id"])
+    assert told["quarantine"].height == count["quarantined"]
+    assert all(ends["reason"])
+    assert f"{ROWS} in: {count['kept']} kept, {count['dropped']} dropped, {count['quarantined']} quarantined" in curated.stdout
+
+
+def test_each_bad_row_ends_with_the_reason_a_person_expects(curated: subprocess.CompletedProcess[str]) -> None:
+    ledger = pl.read_parquet(files_told(curated.stdout)["ledger"]).filter(pl.col("action") != "kept")
+    told = {(step, reason) for step, reason in ledger.select("step", "reason").iter_rows()}
+    assert told >= {
+        ("ingest", "not JSON"), ("filter", "empty message"), ("filter", "answer is not JSON"), ("filter", "answer is cut off"),
+        ("filter", "no assistant answer"), ("conflicts", "contradicts another row"), ("dedupe", "exact duplicate"),
+    }  # fmt: skip
+
+
+@pytest.fixture
+def copy(little: Path, tmp_path: Path) -> Path:
+    """The recipe with its data, free to be spoilt."""
+    return Path(shutil.copytree(little.parent, tmp_path / "copy")) / little.name
+
+
+@pytest.fixture
+def ends_with(
+    prefect: None, as_it_was: None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], home: Path
+) -> Callable[..., str]:
+    """Run the command in this process, expect an exit code, and give what it told; nothing may have come of the run."""
+    from prefect import settings
+
+    monkeypatch.setenv("PREFECT_API_URL", settings.PREFECT_API_URL.value())
+
+    def end(code: int, *arguments: str) -> str:
+        assert cli.main(arguments) == code
+        told = capsys.readouterr().err
+        assert "to do:" in told
+        assert "Traceback" not in told
+        assert not (home / "artifacts" / "train").is_dir(), "it trained"
+        assert not (home / "mlflow.db").exists(), "it registered"
+        return told
+
+    return end
+
+
+def only(recipe: Path, *rows: dict[str, Any]) -> None:
+    """Make these the recipe's only raw rows."""
+    (recipe.parent / "raw" / "legacy.csv").unlink()
+    write_lines(recipe.parent / "raw" / "desk.jsonl", list(rows))
+
+
+def rewrite(recipe: Path, **keys: Any) -> None:
+    recipe.write_text(yaml.safe_dump({**yaml.safe_load(recipe.read_text()), **keys}))
+
+
+def test_an_empty_file_stops_the_run_and_is_named(copy: Path, ends_with: Callable[..., str]) -> None:
+    (copy.parent / "raw" / "legacy.csv").write_bytes(b"")
+    told = ends_with(1, "curate", str(copy))
+    assert "empty" in told
+    assert "legacy.csv" in told
+
+
+def test_a_file_that_is_not_text_stops_the_run_and_is_named(copy: Path, ends_with: Callable[..., str]) -> None:
+    (copy.parent / "raw" / "desk.jsonl").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 40)
+    told = ends_with(1, "curate", str(copy))
+    assert "raw/desk.jsonl holds no line that is a JSON object." in told
+    assert "check that it is the right file" in told
+
+
+def test_when_no_row_is_left_the_step_and_its_reasons_are_told(copy: Path, ends_with: Callable[..., str]) -> None:
+    only(copy, *(spoken(f"Where is parcel number {n}?", "We look.") for n in range(20)))
+    told = ends_with(1, "curate", str(copy))
+    assert "No row is left after filter: 20 came in." in told
+    assert "answer is not JSON 20" in told
+
+
+def test_one_class_only_breaks_the_contract(copy: Path, ends_with: Callable[..., str]) -> None:
+    only(copy, *(conversation(f"Where is the {thing}{n}?", "order") for n, thing in enumerate("abcdefghij" * 5)))
+    told = ends_with(3, "curate", str(copy))
+    assert "label" in told
+    assert "nothing to tell apart" in told
+
+
+def test_one_class_only_stops_the_run_where_the_contract_allows_it(copy: Path, ends_with: Callable[..., str]) -> None:
+    only(copy, *(conversation(f"Where is the {thing}{n}?", "order") for n, thing in enumerate("abcdefghij" * 5)))
+    (copy.parent / "contract.yaml").write_text("expectations:\n- expect_table_row_count_to_be_between: {min_value: 1}\n")
+    told = ends_with(1, "curate", str(copy))
+    assert "Only one class is left" in told
+
+
+def test_a_broken_contract_exits_with_3_before_training_and_shows_the_expectation(
+    copy: Path, ends_with: Callable[..., str]
+) -> None:
+    wanted = {"expect_column_values_to_be_in_set": {"column": "label", "value_set": ["order"]}, "why": "Refunds are elsewhere."}
+    (copy.parent / "contract.yaml").write_text(yaml.safe_dump({"extends": "sft", "expectations": [wanted]}))
+    told = ends_with(3, "run", str(copy))
+    assert "Refunds are elsewhere." in told
+    assert "label: values to be in set" in told
+    assert "Money back for my" in told, "no example is shown"
+
+
+def test_an_unknown_key_exits_with_2_and_names_the_nearest(copy: Path, ends_with: Callable[..., str], home: Path) -> None:
+    rewrite(copy, train={"epoch": 3})
+    told = ends_with(2, "curate", str(copy))
+    assert "epoch" in told
+    assert "did you mean 'epochs'?" in told
+    assert not list(home.iterdir())
+
+
+def test_a_base_model_that_is_not_there_exits_with_2_before_any_row_is_read(
+    copy: Path, ends_with: Callable[..., str], home: Path
+) -> None:
+    rewrite(copy, base_model={"source": "./no-such-model"})
+    told = ends_with(2, "run", str(copy))
+    assert "There is no usable base model at './no-such-model'." in told
+    assert not (home / "artifacts").exists()
+
+
+def test_a_gate_rule_for_a_slice_that_is_not_there_exits_with_2_before_training(
+    copy: Path, ends_with: Callable[..., str]
+) -> None:
+    rewrite(copy, gate={"rules": [{"metric": "intent", "slice": "long", "at_least": 0.5}]})
+    told = ends_with(2, "run", str(copy))
+    assert "long" in told
+    assert "allowed: edge_cases, holdout" in told
+
+
+def test_an_answer_longer_than_the_models_context_stops_before_training(copy: Path, ends_with: Callable[..., str]) -> None:
+    endless = json.dumps({**json.loads(answer("order")), "why": " ".join(f"reason {n}" for n in range(300))})
+    with (copy.parent / "raw" / "desk.jsonl").open("a") as file:
+        file.write(json.dumps(spoken("Where is the endless answer?", endless)) + "\n")
+    told = ends_with(1, "run", str(copy))
+    assert "longer than the base model can read" in told
+    assert "512 tokens" in told
+
+
+def test_a_home_that_stops_being_writable_is_told_with_what_to_do(
+    copy: Path, ends_with: Callable[..., str], home: Path
+) -> None:
+    (home / "artifacts").write_text("in the way")
+    told = ends_with(1, "curate", str(copy))
+    assert "The home folder cannot be written" in told
+    assert "set ASSAY_HOME" in told
