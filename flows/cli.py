@@ -10,6 +10,7 @@ import sys
 import time
 import traceback
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -106,11 +107,14 @@ def _flow(name: str, recipe: str) -> Any:
     load_recipe(recipe)  # a mistake in it shows here, in a second, before anything is started
     _start_log()
     if environment.own_prefect():
+        now = datetime.now(UTC)
         server = services.join(services.PREFECT)
         os.environ["PREFECT_API_URL"] = f"{server.url}/api"
         with terminal.waiting("starting the Prefect server; the first time takes longest"):
             flow = _load(name)  # seconds of imports, while the server starts
             server.wait()
+        if server.started:
+            _close_runs_before(now)
     else:
         flow = _load(name)
         _ask_prefect()
@@ -122,6 +126,20 @@ def _flow(name: str, recipe: str) -> Any:
 
 def _load(name: str) -> Any:
     return getattr(importlib.import_module(f"flows.{name}"), name)
+
+
+def _close_runs_before(started: datetime) -> None:
+    """Nobody used the server until `started`, so what it takes for running since before was killed: let its page say so."""
+    from prefect import get_client
+    from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterState, FlowRunFilterStateType
+    from prefect.client.schemas.objects import StateType
+    from prefect.states import Crashed
+
+    running = FlowRunFilter(state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.RUNNING])))
+    with get_client(sync_client=True) as client:
+        for run in client.read_flow_runs(flow_run_filter=running):
+            if run.start_time and run.start_time < started:
+                client.set_flow_run_state(run.id, Crashed(message="Its process was killed."), force=True)
 
 
 def _ask_prefect() -> None:

@@ -72,11 +72,15 @@ SERVICES = {service.name: service for service in (PREFECT, MLFLOW)}
 
 @dataclass(frozen=True)
 class Server:
-    """A server this process uses. users: the descriptor whose lock keeps it running, open until we exit."""
+    """A server this process uses.
+
+    users: the descriptor whose lock keeps it running, open until we exit. started: by us, for nobody used one.
+    """
 
     service: Service
     port: int
     users: int
+    started: bool
 
     @property
     def url(self) -> str:
@@ -123,10 +127,10 @@ def join(service: Service) -> Server:
         with _file(service, "json").open("a+") as record:
             record.seek(0)
             known = json.loads(record.read() or "{}")
-            if _lock(record):
+            if started := _lock(record):
                 known = {"port": _free_port(known.get("port", 0))}
                 _start(service, known["port"], record)
-    return Server(service, known["port"], users)
+    return Server(service, known["port"], users, started)
 
 
 def _start(service: Service, port: int, record: TextIO) -> None:

@@ -1,7 +1,7 @@
 """The parts of the training loop that are ours: the order of rows, the loss on answers only, the time estimate.
 
 What they save on a processor: padding (rows of like length are computed together), and the output layer, a fifth of a small
-model, which is computed from the first answer token of a batch on, instead of for every prompt token.
+model, which is computed only at positions that predict an answer token in some row of a micro-batch.
 """
 
 from __future__ import annotations
@@ -16,7 +16,9 @@ from trl import SFTTrainer
 
 from tasks.core.chat import IGNORED
 
-MATMUL_SHARE = 0.8  # of the measured matmul rate that training reached (tests/benchmarks, 2026-11)
+# Share of the measured matmul rate that training reaches (tests/benchmarks, 2026-11): in bfloat16 the products are so quick
+# that the rest, elementwise work, takes half of the time.
+MATMUL_SHARE = {torch.float32: 0.8, torch.bfloat16: 0.5}
 
 
 class AnswerTrainer(SFTTrainer):  # type: ignore[misc]
@@ -29,14 +31,12 @@ class AnswerTrainer(SFTTrainer):  # type: ignore[misc]
         self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:
         """Mean negative log-likelihood of the answer tokens, over the whole effective batch (num_items_in_batch tokens)."""
-        labels = inputs.pop("labels")
-        # The first position with an answer token in any row; nothing stands before position 0 to predict it.
-        first = max(1, int((labels != IGNORED).any(dim=0).int().argmax()))
-        keep = labels.shape[1] - first + 1  # the token before it predicts it
+        labels = inputs.pop("labels")[:, 1:]  # position i predicts token i + 1
+        # As an index, not a count from the end: a count gives a slice whose product copies the output weights for each row.
+        keep = (labels != IGNORED).any(dim=0).nonzero().flatten()
         outputs = model(**inputs, use_cache=False, logits_to_keep=keep)
-        logits = outputs.logits[:, :-1].float()
-        wanted = labels[:, first:].flatten()
-        total = functional.cross_entropy(logits.flatten(0, 1), wanted, ignore_index=IGNORED, reduction="sum")
+        wanted = labels[:, keep].flatten()
+        total = functional.cross_entropy(outputs.logits.float().flatten(0, 1), wanted, ignore_index=IGNORED, reduction="sum")
         tokens = (labels != IGNORED).sum() if num_items_in_batch is None else num_items_in_batch
         loss = total / tokens
         if self.args.average_tokens_across_devices and num_items_in_batch is not None:
@@ -105,4 +105,4 @@ def estimate_seconds(model: Any, counted: dict[str, int], epochs: int, micro: in
     weights = next(model.parameters())
     outer = getattr(config, "intermediate_size", 4 * config.hidden_size)
     rate = matmul_rate(rows, config.hidden_size, outer, weights.dtype, str(weights.device))
-    return epochs * training_flops(model, counted) / (MATMUL_SHARE * rate)
+    return epochs * training_flops(model, counted) / (MATMUL_SHARE[weights.dtype] * rate)

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import subprocess
-import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,24 +13,27 @@ import pytest
 import yaml
 
 from flows import cli
+from tests.command import Ended, Work
 from tests.little import answer, conversation, little_recipe, spoken, write_lines
 
 ROWS = 60  # in the two exports: 35 and the line that is not JSON, and 24 in the CSV
 
 
 @pytest.fixture(scope="module")
-def little(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return little_recipe(tmp_path_factory.mktemp("curate") / "little")
+def work(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Work]:
+    work = Work(tmp_path_factory.mktemp("curate"))
+    yield work
+    work.end()
 
 
 @pytest.fixture(scope="module")
-def curated(little: Path) -> subprocess.CompletedProcess[str]:
-    """`assay curate`, as a person types it, with a home folder and a Prefect server of its own."""
-    clean = {k: v for k, v in os.environ.items() if not k.startswith(("PREFECT_", "MLFLOW_"))}
-    return subprocess.run(
-        [sys.executable, "-m", "flows.cli", "curate", str(little)], capture_output=True, text=True, timeout=230,
-        env={**clean, "ASSAY_HOME": str(little.parent.parent / "home")},
-    )  # fmt: skip
+def little(work: Work) -> Path:
+    return little_recipe(work.folder / "little")
+
+
+@pytest.fixture(scope="module")
+def curated(work: Work, little: Path) -> Ended:
+    return work.run("curate", little)
 
 
 def files_told(out: str) -> dict[str, Path]:
@@ -41,17 +41,16 @@ def files_told(out: str) -> dict[str, Path]:
     return {path.stem: path for word in out.split() if (path := Path(word)).suffix == ".parquet"}
 
 
-def test_curate_exits_with_0_prints_where_its_files_lie_and_trains_nothing(
-    curated: subprocess.CompletedProcess[str], little: Path
-) -> None:
-    assert curated.returncode == 0, curated.stderr
-    assert set(files_told(curated.stdout)) == {"curated", "ledger", "quarantine"}
-    assert all(path.is_file() for path in files_told(curated.stdout).values())
-    assert "train" not in {path.name for path in (little.parent.parent / "home" / "artifacts").iterdir()}
+def test_curate_exits_with_0_prints_where_its_files_lie_and_trains_nothing(curated: Ended, work: Work) -> None:
+    assert curated.code == 0, curated.err
+    assert set(files_told(curated.out)) == {"curated", "ledger", "quarantine"}
+    assert all(path.is_file() for path in files_told(curated.out).values())
+    assert not work.made("train")
+    assert curated.err == ""
 
 
-def test_every_raw_row_is_kept_dropped_or_quarantined_exactly_once(curated: subprocess.CompletedProcess[str]) -> None:
-    told = {name: pl.read_parquet(path) for name, path in files_told(curated.stdout).items()}
+def test_every_raw_row_is_kept_dropped_or_quarantined_exactly_once(curated: Ended) -> None:
+    told = {name: pl.read_parquet(path) for name, path in files_told(curated.out).items()}
     ends = told["ledger"].filter(pl.col("action") != "changed")
     count = dict(ends.group_by(pl.col("action").cast(pl.String)).len().iter_rows())
     assert ends["row_id"].n_unique() == ends.height == ROWS
@@ -59,11 +58,11 @@ def test_every_raw_row_is_kept_dropped_or_quarantined_exactly_once(curated: subp
     assert sorted(told["curated"]["row_id"]) == sorted(ends.filter(pl.col("action") == "kept")["row_id"])
     assert told["quarantine"].height == count["quarantined"]
     assert all(ends["reason"])
-    assert f"{ROWS} in: {count['kept']} kept, {count['dropped']} dropped, {count['quarantined']} quarantined" in curated.stdout
+    assert f"{ROWS} in: {count['kept']} kept, {count['dropped']} dropped, {count['quarantined']} quarantined" in curated.out
 
 
-def test_each_bad_row_ends_with_the_reason_a_person_expects(curated: subprocess.CompletedProcess[str]) -> None:
-    ledger = pl.read_parquet(files_told(curated.stdout)["ledger"]).filter(pl.col("action") != "kept")
+def test_each_bad_row_ends_with_the_reason_a_person_expects(curated: Ended) -> None:
+    ledger = pl.read_parquet(files_told(curated.out)["ledger"]).filter(pl.col("action") != "kept")
     told = {(step, reason) for step, reason in ledger.select("step", "reason").iter_rows()}
     assert told >= {
         ("ingest", "not JSON"), ("filter", "empty message"), ("filter", "answer is not JSON"), ("filter", "answer is cut off"),

@@ -10,113 +10,46 @@ import socket
 import sqlite3
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
 import polars as pl
-import psutil
 import pytest
 
 from flows.cli import REFUSED as REFUSED_CODE
+from tests.command import Ended, Work, until
 from tests.little import REFUSED, little_recipe
 
-ASSAY = [sys.executable, "-m", "flows.cli", "run"]
-PATIENCE = 200  # seconds, for a machine that is busy with other things
+pytestmark = pytest.mark.timeout(900)  # the first test waits for three runs
 
 
-@dataclass(frozen=True)
-class Work:
-    """A folder with the little recipe, and the home folder of all its runs."""
+def versions(work: Work, name: str) -> list[tuple[int, list[str]]]:
+    """Of a registered model: each version, and its aliases."""
+    from mlflow import MlflowClient
 
-    folder: Path
-
-    @property
-    def home(self) -> Path:
-        return self.folder / "home"
-
-    def start(self, recipe: Path, **environment: str) -> subprocess.Popen[str]:
-        """`assay run` as the leader of a process group, as a terminal starts it; what it says goes into files."""
-        clean = {k: v for k, v in os.environ.items() if not k.startswith(("PREFECT_", "MLFLOW_"))}
-        with (self.folder / "out.txt").open("w") as out, (self.folder / "err.txt").open("w") as err:
-            return subprocess.Popen(
-                [*ASSAY, str(recipe)], stdout=out, stderr=err, text=True, start_new_session=True,
-                env={**clean, "ASSAY_HOME": str(self.home), **environment},
-            )  # fmt: skip
-
-    def run(self, recipe: Path, **environment: str) -> Ended:
-        return self.ended(self.start(recipe, **environment))
-
-    def ended(self, process: subprocess.Popen[str]) -> Ended:
-        code = process.wait(PATIENCE)
-        return Ended(code, (self.folder / "out.txt").read_text(), (self.folder / "err.txt").read_text())
-
-    def kill_when(self, recipe: Path, true: Callable[[], Any], what: str) -> None:
-        """Start the run, wait until it has come so far, and kill its whole process group at once."""
-        process = self.start(recipe)
-        until(lambda: true() or process.poll() is not None, what)
-        assert process.poll() is None, (self.folder / "err.txt").read_text()
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-        until(lambda: not self.processes(), f"the end of {self.processes()}")
-
-    def processes(self) -> list[psutil.Process]:
-        """Everything that works for this home, in whatever process group."""
-        found = []
-        for process in psutil.process_iter():
-            with contextlib.suppress(psutil.Error):
-                if process.environ().get("ASSAY_HOME") == str(self.home):
-                    found.append(process)
-        return found
-
-    def made(self, step: str) -> list[Path]:
-        return list((self.home / "artifacts" / step).glob("*"))
-
-    def versions(self, name: str) -> list[tuple[int, list[str]]]:
-        """Of a registered model: each version, and its aliases."""
-        from mlflow import MlflowClient
-
-        client = MlflowClient(f"sqlite:///{self.home / 'mlflow.db'}")
-        found = client.search_model_versions(f"name = '{name}'")
-        return [(int(v.version), list(client.get_model_version(name, v.version).aliases)) for v in found]
-
-    def last_state(self) -> str:
-        """The name of the last flow run's state, as the Prefect page shows it."""
-        with sqlite3.connect(self.home / "prefect.db") as database:
-            return str(database.execute("select state_name from flow_run order by created desc limit 1").fetchone()[0])
+    client = MlflowClient(f"sqlite:///{work.home / 'mlflow.db'}")
+    found = client.search_model_versions(f"name = '{name}'")
+    return [(int(v.version), list(client.get_model_version(name, v.version).aliases)) for v in found]
 
 
-@dataclass(frozen=True)
-class Ended:
-    code: int
-    out: str
-    err: str
-
-    @property
-    def page(self) -> str:
-        """The report that the run named."""
-        path = next(word for word in self.out.split() if word.endswith("report.html"))
-        return Path(path).read_text()
+def states(work: Work) -> list[str]:
+    """The name of each flow run's state, in the order of the runs, as the Prefect page shows it."""
+    with sqlite3.connect(work.home / "prefect.db") as database:
+        return [name for (name,) in database.execute("select state_name from flow_run order by created")]
 
 
-def until(true: Callable[[], Any], what: str) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not true():
-        assert time.monotonic() < deadline, f"waited in vain for {what}"
-        time.sleep(0.02)
+def page(run: Ended) -> str:
+    """The report that the run named."""
+    return Path(next(word for word in run.out.split() if word.endswith("report.html"))).read_text()
 
 
 @pytest.fixture(scope="module")
 def work(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Work]:
-    """Its processes end with the tests."""
     work = Work(tmp_path_factory.mktemp("retrain"))
     yield work
-    for process in work.processes():
-        with contextlib.suppress(psutil.Error):
-            process.kill()
+    work.end()
 
 
 @pytest.fixture(scope="module")
@@ -127,27 +60,31 @@ def little(work: Work) -> Path:
 @pytest.fixture(scope="module")
 def killed(work: Work, little: Path) -> None:
     """The run, killed in training and again as soon as the adapter is there. Nothing may be left running either time."""
-    checkpoints = work.home / "scratch" / "train"
-    work.kill_when(little, lambda: list(checkpoints.glob("*/checkpoints/*/trainer_state.json")), "a checkpoint")
+    scratch = work.home / "scratch" / "train"
+
+    def one_is_whole() -> bool:  # the first one, when there is a second
+        return len(list(scratch.glob("*/checkpoints/*/trainer_state.json"))) > 1
+
+    work.kill_when("run", little, one_is_whole)
     assert not work.made("train"), "it was killed too late"
-    work.kill_when(little, lambda: work.made("train"), "an adapter")
+    work.kill_when("run", little, lambda: work.made("train"))
     assert not (work.home / "mlflow.db").exists(), "it was killed too late"
 
 
 @pytest.fixture(scope="module")
 def first(work: Work, little: Path, killed: None) -> Ended:
     """The first run that was let be."""
-    return work.run(little)
+    return work.run("run", little)
 
 
 @pytest.fixture(scope="module")
 def again(work: Work, little: Path, first: Ended) -> Ended:
-    return work.run(little)
+    return work.run("run", little)
 
 
 @pytest.fixture(scope="module")
 def refused(work: Work, first: Ended) -> Ended:
-    return work.run(little_recipe(work.folder / "little", "refused", gate=REFUSED))
+    return work.run("run", little_recipe(work.folder / "little", "refused", gate=REFUSED))
 
 
 def test_after_two_kills_the_same_command_goes_on_from_its_checkpoint_and_trains_once(work: Work, first: Ended) -> None:
@@ -157,7 +94,11 @@ def test_after_two_kills_the_same_command_goes_on_from_its_checkpoint_and_trains
 
 
 def test_after_two_kills_there_is_one_version_and_it_is_the_challenger(work: Work, first: Ended) -> None:
-    assert work.versions("little") == [(1, ["challenger"])]
+    assert versions(work, "little") == [(1, ["challenger"])]
+
+
+def test_a_killed_run_does_not_look_as_if_it_went_on(work: Work, first: Ended) -> None:
+    until(lambda: states(work)[:3] == ["Crashed", "Crashed", "Completed"], "the state Completed")
 
 
 def test_the_last_lines_tell_rows_scores_verdict_version_and_report(first: Ended) -> None:
@@ -189,8 +130,8 @@ class Tags(HTMLParser):
 
 
 def test_a_row_with_a_script_is_text_in_the_report(first: Ended) -> None:
-    assert "&lt;script&gt;" in first.page
-    assert "script" not in Tags(first.page).tags
+    assert "&lt;script&gt;" in page(first)
+    assert "script" not in Tags(page(first)).tags
 
 
 def test_a_second_run_trains_and_registers_nothing_and_says_so(work: Work, again: Ended) -> None:
@@ -198,24 +139,24 @@ def test_a_second_run_trains_and_registers_nothing_and_says_so(work: Work, again
     assert "nothing changed: nothing was trained, nothing was registered" in again.out
     assert "done" not in {line.split()[0] for line in again.out.splitlines() if line.strip()}
     assert "little, version 1, alias challenger" in again.out
-    assert work.versions("little") == [(1, ["challenger"])]
+    assert versions(work, "little") == [(1, ["challenger"])]
     assert len(work.made("train")) == 1
 
 
 def test_a_refused_model_exits_with_4_and_is_not_registered(work: Work, refused: Ended) -> None:
     assert refused.code == REFUSED_CODE, refused.err
     assert "not registered, for the gate's verdict is refused" in refused.out
-    assert work.versions("refused") == []
+    assert versions(work, "refused") == []
     assert refused.err == ""
 
 
 def test_the_report_of_a_refused_model_says_why(refused: Ended) -> None:
-    assert "even the high end is below the floor" in refused.page
-    assert "0 of 4 rows right" in refused.page
+    assert "even the high end is below the floor" in page(refused)
+    assert "0 of 4 rows right" in page(refused)
 
 
 def test_the_flow_run_of_a_refused_model_is_refused_and_not_crashed(work: Work, refused: Ended) -> None:
-    until(lambda: work.last_state() == "Refused", "the state Refused")
+    until(lambda: "Refused" in states(work), "the state Refused")
 
 
 def test_mlflow_may_be_away_for_a_while(work: Work, first: Ended) -> None:
@@ -225,13 +166,13 @@ def test_mlflow_may_be_away_for_a_while(work: Work, first: Ended) -> None:
     elsewhere = little_recipe(work.folder / "little", "elsewhere")
     log = work.home / "logs" / "assay.log"
     told_before = log.stat().st_size
-    process = work.start(elsewhere, MLFLOW_TRACKING_URI=f"http://127.0.0.1:{port}")
+    process = work.start("run", elsewhere, MLFLOW_TRACKING_URI=f"http://127.0.0.1:{port}")
     until(lambda: "MLflow did not register" in log.read_text()[told_before:] or process.poll() is not None, "a failure")
     with mlflow_server(work, port):
         ended = work.ended(process)
     assert ended.code == 0, ended.err
     assert "elsewhere, version 1, alias challenger" in ended.out
-    assert work.versions("elsewhere") == [(1, ["challenger"])]
+    assert versions(work, "elsewhere") == [(1, ["challenger"])]
 
 
 @contextlib.contextmanager
@@ -252,4 +193,4 @@ def mlflow_server(work: Work, port: int) -> Iterator[None]:
 
 
 def test_nothing_runs_on_when_all_is_done(work: Work, first: Ended, again: Ended, refused: Ended) -> None:
-    until(lambda: not work.processes(), f"the end of {work.processes()}")
+    work.wait_until_idle()

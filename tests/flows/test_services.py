@@ -139,4 +139,4 @@ def test_a_record_of_a_dead_keeper_is_not_believed(home: Path) -> None:
     record = home / "services" / "prefect.json"
     record.parent.mkdir()
     record.write_text(json.dumps({"port": 1}))
-    assert not services.Server(services.PREFECT, 1, -1).alive()
+    assert not services.Server(services.PREFECT, 1, -1, started=False).alive()
