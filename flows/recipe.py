@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Literal
 
 from pydantic import Field, PrivateAttr
-from tasks.register import RegisterSettings
 
 from data_contracts.contract import read_contract
 from flows.recipes import FILE, RECIPES, installed_recipes
@@ -33,6 +32,7 @@ from tasks.filter import FilterSettings
 from tasks.gate import GateSettings
 from tasks.ingest import IngestSettings, Source
 from tasks.redact import RedactSettings
+from tasks.register import RegisterSettings
 from tasks.report import ReportSettings
 from tasks.split import SplitSettings
 from tasks.train import TrainSettings
