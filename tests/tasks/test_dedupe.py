@@ -53,10 +53,10 @@ def test_a_reworded_row_is_a_near_duplicate_and_says_how_near() -> None:
     text = "my parcel was due on monday and it still has not come what can you do"
     longer = text + " please"
     outcome = dedupe(frame([row("a", text), row("b", longer), row("c", "how do i return a lamp")]), DedupeSettings())
-    assert fate(outcome) == {"a": ("near duplicate", {"kept": "b", "jaccard": round(jaccard(text, longer), 4)})}
+    assert fate(outcome) == {"b": ("near duplicate", {"kept": "a", "jaccard": round(jaccard(text, longer), 4)})}
 
 
-def test_the_longest_answer_survives_then_the_longest_prompt_then_the_smallest_id() -> None:
+def test_the_longest_answer_survives_then_the_shortest_prompt_then_the_smallest_id() -> None:
     rows = [row("a", "Where is it?", "Short."), row("b", "where is it?", "Longer."), row("c", "WHERE is it?", "Short.")]
     assert set(fate(dedupe(frame(rows), DedupeSettings()))) == {"a", "c"}
     assert set(fate(dedupe(frame([rows[0], rows[2]]), DedupeSettings()))) == {"c"}
@@ -83,7 +83,7 @@ def test_short_and_wordless_prompts_are_duplicates_only_of_the_same_text() -> No
     texts = {"a": "👍", "b": "👎", "c": "👍", "d": "hi", "e": "hi!", "f": "no"}
     outcome = dedupe(frame([row(*item) for item in texts.items()]), DedupeSettings())
     reasons = {row_id: reason for row_id, (reason, _) in fate(outcome).items()}
-    assert reasons == {"c": "exact duplicate", "d": "near duplicate"}
+    assert reasons == {"c": "exact duplicate", "e": "near duplicate"}
 
 
 def test_the_same_words_under_another_system_message_are_another_task() -> None:
