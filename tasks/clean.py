@@ -49,9 +49,10 @@ def clean(rows: pl.DataFrame, settings: CleanSettings) -> Outcome:
         if emptied:
             told.append(entry(row, "dropped", "empty message after cleaning", rules=fired))
             continue
+        new = {**row, "messages": messages}
         if fired:
-            told.append(changed(row, messages, "text cleaned", rules=fired))
-        kept.append({**row, "messages": messages})
+            told.append(changed(row, new, "text cleaned", rules=fired))
+        kept.append(new)
     return Outcome(pl.DataFrame(kept, schema=rows.schema), entries("clean", told))
 
 

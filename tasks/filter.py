@@ -40,9 +40,10 @@ def filter_answers(rows: pl.DataFrame, settings: FilterSettings, answer: AnswerS
             told.append(entry(row, action, reason, **evidence))
             continue
         messages = [_canonical(m, answer) for m in row["messages"]]
+        new = {**row, "messages": messages}
         if messages != row["messages"]:
-            told.append(changed(row, messages, "answer written in the standard JSON form"))
-        kept.append({**row, "messages": messages})
+            told.append(changed(row, new, "answer written in the standard JSON form"))
+        kept.append(new)
     return Outcome(pl.DataFrame(kept, schema=rows.schema), entries("filter", told))
 
 

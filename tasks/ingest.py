@@ -12,7 +12,7 @@ from typing import Any
 import polars as pl
 
 from tasks.core.home import digest_bytes
-from tasks.core.ledger import ROW_SCHEMA, Outcome, Schema, entries, entry, messages_json
+from tasks.core.ledger import ROW_SCHEMA, Outcome, Schema, content_json, entries, entry
 from tasks.core.records import Record
 from tasks.core.settings import Settings
 from tasks.core.shapes import UnadaptedError, adapt
@@ -56,14 +56,15 @@ def _row(file: RawFile, record: Record) -> dict[str, Any]:
         raise UnadaptedError(record.reason, **record.evidence)
     messages, extra = adapt(record.value, file.format, file.columns)
     meta = json.dumps(extra, ensure_ascii=False, sort_keys=True, default=str)
-    content = messages_json(messages)
+    row = {"messages": messages, "rejected": None, "weights": None}
+    content = content_json(row)
     try:
         meta.encode()
         digest = digest_bytes(content.encode())
     except UnicodeEncodeError as error:  # bytes that were not UTF-8, or half of an escaped pair such as \ud83d\ude00
         undecoded = "\udc80" <= error.object[error.start] <= "\udcff"
         raise UnadaptedError("not UTF-8" if undecoded else "broken Unicode escape") from error
-    return {"row_id": digest, "source": file.name, "line": record.line, "messages": messages, "meta": meta}
+    return {"row_id": digest, "source": file.name, "line": record.line, **row, "meta": meta}
 
 
 def _held(file: RawFile, record: Record, error: UnadaptedError) -> dict[str, Any]:

@@ -61,7 +61,7 @@ def redact(rows: pl.DataFrame, settings: RedactSettings) -> Outcome:
         meta = json.dumps(conversation.redact_json(json.loads(row["meta"])), ensure_ascii=False, sort_keys=True)
         if conversation.counts:
             new.append({**row, "messages": messages, "meta": meta})
-            told.append(changed(row, messages, "personal data replaced", **conversation.counts))
+            told.append(changed(row, new[-1], "personal data replaced", **conversation.counts))
     replaced = pl.DataFrame(new, schema=rows.schema)
     untouched = rows.join(replaced.select("row_id"), on="row_id", how="anti")
     return Outcome(pl.concat([untouched, replaced]).sort("row_id"), entries("redact", told))

@@ -3,7 +3,10 @@
 Canonical row (`ROW_SCHEMA`), one for every dataset kind:
     row_id     sha256 of the raw content and of its occurrence number; never of a position, so a new export keeps it
     source     file the row came from, relative to the recipe's folder; line  1-based line, record or element in it
-    messages   list of {role, content}
+    messages   list of {role, content}; of a classification row the text and, as the answer, its label; of a preference pair
+               the prompt and the chosen answer
+    rejected   the answer that a preference pair says is worse; null in every other row
+    weights    how much each message teaches, 0 or 1, as its source says; null when every answer teaches
     meta       JSON text of the row's other columns as they came (slice, created_at, ...)
 
 Invariant 1, checked at the end of every step by `check_balance`: rows in = kept + dropped + quarantined.
@@ -26,6 +29,8 @@ ROW_SCHEMA: Schema = {
     "source": pl.String,
     "line": pl.Int64,
     "messages": MESSAGES,
+    "rejected": pl.String,
+    "weights": pl.List(pl.Float64),
     "meta": pl.String,
 }
 LEDGER_SCHEMA: Schema = {
@@ -36,7 +41,7 @@ LEDGER_SCHEMA: Schema = {
     "action": pl.Enum(["kept", "changed", "dropped", "quarantined"]),
     "reason": pl.String,
     "evidence": pl.String,  # JSON
-    "before": pl.String,  # sha256 of the messages before a change
+    "before": pl.String,  # sha256 of content_json before a change
     "after": pl.String,
 }
 GONE = ("dropped", "quarantined")
@@ -70,9 +75,9 @@ def entry(
     }  # fmt: skip
 
 
-def changed(row: dict[str, Any], messages: Any, reason: str, **evidence: Any) -> dict[str, Any]:
-    """The entry for a row whose messages are now `messages`, with the digests of both."""
-    before, after = (digest_bytes(messages_json(m).encode()) for m in (row["messages"], messages))
+def changed(row: dict[str, Any], new: dict[str, Any], reason: str, **evidence: Any) -> dict[str, Any]:
+    """The entry for a row that is now `new`, with the digests of what both say."""
+    before, after = (digest_bytes(content_json(r).encode()) for r in (row, new))
     return entry(row, "changed", reason, before=before, after=after, **evidence)
 
 
@@ -88,15 +93,21 @@ def quarantine(before: pl.DataFrame | None, outcome: Outcome) -> pl.DataFrame:
     if outcome.raw is not None:
         texts = outcome.raw.select("row_id", "text")
     elif before is not None:
-        texts = before.select("row_id", text=pl.col("messages").map_elements(messages_json, return_dtype=pl.String))
+        said = pl.struct("messages", "rejected", "weights").map_elements(content_json, return_dtype=pl.String)
+        texts = before.join(held, on="row_id", how="semi").select("row_id", text=said)
     else:
         texts = pl.DataFrame(schema={"row_id": pl.String, "text": pl.String})
     return held.join(texts, on="row_id", how="left").sort("row_id")
 
 
-def messages_json(messages: Any) -> str:
-    """A row's messages as one JSON text, the form that its digest is taken of."""
-    return json.dumps([{"role": m["role"], "content": m["content"]} for m in messages], ensure_ascii=False)
+def content_json(row: dict[str, Any]) -> str:
+    """What a row says as one JSON text, the form that its digest is taken of.
+
+    Its messages; a row with rejected or weights is an object of those and its messages.
+    """
+    messages = [{"role": m["role"], "content": m["content"]} for m in row["messages"]]
+    more = {name: row[name] for name in ("rejected", "weights") if row.get(name) is not None}
+    return json.dumps({"messages": messages, **more} if more else messages, ensure_ascii=False)
 
 
 def count_reasons(ledger: pl.DataFrame) -> dict[str, dict[str, int]]:

@@ -114,7 +114,7 @@ def edited(step: str, before: Handle, edit: Callable[[Row], Any]) -> Handle:
             continue
         if what != "kept":
             messages = [{"role": "user", "content": what}, *one["messages"][1:]]
-            told.append(changed(one, messages, reason, **evidence))
+            told.append(changed(one, {**one, "messages": messages}, reason, **evidence))
             one = {**one, "messages": messages}
         kept.append(one)
     frame = pl.DataFrame(kept, schema=before.frame().schema, orient="row")
@@ -144,7 +144,7 @@ def ingested(hostile: str) -> Handle:
     text = '{"messages": [{"role": "user", "content": "Mail al@example.com, phone +44 20 7946 0958' + hostile
     raw = pl.DataFrame([{"row_id": one["row_id"], "text": text} for one in broken])
     told = [entry(one, "quarantined", "not valid JSON", error="Unterminated string", column=31) for one in broken]
-    return rows_step("ingest", None, Outcome(pl.DataFrame(rows, schema=ROW_SCHEMA, orient="row"), entries("ingest", told), raw))
+    return rows_step("ingest", None, Outcome(pl.DataFrame(rows, schema=ROW_SCHEMA), entries("ingest", told), raw))
 
 
 def said(one: Row) -> str:
@@ -198,7 +198,7 @@ def judging(rows: int, source: str, slices: list[str], hostile: str) -> Handle:
         row(n, ask, answered(INTENTS[n % 6], ["low", "normal"][n % 2]), source=source, slice=slices[n % len(slices)])
         for n, ask in enumerate(asks)
     ]
-    return rows_step("ingest", None, Outcome(pl.DataFrame(made, schema=ROW_SCHEMA, orient="row"), entries("ingest", [])))
+    return rows_step("ingest", None, Outcome(pl.DataFrame(made, schema=ROW_SCHEMA), entries("ingest", [])))
 
 
 def predictions(variant: str, sets: dict[str, Handle], answers: Answers) -> Handle:

@@ -32,11 +32,11 @@ def step(
     name: str, before: Sequence[Row], kept: Sequence[Row], told: Sequence[Row] = (), raw: pl.DataFrame | None = None
 ) -> Handle:
     """What a row step leaves, with its rows in the order given."""
-    outcome = Outcome(pl.DataFrame(kept, schema=ROW_SCHEMA, orient="row"), entries(name, list(told)), raw)
+    outcome = Outcome(pl.DataFrame(kept, schema=ROW_SCHEMA), entries(name, list(told)), raw)
     with new_artifact(name) as out:
         outcome.kept.write_parquet(out / ROWS)
         outcome.ledger.write_parquet(out / LEDGER)
-        quarantine(pl.DataFrame(before, schema=ROW_SCHEMA, orient="row"), outcome).write_parquet(out / QUARANTINE)
+        quarantine(pl.DataFrame(before, schema=ROW_SCHEMA), outcome).write_parquet(out / QUARANTINE)
         for file in (FACTS, TOLD):
             Path(out / file).write_text("{}")
         final, digest = commit(out, name)
@@ -45,7 +45,7 @@ def step(
 
 def cleaned(one: Row, text: str, *rules: str) -> tuple[Row, Row]:
     after = with_text(one, text)
-    return after, change(one, after["messages"], "text cleaned", rules=list(rules))
+    return after, change(one, after, "text cleaned", rules=list(rules))
 
 
 def test_each_rule_of_a_step_is_shown_once_by_a_row_that_only_it_changed():
