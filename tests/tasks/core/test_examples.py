@@ -63,7 +63,7 @@ def test_a_row_that_redact_changed_is_never_shown_as_it_was():
     pairs = [cleaned(one, one["messages"][0]["content"][3:-4], "HTML") for one in raw]
     after = [a for a, _ in pairs]
     safe = [with_text(one, one["messages"][0]["content"].replace("Ada Lovelace", "[NAME]")) for one in after]
-    told = [change(a, b["messages"], "personal data replaced", name=1) for a, b in zip(after, safe, strict=True)]
+    told = [change(a, b, "personal data replaced", name=1) for a, b in zip(after, safe, strict=True)]
     steps = [step("ingest", [], raw), step("clean", raw, after, [e for _, e in pairs]), step("redact", after, safe, told)]
     shown = changed(steps, 500)
     assert [example.step for example in shown] == ["redact"]  # no row of clean's could be shown safely
