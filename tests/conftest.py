@@ -28,6 +28,17 @@ def prefect_server() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="module")
+def one_thread() -> Iterator[None]:
+    """For modules that compute with tiny models: threads that wait for each other cost more than such a model computes."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 @pytest.fixture
 def prefect(prefect_server: None, home: Path) -> Iterator[None]:
     """Ask for this in a test that runs a flow or a step: the shared server, and results in this test's home.

@@ -5,8 +5,12 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+
+from tests.command import Work
+from tests.little import little_recipe
 
 
 @pytest.fixture
@@ -18,3 +22,16 @@ def as_it_was() -> Iterator[None]:
     os.environ.update(variables)
     logging.getLogger().handlers[:] = handlers
     logging.captureWarnings(False)
+
+
+@pytest.fixture(scope="module")
+def work(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Work]:
+    """A folder for recipes and a home, for the runs of one test module."""
+    work = Work(tmp_path_factory.mktemp("work"))
+    yield work
+    work.end()
+
+
+@pytest.fixture(scope="module")
+def little(work: Work) -> Path:
+    return little_recipe(work.folder / "little")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,21 +14,9 @@ import yaml
 
 from flows import cli
 from tests.command import Ended, Work
-from tests.little import answer, conversation, little_recipe, spoken, write_lines
+from tests.little import answer, conversation, spoken, write_lines
 
 ROWS = 60  # in the two exports: 35 and the line that is not JSON, and 24 in the CSV
-
-
-@pytest.fixture(scope="module")
-def work(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Work]:
-    work = Work(tmp_path_factory.mktemp("curate"))
-    yield work
-    work.end()
-
-
-@pytest.fixture(scope="module")
-def little(work: Work) -> Path:
-    return little_recipe(work.folder / "little")
 
 
 @pytest.fixture(scope="module")

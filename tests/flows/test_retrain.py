@@ -46,18 +46,6 @@ def page(run: Ended) -> str:
 
 
 @pytest.fixture(scope="module")
-def work(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Work]:
-    work = Work(tmp_path_factory.mktemp("retrain"))
-    yield work
-    work.end()
-
-
-@pytest.fixture(scope="module")
-def little(work: Work) -> Path:
-    return little_recipe(work.folder / "little")
-
-
-@pytest.fixture(scope="module")
 def killed(work: Work, little: Path) -> None:
     """The run, killed in training and again as soon as the adapter is there. Nothing may be left running either time."""
     scratch = work.home / "scratch" / "train"

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 import pytest
-import torch
 
 from tasks.core.answer import AnswerSettings
 from tasks.core.chat import PromptSettings
@@ -20,16 +18,10 @@ from tasks.predict import PREDICTIONS, PredictSettings, _examples, predict
 from tests.tiny import tiny_adapter
 from tests.training import INTENTS, base_handle, dataset_handle, place, rows, rows_handle
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 PROMPT = PromptSettings(system="Triage.", max_new_tokens=6)
 ANSWER = AnswerSettings(json_schema={"type": "object"}, label="intent")
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

@@ -27,6 +27,8 @@ from tasks.core.step import Made
 from tasks.train import TrainSettings, train
 from tests.training import base_handle, dataset_handle, place, rows
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 ROOT = Path(__file__).parents[2]
 PROMPT = PromptSettings(system="Triage.")
 # Five steps and one validation an epoch, each with a checkpoint: long enough to be killed in the middle.

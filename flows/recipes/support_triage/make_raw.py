@@ -20,8 +20,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
+
+import yaml
 
 HERE = Path(__file__).resolve().parent
+SAY = SimpleNamespace(**yaml.safe_load((HERE / "phrases.yaml").read_text(encoding="utf-8")))
 SEED = 20260704
 HELPDESK, LEGACY, CHATS = SOURCES = ("helpdesk.jsonl", "legacy.csv", "chats.json")
 
@@ -58,98 +62,6 @@ MIXED_UP = {
     "discount_code": "payment_problem", "invoice_request": "payment_problem", "other": "product_question",
 }  # fmt: skip
 CARD_INTENTS = {"payment_problem", "refund_status", "cancel_order"}
-CARDS = ("4111 1111 1111 1111", "5555 5555 5555 4444", "4012-8888-8888-1881", "378282246310005", "5105105105105100")
-CARD_LINES = ("The card was {}.", "I paid with card {} if that helps.", "It is the card {} that you charged.")
-PHONES = ("+44 20 7946 0958", "07700 900461", "+44 7700 900127", "020 7946 0313", "+353 20 915 4471", "0161 496 0782")
-EMAILS = ("jo.smith81@example.com", "m.devries@example.nl", "priya_k@example.org", "annika.b@example.de",
-          "conor.walsh@example.ie", "thehollands4@example.co.uk")  # fmt: skip
-CONTACT_LINES = (
-    "You can reach me on {phone}.", "My mobile is {phone} if it is easier to ring.", "Call me on {phone} after 5.",
-    "My e-mail is {email} by the way.", "Please answer to {email}, I don't check this one.",
-    "The account is under {email}.", "Best to write to {email} or ring {phone}.",
-)  # fmt: skip
-SIGNATURES = (
-    "-- \nJo Smith\nSent from my iPhone", "Kind regards,\nPriya", "Sent from my iPhone", "Best,\nMarieke de Vries",
-    "Kind regards,\nTom Ashworth\nMobile: 07700 900318", "-- \nAnnika Brandt\nHamburg", "Many thanks\nConor",
-    "Sent from Outlook for Android", "Best wishes,\nHelen Okafor\n\nThink before you print.", "Cheers,\nDan",
-    "-- \nL. Whitfield\nWhitfield & Sons Joinery\n0161 496 0455", "Regards,\nMrs P. Holland",
-)  # fmt: skip
-QUOTES = (
-    "Thank you for contacting Harbour & Pine.\n> We have received your message and a colleague will look at it.",
-    "Hello,\n>\n> thanks for getting in touch. Could you tell us a little more?\n>\n> Meera, Harbour & Pine",
-    "Your order has been confirmed.\n> You will hear from us again when it leaves the warehouse.",
-    "Hi there,\n> just checking whether this has been sorted for you?\n> The Harbour & Pine team",
-)
-OPENINGS = (
-    "Hi there, thanks for getting in touch.", "Hello, thank you for your message.", "Good morning!", "Hiya,",
-    "Thanks so much for writing in.", "Hello again,", "Hi, sorry for the wait on this one.", "Dear customer,",
-    "Good afternoon, and thank you for your patience.", "Thanks for letting us know.", "Oh no, that won't do!",
-    "Hi, I've just had a look at this for you.", "Hello, Meera here from the support team.", "Sorry to hear that.",
-)  # fmt: skip
-CLOSINGS = (
-    "Best wishes, Meera", "Kind regards,\nTom (Harbour & Pine)", "Have a lovely day! Aoife", "Speak soon, Jonas",
-    "Just reply to this e-mail if anything else comes up.\nMeera", "Any questions, give us a shout. - Tom",
-    "Thanks for shopping with us!\nThe Harbour & Pine team", "Warm regards, Aoife", "Hope that helps! J.",
-    "Let me know if that works for you.\n\nTom", "Take care,\nSanne", "All the best, Sanne at Harbour & Pine",
-    "Thank you for bearing with us.\nJonas, Customer Care",
-)  # fmt: skip
-GREETINGS = ("Hi, ", "Hello, ", "Hey, ", "hi there, ", "Hi again, ", "Good morning, ", "Hi team, ", "Hello?? ")
-FAREWELLS = ("Thanks", "thank you", "Many thanks", "Cheers", "Thx", "Please help", "Ta", "Thanks in advance", "Please")
-BURST_STARTS = (
-    "", "", "", "Hi,", "hello", "Evening,", "Hey there,", "Hi all,", "Good evening,", "Quick one:", "Is it just me?",
-    "Sorry to bother you,", "Your website is broken?", "Anyone there?", "Second time trying tonight,",
-)  # fmt: skip
-BURST_FAULTS = (
-    "site says error when i track {}", "the tracking page for {} just spins", "tracking {} only gives a blank page",
-    "I get 'something went wrong' every time I look up {}", "your track my order link does nothing for {}",
-    "tracking's down again, wanted to see {}", "error 502 when I click the parcel link for order {}",
-    "typed in {} and it tells me the order cannot be found", "the app crashes as soon as I open {}",
-    "it keeps logging me back to the start when I check {}", "can't see any updates for {} since about six",
-    "page not loading when I enter my number {}", "the map for {} has vanished and only a grey box is left",
-    "my order {} shows as unknown all of a sudden", "I have been refreshing the status of {} for half an hour",
-    "nothing happens after I press track, number is {}", "order history is empty, even though {} was there at lunch",
-    "the text you sent about {} leads to a dead link", "tried three browsers, none of them will show me {}",
-    "the courier page sends me back to you and you show an error for {}",
-)  # fmt: skip
-BURST_ASKS = (
-    "where is it?", "Can you tell me when it ships?", "Has it left yet?", "could you check from your side please",
-    "Do you know which day it comes?", "Just want to know it is on its way.", "Is it still coming this week?",
-    "What is the status?", "please tell me where the parcel is", "Is my {thing} already with the courier?",
-    "Can someone look it up for me?", "When must I be home?", "has the {thing} been packed?", "Any news on it?",
-    "Would like to know if it went out today.", "I only need the delivery day, nothing else.",
-    "My husband wants to know when to expect it.",
-)  # fmt: skip
-BURST_ENDS = ("", "", "", "", "thanks", "Cheers, {name}", "Ta", "Not urgent, just curious.", "thx!!", "{name}",
-              "Is there an outage?", "Will try again tomorrow.", "Many thanks, {name}", "- {name}")  # fmt: skip
-BURST_NAMES = ("Liam", "Ruth", "Gemma", "Joost", "Anke", "Siobhan", "Wiebke", "Callum", "Ines", "Femke", "Bob")
-BURST_THINGS = ("lamp", "tent", "kettle", "blanket", "rucksack", "wok", "spade", "candle box", "duvet", "camping stove")
-BURST_REPLIES = (
-    "We are looking up your order by hand because tracking is down, and will write back with its status.",
-    "We know the tracking page is failing tonight and will send you the status of your parcel ourselves.",
-    "We are sorry about the tracking error and are asking the warehouse where your order is.",
-    "We are checking your order on our side and will tell you where it is as soon as we see it.",
-    "We will look up your parcel for you while the tracking page is being repaired.",
-    "We can still see your order on our side and will write to you with its current status.",
-    "We are fixing the tracking page and will send you the courier's latest scan in the meantime.",
-    "We have your order number and will reply with the delivery status once our system answers again.",
-)
-AWAY = (
-    "I am out of the office {} and will answer when I am back.", "Thank you for your e-mail. I am on annual leave {}.",
-    "I'm currently away {} with no access to my inbox.", "This mailbox is not read {}.", "I am on parental leave {}.",
-    "I am travelling {} and read my e-mail rarely.", "Our shop is closed {}, your message will be read after that.",
-)  # fmt: skip
-AWAY_WHEN = ("until Monday", "until Thursday", "for two weeks", "this week", "until further notice", "until the 21st")
-AWAY_SUBJECTS = ("Out of office: ", "Automatic reply: ", "Out of office: Re: your order\n", "Abwesenheitsnotiz: ")
-AWAY_MORE = ("", "\nFor anything pressing please ring the front desk.", "\nYour message is not being forwarded.",
-             "\n\nThis is an automatic message.")  # fmt: skip
-AWAY_REPLIES = ("We will write again when you are back, as this looks like an automatic message.",
-                "We received an automatic reply from your mailbox and will wait to hear from you.")  # fmt: skip
-EMPTY = ("", "", " ", "\n", "   \r\n", "<p>&nbsp;</p>", "<div><br></div>", "<p></p>\n<p> </p>", "&nbsp;", "<br><br>")
-EMPTY_REPLIES = ("We could not see any text in your message, so please send it to us again.",
-                 "We received an empty message and would like to know how we can help you.",
-                 "We are happy to help and need a few words about what happened.")  # fmt: skip
-LOG_LINES = ("[export] WARN worker-{} timed out, retrying", "INFO  flushed batch {} (250)", "[]", ",", "]", "{{}}",
-             "Traceback (most recent call last):", "<<<<<<< page {} >>>>>>>", "ERROR 504 Gateway Timeout")  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -190,9 +102,9 @@ def read_written(folder: Path) -> list[Clean]:
 def with_contact(rng: random.Random, row: Clean) -> Clean:
     """The row with a phone number, e-mail address or card number in it, as customers will."""
     if row.intent in CARD_INTENTS and rng.random() < 0.6:
-        line = rng.choice(CARD_LINES).format(rng.choice(CARDS))
+        line = rng.choice(SAY.card_lines).format(rng.choice(SAY.cards))
     else:
-        line = rng.choice(CONTACT_LINES).format(phone=rng.choice(PHONES), email=rng.choice(EMAILS))
+        line = rng.choice(SAY.contact_lines).format(phone=rng.choice(SAY.phones), email=rng.choice(SAY.emails))
     gap = " " if row.message[-1] in ".?!" else "\n"
     return replace(row, message=row.message + gap + line)
 
@@ -217,7 +129,7 @@ def mojibake(_: random.Random, text: str, __: datetime) -> str:
 
 
 def signed(rng: random.Random, text: str, _: datetime) -> str:
-    return text + rng.choice(["\n\n", "\n"]) + rng.choice(SIGNATURES)
+    return text + rng.choice(["\n\n", "\n"]) + rng.choice(SAY.signatures)
 
 
 def quoting(rng: random.Random, text: str, created: datetime) -> str:
@@ -225,7 +137,7 @@ def quoting(rng: random.Random, text: str, created: datetime) -> str:
     then = created - timedelta(minutes=rng.randrange(30, 4000))
     when = f"{then:%a}, {then.day} {then:%b %Y} at {then:%H:%M}"
     head = f"On {when}, Harbour & Pine <help@harbourandpine.example> wrote:"
-    return f"{text}\n\n{head}\n> {rng.choice(QUOTES)}"
+    return f"{text}\n\n{head}\n> {rng.choice(SAY.quotes)}"
 
 
 def blanks(rng: random.Random, text: str, _: datetime) -> str:
@@ -271,9 +183,9 @@ def edited(rng: random.Random, text: str) -> str:
     """One small edit: a greeting, a farewell, another or a further order number, or a typo."""
     kind = rng.choice(("greet", "greet", "leave", "number", "add", "typo", "typo"))
     if kind == "greet" and not re.match(r"(hi|hello|hey|good|dear|hallo)\b", text, re.IGNORECASE):
-        return rng.choice(GREETINGS) + (text if text.startswith(("I ", "I'", "HP")) else text[0].lower() + text[1:])
+        return rng.choice(SAY.greetings) + (text if text.startswith(("I ", "I'", "HP")) else text[0].lower() + text[1:])
     if kind == "leave" and not re.search(r"(thanks|thank you|thx|please|cheers)\W*$", text, re.IGNORECASE):
-        return text + rng.choice([" ", "\n"]) + rng.choice(FAREWELLS) + rng.choice(["", ".", "!"])
+        return text + rng.choice([" ", "\n"]) + rng.choice(SAY.farewells) + rng.choice(["", ".", "!"])
     if kind == "number":
         return re.sub(r"(HP-\d{3})\d", lambda m: m[1] + str(rng.randrange(10)), text, count=1)
     if kind == "add" and "HP-" not in text:
@@ -299,7 +211,7 @@ def nearly(rng: random.Random, text: str) -> str:
 
 def prose(rng: random.Random, row: Clean) -> str:
     """The agent's own mail to the customer."""
-    parts = [rng.choice(OPENINGS), row.reply, rng.choice(CLOSINGS)]
+    parts = [rng.choice(SAY.openings), row.reply, rng.choice(SAY.closings)]
     return rng.choice([" ", "\n", "\n\n"]).join(parts[1:] if rng.random() < 0.2 else parts)
 
 
@@ -380,26 +292,26 @@ def outage(rng: random.Random) -> list[Row]:
     rows: dict[str, Row] = {}
     while len(rows) < PLANTED["burst"]:
         order = rng.choice(("HP-{}", "HP-{}", "hp{}", "#{}", "HP {}")).format(rng.randrange(40120, 58990))
-        parts = [rng.choice(BURST_STARTS), rng.choice(BURST_FAULTS).format(order), rng.choice(BURST_ASKS)]
+        parts = [rng.choice(SAY.burst_starts), rng.choice(SAY.burst_faults).format(order), rng.choice(SAY.burst_asks)]
         gap = rng.choice((". ", ", ", " - ", ".\n"))
-        message = f"{parts[0]} {parts[1]}{gap}{parts[2]} {rng.choice(BURST_ENDS)}".strip()
-        message = message.format(thing=rng.choice(BURST_THINGS), name=rng.choice(BURST_NAMES))
-        row = placed(rng, Clean("order_status", "normal", message, rng.choice(BURST_REPLIES)), "burst")
+        message = f"{parts[0]} {parts[1]}{gap}{parts[2]} {rng.choice(SAY.burst_ends)}".strip()
+        message = message.format(thing=rng.choice(SAY.burst_things), name=rng.choice(SAY.burst_names))
+        row = placed(rng, Clean("order_status", "normal", message, rng.choice(SAY.burst_replies)), "burst")
         row = replace(row, created=OUTAGE + timedelta(seconds=int(rng.triangular(0, 13500, 4000))))
         rows[message] = maybe_dressed(rng, row, DRESSED / 2)
     return list(rows.values())
 
 
 def autoreply(rng: random.Random) -> Clean:
-    text = rng.choice(AWAY).format(rng.choice(AWAY_WHEN)) + rng.choice(AWAY_MORE)
-    return Clean("other", "low", rng.choice(AWAY_SUBJECTS) + text, rng.choice(AWAY_REPLIES))
+    text = rng.choice(SAY.away).format(rng.choice(SAY.away_when)) + rng.choice(SAY.away_more)
+    return Clean("other", "low", rng.choice(SAY.away_subjects) + text, rng.choice(SAY.away_replies))
 
 
 def strangers(rng: random.Random, clean: list[Clean]) -> list[Row]:
     """Defects that have no good row: mail robots, empty messages, broken lines."""
     away = [placed(rng, autoreply(rng), "autoreply") for _ in range(PLANTED["autoreply"])]
     empty = [
-        placed(rng, Clean("other", "low", rng.choice(EMPTY), rng.choice(EMPTY_REPLIES)), "empty_message")
+        placed(rng, Clean("other", "low", rng.choice(SAY.empty), rng.choice(SAY.empty_replies)), "empty_message")
         for _ in range(PLANTED["empty_message"])
     ]
     return away + empty + [placed(rng, rng.choice(clean), "not_json") for _ in range(PLANTED["not_json"])]
@@ -433,7 +345,7 @@ def broken_line(rng: random.Random, line: bytes, number: int) -> bytes:
         return b"\x00" * rng.randrange(16, 90)
     if kind == 3:
         return line.replace(b'"content": "', '"content": "Café Zoë, '.encode("latin-1"), 1)
-    return rng.choice(LOG_LINES).format(rng.randrange(1, 90)).encode()
+    return rng.choice(SAY.log_lines).format(rng.randrange(1, 90)).encode()
 
 
 def helpdesk(rng: random.Random, rows: list[Row]) -> bytes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,8 @@ from tasks.core.chat import Message, PromptSettings, prompt_ids
 from tasks.core.generate import Answer, Speaker, load_speaker
 from tests.tiny import tiny_adapter, tiny_model
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 PROMPT = PromptSettings(system="Triage this message.", max_new_tokens=8)
 EXAMPLES = [{"role": "user", "content": "My lamp broke"}, {"role": "assistant", "content": '{"intent": "damaged"}'}]
 TEXTS = ["Where is my parcel?", "Where", "Refund, please! It has been weeks and nobody answers.", "Hi", "Hi there", "x y z"]
@@ -24,17 +26,6 @@ TEXTS = ["Where is my parcel?", "Where", "Refund, please! It has been weeks and 
 @pytest.fixture(scope="module")
 def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tiny_model(tmp_path_factory.mktemp("base"), [*TEXTS, '{"intent": "damaged"}'])
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _one_thread() -> Iterator[None]:
-    """Threads that wait for each other cost more than a model this small has to compute."""
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import random
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,15 +22,9 @@ from tasks.core.chat import IGNORED, PromptSettings, encode
 from tasks.trainer.loop import AnswerTrainer, estimate_seconds, matmul_rate, padding_share, row_order, training_flops
 from tests.tiny import tiny_model
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 LENGTHS = st.lists(st.integers(1, 400), min_size=1, max_size=60)
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

@@ -6,12 +6,11 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 
 from tasks.core.chat import PromptSettings
 from tasks.core.handle import Handle
@@ -23,20 +22,14 @@ from tasks.trainer.events import Reporter, last_checkpoint
 from tests.tiny import CONTEXT
 from tests.training import base_handle, rows
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 # So high a rate that validation gets worse; five steps an epoch, each validated.
 HASTY = TrainSettings(epochs=4, batch_rows=4, validations_per_epoch=5, patience=3, rank=4, learning_rate=0.1)
 
 
 class KilledError(Exception):
     """Stands for a SIGKILL, as far as what is on disk is concerned."""
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")
