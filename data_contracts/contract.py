@@ -8,7 +8,7 @@
         why: A message of more than 400 words is mostly a quoted thread.
 
 Every expectation of Great Expectations (GX) that runs on pandas works by its name, snake_case or CamelCase, with the
-arguments of GX, and so do our own (expectations.py). sft.yaml lists the columns. Reading one imports nothing heavy.
+arguments of GX, and so do our own (own.py). sft.yaml lists the columns. Reading one imports nothing heavy.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from tasks.core.settings import Settings
 
 Severity = Literal["block", "warn"]
 HERE = Path(__file__).parent
-KINDS = ("sft",)
+KINDS = ("sft", "preference", "classification")
 SEVERITIES: tuple[Severity, ...] = ("block", "warn")
 BESIDE = ("severity", "why")  # what may stand beside an expectation's name
 
@@ -51,7 +51,7 @@ class Expectation(Settings):
     @property
     def columns(self) -> tuple[str, ...]:
         """The columns it speaks of, in the order of its arguments."""
-        return vocabulary.columns_of(self.arguments)
+        return vocabulary.columns_of(self.name, self.arguments)
 
 
 class Contract(Settings):
@@ -71,6 +71,16 @@ def read_contract(name: str, base: Path = HERE) -> Contract:
     return _read(name, base, ())
 
 
+def check_kind(contract: Contract, kind: str) -> None:
+    """Raise RecipeError unless the contract is one for datasets of this kind."""
+    if contract.kind != kind:
+        raise RecipeError(
+            f"The recipe's kind is {kind}, and its contract {contract.name} is for {contract.kind}.",
+            where="recipe: kind, contract", allowed=f"a contract of kind {kind}, such as {kind}",
+            todo=f"correct one of the two, or let the contract say `extends: {kind}`",
+        )  # fmt: skip
+
+
 def short(value: Any, length: int = 80) -> str:
     """A value as one line of at most `length` characters."""
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
@@ -87,7 +97,7 @@ def _read(name: str, base: Path, readers: tuple[Path, ...]) -> Contract:
     vocabulary.only(told, ("name", "kind", "extends", "description", "expectations"), "key", where)
     parent = _read(str(told["extends"]), path.parent, (*readers, path)) if told.get("extends") else None
     kind = told.get("kind") or (parent.kind if parent else "sft")
-    vocabulary.only([kind], KINDS, "kind", where)
+    vocabulary.only([kind], [parent.kind] if parent else KINDS, "kind", where)
     items = told.get("expectations") or []
     if not isinstance(items, list) or not (items or parent):
         raise _misfit("expectations", items, "a list of at least one, or `extends: sft`", where)

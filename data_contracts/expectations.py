@@ -1,7 +1,4 @@
-"""Runs a contract with Great Expectations, and our own expectations beside those of GX. Importing this takes seconds.
-
-An expectation of our own is a GX class here, with its arguments in vocabulary.OWN; a contract names it like any other.
-"""
+"""Runs a contract with Great Expectations (GX), its own expectations and ours (own.py). Importing this takes seconds."""
 
 from __future__ import annotations
 
@@ -14,11 +11,11 @@ import polars as pl
 os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")  # no telemetry from our defaults; read by GX at import
 
 import great_expectations as gx
-from great_expectations.compatibility import pydantic
 from great_expectations.data_context.types.base import ProgressBarsConfig
-from great_expectations.expectations.expectation import ColumnAggregateExpectation
 from great_expectations.expectations.registry import get_expectation_impl
 
+import data_contracts.own  # noqa: F401 - from now on GX knows ours
+from data_contracts import vocabulary
 from data_contracts.contract import Contract, Expectation
 from tasks.core.errors import RecipeError
 
@@ -26,37 +23,6 @@ logging.getLogger("great_expectations").setLevel(logging.ERROR)
 
 NAMED = 200  # failing rows that are named for each expectation; more than that is a fault of the source, not of rows
 SEVERITY = {"block": "critical", "warn": "warning"}  # GX's words for ours
-
-
-class ExpectColumnValuesToBeBalanced(ColumnAggregateExpectation):  # type: ignore[misc]
-    """Expect every value of a column to have at least min_rows rows, and none more than max_share of the rows.
-
-    Args:
-        column (str): The column name.
-        min_rows (int): The fewest rows any value may have. Default=1.
-        max_share (float): The largest share of the rows, 0 to 1, that one value may have. Default=1.
-        value_set (list): Values that count even when no row has them. Default: those that are there.
-
-    observed_value: the rows of each value that has too few or too many; of the rarest and the commonest when none has.
-    """
-
-    min_rows: int = pydantic.Field(1, ge=1)
-    max_share: float = pydantic.Field(1.0, gt=0, le=1)
-    value_set: list[Any] = pydantic.Field(default_factory=list)
-
-    metric_dependencies = ("column.value_counts",)
-    success_keys = ("min_rows", "max_share", "value_set")
-
-    def _validate(
-        self, metrics: dict[str, Any], runtime_configuration: Any = None, execution_engine: Any = None
-    ) -> dict[str, Any]:
-        found = {value: int(rows) for value, rows in metrics["column.value_counts"].items()}
-        counts = {**dict.fromkeys(self.value_set, 0), **found}
-        most = self.max_share * sum(found.values())
-        ranked = sorted(counts, key=lambda value: (counts[value], str(value)))
-        wrong = [value for value in ranked if not self.min_rows <= counts[value] <= most]
-        shown = {str(value): counts[value] for value in wrong or ranked[:1] + ranked[-1:]}
-        return {"success": not wrong, "result": {"observed_value": shown}}
 
 
 def validate(contract: Contract, facts: pl.DataFrame) -> dict[str, Any]:
@@ -83,9 +49,11 @@ def validate(contract: Contract, facts: pl.DataFrame) -> dict[str, Any]:
 
 
 def _made(expectation: Expectation, number: int) -> Any:
+    fact = vocabulary.fact_of(expectation.name, expectation.arguments)
+    column = {"column": fact} if fact else {}
     try:
         return get_expectation_impl(expectation.name)(
-            **expectation.arguments, severity=SEVERITY[expectation.severity], notes=expectation.why or None,
+            **column, **expectation.arguments, severity=SEVERITY[expectation.severity], notes=expectation.why or None,
             meta={"number": number},
         )  # fmt: skip
     except (ValueError, TypeError) as error:  # pydantic's ValidationError is a ValueError

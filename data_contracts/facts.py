@@ -7,11 +7,12 @@ and never the messages themselves.
 from __future__ import annotations
 
 import re
+from collections.abc import Collection, Iterable
 
 import polars as pl
 
 from data_contracts.vocabulary import COLUMNS, FIELD
-from tasks.core.answer import AnswerSettings, broken_rule, label_of, parse
+from tasks.core.answer import AnswerSettings, broken_rule, parse
 from tasks.core.prompts import prompts
 
 EMAIL = r"[A-Za-z0-9._%+-]+@(?:[A-Za-z0-9-]+\.)+[A-Za-z]{2,}"
@@ -24,31 +25,54 @@ HTML = (
 )
 CONTROL = r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\x{FFFD}]"  # all but tab and line breaks
 
+# The columns that the texts alone give; the others take the recipe's `answer`, or prompts made alike.
+OWN_TEXT = {
+    "row_id", "source", "prompt_chars", "prompt_words", "answer_chars", "answer_words", "turns", "rejected_chars",
+    "same_answers", "has_email", "has_card", "has_html", "has_control_chars",
+}  # fmt: skip
 
-def row_facts(rows: pl.DataFrame, answer: AnswerSettings) -> pl.DataFrame:
-    """One row of facts for each row, sorted by row_id: vocabulary.COLUMNS, then field_<name> for each graded field.
 
-    rows: row_id, source, messages (tasks/core/ledger.py).
+def row_facts(rows: pl.DataFrame, answer: AnswerSettings, columns: Collection[str] | None = None) -> pl.DataFrame:
+    """One row of facts for each row, sorted by row_id: row_id, then those of `columns`, in the vocabulary's order.
+
+    rows: row_id, source, messages, rejected (tasks/core/ledger.py). columns: of vocabulary.COLUMNS, and field_<name> for
+    a graded field; None for all of these. What is not asked for is not computed.
     """
-    texts = rows.sort("row_id").select("row_id", "source", "messages", **texts_of())
+    known = [*COLUMNS, *(f"{FIELD}{name}" for name in answer.graded)]
+    wanted = [name for name in known if columns is None or name in columns or name == "row_id"]
+    kept = rows.sort("row_id")
+    texts = kept.lazy().select("row_id", "source", "messages", "rejected", **texts_of())
     role = pl.element().struct.field("role")
-    asked = prompts(rows)  # sorted by row_id too
     facts = texts.with_columns(
         pl.col("prompt", "answer").str.len_chars().cast(pl.Int64).name.suffix("_chars"),
         pl.col("prompt", "answer").str.count_matches(r"\S+").cast(pl.Int64).name.suffix("_words"),
-        prompt_key=(asked["system"] + " " + asked["prompt"]).str.strip_chars(),
         turns=pl.col("messages").list.eval(role == "assistant").list.sum().cast(pl.Int64),
+        rejected_chars=pl.col("rejected").fill_null("").str.len_chars().cast(pl.Int64),
+        same_answers=(normalised("answer") == normalised("rejected")).fill_null(False),
         has_email=pl.col("text").str.contains(EMAIL),
         has_card=_has_card(pl.col("text")),
         has_html=pl.col("text").str.contains(HTML),
         has_control_chars=pl.col("text").str.contains(CONTROL),
     )
-    read = _answer_facts(texts["answer"].to_list(), answer)
-    return pl.concat([facts, read], how="horizontal").select(*COLUMNS, *(f"{FIELD}{name}" for name in answer.graded))
+    own = facts.select(name for name in wanted if name in OWN_TEXT).collect()
+    return own.with_columns(*_keys(kept, wanted), *_answers(texts, answer, wanted)).select(wanted)
+
+
+def normalised(column: str) -> pl.Expr:
+    """A text in the form in which writing habits do not count: Unicode NFKC, lower case, white space collapsed."""
+    text = pl.col(column).str.normalize("NFKC").str.to_lowercase()
+    return text.str.replace_all(r"\s+", " ").str.strip_chars()
+
+
+def _keys(rows: pl.DataFrame, wanted: Collection[str]) -> list[pl.Series]:
+    if "prompt_key" not in wanted:
+        return []
+    asked = prompts(rows)  # sorted by row_id too
+    return [(asked["system"] + " " + asked["prompt"]).str.strip_chars().alias("prompt_key")]
 
 
 def texts_of() -> dict[str, pl.Expr]:
-    """Of `messages`, as they are: prompt and answer (vocabulary.COLUMNS says which), and text, all of them joined."""
+    """Of a row, as it is: prompt and answer (vocabulary.COLUMNS says which), and text, all messages and `rejected` joined."""
     messages = pl.col("messages")
     role, content = pl.element().struct.field("role"), pl.element().struct.field("content")
     last = messages.list.last()
@@ -57,7 +81,7 @@ def texts_of() -> dict[str, pl.Expr]:
     return {
         "prompt": before.list.eval(content.filter(role != "system")).list.join("\n"),
         "answer": pl.when(ends).then(last.struct.field("content")).fill_null(""),
-        "text": messages.list.eval(content).list.join("\n"),
+        "text": pl.concat_str(messages.list.eval(content).list.join("\n"), "rejected", separator="\n", ignore_nulls=True),
     }
 
 
@@ -76,18 +100,30 @@ def _check_digit(number: str) -> bool:
     return sum(d if n % 2 == 0 else sum(divmod(2 * d, 10)) for n, d in enumerate(digits)) % 10 == 0
 
 
-def _answer_facts(answers: list[str], settings: AnswerSettings) -> pl.DataFrame:
-    values = [parse(text) for text in answers]
-    problems = [_problem(value, settings) for value in values]
-    columns: dict[str, list[object]] = {
-        "answer_is_json": [v is not None for v in values],
-        "answer_keeps_schema": [p is None for p in problems],
-        "answer_problem": list(problems),
-        "label": [label_of(text, settings) for text in answers],
-        **{f"{FIELD}{name}": [_text((v or {}).get(name)) for v in values] for name in settings.graded},
-    }
-    texts = [name for name in columns if name not in ("answer_is_json", "answer_keeps_schema")]  # may be all null
-    return pl.DataFrame(columns, schema_overrides=dict.fromkeys(texts, pl.String))
+def _answers(texts: pl.LazyFrame, settings: AnswerSettings, wanted: Collection[str]) -> list[pl.Series]:
+    """What reading each answer gives. Equal answers are read once: of a million labels, a few are left."""
+    names = [name for name in wanted if name not in OWN_TEXT and name != "prompt_key"]
+    if not names:
+        return []
+    answers = texts.select("answer").collect()
+    different = answers.unique("answer", maintain_order=True)
+    read = _answer_facts(different["answer"].to_list(), settings, names)
+    return answers.join(different.hstack(read), on="answer", how="left", maintain_order="left").select(names).get_columns()
+
+
+def _answer_facts(answers: list[str], settings: AnswerSettings, names: Collection[str]) -> pl.DataFrame:
+    parsed = set(names) - {"label"} or settings.label
+    values = [parse(text) for text in answers] if parsed else []
+    found: dict[str, Iterable[object]] = {"answer_is_json": (v is not None for v in values)}
+    if {"answer_keeps_schema", "answer_problem"} & set(names):
+        problems = [_problem(value, settings) for value in values]
+        found |= {"answer_keeps_schema": (p is None for p in problems), "answer_problem": problems}
+    labels = ((v or {}).get(settings.label) for v in values) if settings.label else (a.strip() for a in answers)
+    found |= {"label": map(_text, labels)}
+    found |= {f"{FIELD}{name}": [_text((v or {}).get(name)) for v in values] for name in settings.graded}
+    flags = ("answer_is_json", "answer_keeps_schema")
+    types = {name: pl.Boolean if name in flags else pl.String for name in names}  # texts may be all null
+    return pl.DataFrame({name: list(found[name]) for name in names}, schema=types)
 
 
 def _problem(value: dict[str, object] | None, settings: AnswerSettings) -> str | None:

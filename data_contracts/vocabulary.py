@@ -16,7 +16,7 @@ from typing import Any
 
 from tasks.core.errors import RecipeError
 
-# The columns of a row that a contract can speak of; facts.py fills them, one row each.
+# The columns of a row that a contract can speak of; facts.py fills those that it does, one row each.
 COLUMNS = {
     "row_id": "the sha256 that names the row everywhere",
     "source": "the file the row came from",
@@ -29,6 +29,8 @@ COLUMNS = {
     "answer_keeps_schema": "true when it keeps the recipe's answer.json_schema, or the recipe has none",
     "answer_problem": "the first rule of that schema which it breaks, in words; null when it keeps all",
     "turns": "assistant messages in the row",
+    "rejected_chars": "characters in the rejected answer of a preference pair, else 0",
+    "same_answers": "true when the rejected answer of a preference pair is the chosen one, but for case and spaces",
     "label": "the answer's value of the recipe's answer.label; the whole answer where the recipe has none",
     "has_email": "true when an e-mail address stands in any message",
     "has_card": "true when a payment card number (prefix and check digit right) stands in any message",
@@ -37,15 +39,44 @@ COLUMNS = {
 }
 FIELD = "field_"  # and field_<name>: the answer's value of each of the recipe's answer.graded fields
 
-# The arguments of our own expectations (expectations.py), told in the way that GX tells its own.
-OWN: dict[str, dict[str, Any]] = {
-    "expect_column_values_to_be_balanced": {
-        "required": ["column"],
-        "properties": dict.fromkeys(
-            ["column", "min_rows", "max_share", "value_set", "row_condition", "condition_parser"]
-        ),
-    }
+# Columns that take longer: they compare rows with rows, or read each with a tokenizer or the finders of redact. Alike means
+# the same in lower case with Unicode and spaces made alike, or at least 0.7 of the 3-word shingles in common.
+COSTLY = {
+    "prompt_twin": "row_id of an earlier row (by row_id) with a like prompt under the same system message; null if none",
+    "answer_twin": "row_id of an earlier row with a like answer; null if none",
+    "pair_twin": "row_id of an earlier row with a like prompt and answers together, under the same system message",
+    "conflicts_with": "row_id of a row that answers a like prompt otherwise (without a label: the same prompt); null if none",
+    "leaked_from": "row_id of a row of the holdout or the edge cases that asks the same or nearly so; null if none",
+    "tokens": "tokens of the row as the model is trained on it; of a preference pair the longer side",
+    "personal_data": "the kinds of personal data in the row, as redact finds them: `email, phone`; null if none",
 }
+
+PERSONAL = ("email", "iban", "card", "phone")
+_RATE = {"type": "number", "minimum": 0, "maximum": 1}
+_SOME: dict[str, Any] = {"row_condition": {"type": "string"}, "condition_parser": {"type": "string"}}
+
+
+def _rate(required: str, **properties: Any) -> dict[str, Any]:
+    return {"required": [required], "properties": {**properties, **_SOME}}
+
+
+# The arguments of our own expectations (own.py), told in the way that GX tells its own: as JSON schemas.
+OWN: dict[str, dict[str, Any]] = {
+    "expect_column_values_to_be_balanced": _rate(
+        "column", column={"type": "string"}, min_rows={"type": "integer", "minimum": 1}, value_set={"type": "array"},
+        max_share={"type": "number", "exclusiveMinimum": 0, "maximum": 1},
+    ),
+    "expect_duplicate_rate_to_be_at_most": _rate("max_rate", max_rate=_RATE, of={"enum": ["prompt", "answer", "pair"]}),
+    "expect_conflict_rate_to_be_at_most": _rate("max_rate", max_rate=_RATE),
+    "expect_leakage_rate_to_be_at_most": _rate("max_rate", max_rate=_RATE),
+    "expect_tokens_to_be_within_budget": _rate(
+        "max_tokens", max_tokens={"type": "integer", "minimum": 1}, max_rate=_RATE
+    ),
+    "expect_valid_format_rate_to_be_at_least": _rate("min_rate", min_rate=_RATE, form={"enum": ["schema", "json"]}),
+    "expect_personal_data_rate_to_be_at_most": _rate(
+        "max_rate", max_rate=_RATE, kinds={"type": "array", "minItems": 1, "items": {"enum": [*PERSONAL]}}
+    ),
+}  # fmt: skip
 
 FEW = 6  # so many words are told in full; of more, the nearest
 COLUMN_ARGUMENTS = ("column", "column_A", "column_B", "column_list", "column_set")
@@ -93,15 +124,44 @@ def check_arguments(name: str, arguments: dict[str, Any], where: str) -> None:
             f"Argument {missing[0]!r} is missing in a contract.", where=where, allowed=", ".join(schema["properties"]),
             todo="correct the contract",
         )  # fmt: skip
-    for column in columns_of(arguments):
-        if column not in COLUMNS and not column.startswith(FIELD):
-            raise unknown("column", column, [*COLUMNS, f"{FIELD}<name>"], where)
+    if name in OWN:
+        _check_values(schema, arguments, where)
+    for column in columns_of(name, arguments):
+        if column not in COLUMNS and column not in COSTLY and not column.startswith(FIELD):
+            raise unknown("column", column, [*COLUMNS, *COSTLY, f"{FIELD}<name>"], where)
 
 
-def columns_of(arguments: dict[str, Any]) -> tuple[str, ...]:
-    """The columns that arguments name, in their order."""
+def columns_of(name: str, arguments: dict[str, Any]) -> tuple[str, ...]:
+    """The columns that an expectation speaks of: those its arguments name, in their order, or the one it is about."""
+    if fact := fact_of(name, arguments):
+        return (fact,)
     named = [arguments[key] for key in COLUMN_ARGUMENTS if key in arguments]
     return tuple(column for value in named for column in ([value] if isinstance(value, str) else value))
+
+
+def fact_of(name: str, arguments: dict[str, Any]) -> str:
+    """The column that a rate of ours is a rate of; empty for every other expectation."""
+    facts = {
+        "expect_duplicate_rate_to_be_at_most": f"{arguments.get('of', 'prompt')}_twin",
+        "expect_conflict_rate_to_be_at_most": "conflicts_with",
+        "expect_leakage_rate_to_be_at_most": "leaked_from",
+        "expect_tokens_to_be_within_budget": "tokens",
+        "expect_valid_format_rate_to_be_at_least": "answer_is_json" if arguments.get("form") == "json" else "answer_problem",
+        "expect_personal_data_rate_to_be_at_most": "personal_data",
+    }
+    return facts.get(name, "")
+
+
+def _check_values(schema: dict[str, Any], arguments: dict[str, Any], where: str) -> None:
+    import jsonschema
+
+    for error in jsonschema.Draft202012Validator(schema).iter_errors(arguments):
+        told = {key: value for key, value in error.schema.items() if key != "items"}
+        raise RecipeError(
+            f"Argument {error.path[0]!r} of a contract cannot be {error.instance!r}.", where=where,
+            allowed=", ".join(f"{key} {value}" for key, value in told.items()),
+            todo="correct the contract",
+        )  # fmt: skip
 
 
 def only(got: Iterable[Any], allowed: Iterable[str], what: str, where: str) -> None:

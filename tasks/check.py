@@ -1,6 +1,12 @@
 """check: holds the dataset against its contract (data_contracts/), before anything trains on it.
 
-    made = check(place, CheckSettings(), contract=read_contract("support_triage"), rows=handle, answer=recipe.answer)
+    made = check(place, CheckSettings(), contract=read_contract("support_triage"), rows=handle, answer=recipe.answer,
+                 kind=DatasetKind(), prompt=recipe.prompt, base=base, holdout=holdout, edge_cases=edge_cases)
+
+A contract is for one kind of dataset (sft, preference, classification), and only what it speaks of is computed. Twins,
+contradictions and leaks compare prompts; of a preference pair both answers count as well, and contradicting is preferring
+the other way round. base is the model whose tokenizer counts tokens, holdout and edge_cases are what may not leak; a
+contract that asks for what was not given is refused.
 
 Leaves facts.json, great_expectations.json (GX's own result) and failing_rows.csv (up to 200 for each expectation). When
 one of severity `block` fails, the same three lie in HOME/contracts/<contract>-<digest>/, and the flow ends.
@@ -17,19 +23,24 @@ from typing import Any
 
 import polars as pl
 
-from data_contracts.contract import Contract, Expectation, short
-from data_contracts.facts import mask, row_facts, texts_of
-from data_contracts.vocabulary import unknown
+from data_contracts.contract import Contract, Expectation, check_kind, short
+from data_contracts.facts import mask, texts_of
+from data_contracts.measure import Given, facts_for
+from data_contracts.vocabulary import COLUMNS, COSTLY, FIELD, unknown
 from tasks.core import terminal
 from tasks.core.answer import AnswerSettings
+from tasks.core.chat import PromptSettings
 from tasks.core.errors import ContractError
 from tasks.core.handle import FACTS, Handle
 from tasks.core.home import digest_path, home
-from tasks.core.settings import Settings
+from tasks.core.readable import DIGEST
+from tasks.core.settings import DatasetKind, Settings
 from tasks.core.step import Made, Place
 
 EXAMPLES = 5  # enough to see what is wrong; all the rows, up to 200, are in failing_rows.csv
 EXCERPT = 70  # characters of a question or an answer: two of them fit a line of a wide terminal
+MODEL = "model"  # of a base model's artifact, the folder of weights and tokenizer
+SFT, PLAIN = DatasetKind(), PromptSettings()
 GX_RESULT, FAILING = "great_expectations.json", "failing_rows.csv"
 
 
@@ -37,24 +48,28 @@ class CheckSettings(Settings):
     """Nothing to set: what the data must be is said in the contract."""
 
 
-def check(place: Place, settings: CheckSettings, contract: Contract, rows: Handle, answer: AnswerSettings) -> Made:
+def check(
+    place: Place, settings: CheckSettings, contract: Contract, rows: Handle, answer: AnswerSettings, kind: DatasetKind = SFT,
+    prompt: PromptSettings = PLAIN, base: Handle | None = None, holdout: Handle | None = None, edge_cases: Handle | None = None,
+) -> Made:  # fmt: skip
     """Hold every row against the contract, with Great Expectations.
 
-    rows: row_id, source, line, messages. A contract speaks of row facts (data_contracts/vocabulary.COLUMNS): row_id,
-    source, prompt_chars, prompt_words, prompt_key, answer_chars, answer_words, answer_is_json, answer_keeps_schema,
-    answer_problem, turns, label, has_email, has_card, has_html, has_control_chars, and field_<name> for each graded
-    field of the answer.
+    rows: ROW_SCHEMA. A contract speaks of row facts: data_contracts/vocabulary.COLUMNS and COSTLY, and field_<name> for each
+    graded field of the answer. base: the folder `model` in it holds the tokenizer. holdout, edge_cases: handles of rows.
     Facts: contract, description, rows, passed, warnings (how many), expectations: for each name, rule, severity,
     success, checked and failed (rows; none failed where it is about the whole table), share, observed (text), examples
     [{row_id, where, text}], description (why), file.
-    Raises ContractError when an expectation of severity `block` fails; RecipeError when one cannot be evaluated.
+    Raises ContractError when an expectation of severity `block` fails; RecipeError when one cannot be evaluated or measured,
+    or when the contract is for another kind.
     """
     from data_contracts.expectations import validate  # imports Great Expectations, which takes seconds
 
+    check_kind(contract, kind.name)
+    _check_columns(contract, answer)
     frame = rows.frame()
     place.progress(0.1, f"row facts of {frame.height:,} rows")
-    facts = row_facts(frame, answer)
-    _check_columns(contract, facts.columns)
+    judges = [judge.frame() for judge in (holdout, edge_cases) if judge is not None]
+    facts = facts_for(contract, frame, Given(answer, kind, prompt, base.folder / MODEL if base else None, judges))
     place.progress(0.4, f"{len(contract.expectations)} expectations")
     result = validate(contract, facts)
     named = _named(contract, result["results"], frame)
@@ -72,12 +87,13 @@ def check(place: Place, settings: CheckSettings, contract: Contract, rows: Handl
     return made
 
 
-def _check_columns(contract: Contract, columns: list[str]) -> None:
+def _check_columns(contract: Contract, answer: AnswerSettings) -> None:
     """field_<name> is known only with the recipe's answer.graded; reading the contract checked the others."""
+    known = [*COLUMNS, *COSTLY, *(f"{FIELD}{name}" for name in answer.graded)]
     for expectation in contract.expectations:
         for column in expectation.columns:
-            if column not in columns:
-                raise unknown("column", column, columns, f"{expectation.file} ({expectation.name})")
+            if column not in known:
+                raise unknown("column", column, known, f"{expectation.file} ({expectation.name})")
 
 
 def _named(contract: Contract, results: list[dict[str, Any]], frame: pl.DataFrame) -> pl.DataFrame:
@@ -98,7 +114,11 @@ def _named(contract: Contract, results: list[dict[str, Any]], frame: pl.DataFram
 def _value(hit: dict[str, Any]) -> str:
     """What the expectation saw in the row, where that says more than the text beside it: not true, not the question."""
     seen = {k: v for k, v in hit.items() if k not in ("row_id", "prompt_key") and not isinstance(v, bool)}
-    return ", ".join(f"{key} {short(mask(str(value)), EXCERPT)}" for key, value in seen.items())
+    return ", ".join(f"{key} {_shown(mask(str(value)))}" for key, value in seen.items())
+
+
+def _shown(value: str) -> str:
+    return value[:12] if DIGEST.fullmatch(value) else short(value, EXCERPT)
 
 
 def _excerpt(texts: dict[str, str]) -> str:

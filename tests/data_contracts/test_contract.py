@@ -88,6 +88,7 @@ def test_a_slip_names_what_it_got_and_what_may_stand_there(tmp_path: Path, line:
         ("nmae: x\nextends: sft\n", "'nmae'"),
         ("name: ../mine\nextends: sft\n", "../mine"),
         ("kind: stf\nextends: sft\n", "'stf'"),
+        ("kind: preference\nextends: sft\n", "'preference'"),
         ("name: empty\n", "[]"),
         ("expectations: {}\nextends: sft\nname: [", "not YAML"),
         ("- a list\n", "a list"),
@@ -135,7 +136,7 @@ def test_each_contract_of_the_house_can_be_read_and_says_why(file: Path) -> None
 def test_the_default_contract_explains_every_column_in_its_header() -> None:
     lines = (HERE / "sft.yaml").read_text().splitlines()
     header = {tuple(line[1:].split(maxsplit=1)) for line in lines if line.startswith("#")}
-    assert header >= set(vocabulary.COLUMNS.items())
+    assert header >= set({**vocabulary.COLUMNS, **vocabulary.COSTLY}.items())
 
 
 def test_reading_a_contract_imports_nothing_heavy() -> None:
@@ -155,6 +156,10 @@ def test_names_and_arguments_read_from_files_are_those_of_the_classes() -> None:
     for name in vocabulary.expectations():
         fields = get_expectation_impl(name).__fields__.values()
         schema = vocabulary._schema(name)
+        rate = {"column", "mostly"} if vocabulary.fact_of(name, {}) else set()  # what a rate of ours is of, it says itself
+        rate |= {"max_rate"} if "min_rate" in schema["properties"] else set()
         if schema["properties"]:
-            assert set(schema["properties"]) == {f.alias for f in fields} - vocabulary.BOOKKEEPING, name
-            assert set(schema.get("required", [])) == {f.alias for f in fields if f.required}, name
+            assert set(schema["properties"]) == {f.alias for f in fields} - vocabulary.BOOKKEEPING - rate, name
+            needed = {f.alias for f in fields if f.required} - rate
+            assert set(schema.get("required", [])) == needed or name in vocabulary.OWN, name
+            assert needed <= set(schema.get("required", [])), name

@@ -12,15 +12,19 @@ import pytest
 
 from data_contracts.contract import Contract, read_contract
 from data_contracts.facts import row_facts
+from data_contracts.measure import Given, facts_for
 from data_contracts.vocabulary import COLUMNS
 from tasks.check import CheckSettings, check
 from tasks.core.answer import AnswerSettings
+from tasks.core.chat import PromptSettings, encode
 from tasks.core.errors import ContractError, RecipeError
 from tasks.core.handle import Handle
 from tasks.core.home import digest_path, home
 from tasks.core.ledger import ROW_SCHEMA
 from tasks.core.progress import Progress
+from tasks.core.settings import DatasetKind
 from tasks.core.step import Made, Place, work_step
+from tests.tiny import tiny_model
 
 ANSWER = AnswerSettings(
     label="intent",
@@ -54,18 +58,21 @@ def stored(frame: pl.DataFrame, name: str = "rows") -> Handle:
     return Handle.of(folder, step="dedupe", kind="rows", digest=digest_path(folder), rows=frame.height)
 
 
+def given(**more: Any) -> Given:
+    return Given(ANSWER, DatasetKind(), PromptSettings(), **more)
+
+
 def contract(*lines: str, place: Path) -> Contract:
     (place / "mine.yaml").write_text("expectations:\n" + "".join(f"  - {line}\n" for line in lines))
     return read_contract("mine.yaml", place)
 
 
 def checked(
-    frame: pl.DataFrame, rules: Contract, out: Path, answer: AnswerSettings = ANSWER
+    frame: pl.DataFrame, rules: Contract, out: Path, answer: AnswerSettings = ANSWER, **inputs: Any
 ) -> tuple[Made, dict[str, Any]]:
     out.mkdir()
-    made = check(
-        Place(out, out, Progress("check")), CheckSettings(), contract=rules, rows=stored(frame, out.name), answer=answer
-    )
+    place, rows = Place(out, out, Progress("check")), stored(frame, out.name)
+    made = check(place, CheckSettings(), contract=rules, rows=rows, answer=answer, **inputs)
     return made, json.loads((out / "great_expectations.json").read_text())
 
 
@@ -120,7 +127,7 @@ def test_a_warning_is_told_and_stops_nothing(tmp_path: Path) -> None:
     (finding,) = [f for f in made.facts["expectations"] if not f["success"]]
     assert made.facts["passed"]
     assert made.facts["warnings"] == 1
-    assert made.line == "sft: 9 of 10 expectations hold on 25 rows, 1 warning"
+    assert made.line == "sft: 10 of 11 expectations hold on 25 rows, 1 warning"
     assert finding["rule"] == "prompt_key: values to be unique"
     assert [e["where"] for e in finding["examples"]] == ["raw/mail.jsonl:4", "raw/mail.jsonl:25"]
     assert made.table[0]["result"] == "warning"
@@ -230,6 +237,111 @@ def test_a_row_without_an_answer_has_an_empty_one() -> None:
     for rows, words in ((frame, 1), (empty, 0)):
         facts = row_facts(rows, AnswerSettings())
         assert facts.select("prompt_words", "answer_chars", "turns", "label").rows() == [(words, 0, 0, "")]
+
+
+def test_only_what_the_contract_speaks_of_is_computed(tmp_path: Path) -> None:
+    rows = dataset(clean())
+    facts = facts_for(contract("expect_column_values_to_be_unique: {column: prompt_key}", place=tmp_path), rows, given())
+    assert facts.columns == ["row_id", "prompt_key"]
+    rules = contract("expect_conflict_rate_to_be_at_most: {max_rate: 0}",
+                     "expect_column_values_to_be_in_set: {column: label, value_set: [other]}", place=tmp_path)  # fmt: skip
+    assert facts_for(rules, rows, given()).columns == ["row_id", "label", "conflicts_with"]
+
+
+def test_the_contract_must_be_one_for_the_dataset_s_kind(tmp_path: Path) -> None:
+    for kind, name in (("sft", "preference"), ("preference", "classification"), ("classification", "sft")):
+        with pytest.raises(RecipeError, match=f"The recipe's kind is {kind}, and its contract {name} is for {name}"):
+            checked(dataset(clean()), read_contract(name), tmp_path / name, kind=DatasetKind(name=kind))
+
+
+PAIR = AnswerSettings()
+
+
+def pairs(told: list[tuple[str, str, str]]) -> pl.DataFrame:
+    return dataset([(prompt, chosen) for prompt, chosen, _ in told]).with_columns(rejected=pl.Series([r for *_, r in told]))
+
+
+GOOD_PAIRS = [(f"Tell me of topic number {n}", f"A full answer on {n}.", f"No {n}.") for n in range(20)]
+
+
+@pytest.mark.parametrize(
+    ("pair", "rule"),
+    [
+        (("Say something", "Yes.", " yes. "), "same_answers"), (("Say something", "", "No."), "answer_chars"),
+        (("Say something", "Yes.", ""), "rejected_chars"), (("Say something", "Yes.", "4111 1111 1111 1111"), "has_card"),
+    ],
+)  # fmt: skip
+def test_a_broken_preference_pair_stops_the_flow(tmp_path: Path, pair: tuple[str, str, str], rule: str) -> None:
+    kind = DatasetKind(name="preference")
+    checked(pairs(GOOD_PAIRS), read_contract("preference"), tmp_path / "good", PAIR, kind=kind)
+    with pytest.raises(ContractError, match=f"1. {rule}: ") as caught:
+        checked(pairs([*GOOD_PAIRS, pair]), read_contract("preference"), tmp_path / "bad", PAIR, kind=kind)
+    assert "raw/mail.jsonl:21" in str(caught.value)
+
+
+def test_preferences_that_contradict_each_other_are_warned_of_with_both_rows(tmp_path: Path) -> None:
+    one, other = ("What is best?", "Tea, by far.", "Only coffee."), ("what is best? ", "Only coffee.", "tea, by far.")
+    made, _ = checked(pairs([*GOOD_PAIRS, one, other]), read_contract("preference"), tmp_path / "out", PAIR,
+                      kind=DatasetKind(name="preference"))  # fmt: skip
+    (finding,) = [f for f in made.facts["expectations"] if not f["success"]]
+    assert finding["rule"] == "conflict rate to be at most (max_rate 0.01)"
+    assert [e["where"] for e in finding["examples"]] == ["raw/mail.jsonl:21", "raw/mail.jsonl:22"]
+    assert finding["examples"][0]["text"].startswith("conflicts_with 000000000000 | What is best?")
+
+
+def test_labelled_texts_are_warned_of_for_what_labels_can_be_wrong_in(tmp_path: Path) -> None:
+    texts = [(f"Message number {n} about {'money' if n % 2 else 'lunch'}", "spam" if n % 2 else "ham") for n in range(60)]
+    kind = DatasetKind(name="classification")
+    made, _ = checked(dataset(texts), read_contract("classification"), tmp_path / "good", PAIR, kind=kind)
+    assert (made.facts["passed"], made.facts["warnings"]) == (True, 0)
+    dirty = [*texts, ("Message number 3 about money!", "ham"), ("message  number 5 about money", "spam"), ("Rare", "eggs")]
+    made, _ = checked(dataset(dirty), read_contract("classification"), tmp_path / "dirty", PAIR, kind=kind)
+    broken = {f["name"]: f["failed"] or f["observed"] for f in made.facts["expectations"] if not f["success"]}
+    assert broken == {
+        "expect_conflict_rate_to_be_at_most": 2, "expect_duplicate_rate_to_be_at_most": 2,
+        "expect_column_values_to_be_balanced": '{"eggs": 1}',
+    }  # fmt: skip
+
+
+def test_a_row_of_the_holdout_or_the_edge_cases_is_a_leak(tmp_path: Path) -> None:
+    rules = contract("expect_leakage_rate_to_be_at_most: {max_rate: 0}", place=tmp_path)
+    apart = stored(dataset([("Who are you, and what can you do?", OTHER)]), "apart")
+    seen = stored(dataset([("WHERE is order  number 7?", GOOD)]), "seen")
+    made, _ = checked(dataset(clean()), rules, tmp_path / "clean", holdout=apart)
+    assert made.facts["passed"]
+    for name, judges in (("one", {"holdout": seen}), ("two", {"holdout": apart, "edge_cases": seen})):
+        with pytest.raises(ContractError, match=r"leakage rate.*: 1 of 24 rows") as caught:
+            checked(dataset(clean()), rules, tmp_path / name, **judges)
+        assert "raw/mail.jsonl:8" in str(caught.value)
+
+
+def test_what_cannot_be_measured_is_refused_and_not_taken_for_kept(tmp_path: Path) -> None:
+    for name, line, needs in (
+        ("leaks", "expect_leakage_rate_to_be_at_most: {max_rate: 0}", "holdout"),
+        ("tokens", "expect_tokens_to_be_within_budget: {max_tokens: 9}", "base model"),
+    ):
+        with pytest.raises(RecipeError, match="cannot be measured here") as caught:
+            checked(dataset(clean()), contract(line, place=tmp_path), tmp_path / name)
+        assert needs in caught.value.allowed
+
+
+def test_tokens_are_those_of_the_trainer_and_of_a_pair_the_longer_side(tmp_path: Path) -> None:
+    base = home() / "artifacts" / "base" / "tiny"
+    texts = [part for prompt, *answers in GOOD_PAIRS for part in (prompt, *answers)]
+    tiny_model(base / "model", texts)
+    handle = Handle.of(base, step="base", kind="model", digest=digest_path(base))
+    prompt, rows = PromptSettings(system="Be brief."), pairs([GOOD_PAIRS[0], ("Hi", "No.", "A full answer on 1. " * 9)])
+    kind = DatasetKind(name="preference")
+    from transformers import AutoTokenizer
+
+    longest = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "A full answer on 1. " * 9}]
+    tokens = len(encode(AutoTokenizer.from_pretrained(base / "model"), longest, prompt).input_ids)
+    rule = "expect_tokens_to_be_within_budget: {max_tokens: %d}"
+    (tmp_path / "kind.yaml").write_text(f"kind: preference\nexpectations:\n  - {rule % (tokens - 1)}\n")
+    with pytest.raises(ContractError, match=f"tokens {tokens} | Hi"):
+        checked(rows, read_contract("kind.yaml", tmp_path), tmp_path / "a", PAIR, kind=kind, base=handle, prompt=prompt)
+    (tmp_path / "kind.yaml").write_text(f"kind: preference\nexpectations:\n  - {rule % tokens}\n")
+    checked(rows, read_contract("kind.yaml", tmp_path), tmp_path / "b", PAIR, kind=kind, base=handle, prompt=prompt)
 
 
 @pytest.mark.usefixtures("prefect")

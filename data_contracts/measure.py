@@ -1,0 +1,103 @@
+"""Every fact that a contract speaks of, and no other: what it costs to check a contract is what the contract asks for.
+
+Counting tokens takes the base model's tokenizer, finding leaks takes the holdout: a contract that asks for what is not
+there is refused, because an expectation that was not measured was not kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from data_contracts.contract import Contract
+from data_contracts.facts import row_facts
+from data_contracts.relations import compared, contradictions, leaks, twins
+from data_contracts.vocabulary import COSTLY
+from tasks.core.answer import AnswerSettings
+from tasks.core.chat import PromptSettings, encode
+from tasks.core.errors import RecipeError
+from tasks.core.settings import DatasetKind
+
+
+@dataclass(frozen=True)
+class Given:
+    """What facts are computed from beside the rows.
+
+    tokenizer: folder of the base model, with `prompt`: the two say how many tokens a row is; or None. judges: the rows of
+    the holdout and of the edge cases; empty when there are none.
+    """
+
+    answer: AnswerSettings
+    kind: DatasetKind
+    prompt: PromptSettings
+    tokenizer: Path | None = None
+    judges: Sequence[pl.DataFrame] = ()
+
+
+def columns_spoken_of(contract: Contract) -> set[str]:
+    return {column for expectation in contract.expectations for column in expectation.columns}
+
+
+def facts_for(contract: Contract, rows: pl.DataFrame, given: Given) -> pl.DataFrame:
+    """row_id and the columns that `contract` speaks of, one row for each of `rows`, sorted by row_id.
+
+    rows: ROW_SCHEMA. Raises RecipeError when the contract asks for what `given` does not let one measure.
+    """
+    wanted = columns_spoken_of(contract)
+    _check_measurable(contract, given)
+    facts = row_facts(rows, given.answer, wanted)
+    return facts.with_columns(_costly(rows.sort("row_id"), wanted & set(COSTLY), given))
+
+
+def _costly(rows: pl.DataFrame, wanted: set[str], given: Given) -> list[pl.Series]:
+    """rows: sorted by row_id."""
+    found: list[pl.Series] = []
+    if wanted - {"tokens", "personal_data"}:
+        asked = compared(rows)
+        found += [twins(asked, of) for of in ("prompt", "answer", "pair") if f"{of}_twin" in wanted]
+        found += [contradictions(asked, given.answer, given.kind)] if "conflicts_with" in wanted else []
+        found += [leaks(asked, given.judges)] if "leaked_from" in wanted else []
+    if "personal_data" in wanted:
+        from tasks.core.personal_data import kinds_in
+
+        found.append(kinds_in(rows).alias("personal_data"))
+    if "tokens" in wanted and given.tokenizer is not None:
+        found.append(_tokens(rows, given.tokenizer, given.prompt))
+    return found
+
+
+def _tokens(rows: pl.DataFrame, folder: Path, prompt: PromptSettings) -> pl.Series:
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    counts = [
+        max(len(encode(tokenizer, side, prompt).input_ids) for side in _sides(row)) for row in rows.iter_rows(named=True)
+    ]
+    return pl.Series("tokens", counts, dtype=pl.Int64)
+
+
+def _sides(row: dict[str, Any]) -> list[list[dict[str, str]]]:
+    """A row's conversation; of a preference pair also the one that ends with the rejected answer."""
+    messages = row["messages"]
+    if row["rejected"] is None:
+        return [messages]
+    return [messages, [*messages[:-1], {"role": "assistant", "content": row["rejected"]}]]
+
+
+def _check_measurable(contract: Contract, given: Given) -> None:
+    missing = {
+        "tokens": "" if given.tokenizer else "the base model, whose tokenizer counts tokens",
+        "leaked_from": "" if given.judges else "the rows of the holdout or of the edge cases",
+    }
+    for expectation in contract.expectations:
+        for column in expectation.columns:
+            if missing.get(column):
+                raise RecipeError(
+                    f"The contract {contract.name} asks for {expectation.rule}, which cannot be measured here.",
+                    where=f"{expectation.file} ({expectation.name})", allowed=f"{column} needs {missing[column]}",
+                    todo="give the check step what it needs, or take the expectation out of the contract",
+                )  # fmt: skip
