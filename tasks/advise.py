@@ -1,0 +1,111 @@
+"""advise: before anything is spent on training, what the curated data can support, and what to do where it cannot.
+
+    made = advise(place, AdviseSettings(goal="capability"), dataset=dataset, answer=recipe.answer, kind=DatasetKind(),
+                  prompt=recipe.prompt)
+
+Nothing is stopped: a contract says what must be, advice says what is wise. sft and preference rows are looked at in every
+topic, preference pairs also for whether longer is all that is preferred. Of classification rows, whose answer is a label,
+the topics about the text of answers are left out.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+import polars as pl
+from pydantic import Field
+
+from tasks.core import advice, advice_on_texts
+from tasks.core.advice import Advice, Goal
+from tasks.core.answer import AnswerSettings, label_of
+from tasks.core.chat import PromptSettings
+from tasks.core.handle import CURATED, Handle
+from tasks.core.prompts import prompts
+from tasks.core.settings import DatasetKind, Settings
+from tasks.core.specifics import spoken
+from tasks.core.step import Made, Place
+
+WORST_FIRST = ("warning", "note", "good")
+
+
+class AdviseSettings(Settings):
+    """What the model is to learn, and from when on something is worth a word."""
+
+    # style: a manner or a fixed form (50 to 500 rows). capability: something new (1,000 to 10,000). instruction: following
+    # instructions at large (50,000 and up). Unless said, the least is asked for: who wants more knows it.
+    goal: Goal = "style"
+    # Training rows below which a label is hardly learned; the demo's twelve intents are learned from some 15 each.
+    label_rows: int = Field(default=10, ge=1)
+    # Validation rows below which their loss says little: at 30, one row more or less wrong is 3 points.
+    validation_rows: int = Field(default=30, ge=0)
+    # Likeness of prompts that are versions of one another; looser than dedupe's 0.7, and that by which split keeps groups.
+    family_threshold: float = Field(default=0.5, gt=0, le=1)
+    # Rows compared for it, which takes seconds; a hundred thousand drawn by chance tell the share to a third of a point.
+    family_rows: int = Field(default=100_000, ge=1)
+
+
+def advise(
+    place: Place, settings: AdviseSettings, dataset: Handle, answer: AnswerSettings, kind: DatasetKind, prompt: PromptSettings
+) -> Made:
+    """Look at the curated rows, topic by topic.
+
+    Facts: goal, rows, warnings and notes (how many), advice: [{topic, level (good, note, warning), says, do (empty when
+    good), rows (up to 20 row ids, the worst first), numbers}], the worst first. No text of a row is in it but its label.
+    """
+    rows = dataset.frame(CURATED)
+    place.progress(0.1, f"looking at {rows.height:,} rows")
+    found = sorted(_advice(rows, settings, answer, kind, prompt), key=lambda a: WORST_FIRST.index(a.level))
+    counts = {level: sum(a.level == level for a in found) for level in WORST_FIRST}
+    told = {"goal": settings.goal, "rows": rows.height, "warnings": counts["warning"], "notes": counts["note"]}
+    table = [{"level": a.level, "topic": a.topic, "says": a.says, "do": a.do, "rows": len(a.rows)} for a in found]
+    return Made("advice", _line(found, counts), {**told, "advice": [asdict(a) for a in found]}, table, rows.height)
+
+
+def _advice(
+    rows: pl.DataFrame, settings: AdviseSettings, answer: AnswerSettings, kind: DatasetKind, prompt: PromptSettings
+) -> list[Advice]:
+    asked = _asked(rows, answer, kind)
+    found = [
+        advice.enough_rows(asked, settings.goal),
+        advice.system_prompts(asked, replaced=bool(prompt.system)),
+        advice.labels(asked, settings.label_rows),
+        advice.conversations(asked),
+        advice.validation(asked, settings.validation_rows),
+    ]
+    if kind.name != "classification":
+        found += [advice_on_texts.facts(asked), advice_on_texts.lengths(asked), advice_on_texts.repeated_answers(asked)]
+    if kind.name == "preference":  # one prompt with many pairs is as it should be
+        found += [advice_on_texts.longer_is_better(asked)]
+    else:
+        found += [advice_on_texts.families(asked, settings.family_threshold, settings.family_rows)]
+    return [topic for topic in found if topic]
+
+
+def _asked(rows: pl.DataFrame, answer: AnswerSettings, kind: DatasetKind) -> pl.DataFrame:
+    """The frame that topics look at (tasks/core/advice.py)."""
+    ordered = rows.sort("row_id").select("row_id", "split", "messages", "rejected")
+    texts = ordered.join(prompts(rows), on="row_id", maintain_order="left")
+    labelled = kind.name == "classification" or bool(answer.label)
+    classes = _classes(answer)
+    said = pl.col("answer").map_elements(lambda text: spoken(text, classes), return_dtype=pl.String)
+    label = pl.col("answer").map_elements(lambda text: label_of(text, answer), return_dtype=pl.String)
+    return texts.with_columns(
+        turns=pl.col("messages").list.eval(pl.element().struct.field("role") == "assistant").list.sum().cast(pl.Int64),
+        said=said if answer.json_schema else "answer",
+        label=label if labelled else pl.lit(None, pl.String),
+    ).drop("messages")
+
+
+def _classes(answer: AnswerSettings) -> frozenset[str]:
+    """The fields of an answer whose value is one of a few: its label, what is graded, what the schema lists."""
+    properties: dict[str, Any] = answer.json_schema.get("properties", {})
+    listed = {name for name, rule in properties.items() if isinstance(rule, dict) and {"enum", "const"} & rule.keys()}
+    return frozenset({answer.label, *answer.graded, *listed})
+
+
+def _line(found: list[Advice], counts: dict[str, int]) -> str:
+    said = [f"{counts[level]} {level}{'s' * (counts[level] > 1)}" for level in ("warning", "note") if counts[level]]
+    if not said:
+        return f"good in all {len(found)} topics"
+    return f"{' and '.join(said)} in {len(found)} topics: " + ", ".join(a.topic for a in found if a.level != "good")
