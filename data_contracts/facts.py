@@ -11,12 +11,13 @@ from collections.abc import Collection, Iterable
 
 import polars as pl
 
+from data_contracts.personal import kinds_in
 from data_contracts.vocabulary import COLUMNS, FIELD
 from tasks.core.answer import AnswerSettings, broken_rule, parse
 from tasks.core.prompts import prompts
 
 EMAIL = r"[A-Za-z0-9._%+-]+@(?:[A-Za-z0-9-]+\.)+[A-Za-z]{2,}"
-# 13 to 19 digits from 2 to 6 on (ISO/IEC 7812: banks, travel and retail cards); the check digit decides.
+# 13 to 19 digits from 2 to 6 on (ISO/IEC 7812: banks, travel and retail cards): what may be a card number.
 CARD = r"\b[2-6](?:[ -]?[0-9]){12,18}\b"
 # Tags and entities that text from a mail or a web form is full of; `a < b` and <order number> are no HTML.
 HTML = (
@@ -25,10 +26,10 @@ HTML = (
 )
 CONTROL = r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\x{FFFD}]"  # all but tab and line breaks
 
-# The columns that the texts alone give; the others take the recipe's `answer`, or prompts made alike.
+# The columns that the texts alone give; the others take the recipe's `answer`, prompts made alike, or finders.
 OWN_TEXT = {
     "row_id", "source", "prompt_chars", "prompt_words", "answer_chars", "answer_words", "turns", "rejected_chars",
-    "same_answers", "has_email", "has_card", "has_html", "has_control_chars",
+    "same_answers", "has_email", "has_html", "has_control_chars",
 }  # fmt: skip
 
 
@@ -50,12 +51,11 @@ def row_facts(rows: pl.DataFrame, answer: AnswerSettings, columns: Collection[st
         rejected_chars=pl.col("rejected").fill_null("").str.len_chars().cast(pl.Int64),
         same_answers=(normalised("answer") == normalised("rejected")).fill_null(False),
         has_email=pl.col("text").str.contains(EMAIL),
-        has_card=_has_card(pl.col("text")),
         has_html=pl.col("text").str.contains(HTML),
         has_control_chars=pl.col("text").str.contains(CONTROL),
     )
     own = facts.select(name for name in wanted if name in OWN_TEXT).collect()
-    return own.with_columns(*_keys(kept, wanted), *_answers(texts, answer, wanted)).select(wanted)
+    return own.with_columns(*_keys(kept, wanted), *_cards(kept, wanted), *_answers(texts, answer, wanted)).select(wanted)
 
 
 def normalised(column: str) -> pl.Expr:
@@ -90,19 +90,18 @@ def mask(text: str) -> str:
     return re.sub(CARD, "[card]", re.sub(EMAIL, "[e-mail]", text))
 
 
-def _has_card(text: pl.Expr) -> pl.Expr:
-    return text.str.extract_all(CARD).map_elements(lambda found: any(map(_check_digit, found)), return_dtype=pl.Boolean)
-
-
-def _check_digit(number: str) -> bool:
-    """The Luhn sum of ISO/IEC 7812-1, annex B."""
-    digits = [int(d) for d in number if d.isdigit()][::-1]
-    return sum(d if n % 2 == 0 else sum(divmod(2 * d, 10)) for n, d in enumerate(digits)) % 10 == 0
+def _cards(rows: pl.DataFrame, wanted: Collection[str]) -> list[pl.Series]:
+    """Card numbers as redact knows them, by issuer and check digit: what it would not take out must not block a run."""
+    if "has_card" not in wanted:
+        return []
+    maybe = rows.filter(texts_of()["text"].str.contains(CARD))
+    ids = maybe["row_id"].filter(kinds_in(maybe, ["card"]).is_not_null())
+    return [rows["row_id"].is_in(ids.implode()).alias("has_card")]
 
 
 def _answers(texts: pl.LazyFrame, settings: AnswerSettings, wanted: Collection[str]) -> list[pl.Series]:
     """What reading each answer gives. Equal answers are read once: of a million labels, a few are left."""
-    names = [name for name in wanted if name not in OWN_TEXT and name != "prompt_key"]
+    names = [name for name in wanted if name not in OWN_TEXT and name not in ("prompt_key", "has_card")]
     if not names:
         return []
     answers = texts.select("answer").collect()
@@ -112,8 +111,9 @@ def _answers(texts: pl.LazyFrame, settings: AnswerSettings, wanted: Collection[s
 
 
 def _answer_facts(answers: list[str], settings: AnswerSettings, names: Collection[str]) -> pl.DataFrame:
-    parsed = set(names) - {"label"} or settings.label
-    values = [parse(text) for text in answers] if parsed else []
+    plain = {"label"} if not settings.label else set()
+    plain |= {"answer_problem", "answer_keeps_schema"} if not settings.json_schema else set()
+    values = [None if plain >= set(names) else parse(text) for text in answers]  # a million answers take seconds to parse
     found: dict[str, Iterable[object]] = {"answer_is_json": (v is not None for v in values)}
     if {"answer_keeps_schema", "answer_problem"} & set(names):
         problems = [_problem(value, settings) for value in values]

@@ -15,8 +15,9 @@ import polars as pl
 
 from data_contracts.contract import Contract
 from data_contracts.facts import row_facts
+from data_contracts.personal import kinds_in
 from data_contracts.relations import compared, contradictions, leaks, twins
-from data_contracts.vocabulary import COSTLY
+from data_contracts.vocabulary import COSTLY, PERSONAL
 from tasks.core.answer import AnswerSettings
 from tasks.core.chat import PromptSettings, encode
 from tasks.core.errors import RecipeError
@@ -39,6 +40,7 @@ class Given:
 
 
 def columns_spoken_of(contract: Contract) -> set[str]:
+    """The columns that any of its expectations names."""
     return {column for expectation in contract.expectations for column in expectation.columns}
 
 
@@ -47,10 +49,14 @@ def facts_for(contract: Contract, rows: pl.DataFrame, given: Given) -> pl.DataFr
 
     rows: ROW_SCHEMA. Raises RecipeError when the contract asks for what `given` does not let one measure.
     """
-    wanted = columns_spoken_of(contract)
     _check_measurable(contract, given)
-    facts = row_facts(rows, given.answer, wanted)
-    return facts.with_columns(_costly(rows.sort("row_id"), wanted & set(COSTLY), given))
+    return measured(rows, columns_spoken_of(contract), given)
+
+
+def measured(rows: pl.DataFrame, columns: set[str], given: Given) -> pl.DataFrame:
+    """row_id and `columns`, those left out that `given` does not let one measure."""
+    ordered = rows.sort("row_id")
+    return row_facts(ordered, given.answer, columns).with_columns(_costly(ordered, columns & set(COSTLY), given))
 
 
 def _costly(rows: pl.DataFrame, wanted: set[str], given: Given) -> list[pl.Series]:
@@ -60,11 +66,9 @@ def _costly(rows: pl.DataFrame, wanted: set[str], given: Given) -> list[pl.Serie
         asked = compared(rows)
         found += [twins(asked, of) for of in ("prompt", "answer", "pair") if f"{of}_twin" in wanted]
         found += [contradictions(asked, given.answer, given.kind)] if "conflicts_with" in wanted else []
-        found += [leaks(asked, given.judges)] if "leaked_from" in wanted else []
+        found += [leaks(asked, given.judges)] if "leaked_from" in wanted and given.judges else []
     if "personal_data" in wanted:
-        from tasks.core.personal_data import kinds_in
-
-        found.append(kinds_in(rows).alias("personal_data"))
+        found.append(kinds_in(rows, PERSONAL))
     if "tokens" in wanted and given.tokenizer is not None:
         found.append(_tokens(rows, given.tokenizer, given.prompt))
     return found

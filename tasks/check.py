@@ -18,6 +18,7 @@ import json
 import os
 import shutil
 import uuid
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ import polars as pl
 from data_contracts.contract import Contract, Expectation, check_kind, short
 from data_contracts.facts import mask, texts_of
 from data_contracts.measure import Given, facts_for
+from data_contracts.personal import hidden
 from data_contracts.vocabulary import COLUMNS, COSTLY, FIELD, unknown
 from tasks.core import terminal
 from tasks.core.answer import AnswerSettings
@@ -71,7 +73,7 @@ def check(
     judges = [judge.frame() for judge in (holdout, edge_cases) if judge is not None]
     facts = facts_for(contract, frame, Given(answer, kind, prompt, base.folder / MODEL if base else None, judges))
     place.progress(0.4, f"{len(contract.expectations)} expectations")
-    result = validate(contract, facts)
+    result = _masked(validate(contract, facts))
     named = _named(contract, result["results"], frame)
     findings = [
         _finding(expectation, told, facts.height, named.filter(pl.col("number") == number))
@@ -106,6 +108,8 @@ def _named(contract: Contract, results: list[dict[str, Any]], frame: pl.DataFram
     columns = {"number": pl.Int64, **dict.fromkeys(["expectation", "severity", "row_id", "value"], pl.String)}
     found = pl.DataFrame(hits, schema=columns)
     texts = frame.join(found, on="row_id", how="semi").select("row_id", "source", "line", **texts_of())
+    safe = hidden(pl.concat([texts["prompt"], texts["answer"]]))
+    texts = texts.with_columns(pl.col("prompt", "answer").replace(safe))
     shown = pl.struct("prompt", "answer").map_elements(_excerpt, return_dtype=pl.String)
     told = found.join(texts.with_columns(text=shown), on="row_id", how="left").sort("number", "row_id")
     return told.select("number", "expectation", "severity", "row_id", "source", "line", "value", "text")
@@ -174,16 +178,32 @@ def _measured(finding: dict[str, Any]) -> str:
 
 
 def _write(out: Path, result: dict[str, Any], named: pl.DataFrame) -> None:
-    (out / GX_RESULT).write_text(json.dumps(_masked(result), indent=1, ensure_ascii=False))
+    (out / GX_RESULT).write_text(json.dumps(result, indent=1, ensure_ascii=False))
     named.drop("number").write_csv(out / FAILING)
 
 
 def _masked(value: Any) -> Any:
+    """A JSON value without personal data in any text of it, keys included: an observed label may be anything."""
+    safe = hidden(_texts(value))
+
+    def masked(part: Any) -> Any:
+        if isinstance(part, dict):
+            return {masked(key): masked(v) for key, v in part.items()}
+        if isinstance(part, list):
+            return [masked(v) for v in part]
+        return mask(safe[part]) if isinstance(part, str) and part in safe else part
+
+    return masked(value)
+
+
+def _texts(value: Any) -> Iterator[str]:
     if isinstance(value, dict):
-        return {key: _masked(v) for key, v in value.items()}
+        value = [*value, *value.values()]
     if isinstance(value, list):
-        return [_masked(v) for v in value]
-    return mask(value) if isinstance(value, str) else value
+        for part in value:
+            yield from _texts(part)
+    elif isinstance(value, str) and not DIGEST.fullmatch(value):  # a row's name must stay what it is
+        yield value
 
 
 def _keep(out: Path, contract: Contract, made: Made) -> Path:

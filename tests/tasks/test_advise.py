@@ -41,10 +41,14 @@ def talk(prompt: str, answer: str, system: str = "") -> Talk:
     return [*([("system", system)] if system else []), ("user", prompt), ("assistant", answer)]
 
 
+def story(seed: int) -> str:
+    return " ".join(random.Random(seed).sample(WORDS.split(), 8))
+
+
 def good(rounds: int = 5) -> list[Talk]:
     """Free answers that draw on their prompts, twelve a round."""
     return [
-        talk(f"My {thing} {' '.join(random.Random(60 * n + i).sample(WORDS.split(), 8))}, what now?", CALMS[i % 5].format(thing))
+        talk(f"My {thing} {story(60 * n + i)}, what now?", CALMS[i % 5].format(thing))
         for n, thing in enumerate(THINGS) for i in range(rounds)
     ]  # fmt: skip
 

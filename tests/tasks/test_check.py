@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 from pathlib import Path
 from typing import Any
 
@@ -90,7 +91,7 @@ def test_clean_rows_pass_the_default_contract(tmp_path: Path) -> None:
         (("Where is it?", ""), "answer_chars", "Where is it?"),
         (("Where is it?", "On its way."), "answer_problem", "not one JSON object"),
         (("Is it late?", '{"intent": "late", "urgency": "low"}'), "answer_problem", "intent: 'late' is not one of"),
-        (("My card is 4111 1111 1111 1111.", GOOD), "has_card", "My card is [card]."),
+        (("My card is 4111 1111 1111 1111.", GOOD), "has_card", "My card is <CARD_1>."),
     ],
 )
 def test_a_row_that_breaks_a_block_stops_the_flow_and_is_named(
@@ -195,12 +196,14 @@ def test_the_same_rows_in_any_order_give_the_same_bytes(tmp_path: Path) -> None:
 
 
 def test_no_address_or_card_number_is_written_down(tmp_path: Path) -> None:
-    secrets = ("anna@example.org", "4111-1111-1111-1111")
-    frame = dataset([*clean(), *[(f"Hello {s}", OTHER) for s in secrets], ("hello anna@EXAMPLE.org", secrets[0])])
+    secrets = ("anna@example.org", "4111-1111-1111-1111", "+44 20 7946 0958", "GB82 WEST 1234 5698 7654 32")
+    frame = dataset([*clean(), *[(f"Hello {s}", OTHER) for s in secrets * 2], ("hello anna@EXAMPLE.org", secrets[0])])
     with pytest.raises(ContractError) as caught:
         checked(frame, read_contract("sft"), tmp_path / "out")
     written = str(caught.value) + "".join(f.read_text() for f in Path(caught.value.where).iterdir())
-    assert "[e-mail]" in written
+    assert {"<EMAIL_1>", "<PHONE_1>", "<IBAN_1>", "<CARD_1>"} <= set(re.findall("<[A-Z]+_1>", written))
+    assert "email, iban" not in written
+    assert "personal_data iban" in written
     assert [s for s in (*secrets, "EXAMPLE.org") if s.lower() in written.lower()] == []
 
 

@@ -1,0 +1,45 @@
+"""suggest: a first contract for data that has none, to read, correct and keep beside the recipe.
+
+    text = suggest_for_file("export.jsonl", "sft")          # raw, in any format ingest knows; or a curated.parquet
+    text = suggest_for_dataset(recipe, dataset)             # what the recipe's curation leaves, and its answer's schema
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import polars as pl
+
+from data_contracts.measure import Given
+from data_contracts.suggest import suggest
+from flows.recipe import Recipe
+from tasks.core.answer import AnswerSettings
+from tasks.core.chat import PromptSettings
+from tasks.core.handle import CURATED, Handle
+from tasks.core.ledger import ROW_SCHEMA
+from tasks.core.settings import DatasetKind
+from tasks.ingest import IngestSettings, Source, find_sources, ingest
+
+
+def suggest_for_dataset(recipe: Recipe, dataset: Handle) -> str:
+    """A contract in YAML for what a recipe's curation leaves. dataset: made by account."""
+    given = Given(recipe.answer, DatasetKind(name=recipe.kind), recipe.prompt)
+    return suggest(dataset.frame(CURATED), given, _name(recipe.name), f"the curated dataset of {recipe.name}")
+
+
+def suggest_for_file(path: str, kind: str = "sft") -> str:
+    """A contract in YAML for the rows of a file, a folder, a glob or a URL. Raises DataError when there is none to read."""
+    what = DatasetKind.model_validate({"name": kind})
+    given = Given(AnswerSettings(), what, PromptSettings())
+    return suggest(_rows(path), given, _name(Path(path).stem), Path(path).name)
+
+
+def _rows(path: str) -> pl.DataFrame:
+    if path.endswith(".parquet") and Path(path).is_file() and ROW_SCHEMA.keys() <= pl.read_parquet_schema(path).keys():
+        return pl.read_parquet(path)
+    return ingest(find_sources((Source(path=path),), Path.cwd()), IngestSettings()).kept
+
+
+def _name(text: str) -> str:
+    """`text` as a contract may be called: letters, digits, _ . and -."""
+    return "".join(char if char.isalnum() or char in "_.-" else "_" for char in text).strip("._-") or "contract"
