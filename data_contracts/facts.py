@@ -6,14 +6,13 @@ and never the messages themselves.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Iterable
 
 import polars as pl
 
-from data_contracts.personal import kinds_in
 from data_contracts.vocabulary import COLUMNS, FIELD
 from tasks.core.answer import AnswerSettings, broken_rule, parse
+from tasks.core.personal_data import PersonalData, kinds_in
 from tasks.core.prompts import prompts
 
 EMAIL = r"[A-Za-z0-9._%+-]+@(?:[A-Za-z0-9-]+\.)+[A-Za-z]{2,}"
@@ -85,17 +84,12 @@ def texts_of() -> dict[str, pl.Expr]:
     }
 
 
-def mask(text: str) -> str:
-    """`text` without the e-mail addresses and card numbers in it, for a page that people read."""
-    return re.sub(CARD, "[card]", re.sub(EMAIL, "[e-mail]", text))
-
-
 def _cards(rows: pl.DataFrame, wanted: Collection[str]) -> list[pl.Series]:
     """Card numbers as redact knows them, by issuer and check digit: what it would not take out must not block a run."""
     if "has_card" not in wanted:
         return []
     maybe = rows.filter(texts_of()["text"].str.contains(CARD))
-    ids = maybe["row_id"].filter(kinds_in(maybe, ["card"]).is_not_null())
+    ids = maybe["row_id"].filter(kinds_in(maybe, PersonalData(kinds=("card",))).is_not_null())
     return [rows["row_id"].is_in(ids.implode()).alias("has_card")]
 
 

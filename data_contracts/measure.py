@@ -7,7 +7,7 @@ there is refused, because an expectation that was not measured was not kept.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +15,12 @@ import polars as pl
 
 from data_contracts.contract import Contract
 from data_contracts.facts import row_facts
-from data_contracts.personal import kinds_in
 from data_contracts.relations import compared, contradictions, leaks, twins
-from data_contracts.vocabulary import COSTLY, PERSONAL
+from data_contracts.vocabulary import COSTLY
 from tasks.core.answer import AnswerSettings
 from tasks.core.chat import PromptSettings, encode
 from tasks.core.errors import RecipeError
+from tasks.core.personal_data import PersonalData, kinds_in
 from tasks.core.settings import DatasetKind
 
 
@@ -29,7 +29,7 @@ class Given:
     """What facts are computed from beside the rows.
 
     tokenizer: folder of the base model, with `prompt`: the two say how many tokens a row is; or None. judges: the rows of
-    the holdout and of the edge cases; empty when there are none.
+    the holdout and of the edge cases; empty when there are none. personal: what redact was told, so that both find the same.
     """
 
     answer: AnswerSettings
@@ -37,6 +37,7 @@ class Given:
     prompt: PromptSettings
     tokenizer: Path | None = None
     judges: Sequence[pl.DataFrame] = ()
+    personal: PersonalData = field(default_factory=PersonalData)
 
 
 def columns_spoken_of(contract: Contract) -> set[str]:
@@ -68,7 +69,7 @@ def _costly(rows: pl.DataFrame, wanted: set[str], given: Given) -> list[pl.Serie
         found += [contradictions(asked, given.answer, given.kind)] if "conflicts_with" in wanted else []
         found += [leaks(asked, given.judges)] if "leaked_from" in wanted and given.judges else []
     if "personal_data" in wanted:
-        found.append(kinds_in(rows, PERSONAL))
+        found.append(kinds_in(rows, given.personal).alias("personal_data"))
     if "tokens" in wanted and given.tokenizer is not None:
         found.append(_tokens(rows, given.tokenizer, given.prompt))
     return found

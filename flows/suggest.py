@@ -23,7 +23,7 @@ from tasks.ingest import IngestSettings, Source, find_sources, ingest
 
 def suggest_for_dataset(recipe: Recipe, dataset: Handle) -> str:
     """A contract in YAML for what a recipe's curation leaves. dataset: made by account."""
-    given = Given(recipe.answer, DatasetKind(name=recipe.kind), recipe.prompt)
+    given = Given(recipe.answer, DatasetKind(name=recipe.kind), recipe.prompt, personal=recipe.redact)
     return suggest(dataset.frame(CURATED), given, _name(recipe.name), f"the curated dataset of {recipe.name}")
 
 

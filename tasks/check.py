@@ -1,12 +1,13 @@
 """check: holds the dataset against its contract (data_contracts/), before anything trains on it.
 
     made = check(place, CheckSettings(), contract=read_contract("support_triage"), rows=handle, answer=recipe.answer,
-                 kind=DatasetKind(), prompt=recipe.prompt, base=base, holdout=holdout, edge_cases=edge_cases)
+                 kind=DatasetKind(), prompt=recipe.prompt, base=base, holdout=holdout, edge_cases=edge_cases,
+                 personal=recipe.redact)
 
 A contract is for one kind of dataset (sft, preference, classification), and only what it speaks of is computed. Twins,
 contradictions and leaks compare prompts; of a preference pair both answers count as well, and contradicting is preferring
-the other way round. base is the model whose tokenizer counts tokens, holdout and edge_cases are what may not leak; a
-contract that asks for what was not given is refused.
+the other way round. base is the model whose tokenizer counts tokens, holdout and edge_cases are what may not leak,
+personal is what redact was told to find; a contract that asks for what was not given is refused.
 
 Leaves facts.json, great_expectations.json (GX's own result) and failing_rows.csv (up to 200 for each expectation). When
 one of severity `block` fails, the same three lie in HOME/contracts/<contract>-<digest>/, and the flow ends.
@@ -25,7 +26,7 @@ from typing import Any
 import polars as pl
 
 from data_contracts.contract import Contract, Expectation, check_kind, short
-from data_contracts.facts import mask, texts_of
+from data_contracts.facts import texts_of
 from data_contracts.measure import Given, facts_for
 from data_contracts.personal import hidden
 from data_contracts.vocabulary import COLUMNS, COSTLY, FIELD, unknown
@@ -35,6 +36,7 @@ from tasks.core.chat import PromptSettings
 from tasks.core.errors import ContractError
 from tasks.core.handle import FACTS, Handle
 from tasks.core.home import digest_path, home
+from tasks.core.personal_data import PersonalData
 from tasks.core.readable import DIGEST
 from tasks.core.settings import DatasetKind, Settings
 from tasks.core.step import Made, Place
@@ -42,7 +44,7 @@ from tasks.core.step import Made, Place
 EXAMPLES = 5  # enough to see what is wrong; all the rows, up to 200, are in failing_rows.csv
 EXCERPT = 70  # characters of a question or an answer: two of them fit a line of a wide terminal
 MODEL = "model"  # of a base model's artifact, the folder of weights and tokenizer
-SFT, PLAIN = DatasetKind(), PromptSettings()
+SFT, PLAIN, PERSONAL = DatasetKind(), PromptSettings(), PersonalData()
 GX_RESULT, FAILING = "great_expectations.json", "failing_rows.csv"
 
 
@@ -53,6 +55,7 @@ class CheckSettings(Settings):
 def check(
     place: Place, settings: CheckSettings, contract: Contract, rows: Handle, answer: AnswerSettings, kind: DatasetKind = SFT,
     prompt: PromptSettings = PLAIN, base: Handle | None = None, holdout: Handle | None = None, edge_cases: Handle | None = None,
+    personal: PersonalData = PERSONAL,
 ) -> Made:  # fmt: skip
     """Hold every row against the contract, with Great Expectations.
 
@@ -71,10 +74,10 @@ def check(
     frame = rows.frame()
     place.progress(0.1, f"row facts of {frame.height:,} rows")
     judges = [judge.frame() for judge in (holdout, edge_cases) if judge is not None]
-    facts = facts_for(contract, frame, Given(answer, kind, prompt, base.folder / MODEL if base else None, judges))
+    facts = facts_for(contract, frame, Given(answer, kind, prompt, base.folder / MODEL if base else None, judges, personal))
     place.progress(0.4, f"{len(contract.expectations)} expectations")
-    result = _masked(validate(contract, facts))
-    named = _named(contract, result["results"], frame)
+    result = _masked(validate(contract, facts), personal)
+    named = _named(contract, result["results"], frame, personal)
     findings = [
         _finding(expectation, told, facts.height, named.filter(pl.col("number") == number))
         for number, (expectation, told) in enumerate(zip(contract.expectations, result["results"], strict=True), 1)
@@ -98,7 +101,9 @@ def _check_columns(contract: Contract, answer: AnswerSettings) -> None:
                 raise unknown("column", column, known, f"{expectation.file} ({expectation.name})")
 
 
-def _named(contract: Contract, results: list[dict[str, Any]], frame: pl.DataFrame) -> pl.DataFrame:
+def _named(
+    contract: Contract, results: list[dict[str, Any]], frame: pl.DataFrame, personal: PersonalData
+) -> pl.DataFrame:  # fmt: skip
     """The failing rows that GX named: number of the expectation, its name and severity, row_id, source, line, text."""
     hits = [
         {"number": n, "expectation": e.rule, "severity": e.severity, "row_id": hit["row_id"], "value": _value(hit)}
@@ -108,7 +113,7 @@ def _named(contract: Contract, results: list[dict[str, Any]], frame: pl.DataFram
     columns = {"number": pl.Int64, **dict.fromkeys(["expectation", "severity", "row_id", "value"], pl.String)}
     found = pl.DataFrame(hits, schema=columns)
     texts = frame.join(found, on="row_id", how="semi").select("row_id", "source", "line", **texts_of())
-    safe = hidden(pl.concat([texts["prompt"], texts["answer"]]))
+    safe = hidden(pl.concat([texts["prompt"], texts["answer"]]), personal)
     texts = texts.with_columns(pl.col("prompt", "answer").replace(safe))
     shown = pl.struct("prompt", "answer").map_elements(_excerpt, return_dtype=pl.String)
     told = found.join(texts.with_columns(text=shown), on="row_id", how="left").sort("number", "row_id")
@@ -118,7 +123,7 @@ def _named(contract: Contract, results: list[dict[str, Any]], frame: pl.DataFram
 def _value(hit: dict[str, Any]) -> str:
     """What the expectation saw in the row, where that says more than the text beside it: not true, not the question."""
     seen = {k: v for k, v in hit.items() if k not in ("row_id", "prompt_key") and not isinstance(v, bool)}
-    return ", ".join(f"{key} {_shown(mask(str(value)))}" for key, value in seen.items())
+    return ", ".join(f"{key} {_shown(str(value))}" for key, value in seen.items())
 
 
 def _shown(value: str) -> str:
@@ -126,7 +131,7 @@ def _shown(value: str) -> str:
 
 
 def _excerpt(texts: dict[str, str]) -> str:
-    prompt, answer = (short(" ".join(mask(texts[key]).split()), EXCERPT) for key in ("prompt", "answer"))
+    prompt, answer = (short(" ".join(texts[key].split()), EXCERPT) for key in ("prompt", "answer"))
     return f"{prompt or '(empty)'} -> {answer or '(empty)'}"
 
 
@@ -182,16 +187,16 @@ def _write(out: Path, result: dict[str, Any], named: pl.DataFrame) -> None:
     named.drop("number").write_csv(out / FAILING)
 
 
-def _masked(value: Any) -> Any:
+def _masked(value: Any, personal: PersonalData) -> Any:
     """A JSON value without personal data in any text of it, keys included: an observed label may be anything."""
-    safe = hidden(_texts(value))
+    safe = hidden(_texts(value), personal)
 
     def masked(part: Any) -> Any:
         if isinstance(part, dict):
             return {masked(key): masked(v) for key, v in part.items()}
         if isinstance(part, list):
             return [masked(v) for v in part]
-        return mask(safe[part]) if isinstance(part, str) and part in safe else part
+        return safe.get(part, part) if isinstance(part, str) else part
 
     return masked(value)
 

@@ -22,6 +22,7 @@ from tasks.core.errors import ContractError, RecipeError
 from tasks.core.handle import Handle
 from tasks.core.home import digest_path, home
 from tasks.core.ledger import ROW_SCHEMA
+from tasks.core.personal_data import KINDS, PersonalData
 from tasks.core.progress import Progress
 from tasks.core.settings import DatasetKind
 from tasks.core.step import Made, Place, work_step
@@ -91,7 +92,7 @@ def test_clean_rows_pass_the_default_contract(tmp_path: Path) -> None:
         (("Where is it?", ""), "answer_chars", "Where is it?"),
         (("Where is it?", "On its way."), "answer_problem", "not one JSON object"),
         (("Is it late?", '{"intent": "late", "urgency": "low"}'), "answer_problem", "intent: 'late' is not one of"),
-        (("My card is 4111 1111 1111 1111.", GOOD), "has_card", "My card is <CARD_1>."),
+        (("My card is 4111 1111 1111 1111.", GOOD), "has_card", "My card is [card]."),
     ],
 )
 def test_a_row_that_breaks_a_block_stops_the_flow_and_is_named(
@@ -201,10 +202,18 @@ def test_no_address_or_card_number_is_written_down(tmp_path: Path) -> None:
     with pytest.raises(ContractError) as caught:
         checked(frame, read_contract("sft"), tmp_path / "out")
     written = str(caught.value) + "".join(f.read_text() for f in Path(caught.value.where).iterdir())
-    assert {"<EMAIL_1>", "<PHONE_1>", "<IBAN_1>", "<CARD_1>"} <= set(re.findall("<[A-Z]+_1>", written))
+    assert {f"[{kind}]" for kind in KINDS} <= set(re.findall(r"\[\w+\]", written))
     assert "email, iban" not in written
     assert "personal_data iban" in written
     assert [s for s in (*secrets, "EXAMPLE.org") if s.lower() in written.lower()] == []
+
+
+def test_personal_data_is_what_the_recipe_s_redact_was_told_to_find(tmp_path: Path) -> None:
+    rules = contract("expect_personal_data_rate_to_be_at_most: {max_rate: 0, kinds: [phone]}", place=tmp_path)
+    rows = dataset([*clean(), ("Call me at 212-736-5000", OTHER)])
+    checked(rows, rules, tmp_path / "gb")
+    with pytest.raises(ContractError, match=r"personal_data phone \| Call me at \[phone\]"):
+        checked(rows, rules, tmp_path / "us", personal=PersonalData(phone_regions=("US",)))
 
 
 def test_row_facts_say_what_the_vocabulary_promises() -> None:
