@@ -131,7 +131,7 @@ def _rates(facts: pl.DataFrame, given: Given) -> list[Line]:
         why = f"{f'{rows:,}' if rows else 'None'} of {facts.height:,} rows {what} today."
         lines.append((f"expect_{name}_rate_to_be_at_most", arguments, "warn", why))
     if not facts["personal_data"].count():
-        why = "No address, card, account or telephone number is in the data today; none may come in."
+        why = "Nothing that redact would take out is in the data today, and nothing of it may come in."
         lines.append(("expect_personal_data_rate_to_be_at_most", {"max_rate": 0}, "block", why))
     return lines
 
@@ -182,8 +182,8 @@ extends: {kind}
 
 expectations:
 {body}{seen}
-  # Not measured here, because it takes a recipe. Uncomment what you want to hold, and correct the number.
-  # - expect_tokens_to_be_within_budget: {{max_tokens: {max(tokens, 1)}}}
+  # Not measured here, because it takes a recipe's base model or its holdout. Uncomment what you want to hold.
+  # - expect_tokens_to_be_within_budget: {{max_tokens: {max(tokens, 1)}}}  # a guess from the longest row
   # - expect_leakage_rate_to_be_at_most: {{max_rate: 0}}
 """
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 import pytest
@@ -160,16 +159,3 @@ def test_any_rows_have_a_draft_that_lets_them_through_and_is_the_same_in_any_ord
 def test_no_row_no_draft() -> None:
     with pytest.raises(DataError, match="no row to draft"):
         suggest(frame([]), known(), "mine", "empty.jsonl")
-
-
-def test_files_and_curated_datasets_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from flows.suggest import suggest_for_file
-
-    monkeypatch.chdir(tmp_path)
-    rows: list[dict[str, Any]] = [{"prompt": p, "completion": a} for p, a in triage()]
-    pl.DataFrame(rows).write_ndjson("my export.jsonl")
-    frame(triage()).write_parquet("curated.parquet")
-    raw, curated = suggest_for_file("my export.jsonl"), suggest_for_file("curated.parquet")
-    assert "from 60 rows of my export.jsonl" in " ".join(raw.split())
-    assert yaml.safe_load(raw)["name"] == "my_export"
-    assert yaml.safe_load(raw)["expectations"] == yaml.safe_load(curated)["expectations"]
