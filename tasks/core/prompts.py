@@ -22,8 +22,8 @@ def prompts(rows: pl.DataFrame) -> pl.DataFrame:
     answer = pl.when(final).then(messages.list.last().struct.field("content")).otherwise(pl.lit(""))
     return rows.select(
         "row_id",
-        system=_normalised(before.list.eval(content.filter(role == "system")).list.join("\n")),
-        prompt=_normalised(before.list.eval(content.filter(role != "system")).list.join("\n")),
+        system=normalised(before.list.eval(content.filter(role == "system")).list.join("\n")),
+        prompt=normalised(before.list.eval(content.filter(role != "system")).list.join("\n")),
         answer=answer.fill_null("").str.strip_chars(),
     ).sort("row_id")
 
@@ -35,18 +35,18 @@ def similar_prompts(asked: pl.DataFrame, threshold: float, ngram: int) -> tuple[
     row_id among its variants: all alike, and as like to any other prompt as it is), jaccard (among the node's variants, 1
     if it is the only one). edges: a, b (two nodes, a < b), jaccard; sorted.
     """
-    variants, pairs = near_duplicate_groups(asked.select("row_id", text="prompt"), threshold, ngram)
-    kind = pl.coalesce("first", "row_id")
-    known = asked.select("row_id", "system").join(variants, on="row_id", how="left").with_columns(kind=kind)
-    nodes = known.with_columns(node=pl.col("row_id").min().over("system", "kind"))
+    texts = asked.select("row_id", text="prompt", group=groups_of(asked["system"]))
+    variants, pairs = near_duplicate_groups(texts, threshold, ngram)
+    known = asked.select("row_id").join(variants, on="row_id", how="left")
+    nodes = known.with_columns(node=pl.coalesce("first", "row_id"))
     within = pl.col("jaccard").max().over("node").fill_null(1.0)
-    ends = nodes.filter(pl.col("row_id") == pl.col("node")).select("system", "kind", "node")
-    left = pairs.join(ends, left_on="row_id_a", right_on="kind")
-    both = left.join(ends, left_on=["row_id_b", "system"], right_on=["kind", "system"], suffix="_b")
-    a, b = pl.min_horizontal("node", "node_b"), pl.max_horizontal("node", "node_b")
-    edges = both.select(a=a, b=b, jaccard="jaccard").sort("a", "b")
-    return nodes.select("row_id", "node", jaccard=within).sort("row_id"), edges
+    return nodes.select("row_id", "node", jaccard=within).sort("row_id"), pairs.rename({"row_id_a": "a", "row_id_b": "b"})
 
 
-def _normalised(text: pl.Expr) -> pl.Expr:
+def groups_of(system: pl.Series) -> pl.Series:
+    """Numbers from 0, equal where the system messages are: texts under different ones are never compared."""
+    return (system.rank("dense") - 1).cast(pl.Int64)
+
+
+def normalised(text: pl.Expr) -> pl.Expr:
     return text.fill_null("").str.normalize("NFKC").str.to_lowercase().str.replace_all(r"\s+", " ").str.strip_chars()

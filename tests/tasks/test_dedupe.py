@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tasks.core.ledger import ROW_SCHEMA, Outcome, check_balance
-from tasks.dedupe import DedupeSettings, dedupe
+from tasks.dedupe import DedupeSettings, Likeness, dedupe
 
 WORDS = st.lists(st.sampled_from(["where", "is", "my", "order", "due", "on", "monday", "please", "help"]), max_size=12)
 PROMPTS = st.lists(WORDS.map(" ".join) | st.sampled_from(["", "👍", "👎", "Hi", "hi"]), min_size=1, max_size=20)
@@ -46,14 +46,14 @@ def test_copies_that_differ_in_case_and_space_are_exact_duplicates_of_the_row_th
     rows = frame([row("a", "Where is  my ORDER?"), row("b", "where is my order?\n"), row("c", "Cancel it")])
     outcome = dedupe(rows, DedupeSettings())
     assert outcome.kept["row_id"].to_list() == ["a", "c"]
-    assert fate(outcome) == {"b": ("exact duplicate", {"kept": "a", "jaccard": 1.0})}
+    assert fate(outcome) == {"b": ("exact duplicate", {"kept": "a", "of": "row", "jaccard": 1.0})}
 
 
 def test_a_reworded_row_is_a_near_duplicate_and_says_how_near() -> None:
     text = "my parcel was due on monday and it still has not come what can you do"
     longer = text + " please"
     outcome = dedupe(frame([row("a", text), row("b", longer), row("c", "how do i return a lamp")]), DedupeSettings())
-    assert fate(outcome) == {"b": ("near duplicate", {"kept": "a", "jaccard": round(jaccard(text, longer), 4)})}
+    assert fate(outcome) == {"b": ("near duplicate", {"kept": "a", "of": "prompt", "jaccard": round(jaccard(text, longer), 4)})}
 
 
 def test_the_longest_answer_survives_then_the_shortest_prompt_then_the_smallest_id() -> None:
@@ -111,7 +111,7 @@ def test_thousands_of_automatic_notices_that_differ_in_a_number_leave_one() -> N
     rows = frame([row(f"{i:05d}", text.format(i)) for i in range(12_000)])
     outcome = dedupe(rows, DedupeSettings())
     assert outcome.kept["row_id"].to_list() == ["00000"]  # the shortest prompt, then the smallest id
-    assert json.loads(outcome.ledger["evidence"][0]) == {"kept": "00000", "jaccard": 0.7143}
+    assert json.loads(outcome.ledger["evidence"][0]) == {"kept": "00000", "of": "prompt", "jaccard": 0.7143}
     check_balance("dedupe", rows, outcome)
 
 
@@ -120,7 +120,7 @@ def test_thousands_of_automatic_notices_that_differ_in_a_number_leave_one() -> N
 def test_what_is_left_is_apart_and_what_went_resembles_its_kept_row(texts: list[str], seed: int, limit: float) -> None:
     answers = ["x" * (i * 7 % 4 + 1) for i in range(len(texts))]
     rows = [row(f"{i:03d}", text, answer) for i, (text, answer) in enumerate(zip(texts, answers, strict=True))]
-    outcome = dedupe(frame(rows), DedupeSettings(threshold=limit))
+    outcome = dedupe(frame(rows), DedupeSettings(prompt=Likeness(threshold=limit)))
     check_balance("dedupe", frame(rows), outcome)
     kept = sorted(outcome.kept["row_id"])
     by_id = {f"{i:03d}": text.lower() for i, text in enumerate(texts)}
@@ -129,6 +129,6 @@ def test_what_is_left_is_apart_and_what_went_resembles_its_kept_row(texts: list[
         assert evidence["kept"] in kept
         assert evidence["jaccard"] == round(jaccard(by_id[row_id], by_id[evidence["kept"]]), 4) >= limit
     Random(seed).shuffle(rows)
-    again = dedupe(frame(rows), DedupeSettings(threshold=limit))
+    again = dedupe(frame(rows), DedupeSettings(prompt=Likeness(threshold=limit)))
     assert sorted(again.kept["row_id"]) == kept
     assert again.ledger.equals(outcome.ledger)

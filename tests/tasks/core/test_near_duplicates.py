@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tasks.core import near_duplicates, shingles
+from tasks.core import near_duplicates, set_join, shingles
 from tasks.core.errors import DataError
 from tasks.core.near_duplicates import near_duplicate_groups, near_duplicate_pairs
 
@@ -106,7 +106,7 @@ def test_batches_of_texts_share_one_numbering_of_words(monkeypatch: pytest.Monke
     rows = frame([f"one two three four {i % 5}" for i in range(20)])
     whole = near_duplicate_pairs(rows)
     monkeypatch.setattr(shingles, "BATCH", 3)
-    monkeypatch.setattr(near_duplicates, "BUDGET", 5)  # and candidates come in many small chunks
+    monkeypatch.setattr(set_join, "BUDGET", 5)  # and candidates come in many small chunks
     assert near_duplicate_pairs(rows).equals(whole)
     assert whole.rows() == brute_force(rows, 0.7, 3)
 
