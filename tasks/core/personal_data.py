@@ -1,164 +1,200 @@
 """What counts as personal data in a text, and where it stands: the finders that redact replaces by and contracts count by.
 
-    kinds_in(rows)                # for each row "email, phone", in the order of KINDS, or null: what a contract counts
-    kinds_in(rows, recipe.redact) # the same with the recipe's own kinds, countries and names
-    suspect(text)                 # a Polars expression: could this text hold any? Cheap, and never false where `find` finds
+    kinds_in(rows)                  # for each row "email, phone", in the order of KINDS, or null: what a contract counts
+    kinds_in(rows, recipe.redact)   # the same with the recipe's own kinds, countries and names
+    suspect(text, settings)         # a Polars expression: could this text hold any? Never false where `find` finds
+    find(text, settings)            # {kind: spans} of one text
 
-Only what a checksum, a numbering plan or an issuer's format confirms is found: an order number such as HP-48213 is none.
+Only what a checksum, a numbering plan, an issuer's format or the recipe confirms is found: an order number such as HP-48213
+is none. Polars reads every text once for candidates; checksums and plans are asked about candidates only.
 """
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Callable, Iterator
-from typing import Any, Literal
+from collections.abc import Callable, Iterable, Iterator
+from functools import cache
+from typing import Any, Literal, get_args
 
 import polars as pl
 from pydantic import field_validator
 
+from tasks.core.national_ids import RULES, candidates, ids
+from tasks.core.personal_numbers import CARD, IBAN, PHONE, cards, ibans, phones
+from tasks.core.personal_texts import EMAIL, IP, addresses, emails, first_words, names
+from tasks.core.secrets_in_text import SECRET, secrets
 from tasks.core.settings import Settings
+from tasks.core.spans import UNSEEN, Span, apart, unescaped, without_dates
 
-Kind = Literal["email", "iban", "card", "phone"]
-Span = tuple[int, int, str]  # start, end, and the value in the form by which two spellings are the same
-# In this order: an address may hold a number, an IBAN a card's digits, a card a telephone's.
-KINDS: tuple[Kind, ...] = ("email", "iban", "card", "phone")
+Kind = Literal["secret", "email", "iban", "card", "id", "ip", "phone", "name"]
+# In this order: a secret may hold an address, an address a number, an IBAN a card's digits, a card a telephone's.
+KINDS: tuple[Kind, ...] = get_args(Kind)
+NUMBERS = frozenset({"iban", "card", "id", "phone"})  # looked for where no date stands
 
 
 class PersonalData(Settings):
-    """What counts as personal data: the part of redact's settings that a contract which counts what is left must share."""
+    """What counts as personal data: shared by redact and by the contract that counts what is left."""
 
+    # All: each is confirmed by more than how it looks.
     kinds: tuple[Kind, ...] = KINDS
     # Countries whose numbers are known without a leading +, as ISO codes; others are found when written with one.
     phone_regions: tuple[str, ...] = ("GB",)
+    # Countries whose national ids are looked for, as ISO codes. A rule takes up to one random number in 300 for a person's
+    # (tests/tasks/core/test_national_ids.py), and each more country adds to that; so a few large ones, and more where asked.
+    id_countries: tuple[str, ...] = ("DE", "ES", "FR", "GB", "IT", "NL", "US")
+    # public: as datatrove's PIIFormatter has it by default, since 192.168.1.1 is every router's. all: private networks' too.
+    ip_addresses: Literal["public", "all"] = "public"
+    # People's names, found as whole words whatever their case; none by default, since no list is right for all. A first name
+    # that is also a word (Will, May) belongs here only with the family name.
+    names: tuple[str, ...] = ()
 
     @field_validator("phone_regions")
     @classmethod
-    def _known(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+    def _callable(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         import phonenumbers
 
-        if unknown := sorted(set(value) - phonenumbers.SUPPORTED_REGIONS):
-            raise ValueError(f"not a country: {', '.join(unknown)}; allowed: ISO codes such as GB, DE, NL, US")
+        return _known(value, phonenumbers.SUPPORTED_REGIONS, "ISO codes such as GB, DE, NL, US")
+
+    @field_validator("id_countries")
+    @classmethod
+    def _counted(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return _known(value, RULES, ", ".join(RULES))
+
+    @field_validator("names")
+    @classmethod
+    def _words(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if wrong := [name for name in value if sum(map(str.isalpha, name)) < 2]:
+            raise ValueError(f"no name: {', '.join(map(repr, wrong))}; allowed: names of two letters or more")
         return value
 
 
-# An @, seven digits with up to three separators between two, or the start of an IBAN: a text without any of them holds no
-# personal data of these kinds. Dates are taken out first, because exports are full of them.
-DATE = r"\b(?:(?:19|20)\d\d-\d\d-\d\d|\d{1,2}[/.-]\d{1,2}[/.-](?:19|20)\d\d)"
-CANDIDATE = r"@|\d(?:[ ().\-/\x{2010}-\x{2015}]{0,3}\d){6}|[A-Za-z]{2}\d{2}[ -]?[A-Za-z0-9]{4}"
+def _known(codes: tuple[str, ...], known: Iterable[str], allowed: str) -> tuple[str, ...]:
+    if unknown := sorted(set(codes) - set(known)):
+        raise ValueError(f"not a country: {', '.join(unknown)}; allowed: {allowed}")
+    return codes
 
 
-def suspect(text: pl.Expr) -> pl.Expr:
-    return text.str.replace_all(DATE, "").str.contains(CANDIDATE)
+# ---------------------------------------------------------------- in one text
 
 
-def texts(rows: pl.DataFrame) -> pl.Series:
-    """All that a row says, messages and `rejected`, as one text."""
-    contents = pl.col("messages").list.eval(pl.element().struct.field("content")).list.join("\n", ignore_nulls=True)
-    return rows.select(pl.concat_str(contents, "rejected", separator="\n", ignore_nulls=True).alias("text"))["text"]
+def find(text: str, settings: PersonalData, before: str = "") -> list[tuple[Kind, Span]]:
+    """What stands in `text`, in order, no two overlapping; of two kinds in one place the one that KINDS names first.
+
+    before: what the text is called where it comes from ("phone: "), which says what a bare number is; nothing is found in it.
+    """
+    whole = unescaped(before + text)
+    dateless = without_dates(whole)
+    found: list[tuple[Kind, Span]] = []
+    for kind, candidate in _patterns(settings).items():
+        seen = dateless if kind in NUMBERS else whole
+        if candidate is not None and not candidate.search(seen):
+            continue
+        new = (span for span in FINDERS[kind](seen, settings) if span.start >= len(before))
+        free = (s for s in new if all(s.end <= other.start or s.start >= other.end for _, other in found))
+        found += [(kind, span) for span in apart(free)]
+    shift = len(before)
+    return sorted(((kind, Span(s.start - shift, s.end - shift, s.value)) for kind, s in found), key=lambda one: one[1])
 
 
-def kinds_in(rows: pl.DataFrame, settings: PersonalData | None = None) -> pl.Series:
-    """For each of `rows` (ROW_SCHEMA), in their order: the kinds found in what it says, "email, phone", or null."""
-    chosen = settings or PersonalData()
-    said = texts(rows)
-    found = said.to_frame().select(pl.when(suspect(pl.col("text"))).then("text"))["text"]
-    return found.map_elements(lambda text: ", ".join(_kinds(text, chosen)) or None, return_dtype=pl.String).alias("kinds")
+def replaced(text: str, settings: PersonalData, name: Callable[[Kind, str], str], before: str = "") -> str:
+    """`text` with `name(kind, value)` for each thing found, until none is: what one hid beside it is found once it is gone.
 
-
-def _kinds(text: str, settings: PersonalData) -> list[Kind]:
-    return [kind for kind in KINDS if kind in settings.kinds and next(FINDERS[kind](text, settings), None)]
-
-
-def apart(spans: Iterator[Span]) -> list[Span]:
-    """Spans in order; of two that overlap the one that starts earlier, then the longer, then the one found first."""
-    chosen: list[Span] = []
-    for span in sorted(spans, key=lambda span: (span[0], -span[1])):
-        if not chosen or span[0] >= chosen[-1][1]:
-            chosen.append(span)
-    return chosen
-
-
-# ---------------------------------------------------------------- finders
-
-# Lengths from RFC 5321; they also keep the time linear in the text.
-_EMAIL = re.compile(r"(?<!\w)\w[\w.+%'-]{0,63}@(?:[\w-]{1,63}\.){1,8}[^\W\d_]{2,24}\b")
-_CARD = re.compile(r"(?<![\w-])\d(?:[ -]?\d){12,18}(?![\w-])")
-# Number ranges (ISO 7812) of Visa, Mastercard, American Express, Diners, Discover, JCB and UnionPay.
-_ISSUED = re.compile(
-    r"4\d{12}(?:\d{3}){0,2}|(?:5[1-5]|2[2-7])\d{14}|3[47]\d{13}|3(?:0[0-5]|[689]\d)\d{11}|6(?:011|4[4-9]\d|5\d\d)\d{12,15}"
-    r"|35\d{14}|62\d{14,17}"
-)
-_IBAN = re.compile(r"(?<!\w)(?=([A-Za-z]{2}\d{2}(?:[ -]?[A-Za-z0-9]){11,30}))")  # the next may start inside a match
-# Length by country, from the SWIFT IBAN registry.
-_IBAN_TABLE = (
-    "AD24 AE23 AL28 AT20 AZ28 BA20 BE16 BG22 BH22 BI27 BR29 BY28 CH21 CR22 CY28 CZ24 DE22 DJ27 DK18 DO28 EE20 EG29 "
-    "ES24 FI18 FK18 FO18 FR27 GB22 GE22 GI23 GL18 GR27 GT28 HR21 HU28 IE22 IL23 IQ23 IS26 IT27 JO30 KW30 KZ20 LB28 "
-    "LC32 LI21 LT20 LU20 LV21 LY25 MC27 MD24 ME22 MK19 MN20 MR27 MT31 MU30 NI28 NL18 NO15 OM23 PK24 PL28 PS29 PT25 "
-    "QA29 RO24 RS22 RU33 SA24 SC31 SD18 SE24 SI19 SK24 SM27 SO23 ST25 SV28 TL23 TN24 TR26 UA29 VA22 VG24 XK20 YE30"
-)
-_IBAN_LENGTHS = {pair[:2]: int(pair[2:]) for pair in _IBAN_TABLE.split()}
-_ORDER = re.compile(r"\w-?$|#$")  # before the tail of an order number: HP-0791112345
-_DIGIT = re.compile(r"\d\W$")  # before the tail of a longer number
-_DATE = re.compile(
-    r"\d{1,2}[-. ]\d{1,2}[-. ](?:19|20)\d\d\b|(?:19|20)\d\d[-. ]\d{1,2}[-. ]\d{1,2}\b|\d\d?[-. ]\d\d?[-. ]\d\d(?: \d\d)?$"
-)
-
-
-def _emails(text: str, _: PersonalData) -> Iterator[Span]:
-    for found in _EMAIL.finditer(text) if "@" in text else ():
-        yield found.start(), found.end(), found[0].casefold()
-
-
-def _ibans(text: str, _: PersonalData) -> Iterator[Span]:
-    """The match may run into the next word, so the country's length says where the number ends."""
-    for found in _IBAN.finditer(text):
-        places = [found.start() + i for i, letter in enumerate(found[1]) if letter.isalnum()]
-        length = _IBAN_LENGTHS.get(found[1][:2].upper(), 0)
-        value = "".join(text[place] for place in places[:length]).upper()
-        if len(value) == length > 0 and _mod97(value) == 1:
-            yield found.start(), places[length - 1] + 1, value
-
-
-def _mod97(iban: str) -> int:
-    return int("".join(str(int(letter, 36)) for letter in iban[4:] + iban[:4])) % 97
-
-
-def _cards(text: str, _: PersonalData) -> Iterator[Span]:
-    for found in _CARD.finditer(text):
-        digits = re.sub(r"\D", "", found[0])
-        if _ISSUED.fullmatch(digits) and _luhn(digits):
-            yield found.start(), found.end(), digits
-
-
-def _luhn(digits: str) -> bool:
-    doubled = (int(d) * (1 + i % 2) for i, d in enumerate(reversed(digits)))
-    return sum(n - 9 if n > 9 else n for n in doubled) % 10 == 0
-
-
-def _phones(text: str, settings: PersonalData) -> Iterator[Span]:
-    import phonenumbers
-
-    for region in settings.phone_regions or (None,):
-        for found in phonenumbers.PhoneNumberMatcher(text, region, leniency=phonenumbers.Leniency.POSSIBLE):
-            if _is_phone(text, found):
-                value = phonenumbers.format_number(found.number, phonenumbers.PhoneNumberFormat.E164)
-                yield found.start, found.end, value
-
-
-def _is_phone(text: str, found: Any) -> bool:
-    """A possible number written as one: with + or 0 first, in use or not, or else grouped and in use."""
-    import phonenumbers
-
-    raw, before = found.raw_string, text[max(0, found.start - 2) : found.start]
-    if _ORDER.search(before) or _DATE.match(raw):
-        return False
-    if phonenumbers.is_possible_number_with_reason(found.number) != phonenumbers.ValidationResult.IS_POSSIBLE:
-        return False
-    if raw.lstrip("(").startswith(("+", "0")):
-        return True
-    return not raw.isdigit() and not _DIGIT.search(before) and phonenumbers.is_valid_number(found.number)
+    What `name` gives must not be found itself, as "<EMAIL_1>" and "[email]" are not.
+    """
+    while found := find(text, settings, before):
+        parts, end = [], 0
+        for kind, span in found:
+            parts += [text[end : span.start], name(kind, span.value)]
+            end = span.end
+        text = "".join([*parts, text[end:]])
+    return text
 
 
 FINDERS: dict[Kind, Callable[[str, PersonalData], Iterator[Span]]] = {
-    "email": _emails, "iban": _ibans, "card": _cards, "phone": _phones,
-}  # fmt: skip
+    "secret": lambda text, _: secrets(text),
+    "email": lambda text, _: emails(text),
+    "iban": lambda text, _: ibans(text),
+    "card": lambda text, _: cards(text),
+    "id": lambda text, settings: ids(text, settings.id_countries),
+    "ip": lambda text, settings: addresses(text, private=settings.ip_addresses == "all"),
+    "phone": lambda text, settings: phones(text, settings.phone_regions),
+    "name": lambda text, settings: names(text, settings.names),
+}
+
+
+@cache
+def _patterns(settings: PersonalData) -> dict[Kind, re.Pattern[str] | None]:
+    """By kind that is looked for, in their order: what any text has in which one is found. None: see first_words."""
+    ids = candidates(settings.id_countries)
+    known = {"secret": SECRET, "email": EMAIL, "iban": IBAN, "card": CARD, "id": ids, "ip": IP, "phone": PHONE}
+    chosen = [kind for kind in KINDS if kind in settings.kinds and (settings.names if kind == "name" else known[kind])]
+    return {kind: re.compile(known[kind]) if kind in known else None for kind in chosen}
+
+
+# ---------------------------------------------------------------- in many rows
+
+
+def suspect(text: pl.Expr, settings: PersonalData | None = None) -> pl.Expr:
+    """Whether a text could hold personal data; null where it is null. Several short patterns are quicker than one long one."""
+    chosen = settings or PersonalData()
+    patterns = _patterns(chosen)
+    seen = text.str.replace_all(UNSEEN, "|")
+    # A boundary as ASCII has it: with Unicode's, one £ in a text sends the expression engine to its slow path (7 times slower).
+    found = [pattern.pattern.replace(r"\b", r"(?-u:\b)") for pattern in patterns.values() if pattern is not None]
+    could = [seen.str.contains(pattern) for pattern in found]
+    if "name" in patterns:
+        lowered = text.str.normalize("NFKC").str.to_lowercase().str.replace_many(["ß", "ς"], ["ss", "σ"])
+        could.append(lowered.str.contains_any(first_words(chosen.names)))
+    return pl.any_horizontal(pl.lit(False), *could)
+
+
+def suspects(rows: pl.DataFrame, settings: PersonalData) -> pl.Series:
+    """For each of `rows` (ROW_SCHEMA), in their order, whether it could hold personal data."""
+    contents = pl.col("messages").list.eval(pl.element().struct.field("content")).list.join("\n", ignore_nulls=True)
+    said = pl.concat_str(contents, "rejected", separator="\n", ignore_nulls=True)
+    could = suspect(said, settings) | suspect(pl.col("meta"), settings)
+    return rows.select(could.alias("suspect"))["suspect"]
+
+
+def kinds_in(rows: pl.DataFrame, settings: PersonalData | None = None) -> pl.Series:
+    """For each of `rows` (ROW_SCHEMA), in their order: the kinds found in it, "email, phone", or null."""
+    chosen = settings or PersonalData()
+    could = suspects(rows, chosen)
+    found = iter([_kinds(row, chosen) for row in rows.filter(could).iter_rows(named=True)])
+    return pl.Series("kinds", [next(found) if held else None for held in could], dtype=pl.String)
+
+
+def _kinds(row: dict[str, Any], settings: PersonalData) -> str | None:
+    found: set[Kind] = set()
+
+    def look(text: str, before: str) -> str:
+        found.update(kind for kind, _ in find(text, settings, before))
+        return text
+
+    rewritten(row, look)
+    return ", ".join(kind for kind in KINDS if kind in found) or None
+
+
+def rewritten(row: dict[str, Any], change: Callable[[str, str], str]) -> dict[str, Any]:
+    """`row` with each of its texts as `change(text, before)` makes it: messages, then rejected, then names and values of meta.
+
+    before: the name of the value in meta ("phone: "), or "". A number that is changed becomes a text.
+    """
+    messages = [{"role": m["role"], "content": m["content"] and change(m["content"], "")} for m in row["messages"]]
+    rejected = row["rejected"] and change(row["rejected"], "")
+    told = json.loads(row["meta"]) if row["meta"] else {}
+    new = _rewritten_json(told, change, "")
+    meta = row["meta"] if new == told else json.dumps(new, ensure_ascii=False, sort_keys=True)
+    return {**row, "messages": messages, "rejected": rejected, "meta": meta}
+
+
+def _rewritten_json(value: Any, change: Callable[[str, str], str], before: str) -> Any:
+    if isinstance(value, dict):
+        return {change(key, ""): _rewritten_json(v, change, f"{key}: ") for key, v in value.items()}
+    if isinstance(value, list):
+        return [_rewritten_json(v, change, before) for v in value]
+    if isinstance(value, bool) or not isinstance(value, str | int):
+        return value
+    new = change(str(value), before)
+    return value if new == str(value) else new

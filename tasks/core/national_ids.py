@@ -1,0 +1,152 @@
+"""National identity, tax, insurance and health numbers, country by country, by python-stdnum's checksums.
+
+One in ten or so of all nine-digit numbers is a valid Dutch BSN: a checksum alone would take order numbers for people. So a
+number counts without its name only where shape and checksum together let through about one in 300 random numbers of its
+shape (tests/tasks/core/test_national_ids.py measures it); the others count when their name stands shortly before them
+("BSN: 111222333"). No rule asks for today's date: a row must come out the same tomorrow.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib import import_module
+
+from tasks.core.spans import Span, alnum, called_an_order
+
+# Characters between a number's name and the number ("NHS no. (see my letter): 943 476 5919"), and of the name itself.
+_NEAR, _LONGEST_NAME = 30, 25
+_DAY, _MONTH = r"(?:0[1-9]|[12]\d|3[01])", r"(?:0[1-9]|1[0-2])"
+
+
+@dataclass(frozen=True)
+class Rule:
+    """shape: how it is written, for Polars and `re`. valid: a module of stdnum, or a function of the number as written.
+
+    name: what it is called, without regard to case; "" where shape and checksum suffice.
+    """
+
+    shape: str
+    valid: str | Callable[[str], bool]
+    name: str = ""
+
+
+def _luhn(number: str) -> bool:
+    from stdnum import luhn
+
+    return luhn.is_valid(alnum(number))
+
+
+def _nino(number: str) -> bool:
+    return alnum(number)[:2] not in {"BG", "GB", "KN", "NK", "NT", "TN", "ZZ"}  # never issued (HMRC, NIM39110)
+
+
+def _belgian(number: str) -> bool:
+    digits = alnum(number)
+    return any(97 - int(century + digits[:9]) % 97 == int(digits[9:]) for century in ("", "2"))  # born since 2000: a 2 first
+
+
+def _norwegian(number: str) -> bool:
+    from stdnum.no.fodselsnummer import calc_check_digit1, calc_check_digit2
+
+    digits = alnum(number)
+    return bool(calc_check_digit1(digits) == digits[9] and calc_check_digit2(digits) == digits[10])
+
+
+def _chinese(number: str) -> bool:
+    from stdnum.iso7064 import mod_11_2
+
+    return bool(mod_11_2.is_valid(number))
+
+
+def _any(_number: str) -> bool:
+    return True
+
+
+_NINE = r"\d{3}[ .-]?\d{3}[ .-]?\d{3}"
+_ELEVEN = r"\d{11}"
+RULES: dict[str, tuple[Rule, ...]] = {
+    "AT": (Rule(rf"\d{{4}} ?{_DAY}(?:0[1-9]|1[0-5])\d\d", "at.vnr", "svnr|sv-nr|sozialversicherung|versicherungsnummer"),),
+    "AU": (Rule(r"\d{3} ?\d{3} ?\d{2,3}", "au.tfn", r"\btfn|tax file"),),
+    "BE": (Rule(rf"\d\d[. ]?{_MONTH}[. ]?{_DAY}[-. ]?\d{{3}}[-. ]?\d\d", _belgian),),
+    "BG": (Rule(r"\d{10}", "bg.egn", "egn|егн"),),
+    "BR": (Rule(r"\d{3}\.\d{3}\.\d{3}-\d\d", "br.cpf"), Rule(_ELEVEN, "br.cpf", "cpf")),
+    "CA": (Rule(_NINE, "ca.sin", r"\bsin\b|social insurance|\bnas\b|assurance sociale"),),
+    "CH": (Rule(r"756\.?\d{4}\.?\d{4}\.?\d\d", "ch.ssn"),),
+    "CL": (Rule(r"\d{1,2}\.\d{3}\.\d{3}-[\dkK]", "cl.rut"), Rule(r"\d{7,8}-[\dkK]", "cl.rut", r"\brut\b|\brun\b")),
+    "CN": (Rule(rf"[1-8]\d{{5}}(?:19|20)\d\d{_MONTH}{_DAY}\d{{3}}[\dXx]", _chinese),),
+    "CZ": (Rule(r"\d{6}/\d{4}", "cz.rc"), Rule(r"\d{6}/?\d{3,4}", "cz.rc", "rodn[eéě]")),
+    "DE": (Rule(r"[1-9]\d{10}|[1-9]\d \d{3} \d{3} \d{3}", "de.idnr"),),
+    "DK": (Rule(rf"{_DAY}{_MONTH}\d\d-?\d{{4}}", _any, "cpr|personnummer"),),
+    "ES": (Rule(r"\d{8}[ -]?[A-Z]", "es.dni"), Rule(r"[XYZ][ -]?\d{7}[ -]?[A-Z]", "es.nie")),
+    "FI": (Rule(rf"{_DAY}{_MONTH}\d\d[-+A-FU-Y]\d{{3}}[0-9A-FHJ-NPR-Y]", "fi.hetu"),),
+    "FR": (Rule(rf"[12] ?\d\d ?{_MONTH} ?(?:\d\d|2[AB]) ?\d{{3}} ?\d{{3}} ?\d\d", "fr.nir"),),
+    "GB": (
+        Rule(r"[A-CEGHJ-PR-TW-Z][A-CEGHJ-NPR-TW-Z] ?\d\d ?\d\d ?\d\d ?[A-D]", _nino),
+        Rule(r"\d{3}[ -]?\d{3}[ -]?\d{4}", "gb.nhs", r"\bnhs\b"),
+        Rule(r"\d{5} ?\d{5}", "gb.utr", r"\butr\b|taxpayer ref"),
+    ),
+    "GR": (Rule(_ELEVEN, "gr.amka", "amka|αμκα"),),
+    "HR": (Rule(_ELEVEN, "hr.oib", r"\boib\b"),),
+    "IE": (Rule(r"\d{7}[A-W][ABHWTX]?", "ie.pps"),),
+    "IL": (Rule(r"\d{8}-?\d", "il.idnr", "teudat|zehut|תעודת|ת.ז"),),
+    "IN": (
+        Rule(r"[A-Z]{3}[ABCFGHLJPT][A-Z]\d{4}[A-Z]", "in_.pan"),
+        Rule(r"[2-9]\d{3} ?\d{4} ?\d{4}", "in_.aadhaar", "aadhaa?r|aadhar"),
+    ),
+    "IT": (
+        Rule(
+            r"[A-Za-z]{3} ?[A-Za-z]{3} ?[0-9L-NP-Vl-np-v]{2}[A-EHLMPRSTa-ehlmprst][0-9L-NP-Vl-np-v]{2} ?"
+            r"[A-Za-z][0-9L-NP-Vl-np-v]{3} ?[A-Za-z]",
+            "it.codicefiscale",
+        ),
+    ),
+    "JP": (Rule(r"\d{4}[ -]?\d{4}[ -]?\d{4}", "jp.in_", "my number|マイナンバー|個人番号"),),
+    "MX": (Rule(r"[A-Z]{4}\d{6}[HM][A-Z]{5}[A-Z0-9]\d", "mx.curp"),),
+    "NL": (Rule(rf"{_NINE}|\d{{4}}[ .]\d\d[ .]\d{{3}}|\d{{8}}", "nl.bsn", r"\bbsn\b|burgerservice|sofi"),),
+    "NO": (Rule(rf"[0-7]\d{_MONTH}\d\d ?\d{{5}}", _norwegian),),
+    "NZ": (Rule(r"\d{2,3}-?\d{3}-?\d{3}", "nz.ird", r"\bird\b"),),
+    "PL": (Rule(_ELEVEN, "pl.pesel", "pesel"),),
+    "PT": (Rule(_NINE, "pt.nif", r"\bnif\b|contribuinte"),),
+    "RO": (Rule(rf"[1-8]\d\d{_MONTH}{_DAY}\d{{6}}", "ro.cnp"),),
+    "SE": (Rule(rf"\d\d{_MONTH}{_DAY}[-+]\d{{4}}", _luhn, "personn|pnr|person-?id"),),
+    "TR": (Rule(r"[1-9]\d{10}", "tr.tckimlik", r"\btckn?\b|t\.c\.|kimlik"),),
+    "US": (
+        Rule(r"\d{3}-\d\d-\d{4}", "us.ssn"),
+        Rule(r"9\d\d-\d\d-\d{4}", "us.itin"),
+        Rule(r"\d{9}|\d{3} \d\d \d{4}", "us.ssn", r"\bssn\b|social security"),
+    ),
+    "ZA": (Rule(rf"\d\d{_MONTH}{_DAY}\d{{4}}[01]\d\d", _luhn),),
+}  # fmt: skip
+
+
+def candidates(countries: Sequence[str]) -> str:
+    """A pattern for Polars and `re` that is in every text where `ids` finds something; "" for no country."""
+    rules = [rule for country in countries for rule in RULES[country]]
+    return "|".join(f"(?i:{rule.name})" if rule.name else rule.shape for rule in rules)
+
+
+def ids(text: str, countries: Sequence[str]) -> Iterator[Span]:
+    """text: without dates. The value is the number's letters and digits, whatever country's it is."""
+    for rule in (rule for country in countries for rule in RULES[country]):
+        pattern, name = _compiled(rule)
+        for found in pattern.finditer(text):
+            before = text[max(0, found.start() - _NEAR - _LONGEST_NAME) : found.start()]
+            sure = name.search(before) if name else not called_an_order(text, found.start())
+            if sure and _valid(rule, found[0]):
+                yield Span(found.start(), found.end(), alnum(found[0]))
+
+
+def _valid(rule: Rule, number: str) -> bool:
+    if callable(rule.valid):
+        return rule.valid(number)
+    module = import_module(f"stdnum.{rule.valid}")
+    return bool(module.is_valid(number) or module.is_valid(alnum(number)))
+
+
+@cache
+def _compiled(rule: Rule) -> tuple[re.Pattern[str], re.Pattern[str] | None]:
+    name = re.compile(rf"(?i)(?:{rule.name})[^\n]{{0,{_NEAR}}}$") if rule.name else None
+    return re.compile(rf"(?<![\w-])(?:{rule.shape})(?![\w-]|\.\d)"), name

@@ -1,0 +1,115 @@
+"""E-mail and IP addresses, and the names that a recipe lists, in a text."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterator, Sequence
+from functools import cache
+from ipaddress import AddressValueError, IPv4Address, IPv6Address
+from itertools import pairwise
+
+from tasks.core.spans import IPV4, Span
+
+# ---------------------------------------------------------------- e-mail
+
+EMAIL = r"[@＠]|%40|(?i:[(\[{] ?at ?[)\]}])"
+# Lengths from RFC 5321; they also keep the time linear in the text. `%40`: in a link; (at), (dot): to hide it from machines.
+_AT, _DOT = r"(?:[@＠]|%40| ?[(\[{] ?at ?[)\]}] ?)", r"(?:\.| ?[(\[{] ?dot ?[)\]}] ?)"
+_EMAIL = re.compile(rf"(?i)(?<!\w)\w[\w.+%'-]{{0,63}}{_AT}(?:[\w-]{{1,63}}{_DOT}){{1,8}}(?P<top>[^\W\d_]{{2,24}})\b")
+_IMAGE = {"png", "jpg", "jpeg", "gif", "svg", "webp", "css", "js"}  # logo@2x.png; none is a top-level domain
+
+
+def emails(text: str) -> Iterator[Span]:
+    for found in _EMAIL.finditer(text):
+        if found["top"].lower() not in _IMAGE and not (found[0].startswith("git@") and text[found.end() :][:1] == ":"):
+            yield Span(found.start(), found.end(), re.sub(_DOT, ".", re.sub(_AT, "@", found[0])).casefold())
+
+
+# ---------------------------------------------------------------- IP addresses
+
+IP = r"\d{1,3}(?:\.\d{1,3}){3}|[23fF][0-9a-fA-F]{3}:[0-9a-fA-F:]{2}"
+_V4 = re.compile(rf"(?<![\w.])(?<!\w[/-])({IPV4})(?![\w-]|\.\w)")
+_V6 = re.compile(r"(?<![\w:.])[23fF][0-9a-fA-F]{3}(?::[0-9a-fA-F]{0,4}){2,7}(?![\w:])")
+# "version 10.0.19.45", "from 2.0.10.5 to 2.0.11.0", "section 4.12.10.3"
+_VERSION = re.compile(
+    r"(?i)\b(?:versions?|ver|v|releases?|build|firmware|driver|sections?|chapter|clause|article|paragraph|patch|rev|revision|upgraded?"
+    r"|§)(?:[\W_]+(?:from|to|and|or|is|no|number|[\d.]+\d)){0,4}[\W_]*$"
+)
+# Documentation stands for the public there (RFC 5737, RFC 3849).
+_DOCUMENTED = ("192.0.2.", "198.51.100.", "203.0.113.")
+
+
+def addresses(text: str, private: bool) -> Iterator[Span]:
+    """private: also those that a local network gives out (RFC 1918, RFC 4193, link-local); they lead to no person outside."""
+    for found in _V4.finditer(text):
+        if _is_host(found[1], private) and not _VERSION.search(text, max(0, found.start() - 60), found.start()):
+            yield Span(found.start(), found.end(), found[1])
+    for found in _V6.finditer(text):
+        # Two groups may be a slice or a name in code: x[2000::2].
+        if sum(map(bool, found[0].split(":"))) >= 3 and (value := _v6(found[0], private)):
+            yield Span(found.start(), found.end(), value)
+
+
+def _is_host(text: str, private: bool) -> bool:
+    """Not 1.2.3.4 and 8.8.8.8: of four single digits only section numbers, versions and public name servers are made."""
+    address = IPv4Address(text)
+    single = all(len(part) == 1 for part in text.split("."))
+    if text.startswith(_DOCUMENTED) or (address.is_global and not single and not address.is_multicast):
+        return True
+    odd = address.is_loopback or address.is_unspecified or address.is_multicast or address.is_reserved
+    return private and address.is_private and not odd
+
+
+def _v6(text: str, private: bool) -> str:
+    try:
+        address = IPv6Address(text)
+    except AddressValueError:
+        return ""
+    public = text[0] in "23"  # 2000::/3, all of the public space that is given out
+    return address.compressed if public or (private and address.is_private) else ""
+
+
+# ---------------------------------------------------------------- names
+
+_WORD = re.compile(r"[^\W_]+(?:[\u0300-\u036f]+[^\W_]*)*")  # an accent may be a character of its own
+_BETWEEN = re.compile(r"[\s.'’-]{1,3}")
+_Names = dict[str, list[tuple[str, ...]]]
+
+
+def folded(text: str) -> str:
+    """The form in which case, width and the two ways to write an accent do not count."""
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFKC", text).casefold())
+
+
+def first_words(listed: Sequence[str]) -> list[str]:
+    """The folded first word of each name, in order, each once: what Polars looks for."""
+    return sorted(_by_first_word(tuple(listed)))
+
+
+def names(text: str, listed: Sequence[str]) -> Iterator[Span]:
+    """Names as whole words, whatever their case; "Anna's" holds Anna, "Annabel" does not. Of two the longer counts."""
+    known = _by_first_word(tuple(listed))
+    words = list(_WORD.finditer(text)) if known else []
+    for i, word in enumerate(words):
+        for parts in known.get(folded(word[0]), ()):
+            if _follow(text, words[i : i + len(parts)], parts):
+                yield Span(word.start(), words[i + len(parts) - 1].end(), " ".join(parts))
+                break
+
+
+def _follow(text: str, words: Sequence[re.Match[str]], parts: tuple[str, ...]) -> bool:
+    if tuple(folded(word[0]) for word in words) != parts:
+        return False
+    before, after = text[words[0].start() - 1 : words[0].start()], text[words[-1].end() : words[-1].end() + 1]
+    joints = (text[a.end() : b.start()] for a, b in pairwise(words))
+    return "_" not in (before, after) and all(_BETWEEN.fullmatch(joint) for joint in joints)
+
+
+@cache
+def _by_first_word(listed: tuple[str, ...]) -> _Names:
+    known: _Names = {}
+    for name in listed:
+        parts = tuple(folded(word[0]) for word in _WORD.finditer(name))
+        known.setdefault(parts[0], []).append(parts)
+    return {first: sorted(set(found), key=lambda parts: (-len(parts), parts)) for first, found in known.items()}

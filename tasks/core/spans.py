@@ -1,0 +1,76 @@
+"""Places in a text: what finders of personal data give back, what stands before one, and what is never a number of a person.
+
+Patterns that Polars and `re` both read have no look-around and say digits, letters and separators the same in both.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import NamedTuple
+
+# Blanks (no-break and narrow too), full stop, hyphen and dashes: what people put between the digits of one number.
+SEPARATOR = r"[ \u00a0\u202f.\-\u2010-\u2015]"
+_OCTET = r"(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)"
+IPV4 = rf"{_OCTET}(?:\.{_OCTET}){{3}}"
+# Exports are full of dates: without them few rows have seven digits in sequence.
+DATE = (
+    r"\b(?:(?:19|20)\d\d[-/.](?:0?[1-9]|1[0-2])[-/.](?:0?[1-9]|[12]\d|3[01])"
+    r"|(?:0?[1-9]|[12]\d|3[01])[/.-](?:0?[1-9]|[12]\d|3[01])[/.-](?:19|20)\d\d)(?:\b|T)"
+)
+_UUID = r"\b[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}\b"
+_NO_NUMBER = re.compile(rf"{_UUID}|{DATE}|(?<![\w.]){IPV4}(?![\w]|\.\d)")
+_ESCAPE = r"\\[nrt]"  # a line break or tab written out, in text that is JSON or code
+BLANK = "|"  # in no number, word or address
+# What Polars takes out before it looks for candidates: a part of what the finders do not see, so it never misses a row.
+UNSEEN = rf"{DATE}|{_ESCAPE}"
+# What an order number is called, right before it.
+_STRONG = (
+    "orders?|invoices?|ref|references?|tickets?|tracking|parcels?|shipments?|consignments?|cases?|serials?|sku|isbn|issn|ean|upc"
+    "|gtin|imei|parts?|models?|articles?|products?|batch|po|rma|bookings?|transactions?|txn|version|build|timestamp|epoch"
+    r"|(?:bestell|auftrags|rechnungs|artikel|sendungs)\w*|bestellung|auftrag|rechnung|commande|facture|pedido|factura|ordine"
+    "|fattura|bestelling|factuur"
+)
+_WEAK = "customers?|clients?|accounts?|acct|users?|members?|policy|items?|meter|contract"
+_NUMBER = r"(?:no|nr|num|numbers?|id|code|n[°º]|ref)"
+_ORDER = re.compile(
+    rf"(?i)(?:^|[\W_])(?:(?:{_STRONG})(?:[\W_]{{1,3}}{_NUMBER})?|(?:{_WEAK})[\W_]{{1,3}}{_NUMBER})"
+    r"(?:[\W_]{1,3}(?:is|was|of|ist|est|es|è))?[\W_]{0,3}$"
+)
+
+
+class Span(NamedTuple):
+    """Characters start to end of a text; value: the form in which two spellings are the same."""
+
+    start: int
+    end: int
+    value: str
+
+
+def unescaped(text: str) -> str:
+    r"""`text`, as long as before, with each \n, \r and \t that is written out blanked: the word behind it starts there."""
+    return re.sub(_ESCAPE, BLANK * 2, text) if "\\" in text else text
+
+
+def without_dates(text: str) -> str:
+    """`text`, as long as before, with its dates, UUIDs and IPv4 addresses blanked: no number of a person is in them."""
+    return _NO_NUMBER.sub(lambda found: BLANK * len(found[0]), text)
+
+
+def called_an_order(text: str, start: int) -> bool:
+    """Whether the words right before `start` say that an order, a parcel, a part or the like is numbered there."""
+    return _ORDER.search(text, max(0, start - 40), start) is not None
+
+
+def alnum(text: str) -> str:
+    """The letters and digits of `text`, in upper case."""
+    return "".join(filter(str.isalnum, text)).upper()
+
+
+def apart(spans: Iterable[Span]) -> list[Span]:
+    """Spans in order; of two that overlap the one that starts earlier, then the longer, then the one found first."""
+    chosen: list[Span] = []
+    for span in sorted(spans, key=lambda span: (span.start, -span.end)):
+        if not chosen or span.start >= chosen[-1].end:
+            chosen.append(span)
+    return chosen
