@@ -13,7 +13,7 @@ import polars as pl
 from data_contracts.vocabulary import COLUMNS, FIELD
 from tasks.core.answer import AnswerSettings, broken_rule, parse
 from tasks.core.personal_data import PersonalData, kinds_in
-from tasks.core.prompts import prompts
+from tasks.core.prompts import normalised, prompts
 
 EMAIL = r"[A-Za-z0-9._%+-]+@(?:[A-Za-z0-9-]+\.)+[A-Za-z]{2,}"
 # 13 to 19 digits from 2 to 6 on (ISO/IEC 7812: banks, travel and retail cards): what may be a card number.
@@ -48,19 +48,13 @@ def row_facts(rows: pl.DataFrame, answer: AnswerSettings, columns: Collection[st
         pl.col("prompt", "answer").str.count_matches(r"\S+").cast(pl.Int64).name.suffix("_words"),
         turns=pl.col("messages").list.eval(role == "assistant").list.sum().cast(pl.Int64),
         rejected_chars=pl.col("rejected").fill_null("").str.len_chars().cast(pl.Int64),
-        same_answers=(normalised("answer") == normalised("rejected")).fill_null(False),
+        same_answers=pl.col("rejected").is_not_null() & (normalised(pl.col("answer")) == normalised(pl.col("rejected"))),
         has_email=pl.col("text").str.contains(EMAIL),
         has_html=pl.col("text").str.contains(HTML),
         has_control_chars=pl.col("text").str.contains(CONTROL),
     )
     own = facts.select(name for name in wanted if name in OWN_TEXT).collect()
     return own.with_columns(*_keys(kept, wanted), *_cards(kept, wanted), *_answers(texts, answer, wanted)).select(wanted)
-
-
-def normalised(column: str) -> pl.Expr:
-    """A text in the form in which writing habits do not count: Unicode NFKC, lower case, white space collapsed."""
-    text = pl.col(column).str.normalize("NFKC").str.to_lowercase()
-    return text.str.replace_all(r"\s+", " ").str.strip_chars()
 
 
 def _keys(rows: pl.DataFrame, wanted: Collection[str]) -> list[pl.Series]:
@@ -88,7 +82,7 @@ def _cards(rows: pl.DataFrame, wanted: Collection[str]) -> list[pl.Series]:
     """Card numbers as redact knows them, by issuer and check digit: what it would not take out must not block a run."""
     if "has_card" not in wanted:
         return []
-    maybe = rows.filter(texts_of()["text"].str.contains(CARD))
+    maybe = rows.filter(texts_of()["text"].str.contains(CARD)).with_columns(meta=pl.lit("{}"))  # no model learns meta
     ids = maybe["row_id"].filter(kinds_in(maybe, PersonalData(kinds=("card",))).is_not_null())
     return [rows["row_id"].is_in(ids.implode()).alias("has_card")]
 

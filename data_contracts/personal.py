@@ -4,22 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-import polars as pl
-
-from tasks.core.personal_data import FINDERS, KINDS, PersonalData, apart, suspect
+from tasks.core.personal_data import PersonalData, find
 
 
 def hidden(texts: Iterable[str], settings: PersonalData) -> dict[str, str]:
     """Each text with its personal data as `[email]`, `[phone]`, for pages and files that people read."""
-    different = pl.DataFrame({"text": sorted(set(texts))}, schema={"text": pl.String})
-    marked = different.select("text", maybe=suspect(pl.col("text")))
-    return {text: _hidden(text, settings) if maybe else text for text, maybe in marked.iter_rows()}
+    return {text: _hidden(text, settings) for text in set(texts)}
 
 
 def _hidden(text: str, settings: PersonalData) -> str:
-    """Kind by kind, each until none is found, as redact does."""
-    for kind in KINDS:
-        while kind in settings.kinds and (spans := apart(FINDERS[kind](text, settings))):
-            for start, end, _ in reversed(spans):
-                text = f"{text[:start]}[{kind}]{text[end:]}"
+    """Until nothing is found, as redact does: what a number beside it hid is found once that is gone."""
+    while found := find(text, settings):
+        for kind, span in reversed(found):
+            text = f"{text[: span.start]}[{kind}]{text[span.end :]}"
     return text

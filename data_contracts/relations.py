@@ -13,7 +13,7 @@ import polars as pl
 
 from tasks.core.answer import AnswerSettings, label_of
 from tasks.core.near_duplicates import near_duplicate_pairs
-from tasks.core.prompts import prompts, similar_prompts
+from tasks.core.prompts import normalised, prompts, similar_prompts
 from tasks.core.settings import DatasetKind
 
 THRESHOLD, NGRAM = 0.7, 3  # the measure of dedupe, conflicts and split
@@ -22,12 +22,8 @@ NONE = pl.lit(None, pl.String)
 
 def compared(rows: pl.DataFrame) -> pl.DataFrame:
     """What is compared, one row each, sorted by row_id: row_id, system, prompt, answer, rejected, all made alike."""
-    alike = [
-        pl.col(name).fill_null("").str.normalize("NFKC").str.to_lowercase().str.replace_all(r"\s+", " ").str.strip_chars()
-        for name in ("answer", "rejected")
-    ]
     asked = prompts(rows).join(rows.select("row_id", "rejected"), on="row_id", how="left", maintain_order="left")
-    return asked.with_columns(alike, said="answer")
+    return asked.with_columns([normalised(pl.col(name)) for name in ("answer", "rejected")], said="answer")
 
 
 def twins(asked: pl.DataFrame, of: str) -> pl.Series:
@@ -101,7 +97,8 @@ def _disagreeing(asked: pl.DataFrame, *, near: bool) -> pl.DataFrame:
     if near:
         placed, edges = _placed(known)
     else:
-        placed, edges = known.with_columns(node=pl.col("row_id").min().over("system", "prompt")), None
+        again = known.filter(pl.len().over("system", "prompt") > 1)
+        placed, edges = again.with_columns(node=pl.col("row_id").min().over("system", "prompt")), None
     claims = placed.group_by("node", "label").agg(claim=pl.col("row_id").min())
     ways = [claims.select(node="node", other="node").unique()]
     if edges is not None:
