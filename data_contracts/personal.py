@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from typing import Any
 
 from tasks.core.personal_data import PersonalData, find
+from tasks.core.readable import DIGEST
 
 
 def hidden(texts: Iterable[str], settings: PersonalData) -> dict[str, str]:
@@ -18,3 +20,27 @@ def _hidden(text: str, settings: PersonalData) -> str:
         for kind, span in reversed(found):
             text = f"{text[: span.start]}[{kind}]{text[span.end :]}"
     return text
+
+
+def hidden_in(value: Any, settings: PersonalData) -> Any:
+    """A JSON value with every text in it hidden so, keys included, for an observed label may be anything; row ids stay."""
+    safe = hidden(_texts(value), settings)
+
+    def shown(part: Any) -> Any:
+        if isinstance(part, dict):
+            return {shown(key): shown(inner) for key, inner in part.items()}
+        if isinstance(part, list):
+            return [shown(inner) for inner in part]
+        return safe.get(part, part) if isinstance(part, str) else part
+
+    return shown(value)
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, dict):
+        value = [*value, *value.values()]
+    if isinstance(value, list):
+        for part in value:
+            yield from _texts(part)
+    elif isinstance(value, str) and not DIGEST.fullmatch(value):
+        yield value

@@ -19,7 +19,6 @@ import json
 import os
 import shutil
 import uuid
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +27,7 @@ import polars as pl
 from data_contracts.contract import Contract, Expectation, check_kind, short
 from data_contracts.facts import texts_of
 from data_contracts.measure import Given, facts_for
-from data_contracts.personal import hidden
+from data_contracts.personal import hidden, hidden_in
 from data_contracts.vocabulary import COLUMNS, COSTLY, FIELD, unknown
 from tasks.core import terminal
 from tasks.core.answer import AnswerSettings
@@ -76,7 +75,7 @@ def check(
     judges = [judge.frame() for judge in (holdout, edge_cases) if judge is not None]
     facts = facts_for(contract, frame, Given(answer, kind, prompt, base.folder / MODEL if base else None, judges, personal))
     place.progress(0.4, f"{len(contract.expectations)} expectations")
-    result = _masked(validate(contract, facts), personal)
+    result = hidden_in(validate(contract, facts), personal)
     named = _named(contract, result["results"], frame, personal)
     findings = [
         _finding(expectation, told, facts.height, named.filter(pl.col("number") == number))
@@ -185,30 +184,6 @@ def _measured(finding: dict[str, Any]) -> str:
 def _write(out: Path, result: dict[str, Any], named: pl.DataFrame) -> None:
     (out / GX_RESULT).write_text(json.dumps(result, indent=1, ensure_ascii=False))
     named.drop("number").write_csv(out / FAILING)
-
-
-def _masked(value: Any, personal: PersonalData) -> Any:
-    """A JSON value without personal data in any text of it, keys included: an observed label may be anything."""
-    safe = hidden(_texts(value), personal)
-
-    def masked(part: Any) -> Any:
-        if isinstance(part, dict):
-            return {masked(key): masked(v) for key, v in part.items()}
-        if isinstance(part, list):
-            return [masked(v) for v in part]
-        return safe.get(part, part) if isinstance(part, str) else part
-
-    return masked(value)
-
-
-def _texts(value: Any) -> Iterator[str]:
-    if isinstance(value, dict):
-        value = [*value, *value.values()]
-    if isinstance(value, list):
-        for part in value:
-            yield from _texts(part)
-    elif isinstance(value, str) and not DIGEST.fullmatch(value):  # a row's name must stay what it is
-        yield value
 
 
 def _keep(out: Path, contract: Contract, made: Made) -> Path:
