@@ -17,6 +17,10 @@ MOST_PAIRS = 50_000_000  # 4 GB at the peak; 10,000 variants of one text come to
 PAIRS_SCHEMA = {"row_id_a": pl.String, "row_id_b": pl.String, "jaccard": pl.Float64}
 
 
+class TooManyPairsError(DataError):
+    """The answer would not fit into memory; survivors.py needs no pairs where only those who stay are asked for."""
+
+
 def near_duplicate_pairs(texts: pl.DataFrame, threshold: float = 0.7, ngram: int = 3) -> pl.DataFrame:
     """Every pair of texts whose Jaccard similarity is at least `threshold`, and no other.
 
@@ -31,17 +35,17 @@ def near_duplicate_pairs(texts: pl.DataFrame, threshold: float = 0.7, ngram: int
 
     Returns row_id_a < row_id_b, jaccard = |A & B| / |A | B|, sorted; the same for any order of the rows. The answer
     itself is quadratic where many texts are alike (10,000 copies are 50 million pairs): collapse exact copies first.
-    Raises ValueError on a threshold, ngram or row_id outside these bounds, DataError beyond MOST_PAIRS pairs.
+    Raises ValueError on a threshold, ngram or row_id outside these bounds, TooManyPairsError beyond MOST_PAIRS pairs.
     """
     ids, sets, limit = _prepared(texts, threshold, ngram)
     rows = np.bincount(_variants(sets, limit))
     if (rows * (rows - 1) // 2).sum() > MOST_PAIRS:  # known before the minutes that finding them would take
-        raise _too_many(int(rows.max()))
-    return _frame(ids, _pairs(sets, limit))
+        raise _too_many(int(rows.max()), MOST_PAIRS)
+    return _frame(ids, _pairs(sets, limit, MOST_PAIRS))
 
 
 def near_duplicate_groups(
-    texts: pl.DataFrame, threshold: float = 0.7, ngram: int = 3
+    texts: pl.DataFrame, threshold: float = 0.7, ngram: int = 3, most: int = MOST_PAIRS
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """What `near_duplicate_pairs` says, without writing out the pairs among thousands of variants of one text.
 
@@ -51,6 +55,7 @@ def near_duplicate_groups(
 
     Returns (variants, pairs). variants: row_id, first (the smallest row_id among its variants), jaccard (between any two
     of them); only texts that are not a first themselves. pairs: as near_duplicate_pairs, of all texts but those.
+    Raises as near_duplicate_pairs does; TooManyPairsError beyond `most` pairs.
     """
     ids, sets, limit = _prepared(texts, threshold, ngram)
     first = _variants(sets, limit)
@@ -59,7 +64,7 @@ def near_duplicate_groups(
     jaccard = pl.Series(overlap / (2 * size - overlap))
     variants = [ids.gather(sets.row[~own]), ids.gather(sets.row[first[~own]]), jaccard]
     schema = {"row_id": pl.String, "first": pl.String, "jaccard": pl.Float64}
-    return pl.DataFrame(variants, schema=schema).sort("row_id"), _frame(ids, _pairs(sets.only(own), limit))
+    return pl.DataFrame(variants, schema=schema).sort("row_id"), _frame(ids, _pairs(sets.only(own), limit, most))
 
 
 def _prepared(texts: pl.DataFrame, threshold: float, ngram: int) -> tuple[pl.Series, ShingleSets, Threshold]:
@@ -80,10 +85,10 @@ def _frame(ids: pl.Series, found: Ints) -> pl.DataFrame:
     return pl.DataFrame([ids.gather(first[order]), ids.gather(second[order]), jaccard], schema=PAIRS_SCHEMA)
 
 
-def _pairs(sets: ShingleSets, limit: Threshold) -> Ints:
-    found = join(sets, limit, MOST_PAIRS)
+def _pairs(sets: ShingleSets, limit: Threshold, most: int) -> Ints:
+    found = join(sets, limit, most)
     if found is None:
-        raise _too_many(len(sets.row))
+        raise _too_many(len(sets.row), most)
     return found
 
 
@@ -104,10 +109,10 @@ def _variants(sets: ShingleSets, limit: Threshold) -> Ints:
     return np.where(alike, first, own)
 
 
-def _too_many(rows: int) -> DataError:
-    return DataError(
-        f"More than {MOST_PAIRS:,} pairs of texts are near-duplicates of one another.",
+def _too_many(rows: int, most: int) -> TooManyPairsError:
+    return TooManyPairsError(
+        f"More than {most:,} pairs of texts are near-duplicates of one another.",
         where=f"{rows:,} texts that share wording, probably one text sent thousands of times with small changes",
-        allowed=f"at most {MOST_PAIRS:,} pairs",
+        allowed=f"at most {most:,} pairs",
         todo="keep a few rows of such a series at the source (automatic notices, templates), then run again",
     )

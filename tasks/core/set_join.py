@@ -93,9 +93,7 @@ class _Entries:
     place: Ints
 
 
-def _postings(
-    sets: ShingleSets, limit: Threshold, indexed: Mask, probing: Mask
-) -> tuple[_Entries, Ints, Ints, _Entries]:
+def _postings(sets: ShingleSets, limit: Threshold, indexed: Mask, probing: Mask) -> tuple[_Entries, Ints, Ints, _Entries]:
     """The index, and for every probing entry the slice (first, count) of the index it must meet.
 
     A row probes with its longer prefix the rows before it (no larger, and not too small), which are indexed under their

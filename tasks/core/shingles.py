@@ -14,6 +14,7 @@ the union. Rows may be in groups (by system message): a shingle of one group is 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -51,6 +52,16 @@ class ShingleSets:
     def only(self, chosen: Mask) -> ShingleSets:
         row, size, starts, lengths = (c[chosen] for c in (self.row, self.size, self.starts, self.lengths))
         return ShingleSets(row, size, starts, lengths, self.shared, self.shingles, self.sketch[:, chosen])
+
+
+def jaccard(one: str, two: str, ngram: int) -> float:
+    """The similarity of two texts by the rule above, for the few pairs that a person is told of; the same text is 1."""
+    sets = []
+    for text in (one, two):
+        words = re.findall(r"\w+", text.lower())
+        sets.append({tuple(words[i : i + ngram]) for i in range(max(len(words) - ngram + 1, 1))} if words else set())
+    a, b = sets
+    return 1.0 if one == two else len(a & b) / max(len(a | b), 1)
 
 
 def shingle_sets(parts: Sequence[pl.Series], ngram: int, groups: Ints | None = None) -> ShingleSets:
