@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import numpy as np
 import polars as pl
 
 from tasks.core.near_duplicates import TooManyPairsError, near_duplicate_groups
 from tasks.core.survivors import Jaccard, survivors
 
-MOST_PAIRS = 2_000_000  # and two a prompt: what is written out, some 0.3 GB; a usual million prompts has 0.2 million
-CROWD = 500  # texts alike to one: far beyond chance, and few enough that those of smaller crowds have few pairs
+MOST_PAIRS = 200_000  # and two a prompt: a usual million prompts has 0.2 million in all, and each costs Python time later
+CROWDS = (500, 50, 0)  # texts alike to one: beyond chance, then fewer until the pairs among the others are few
 
 
 def prompts(rows: pl.DataFrame) -> pl.DataFrame:
@@ -40,14 +42,19 @@ def similar_prompts(asked: pl.DataFrame, threshold: float, ngram: int) -> tuple[
     row_id among its variants: all alike, and as like to any other prompt as it is), jaccard (among the node's variants, 1
     if it is the only one). edges: a, b (two nodes, a < b), jaccard; sorted.
 
-    Where more than MOST_PAIRS are alike, one text was sent thousands of times with small changes, each as like to the rest
-    as not: all that are alike to a text which has more than CROWD of them are one node with it, and jaccard is null.
+    Where more than MOST_PAIRS are alike, one text was sent thousands of times with small changes. Then a text that more
+    than a crowd of others is like is one node with them, and jaccard is null. Crowds are of CROWDS, the largest that will do;
+    the last always does: what is then left to compare are texts of which no two are alike.
     """
     texts = asked.select("row_id", text="prompt", group=groups_of(asked["system"])).sort("row_id")
     try:
         return _nodes(texts, texts.select("row_id", crowd="row_id"), threshold, ngram)
     except TooManyPairsError:
-        return _nodes(texts, _crowds(texts, threshold, ngram), threshold, ngram)
+        stars = _stars(texts, threshold, ngram)
+    for crowd in CROWDS[:-1]:
+        with suppress(TooManyPairsError):
+            return _nodes(texts, _crowds(texts, stars, crowd), threshold, ngram)
+    return _nodes(texts, _crowds(texts, stars, CROWDS[-1]), threshold, ngram)
 
 
 def _nodes(texts: pl.DataFrame, crowds: pl.DataFrame, threshold: float, ngram: int) -> tuple[pl.DataFrame, pl.DataFrame]:
@@ -61,15 +68,20 @@ def _nodes(texts: pl.DataFrame, crowds: pl.DataFrame, threshold: float, ngram: i
     return nodes.select("row_id", "node", jaccard=within).sort("row_id"), pairs.rename({"row_id_a": "a", "row_id_b": "b"})
 
 
-def _crowds(texts: pl.DataFrame, threshold: float, ngram: int) -> pl.DataFrame:
-    """Each row_id with that of the text it goes with: itself, or the most similar of those that have more than CROWD."""
+def _stars(texts: pl.DataFrame, threshold: float, ngram: int) -> pl.DataFrame:
+    """row, star: of each text that would go if of those that are alike one stays, and the most similar one that stays."""
     likeness = Jaccard([texts["text"]], texts["group"].to_numpy(), threshold, ngram)
     stays, (edges,) = survivors(texts.height, [likeness])
     ends = np.where(stays[edges.a], edges.b, edges.a), np.where(stays[edges.a], edges.a, edges.b)
     met = pl.DataFrame({"row": ends[0], "star": ends[1], "score": edges.score}).sort("row", -pl.col("score"), "star")
-    nearest = met.unique("row", keep="first", maintain_order=True).filter(pl.len().over("star") > CROWD)
+    return met.unique("row", keep="first", maintain_order=True)
+
+
+def _crowds(texts: pl.DataFrame, stars: pl.DataFrame, most: int) -> pl.DataFrame:
+    """Each row_id with that of the text it goes with: itself, or its star if that has more than `most`."""
+    large = stars.filter(pl.len().over("star") > most)
     crowd = np.arange(texts.height)
-    crowd[nearest["row"].to_numpy()] = nearest["star"].to_numpy()
+    crowd[large["row"].to_numpy()] = large["star"].to_numpy()
     return texts.select("row_id", crowd=texts["row_id"].gather(crowd))
 
 
