@@ -16,15 +16,16 @@ from importlib import import_module
 
 from tasks.core.spans import Span, alnum, called_an_order
 
-# Characters between a number's name and the number ("NHS no. (see my letter): 943 476 5919"), and of the name itself.
+# Characters, none a digit, between a number's name and it ("NHS no. (see my letter): 943 476 5919"), and of the name itself.
 _NEAR, _LONGEST_NAME = 30, 25
 _DAY, _MONTH = r"(?:0[1-9]|[12]\d|3[01])", r"(?:0[1-9]|1[0-2])"
 
 
 @dataclass(frozen=True)
 class Rule:
-    """shape: how it is written, for Polars and `re`. valid: a module of stdnum, or a function of the number as written.
+    """shape: how it is written, in either case, for Polars and `re`.
 
+    valid: a module of stdnum, or a function of the number as written.
     name: what it is called, without regard to case; "" where shape and checksum suffice.
     """
 
@@ -75,8 +76,8 @@ RULES: dict[str, tuple[Rule, ...]] = {
     "BR": (Rule(r"\d{3}\.\d{3}\.\d{3}-\d\d", "br.cpf"), Rule(_ELEVEN, "br.cpf", "cpf")),
     "CA": (Rule(_NINE, "ca.sin", r"\bsin\b|social insurance|\bnas\b|assurance sociale"),),
     "CH": (Rule(r"756\.?\d{4}\.?\d{4}\.?\d\d", "ch.ssn"),),
-    "CL": (Rule(r"\d{1,2}\.\d{3}\.\d{3}-[\dkK]", "cl.rut"), Rule(r"\d{7,8}-[\dkK]", "cl.rut", r"\brut\b|\brun\b")),
-    "CN": (Rule(rf"[1-8]\d{{5}}(?:19|20)\d\d{_MONTH}{_DAY}\d{{3}}[\dXx]", _chinese),),
+    "CL": (Rule(r"\d{1,2}\.\d{3}\.\d{3}-[\dK]", "cl.rut"), Rule(r"\d{7,8}-[\dK]", "cl.rut", r"\brut\b|\brun\b")),
+    "CN": (Rule(rf"[1-8]\d{{5}}(?:19|20)\d\d{_MONTH}{_DAY}\d{{3}}[\dX]", _chinese),),
     "CZ": (Rule(r"\d{6}/\d{4}", "cz.rc"), Rule(r"\d{6}/?\d{3,4}", "cz.rc", "rodn[eéě]")),
     "DE": (Rule(r"[1-9]\d{10}|[1-9]\d \d{3} \d{3} \d{3}", "de.idnr"),),
     "DK": (Rule(rf"{_DAY}{_MONTH}\d\d-?\d{{4}}", _any, "cpr|personnummer"),),
@@ -84,24 +85,21 @@ RULES: dict[str, tuple[Rule, ...]] = {
     "FI": (Rule(rf"{_DAY}{_MONTH}\d\d[-+A-FU-Y]\d{{3}}[0-9A-FHJ-NPR-Y]", "fi.hetu"),),
     "FR": (Rule(rf"[12] ?\d\d ?{_MONTH} ?(?:\d\d|2[AB]) ?\d{{3}} ?\d{{3}} ?\d\d", "fr.nir"),),
     "GB": (
-        Rule(r"[A-CEGHJ-PR-TW-Z][A-CEGHJ-NPR-TW-Z] ?\d\d ?\d\d ?\d\d ?[A-D]", _nino),
+        # QQ stands for no one: it is the specimen of every guide.
+        Rule(r"(?:QQ|[A-CEGHJ-PR-TW-Z][A-CEGHJ-NPR-TW-Z]) ?\d\d ?\d\d ?\d\d ?[A-D]", _nino),
         Rule(r"\d{3}[ -]?\d{3}[ -]?\d{4}", "gb.nhs", r"\bnhs\b"),
         Rule(r"\d{5} ?\d{5}", "gb.utr", r"\butr\b|taxpayer ref"),
     ),
     "GR": (Rule(_ELEVEN, "gr.amka", "amka|αμκα"),),
     "HR": (Rule(_ELEVEN, "hr.oib", r"\boib\b"),),
     "IE": (Rule(r"\d{7}[A-W][ABHWTX]?", "ie.pps"),),
-    "IL": (Rule(r"\d{8}-?\d", "il.idnr", "teudat|zehut|תעודת|ת.ז"),),
+    "IL": (Rule(r"\d{7,8}-?\d", "il.idnr", "teudat|zehut|תעודת|ת.ז"),),
     "IN": (
         Rule(r"[A-Z]{3}[ABCFGHLJPT][A-Z]\d{4}[A-Z]", "in_.pan"),
         Rule(r"[2-9]\d{3} ?\d{4} ?\d{4}", "in_.aadhaar", "aadhaa?r|aadhar"),
     ),
     "IT": (
-        Rule(
-            r"[A-Za-z]{3} ?[A-Za-z]{3} ?[0-9L-NP-Vl-np-v]{2}[A-EHLMPRSTa-ehlmprst][0-9L-NP-Vl-np-v]{2} ?"
-            r"[A-Za-z][0-9L-NP-Vl-np-v]{3} ?[A-Za-z]",
-            "it.codicefiscale",
-        ),
+        Rule(r"[A-Z]{3} ?[A-Z]{3} ?[0-9L-NP-V]{2}[A-EHLMPRST][0-9L-NP-V]{2} ?[A-Z][0-9L-NP-V]{3} ?[A-Z]", "it.codicefiscale"),
     ),
     "JP": (Rule(r"\d{4}[ -]?\d{4}[ -]?\d{4}", "jp.in_", "my number|マイナンバー|個人番号"),),
     "MX": (Rule(r"[A-Z]{4}\d{6}[HM][A-Z]{5}[A-Z0-9]\d", "mx.curp"),),
@@ -125,7 +123,7 @@ RULES: dict[str, tuple[Rule, ...]] = {
 def candidates(countries: Sequence[str]) -> str:
     """A pattern for Polars and `re` that is in every text where `ids` finds something; "" for no country."""
     rules = [rule for country in countries for rule in RULES[country]]
-    return "|".join(f"(?i:{rule.name})" if rule.name else rule.shape for rule in rules)
+    return "|".join(f"(?i:{rule.name or rule.shape})" for rule in rules)
 
 
 def ids(text: str, countries: Sequence[str]) -> Iterator[Span]:
@@ -148,5 +146,5 @@ def _valid(rule: Rule, number: str) -> bool:
 
 @cache
 def _compiled(rule: Rule) -> tuple[re.Pattern[str], re.Pattern[str] | None]:
-    name = re.compile(rf"(?i)(?:{rule.name})[^\n]{{0,{_NEAR}}}$") if rule.name else None
-    return re.compile(rf"(?<![\w-])(?:{rule.shape})(?![\w-]|\.\d)"), name
+    name = re.compile(rf"(?i)(?:{rule.name})[^\n\d]{{0,{_NEAR}}}$") if rule.name else None
+    return re.compile(rf"(?i)(?<![\w-])(?:{rule.shape})(?![\w-]|\.\d)"), name
