@@ -37,7 +37,7 @@ def one_thread() -> Iterator[None]:
 
 
 def text_vectors(texts: Sequence[str], dimensions: int = 256, *, letters: bool = True) -> Vectors:
-    """One vector of length 1 (or 0, for a text without words) a text; n x at most `dimensions`, float32.
+    """One vector of length 1 (0 for an empty text) a text; n x `dimensions` or fewer, float32. All 0 if no text has a word.
 
     texts: in an order that does not depend on the data's (by row_id); the first SAMPLE teach the weights. Up to EXACT_ROWS
     texts keep as many dimensions as they have. letters: whether parts of words count; without, three times as fast.
