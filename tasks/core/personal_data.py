@@ -21,11 +21,12 @@ import polars as pl
 from pydantic import field_validator
 
 from tasks.core.national_ids import RULES, candidates, ids
-from tasks.core.personal_numbers import CARD, IBAN, PHONE, cards, ibans, phones
+from tasks.core.personal_numbers import CARD, IBAN, cards, ibans
 from tasks.core.personal_texts import EMAIL, IP, addresses, emails, first_words, names
 from tasks.core.secrets_in_text import SECRET, secrets
 from tasks.core.settings import Settings
 from tasks.core.spans import UNSEEN, Span, apart, unescaped, without_dates
+from tasks.core.telephones import PHONE, phones
 
 Kind = Literal["secret", "email", "iban", "card", "id", "ip", "phone", "name"]
 # In this order: a secret may hold an address, an address a number, an IBAN a card's digits, a card a telephone's.

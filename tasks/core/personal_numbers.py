@@ -1,4 +1,4 @@
-"""Payment cards, bank accounts and telephones in a text. A checksum, an issuer's range or a numbering plan decides.
+"""Payment cards and bank accounts in a text. An issuer's range, a country's structure and a checksum decide.
 
 Each finder takes a text whose dates are blanked (spans.without_dates) and gives Spans; its pattern, which Polars reads too,
 is in every text where the finder finds something.
@@ -8,11 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from functools import cache
 from itertools import pairwise
-from typing import Any
 
-from tasks.core.spans import SEPARATOR, Span, called_an_order
+from tasks.core.spans import SEPARATOR, Span
 
 # ---------------------------------------------------------------- cards
 
@@ -90,98 +88,3 @@ def ibans(text: str) -> Iterator[Span]:
             if mod_97_10.is_valid(value[4:] + value[:4]) and iban.is_valid(value, check_country=False):
                 yield Span(found.start(), places[length - 1] + 1, value)
                 break
-
-
-# ---------------------------------------------------------------- telephones
-
-_S = r"[ \u00a0\u202f().\-/\u2010-\u2015]"
-_CALLED = (
-    r"(?i:tel(?:e\w{0,8})?|phone[ds]?|mob(?:il\w{0,3})?|cell(?:phone|ulare)?|call(?:s|ed|ing)?|text(?:s|ed)?|txt|ring|fax|sms|whatsapp"
-    r"|contact|dial|handy|anruf\w{0,3}|portable|appel\w{0,3}|m[oó]vil|llam\w{0,3}|chiam\w{0,4})"
-)
-# Written with a + or a 0 first, or in groups, or with the country's code, or called a telephone's.
-PHONE = (
-    rf"\+{_S}{{0,3}}\d(?:{_S}{{0,3}}\d){{6}}|(?:^|[^0-9A-Za-z]|\\[nrt])0(?:{_S}{{0,3}}\d){{6}}"
-    rf"|\d{{2,}}{_S}{{1,3}}\d{{2,4}}{_S}{{1,3}}\d{{2,}}|\d{{2,6}}{_S}{{1,3}}\d{{5,}}|[2-9]\d{{10}}|{_CALLED}\D{{0,20}}\d{{7}}"
-)
-_CALL = re.compile(rf"(?:^|[\W\d_]){_CALLED}(?:[\W_]\D{{0,20}})?$")
-_CALLED_AT_ONCE = re.compile(rf"(?:^|[\W\d_]){_CALLED}[:-]?$")  # call09050000327
-_GLUED = re.compile(r"\w-?$|#$|\d\W$|[\d\w][.,]$")  # before the tail of an order number (HP-0791112345) or of a longer number
-_ADDED = re.compile(r"[\d)=+*×] ?$")  # before a term of a sum, or before the + of one
-_ISBN = re.compile(r"(?:97[89][- ])?\d{1,5}[- ]\d{1,7}[- ]\d{1,7}[- ][\dX](?!\w)")
-_LOOSE_DATE = re.compile(
-    r"\d\d?[-. ]\d\d?[-. ]\d\d(?: \d\d)?$|\d{1,2}[-. ]\d{1,2}[-. ](?:19|20)\d\d\b|(?:19|20)\d\d[-. ]\d\d?[-. ]\d\d?\b"
-)
-_DECIMAL = re.compile(r"\d{1,3}\.\d+|[1-9]\d{0,2}(?:[ .]\d{3})+")  # a coordinate; a price, when the money stands beside it
-_MONEY_BEFORE = re.compile(r"(?:[$€£¥]|\b[A-Z]{3}) ?$")
-_MONEY_AFTER = re.compile(r",\d\d\b| ?(?:[$€£¥]|(?:EUR|USD|GBP|CHF|euros?|dollars?|pounds?)\b)")
-
-
-def phones(text: str, regions: Sequence[str]) -> Iterator[Span]:
-    """regions: countries whose numbers are known without a leading +; others are found when written with one."""
-    import phonenumbers
-
-    for region in regions or (None,):
-        for found in phonenumbers.PhoneNumberMatcher(text, region, leniency=phonenumbers.Leniency.POSSIBLE):
-            if _is_phone(text, found, region):
-                start = found.start + (found.raw_string.startswith("(") and ")" not in found.raw_string)  # "(020 7946 0958)"
-                value = phonenumbers.format_number(found.number, phonenumbers.PhoneNumberFormat.E164)
-                yield Span(start, found.end, value)
-
-
-def _is_phone(text: str, found: Any, region: str | None) -> bool:
-    """A possible number that is written as one; how sure its plan must be depends on how it is written."""
-    import phonenumbers
-
-    raw, number, start = found.raw_string, found.number, found.start
-    if phonenumbers.is_possible_number_with_reason(number) != phonenumbers.ValidationResult.IS_POSSIBLE:
-        return False
-    if re.fullmatch(r"\+? ?\d+", raw) and _ADDED.search(text, max(0, start - 3), start):
-        return False
-    if raw.lstrip("( ").startswith("+"):
-        return True
-    called = _CALL.search(text, max(0, start - 40), start) is not None
-    if _is_something_else(text, start, found.end, raw):
-        return False
-    if raw.lstrip("(").startswith("0"):
-        # In one piece it could be an order's. Numbers kept for fiction are in no plan, but as long as those that are.
-        return not raw.isdigit() or called or phonenumbers.is_valid_number(number) or _as_long_as_a_mobile(number, region)
-    if called or not phonenumbers.is_valid_number(number):
-        return called and bool(phonenumbers.is_valid_number(number))
-    code = str(number.country_code)
-    abroad = len(code) > 1 and re.sub(r"\D", "", raw) == f"{code}{number.national_number}"  # 44 20 7946 0958, without the +
-    return abroad or (not raw.isdigit() and _needs_no_zero(region))
-
-
-def _is_something_else(text: str, start: int, end: int, raw: str) -> bool:
-    from stdnum import isbn
-
-    if _GLUED.search(text, max(0, start - 2), start) and not _CALLED_AT_ONCE.search(text, max(0, start - 10), start):
-        return True
-    if _LOOSE_DATE.match(raw) or called_an_order(text, start):
-        return True
-    if _DECIMAL.fullmatch(raw):
-        money = _MONEY_BEFORE.search(text, max(0, start - 5), start) or _MONEY_AFTER.match(text, end)
-        return (raw.count(".") == 1 and " " not in raw) or money is not None
-    book = _ISBN.match(text, start)
-    return book is not None and isbn.is_valid(book[0])
-
-
-@cache
-def _mobile_digits(region: str) -> int:
-    import phonenumbers
-
-    example = phonenumbers.example_number_for_type(region, phonenumbers.PhoneNumberType.MOBILE)
-    return len(str(example.national_number)) if example else 0
-
-
-def _as_long_as_a_mobile(number: Any, region: str | None) -> bool:
-    return region is not None and len(str(number.national_number)) == _mobile_digits(region)
-
-
-@cache
-def _needs_no_zero(region: str | None) -> bool:
-    """Whether people of that country call each other without a 0 before the number."""
-    import phonenumbers
-
-    return region is not None and phonenumbers.ndd_prefix_for_region(region, True) != "0"

@@ -173,6 +173,17 @@ def test_phones(text: str, left: str) -> None:
     assert shown(text, PersonalData(phone_regions=("GB", "US", "FR"))) == left
 
 
+@pytest.mark.parametrize(("text", "left"), [
+    ("07700 900461 07700 900462", "[phone] [phone]"), ("2 pcs 07700 900461 10-12 am", "2 pcs [phone] 10-12 am"),
+    ("12 07700 900461", "12 [phone]"), ("020 7946 0958 0161 496 0782", "[phone] [phone]"),
+    ("07700 900461 2026-01-02", "[phone] 2026-01-02"),
+    ("07700 900461 4111 1111 1111 1111", "[phone] [card]"), ("+44 (0)20 7946 0958 10 am", "[phone] 10 am"),
+    ("02 05 11 23 35 44 49", "02 05 11 23 35 44 49"), ("3704 0044 0532 0130 01", "3704 0044 0532 0130 01"),
+])  # fmt: skip
+def test_a_phone_with_only_a_blank_between_it_and_another_number(text: str, left: str) -> None:
+    assert shown(text) == left
+
+
 def test_a_number_in_one_piece_that_is_in_no_plan_may_be_an_orders() -> None:
     assert shown("It is 0791112345.") == "It is 0791112345."
     assert shown("Ring 0791112345.") == "Ring [phone]."

@@ -1,0 +1,151 @@
+"""Telephone numbers in a text, by the numbering plans of Google's libphonenumber.
+
+`phones` takes a text whose dates are blanked (spans.without_dates) and gives Spans; PHONE, which Polars reads too, is in every
+text where it finds something. The plan alone is not enough: most numbers of ten digits are in use somewhere, and numbers kept
+for fiction are in none. So how it is written counts as well: a +, a 0 first, groups, and the word before it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from functools import cache
+from typing import Any
+
+from tasks.core.spans import Span, called_an_order
+
+_S = r"[ \u00a0\u202f().\-/\u2010-\u2015]"
+_CALLED = (
+    r"(?i:tel(?:e\w{0,8})?|phone[ds]?|mob(?:il\w{0,3})?|cell(?:phone|ulare)?|call(?:s|ed|ing)?|text(?:s|ed)?|txt|ring|fax|sms|whatsapp"
+    r"|contact|dial|handy|anruf\w{0,3}|portable|appel\w{0,3}|m[oó]vil|llam\w{0,3}|chiam\w{0,4})"
+)
+# Written with a + or a 0 first, or in groups, or with the country's code, or called a telephone's.
+PHONE = (
+    rf"\+{_S}{{0,3}}\d(?:{_S}{{0,3}}\d){{6}}|(?:^|[^0-9A-Za-z]|\\[nrt])0(?:{_S}{{0,3}}\d){{6}}"
+    rf"|\d{{2,}}{_S}{{1,3}}\d{{2,4}}{_S}{{1,3}}\d{{2,}}|\d{{2,6}}{_S}{{1,3}}\d{{5,}}|[2-9]\d{{10}}|{_CALLED}\D{{0,20}}\d{{7}}"
+)
+_CALL = re.compile(rf"(?:^|[\W\d_]){_CALLED}(?:[\W_]\D{{0,20}})?$")
+_CALLED_AT_ONCE = re.compile(rf"(?:^|[\W\d_]){_CALLED}[:-]?$")  # call09050000327
+_GLUED = re.compile(r"\w-?$|#$|\d\W$|[\d\w][.,]$")  # before the tail of an order number (HP-0791112345) or of a longer number
+_ADDED = re.compile(r"[\d)=+*×] ?$")  # before a term of a sum, or before the + of one
+_ISBN = re.compile(r"(?:97[89][- ])?\d{1,5}[- ]\d{1,7}[- ]\d{1,7}[- ][\dX](?!\w)")
+_LOOSE_DATE = re.compile(
+    r"\d\d?[-. ]\d\d?[-. ]\d\d(?: \d\d)?$|\d{1,2}[-. ]\d{1,2}[-. ](?:19|20)\d\d\b|(?:19|20)\d\d[-. ]\d\d?[-. ]\d\d?\b"
+)
+_DECIMAL = re.compile(r"\d{1,3}\.\d+|[1-9]\d{0,2}(?:[ .]\d{3})+")  # a coordinate; a price, when the money stands beside it
+_MONEY_BEFORE = re.compile(r"(?:[$€£¥]|\b[A-Z]{3}) ?$")
+_MONEY_AFTER = re.compile(r",\d\d\b| ?(?:[$€£¥]|(?:EUR|USD|GBP|CHF|euros?|dollars?|pounds?)\b)")
+
+
+def phones(text: str, regions: Sequence[str]) -> Iterator[Span]:
+    """regions: countries whose numbers are known without a leading +; others are found when written with one."""
+    import phonenumbers
+
+    for region in regions or (None,):
+        matcher = phonenumbers.PhoneNumberMatcher(text, region, leniency=phonenumbers.Leniency.POSSIBLE)
+        found = [match for match in matcher if _is_phone(text, match, region)]
+        for match in [*found, *_beside_others(text, region, [(match.start, match.end) for match in found])]:
+            raw = match.raw_string
+            start = match.start + (raw.startswith("(") and ")" not in raw)  # "(020 7946 0958)"
+            yield Span(start, match.end, phonenumbers.format_number(match.number, phonenumbers.PhoneNumberFormat.E164))
+
+
+_GROUPS = re.compile(r"(?<![\w-])\+?\(?\d+(?:[ )\u00a0\u202f-]{1,2}\(?\d+)+")
+_EVEN = re.compile(r"\d\d(?:[ -]\d\d){5,}|\d{4}(?:[ -]\d{4}){2,}(?:[ -]\d{1,3})?")  # a list of small numbers; an account's
+_GROUP = re.compile(r"\+?\(?\d+")
+_START = re.compile(r"\+|\(?0\d")
+
+
+def _beside_others(text: str, region: str | None, taken: list[tuple[int, int]]) -> Iterator[Any]:
+    """Numbers with only a blank between them and the next ("2 pcs 07700 900461 10-12 am"), which phonenumbers takes as one."""
+    for run in _GROUPS.finditer(text):
+        if any(run.start() < end and start < run.end() for start, end in taken) or _EVEN.fullmatch(run[0]):
+            continue
+        groups = [(run.start() + g.start(), run.start() + g.end()) for g in _GROUP.finditer(run[0])]
+        i = 0
+        while i < len(groups):
+            match, count = _starting_at(text, region, groups[i : i + 6]) if _START.match(text, groups[i][0]) else (None, 1)
+            if match is not None:
+                yield match
+            i += count
+
+
+def _starting_at(text: str, region: str | None, groups: Sequence[tuple[int, int]]) -> tuple[Any, int]:
+    """The number that the first of some groups begins, and of how many: one in use before a possible one, then the longest."""
+    import phonenumbers
+
+    possible: tuple[Any, int] = (None, 1)
+    for count in range(len(groups), 0, -1):
+        raw = text[groups[0][0] : groups[count - 1][1]]
+        try:
+            number = phonenumbers.parse(raw, region)
+        except phonenumbers.NumberParseException:
+            continue
+        match = phonenumbers.PhoneNumberMatch(groups[0][0], raw, number)
+        if _is_phone(text, match, region, beside=True):
+            if phonenumbers.is_valid_number(number):
+                return match, count
+            possible = possible if possible[0] else (match, count)
+    return possible
+
+
+def _is_phone(text: str, found: Any, region: str | None, beside: bool = False) -> bool:
+    """A possible number that is written as one; how sure its plan must be depends on how it is written.
+
+    beside: it may have another number right before it.
+    """
+    import phonenumbers
+
+    raw, number, start = found.raw_string, found.number, found.start
+    if phonenumbers.is_possible_number_with_reason(number) != phonenumbers.ValidationResult.IS_POSSIBLE:
+        return False
+    if re.fullmatch(r"\+? ?\d+", raw) and _ADDED.search(text, max(0, start - 3), start):
+        return False
+    if raw.lstrip("( ").startswith("+"):
+        return True
+    called = _CALL.search(text, max(0, start - 40), start) is not None
+    glued = _GLUED.search(text, max(0, start - 2), start) and not (beside and text[start - 1].isspace())
+    if glued and not _CALLED_AT_ONCE.search(text, max(0, start - 10), start):
+        return False
+    if _is_something_else(text, start, found.end, raw):
+        return False
+    if raw.lstrip("(").startswith("0"):
+        # In one piece it could be an order's. Numbers kept for fiction are in no plan, but as long as those that are.
+        return not raw.isdigit() or called or phonenumbers.is_valid_number(number) or _as_long_as_a_mobile(number, region)
+    if called or not phonenumbers.is_valid_number(number):
+        return called and bool(phonenumbers.is_valid_number(number))
+    code = str(number.country_code)
+    abroad = len(code) > 1 and re.sub(r"\D", "", raw) == f"{code}{number.national_number}"  # 44 20 7946 0958, without the +
+    return abroad or (not raw.isdigit() and _needs_no_zero(region))
+
+
+def _is_something_else(text: str, start: int, end: int, raw: str) -> bool:
+    from stdnum import isbn
+
+    if _LOOSE_DATE.match(raw) or called_an_order(text, start):
+        return True
+    if _DECIMAL.fullmatch(raw):
+        money = _MONEY_BEFORE.search(text, max(0, start - 5), start) or _MONEY_AFTER.match(text, end)
+        return (raw.count(".") == 1 and " " not in raw) or money is not None
+    book = _ISBN.match(text, start)
+    return book is not None and isbn.is_valid(book[0])
+
+
+@cache
+def _mobile_digits(region: str) -> int:
+    import phonenumbers
+
+    example = phonenumbers.example_number_for_type(region, phonenumbers.PhoneNumberType.MOBILE)
+    return len(str(example.national_number)) if example else 0
+
+
+def _as_long_as_a_mobile(number: Any, region: str | None) -> bool:
+    return region is not None and len(str(number.national_number)) == _mobile_digits(region)
+
+
+@cache
+def _needs_no_zero(region: str | None) -> bool:
+    """Whether people of that country call each other without a 0 before the number."""
+    import phonenumbers
+
+    return region is not None and phonenumbers.ndd_prefix_for_region(region, True) != "0"
