@@ -28,7 +28,7 @@ from tasks.core.errors import DataError
 from tasks.core.ledger import Outcome, entries, entry
 from tasks.core.prompts import normalised, prompts, similar_prompts
 from tasks.core.settings import DatasetKind, Settings
-from tasks.core.shingles import jaccard
+from tasks.core.word_runs import jaccard
 
 CONTRADICTS, NO_CHOICE = "contradicts another row", "chosen answer is the rejected one"
 SHOWN = 5  # labels and characters of a label that the evidence repeats; free text could be long

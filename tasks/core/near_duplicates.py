@@ -11,7 +11,8 @@ import polars as pl
 
 from tasks.core.errors import DataError
 from tasks.core.set_join import BUDGET, Threshold, join
-from tasks.core.shingles import GOLDEN, Ints, ShingleSets, chunks, overlaps, shingle_sets
+from tasks.core.shingles import GOLDEN, ShingleSets, chunks, overlaps, shingle_sets
+from tasks.core.word_runs import Ints
 
 MOST_PAIRS = 50_000_000  # 4 GB at the peak; 10,000 variants of one text come to it, a usual million rows to 0.2 million
 PAIRS_SCHEMA = {"row_id_a": pl.String, "row_id_b": pl.String, "jaccard": pl.Float64}

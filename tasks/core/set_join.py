@@ -13,7 +13,8 @@ from fractions import Fraction
 
 import numpy as np
 
-from tasks.core.shingles import Ints, Mask, ShingleSets, chunks, overlaps, ranges
+from tasks.core.shingles import Mask, ShingleSets, chunks, overlaps
+from tasks.core.word_runs import Ints, ranges
 
 BUDGET = 1 << 22  # candidates, or shingles under count, in memory at a time: some 0.2 GB of int64 columns
 

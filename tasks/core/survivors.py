@@ -19,7 +19,8 @@ import numpy.typing as npt
 import polars as pl
 
 from tasks.core.set_join import Threshold, join
-from tasks.core.shingles import Ints, Mask, ShingleSets, overlaps, shingle_sets
+from tasks.core.shingles import Mask, ShingleSets, overlaps, shingle_sets
+from tasks.core.word_runs import Ints
 
 # Pairs among rows before they are halved: so many, and two a row. A usual million rows has 0.2 million; 400 rows cannot have
 # more. A higher limit finds out later that there are too many.

@@ -30,7 +30,7 @@ def shingles(text: str) -> set[str]:
     return {" ".join(words[i : i + 3]) for i in range(max(len(words) - 2, 1))} if words else set()
 
 
-def assay(texts: Sequence[str]) -> Found:
+def assay(texts: pl.Series) -> Found:
     from tasks.dedupe import near_duplicate_pairs
 
     frame = pl.DataFrame({"row_id": pl.Series(range(len(texts))).cast(pl.String).str.zfill(9), "text": texts})
@@ -92,7 +92,7 @@ def semhash(texts: Sequence[str]) -> Found:
     return np.setdiff1d(np.arange(len(texts)), [int(record["row"]) for record in result.selected])
 
 
-FINDERS: dict[str, Callable[[Sequence[str]], Found]] = {f.__name__: f for f in (assay, gaoya, rensa, datasketch, semhash)}
+FINDERS: dict[str, Callable[[Any], Found]] = {f.__name__: f for f in (assay, gaoya, rensa, datasketch, semhash)}
 
 
 def peak() -> int:
@@ -104,7 +104,9 @@ def peak() -> int:
 
 
 def main(name: str, file: str, folder: str) -> None:
-    texts = pl.read_parquet(file)["text"].to_list()
+    column = pl.read_parquet(file)["text"]
+    texts = column if name == "assay" else column.to_list()  # each in the form it reads fastest
+    del column
     FINDERS[name](texts[:3])  # imports what it needs
     before, started = peak(), time.monotonic()
     found = FINDERS[name](texts)

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tasks.core import near_duplicates, set_join, shingles
+from tasks.core import near_duplicates, set_join, word_runs
 from tasks.core.errors import DataError
 from tasks.core.near_duplicates import near_duplicate_groups, near_duplicate_pairs
 
@@ -98,14 +98,14 @@ def test_a_pair_exactly_at_the_threshold_is_in() -> None:
 def test_words_are_those_of_python_for_every_character() -> None:
     characters = [chr(c) for c in range(sys.maxunicode + 1)]
     known = pl.Series([c for c in characters if unicodedata.category(c) not in ("Cn", "Cs")])  # unassigned, surrogates
-    assert known.str.contains(f"^{shingles.WORD}$").to_list() == [re.fullmatch(r"\w", c) is not None for c in known]
+    assert known.str.contains(f"^{word_runs.WORD}$").to_list() == [re.fullmatch(r"\w", c) is not None for c in known]
     assert known.str.to_lowercase().to_list() == [c.lower() for c in known]
 
 
 def test_batches_of_texts_share_one_numbering_of_words(monkeypatch: pytest.MonkeyPatch) -> None:
     rows = frame([f"one two three four {i % 5}" for i in range(20)])
     whole = near_duplicate_pairs(rows)
-    monkeypatch.setattr(shingles, "BATCH", 3)
+    monkeypatch.setattr(word_runs, "BATCH", 3)
     monkeypatch.setattr(set_join, "BUDGET", 5)  # and candidates come in many small chunks
     assert near_duplicate_pairs(rows).equals(whole)
     assert whole.rows() == brute_force(rows, 0.7, 3)
