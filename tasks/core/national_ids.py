@@ -101,7 +101,7 @@ RULES: dict[str, tuple[Rule, ...]] = {
     "IT": (
         Rule(r"[A-Z]{3} ?[A-Z]{3} ?[0-9L-NP-V]{2}[A-EHLMPRST][0-9L-NP-V]{2} ?[A-Z][0-9L-NP-V]{3} ?[A-Z]", "it.codicefiscale"),
     ),
-    "JP": (Rule(r"\d{4}[ -]?\d{4}[ -]?\d{4}", "jp.in_", "my number|マイナンバー|個人番号"),),
+    "JP": (Rule(r"\d{4}[ -]?\d{4}[ -]?\d{4}", "jp.in_", "my number|マイナンバ|個人番"),),
     "MX": (Rule(r"[A-Z]{4}\d{6}[HM][A-Z]{5}[A-Z0-9]\d", "mx.curp"),),
     "NL": (Rule(rf"{_NINE}|\d{{4}}[ .]\d\d[ .]\d{{3}}|\d{{8}}", "nl.bsn", r"\bbsn\b|burgerservice|sofi"),),
     "NO": (Rule(rf"[0-7]\d{_MONTH}\d\d ?\d{{5}}", _norwegian),),

@@ -25,7 +25,7 @@ from tasks.core.personal_numbers import CARD, IBAN, cards, ibans
 from tasks.core.personal_texts import EMAIL, IP, addresses, emails, first_words, names
 from tasks.core.secrets_in_text import SECRET, secrets
 from tasks.core.settings import Settings
-from tasks.core.spans import UNSEEN, Span, apart, unescaped, without_dates
+from tasks.core.spans import UNSEEN, Span, apart, decoded, spaced, without_dates
 from tasks.core.telephones import PHONE, phones
 
 Kind = Literal["secret", "email", "iban", "card", "id", "ip", "phone", "name"]
@@ -85,19 +85,20 @@ def find(text: str, settings: PersonalData, before: str = "") -> list[tuple[Kind
 
     before: what the text is called where it comes from ("phone: "), which says what a bare number is; nothing is found in it.
     """
-    whole = unescaped(before + text)
-    dateless = without_dates(whole) if _SIX_DIGITS.search(whole) else ""
+    whole, places = decoded(before + text)
+    words = spaced(whole)
+    dateless = without_dates(words) if _SIX_DIGITS.search(whole) else ""
     found: list[tuple[Kind, Span]] = []
     for kind, candidate in _patterns(settings).items():
-        seen = dateless if kind in NUMBERS else whole
+        seen = dateless if kind in NUMBERS else whole if kind == "name" else words
         # A secret's candidates take longer to look for than what they are candidates of.
         if not seen or (candidate is not None and kind != "secret" and not candidate.search(seen)):
             continue
-        new = (span for span in FINDERS[kind](seen, settings) if span.start >= len(before))
+        new = (span for span in FINDERS[kind](seen, settings) if places[span.start] >= len(before))
         free = (s for s in new if all(s.end <= other.start or s.start >= other.end for _, other in found))
         found += [(kind, span) for span in apart(free)]
-    shift = len(before)
-    return sorted(((kind, Span(s.start - shift, s.end - shift, s.value)) for kind, s in found), key=lambda one: one[1])
+    there = [(kind, Span(places[s.start] - len(before), places[s.end] - len(before), s.value)) for kind, s in found]
+    return sorted(there, key=lambda one: one[1])
 
 
 def replaced(text: str, settings: PersonalData, name: Callable[[Kind, str], str], before: str = "") -> str:
@@ -146,7 +147,10 @@ def suspect(text: pl.Expr, settings: PersonalData | None = None) -> pl.Expr:
     # A boundary as ASCII has it: with Unicode's, one £ in a text sends the expression engine to its slow path (7 times slower).
     known = {kind: pattern.pattern.replace(r"\b", r"(?-u:\b)") for kind, pattern in patterns.items() if pattern is not None}
     could = [(dateless if kind in NUMBERS else text).str.contains(pattern) for kind, pattern in known.items()]
+    could.append(text.str.contains(r"\\u00(?:40|2[bB])"))  # an @ or + as some writers of JSON put it
     if "name" in patterns:
+        if not all(map(str.isascii, chosen.names)):
+            could.append(text.str.contains(r"\\u[0-9a-fA-F]{4}"))  # a letter as JSON may have it
         lowered = text.str.normalize("NFKC").str.to_lowercase().str.replace_many(["ß", "ς"], ["ss", "σ"])
         could.append(lowered.str.contains_any(first_words(chosen.names)))
     return pl.any_horizontal(pl.lit(False), *could)
@@ -197,7 +201,11 @@ def _rewritten_json(value: Any, change: Callable[[str, str], str], before: str) 
         return {change(key, ""): _rewritten_json(v, change, f"{key}: ") for key, v in value.items()}
     if isinstance(value, list):
         return [_rewritten_json(v, change, before) for v in value]
-    if isinstance(value, bool) or not isinstance(value, str | int):
+    if isinstance(value, float) and value.is_integer():
+        said = str(int(value))  # a column of card numbers with a gap in it comes as 4111111111111111.0
+    elif isinstance(value, str | int) and not isinstance(value, bool):
+        said = str(value)
+    else:
         return value
-    new = change(str(value), before)
-    return value if new == str(value) else new
+    new = change(said, before)
+    return value if new == said else new

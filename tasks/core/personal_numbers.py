@@ -63,6 +63,8 @@ def _goes_on(text: str, groups: Sequence[tuple[int, int]], other: int, own: int)
         return False
     (start, end), (own_start, own_end) = groups[other], groups[own]
     joint = text[min(end, own_end) : max(start, own_start)]
+    if joint == "." and other > own and set(text[start:end]) == {"0"}:
+        return False  # 4111111111111111.0
     return joint in ".-" or (end - start == 4 and not (other > own and _EXPIRY.fullmatch(text, start, end)))
 
 

@@ -9,7 +9,7 @@ from functools import cache
 from ipaddress import AddressValueError, IPv4Address, IPv6Address
 from itertools import pairwise
 
-from tasks.core.spans import IPV4, Span
+from tasks.core.spans import BLANK, IPV4, UNSPACED, Span
 
 # ---------------------------------------------------------------- e-mail
 
@@ -73,7 +73,7 @@ def _v6(text: str, private: bool) -> str:
 # ---------------------------------------------------------------- names
 
 _WORD = re.compile(r"[^\W_]+(?:[\u0300-\u036f]+[^\W_]*)*")  # an accent may be a character of its own
-_BETWEEN = re.compile(r"[\s.'’-]{1,3}")
+_BETWEEN = re.compile(rf"[\s.'’{BLANK}-]{{1,3}}")  # blanked: a line break that was written out
 _Names = dict[str, list[tuple[str, ...]]]
 
 
@@ -88,7 +88,12 @@ def first_words(listed: Sequence[str]) -> list[str]:
 
 
 def names(text: str, listed: Sequence[str]) -> Iterator[Span]:
-    """Names as whole words, whatever their case; "Anna's" holds Anna, "Annabel" does not. Of two the longer counts."""
+    """Names as whole words, whatever their case; "Anna's" holds Anna, "Annabel" does not. Of two the longer counts.
+
+    A name in a script without blanks between words is found wherever it stands.
+    """
+    for name in (name for name in listed if re.search(f"[{UNSPACED}]", name)):
+        yield from (Span(found.start(), found.end(), name) for found in re.finditer(re.escape(name), text))
     known = _by_first_word(tuple(listed))
     words = list(_WORD.finditer(text)) if known else []
     for i, word in enumerate(words):

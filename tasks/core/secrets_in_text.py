@@ -57,8 +57,8 @@ _BODY = re.compile(r"[A-Za-z0-9+/=\s|]*")  # | is a line break that was written 
 
 # What stands in a value's place in instructions and examples.
 _STAND_IN = re.compile(
-    r"(?i)[<{\[($%*_.•]|(?:your|my|the|new|old|example|change|enter|insert|replace|some|test)[\W_]|x{3,}|(?:os|process|env|config|"
-    r"self|settings|request|args|string|null|none|true|false|undefined|password|passwd|pass|secret|token)\b"
+    r"(?i)[<{\[($%*_.•]|(?:your|example|change|enter|insert|replace)[\W_]|x{3,}|(?:os|process|env|config|self|settings|request|args)[.\[]"
+    r"|(?:string|null|none|true|false|undefined|password|passwd|pass|secret|token)\W*$"
 )
 _PASSWORD = (
     r"pass ?w(?:or)?d|passphrase|passcode|pwd|kennwort|passwort|mot de passe|contrase[nñ]a|wachtwoord|senha|has[lł]o"
@@ -70,7 +70,9 @@ _SECRET = (
 _SIGN = r"[\"'`]?\s{0,3}(?P<sign>:=|=>|[:=]|is(?=\s))\s{0,3}[\"'`]?"
 _VALUE = r"(?P<value>[^\s\"'`<>,;|]{4,256})"
 _NAMED = re.compile(rf"(?i)(?<![^\W_])(?:(?P<password>{_PASSWORD})|(?:{_SECRET})){_SIGN}{_VALUE}")
-_BEARER = re.compile(r"(?i)\b(?:bearer|basic)\s+(?P<value>(?=[^\s\"']{0,200}\d)[\w.~+/-]{20,4000}=*)")
+_BEARER = re.compile(
+    r"(?i)(?:\bbearer|authorization[\"']?\s?[:=]\s?[\"']?basic)\s+(?P<value>(?=[^\s\"']{0,200}\d)[\w.~+/-]{20,4000}=*)"
+)
 _URL = re.compile(r"://[^\s/:@\"'<>]{1,64}:(?P<value>[^\s/@\"'<>]{1,128})@(?=[\w.\[-])")
 
 # In each text in which one of the above is found; literal beginnings, which Polars finds quickly.

@@ -6,7 +6,7 @@ Patterns that Polars and `re` both read have no look-around and say digits, lett
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 # Blanks (no-break and narrow too), full stop, hyphen and dashes: what people put between the digits of one number.
@@ -22,8 +22,11 @@ _UUID = r"\b[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}\b"
 _NO_NUMBER = re.compile(rf"{_UUID}|{DATE}|(?<![\w.]){IPV4}(?![\w]|\.\d)")
 _ESCAPE = r"\\[nrt]"  # a line break or tab written out, in text that is JSON or code
 BLANK = "|"  # in no number, word or address
+_WRITTEN_OUT = re.compile(rf"{_ESCAPE}|\\u(?P<letter>[0-9a-fA-F]{{4}})")
 # What Polars takes out before it looks for candidates: a part of what the finders do not see, so it never misses a row.
 UNSEEN = rf"{DATE}|{_ESCAPE}"
+UNSPACED = r"\u0e00-\u0eff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af"  # Thai, Lao, Japanese, Chinese, Korean
+_BESIDE = re.compile(rf"(?<=[A-Za-z0-9)])[{UNSPACED}]|[{UNSPACED}](?=[A-Za-z0-9+(])")
 # What an order number is called, right before it.
 _STRONG = (
     "orders?|invoices?|ref|references?|tickets?|tracking|parcels?|shipments?|consignments?|cases?|serials?|sku|isbn|issn|ean|upc"
@@ -47,9 +50,27 @@ class Span(NamedTuple):
     value: str
 
 
-def unescaped(text: str) -> str:
-    r"""`text`, as long as before, with each \n, \r and \t that is written out blanked: the word behind it starts there."""
-    return re.sub(_ESCAPE, BLANK * 2, text) if "\\" in text else text
+def decoded(text: str) -> tuple[str, Sequence[int]]:
+    r"""`text` with what JSON and code write out decoded, and the place in `text` of each character and of the end.
+
+    \u00fc becomes the letter; \n, \r and \t are blanked, so that the word behind them starts there.
+    """
+    if "\\" not in text:
+        return text, range(len(text) + 1)
+    parts: list[str] = []
+    places: list[int] = []
+    end = 0
+    for escape in _WRITTEN_OUT.finditer(text):
+        letter = BLANK if escape["letter"] is None else chr(int(escape["letter"], 16))
+        parts += [text[end : escape.start()], letter]
+        places += range(end, escape.start() + 1)
+        end = escape.end()
+    return "".join([*parts, text[end:]]), [*places, *range(end, len(text) + 1)]
+
+
+def spaced(text: str) -> str:
+    """`text`, as long as before, with the letter beside a number or word blanked in scripts that put no blanks there."""
+    return text if text.isascii() else _BESIDE.sub(BLANK, text)
 
 
 def without_dates(text: str) -> str:
