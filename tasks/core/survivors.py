@@ -84,7 +84,8 @@ def _kept(rows: Ints, relations: Sequence[Relation]) -> Ints:
 
 
 def _settled(rows: Ints, found: Sequence[Edges]) -> Ints:
-    a, b = (np.concatenate([getattr(edges, end) for edges in found]) for end in ("a", "b"))
+    none = np.empty(0, np.int64)
+    a, b = (np.concatenate([none, *(getattr(edges, end) for edges in found)]) for end in ("a", "b"))
     order = np.lexsort((a, b))  # the worse row ascending, so that the better row's fate is settled when it is asked for
     gone: set[int] = set()
     for better, worse in zip(a[order].tolist(), b[order].tolist(), strict=True):

@@ -7,12 +7,16 @@ from random import Random
 from typing import Any
 
 import polars as pl
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tasks.conflicts import ConflictSettings, conflicts
 from tasks.core.answer import AnswerSettings
+from tasks.core.errors import DataError
 from tasks.core.ledger import ROW_SCHEMA, Outcome, check_balance
+from tasks.core.settings import DatasetKind
+from tasks.core.word_runs import jaccard
 
 INTENT = AnswerSettings(label="intent")
 PARCEL = "my parcel was due on monday and it still has not come what can you do"
@@ -28,9 +32,17 @@ def labelled(row_id: str, prompt: str, intent: str, reply: str = "", system: str
     return row(row_id, prompt, json.dumps({"intent": intent, "reply": reply or f"reply {row_id}"}), system)
 
 
-def run(rows: list[dict[str, Any]], answer: AnswerSettings = INTENT, **chosen: Any) -> Outcome:
+def dated(row_id: str, intent: str, **columns: Any) -> dict[str, Any]:
+    return {**labelled(row_id, PARCEL, intent), "meta": json.dumps(columns)}
+
+
+def preferred(row_id: str, chosen: str, rejected: str, prompt: str = PARCEL) -> dict[str, Any]:
+    return {**row(row_id, prompt, chosen), "rejected": rejected}
+
+
+def run(rows: list[dict[str, Any]], answer: AnswerSettings = INTENT, kind: str = "sft", **chosen: Any) -> Outcome:
     frame = pl.DataFrame(rows, schema=ROW_SCHEMA)
-    outcome = conflicts(frame, ConflictSettings(**chosen), answer)
+    outcome = conflicts(frame, ConflictSettings(**chosen), answer, DatasetKind.model_validate({"name": kind}))
     check_balance("conflicts", frame, outcome)
     return outcome
 
@@ -88,6 +100,91 @@ def test_the_policy_decides_what_becomes_of_the_majority() -> None:
     rows = [labelled("a", PARCEL, "delivery"), labelled("b", PARCEL, "delivery"), labelled("c", PARCEL, "refund")]
     assert set(held(run(rows, policy="quarantine"))) == {"a", "b", "c"}
     assert run(rows, policy="off").kept.height == 3
+
+
+def test_drop_lets_everyone_involved_go() -> None:
+    rows = [labelled("a", PARCEL, "x"), labelled("b", PARCEL, "x"), labelled("c", PARCEL, "y"), labelled("d", "hi", "x")]
+    outcome = run(rows, policy="drop")
+    assert outcome.ledger["action"].to_list() == ["dropped"] * 3
+    assert outcome.kept["row_id"].to_list() == ["d"]
+
+
+@pytest.mark.parametrize(
+    ("older", "newer"),
+    [
+        ({"created_at": "2025-12-31T23:00:00Z"}, {"created_at": "2026-01-01T00:30:00+01:00"}),  # half an hour later
+        ({"date": "2025-01-02"}, {"Date": "Fri, 03 Jan 2025 10:00:00 +0000"}),
+        ({"timestamp": 1_700_000_000}, {"timestamp": "1700000001000"}),
+        ({}, {"updated_at": "2020-01-01"}),  # no date is older than any
+    ],
+)
+def test_with_policy_newest_the_label_of_the_newest_row_stays(older: dict[str, Any], newer: dict[str, Any]) -> None:
+    rows = [dated("a", "old", **older), dated("b", "old", **older), dated("c", "new", **newer)]
+    outcome = run(rows, policy="newest")
+    found = held(outcome)
+    assert set(found) == {"a", "b"}
+    assert found["a"]["partner"] == "c"
+    assert "newest" in found["a"]["labels"][1]
+
+
+def test_two_labels_of_one_date_are_left_to_a_person() -> None:
+    rows = [dated("a", "x", date="2026-01-01"), dated("b", "y", date="2026-01-01"), dated("c", "x", date="2025-01-01")]
+    assert set(held(run(rows, policy="newest"))) == {"a", "b", "c"}
+
+
+def test_a_date_column_can_be_named_and_must_hold_dates() -> None:
+    rows = [dated("a", "x", closed="2026-01-01", date="2020-01-01"), dated("b", "y", closed="2025-01-01", date="2021-01-01")]
+    assert set(held(run(rows, policy="newest", date="closed"))) == {"b"}
+    with pytest.raises(DataError, match=r"No row has a date[\s\S]*opened"):
+        run(rows, policy="newest", date="opened")
+    with pytest.raises(DataError, match="No row has a date"):
+        run([dated("a", "x", date="03/04/2026")], policy="newest")  # March or April
+
+
+def test_a_classification_row_always_has_a_label_and_its_case_is_no_contradiction() -> None:
+    rows = [row("a", PARCEL, "Delivery"), row("b", PARCEL + " please", "delivery"), row("c", PARCEL + " now", "refund")]
+    assert set(held(run(rows, AnswerSettings(), "classification"))) == {"c"}
+
+
+def test_free_answers_that_word_the_same_agree_but_not_with_another_number() -> None:
+    text = "we are sorry that your parcel is late it will be with you in 5 days and we will write again when it is there"
+    warm = text + " kind regards"
+    assert run([row("a", PARCEL, text), row("b", PARCEL, warm)], AnswerSettings()).kept.height == 2
+    rows = [row("a", PARCEL, text), row("b", PARCEL, warm), row("c", PARCEL, text.replace("5", "7"))]
+    assert set(held(run(rows, AnswerSettings()))) == {"c"}
+
+
+def test_preferences_contradict_when_the_same_two_answers_are_preferred_both_ways() -> None:
+    rows = [
+        preferred("a", "On its way.", "No idea."), preferred("b", "no idea.", "On its  way.", PARCEL + " please"),
+        preferred("c", "On its way.", "Call us."), preferred("d", "Call us.", "No idea."),
+    ]  # fmt: skip
+    found = held(run(rows, AnswerSettings(), "preference"))
+    assert {row_id: about["partner"] for row_id, about in found.items()} == {"a": "b", "b": "a"}
+    third = preferred("e", "On its way.", "no idea.", PARCEL.upper() + "!")
+    assert set(held(run([*rows, third], AnswerSettings(), "preference"))) == {"b"}
+
+
+def test_a_pair_that_prefers_an_answer_to_itself_teaches_nothing() -> None:
+    outcome = run([preferred("a", "On its way.", "on its way. "), preferred("b", "Yes", "No")], AnswerSettings(), "preference")
+    told = outcome.ledger.select("row_id", pl.col("action").cast(pl.String), "reason").rows()
+    assert told == [("a", "quarantined", "chosen answer is the rejected one")]
+
+
+def test_a_crowd_of_variants_votes_together_and_tells_true_similarities() -> None:
+    text = (
+        "dear {} your ticket is closed and if you think that this is wrong then please reply within {} days and we look again"
+    )
+    rows = [
+        labelled(f"{i:05d}", text.format(f"w{i % 41}", f"n{i % 43}"), "refund" if i % 500 == 7 else "notice")
+        for i in range(1700)
+    ]
+    found = held(run(rows, threshold=0.5))  # some 1.4 million pairs: too many to write out
+    assert set(found) == {"00007", "00507", "01007", "01507"}
+    prompts = {row["row_id"]: row["messages"][0]["content"] for row in rows}
+    for row_id, about in found.items():
+        assert about["jaccard"] == round(jaccard(prompts[row_id], prompts[about["partner"]], 3), 4)
+    assert run(rows[::-1], threshold=0.5).ledger.equals(run(rows, threshold=0.5).ledger)
 
 
 def test_thousands_of_variants_of_one_text_vote_together() -> None:

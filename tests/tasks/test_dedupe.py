@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
 from random import Random
 from typing import Any
 
 import polars as pl
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tasks.core.errors import RecipeError
 from tasks.core.ledger import ROW_SCHEMA, Outcome, check_balance
-from tasks.dedupe import DedupeSettings, Likeness, dedupe
+from tasks.core.settings import DatasetKind
+from tasks.dedupe import DedupeSettings, Likeness, Meaning, dedupe
+from tests.tiny_embedder import tiny_bert
 
 WORDS = st.lists(st.sampled_from(["where", "is", "my", "order", "due", "on", "monday", "please", "help"]), max_size=12)
 PROMPTS = st.lists(WORDS.map(" ".join) | st.sampled_from(["", "👍", "👎", "Hi", "hi"]), min_size=1, max_size=20)
@@ -22,6 +27,20 @@ def row(row_id: str, prompt: str, answer: str = "We will look into it.", system:
     said = [("system", system)] if system else []
     messages = [{"role": role, "content": text} for role, text in [*said, ("user", prompt), ("assistant", answer)]]
     return {"row_id": row_id, "source": "a.jsonl", "line": 1, "messages": messages, "meta": "{}"}
+
+
+PARCEL = "my parcel was due on monday and it still has not come what can you do"
+SORRY = "we are sorry that your parcel is late we have asked the carrier and will write to you tomorrow"
+
+
+def preferred(row_id: str, prompt: str, chosen: str, rejected: str) -> dict[str, Any]:
+    return {**row(row_id, prompt, chosen), "rejected": rejected}
+
+
+def only(**chosen: Any) -> DedupeSettings:
+    """Settings with nothing on but what is named."""
+    off = dict.fromkeys(("prompt", "answer", "pair"), Likeness(policy="off"))
+    return DedupeSettings(**{**off, **chosen})
 
 
 def frame(rows: list[dict[str, Any]]) -> pl.DataFrame:
@@ -113,6 +132,100 @@ def test_thousands_of_automatic_notices_that_differ_in_a_number_leave_one() -> N
     assert outcome.kept["row_id"].to_list() == ["00000"]  # the shortest prompt, then the smallest id
     assert json.loads(outcome.ledger["evidence"][0]) == {"kept": "00000", "of": "prompt", "jaccard": 0.7143}
     check_balance("dedupe", rows, outcome)
+
+
+def test_one_answer_to_many_questions_is_normal_until_the_recipe_says_otherwise() -> None:
+    rows = frame([row("a", "where is it", SORRY), row("b", "has it been sent", SORRY + " again"), row("c", "hi", "Hello!")])
+    assert dedupe(rows, DedupeSettings()).kept.height == 3
+    outcome = dedupe(rows, only(answer=Likeness(policy="quarantine")))
+    assert fate(outcome)["a"][1]["of"] == "answer"
+    assert outcome.ledger["action"].to_list() == ["quarantined"]
+
+
+def test_a_pair_is_alike_only_if_its_prompts_and_its_answers_are() -> None:
+    rows = frame(
+        [
+            row("a", PARCEL, SORRY),
+            row("b", PARCEL + " please", SORRY + " morning"),
+            row("c", PARCEL, "no"),
+            row("d", "hi", SORRY),
+        ]
+    )
+    told = fate(dedupe(rows, only(pair=Likeness(policy="drop"))))
+    least = min(jaccard(PARCEL, PARCEL + " please"), jaccard(SORRY, SORRY + " morning"))
+    assert told == {"a": ("near duplicate", {"kept": "b", "of": "pair", "jaccard": round(least, 4)})}
+
+
+def test_copies_of_a_whole_row_go_even_where_nothing_else_is_compared() -> None:
+    rows = frame([row("a", PARCEL, SORRY), row("b", PARCEL, SORRY), row("c", PARCEL, "No.")])
+    assert fate(dedupe(rows, only())) == {"b": ("exact duplicate", {"kept": "a", "of": "row", "jaccard": 1.0})}
+
+
+def test_a_copy_of_a_row_that_a_person_is_asked_about_is_dropped() -> None:
+    rows = frame([row("a", PARCEL, SORRY), row("b", PARCEL, "No."), row("c", PARCEL, "No.")])
+    ledger = dedupe(rows, DedupeSettings(prompt=Likeness(policy="quarantine"))).ledger
+    assert dict(ledger.select("row_id", pl.col("action").cast(pl.String)).iter_rows()) == {"b": "quarantined", "c": "dropped"}
+
+
+def test_preference_rows_are_compared_with_both_their_answers() -> None:
+    rows = [
+        preferred("a", PARCEL, SORRY, "no idea"), preferred("b", PARCEL, SORRY, "call us"),  # other pairs of answers
+        preferred("c", PARCEL, "no idea", SORRY),  # the other way round
+        preferred("d", PARCEL + " please", SORRY, "No idea"),
+    ]  # fmt: skip
+    outcome = dedupe(frame(rows), DedupeSettings(), DatasetKind(name="preference"))
+    assert {row_id: evidence["kept"] for row_id, (_, evidence) in fate(outcome).items()} == {"d": "a"}
+
+
+def test_labels_are_not_compared_by_their_words() -> None:
+    rows = frame([row("a", "where is it", "order"), row("b", "has it come", "order")])
+    kind = DatasetKind(name="classification")
+    assert dedupe(rows, DedupeSettings(), kind).kept.height == 2
+    with pytest.raises(RecipeError, match=r"dedupe\.answer\.policy"):
+        dedupe(rows, DedupeSettings(answer=Likeness(policy="drop")), kind)
+
+
+def test_a_row_that_teaches_is_kept_before_one_that_does_not() -> None:
+    silent = {**row("a", "where is it", "a much longer answer that its user did not like"), "weights": [0.0, 0.0]}
+    taught = {**row("b", "where is it", "Soon."), "weights": [0.0, 1.0]}
+    assert dedupe(frame([silent, taught]), DedupeSettings()).kept["row_id"].to_list() == ["b"]
+
+
+@pytest.mark.usefixtures("one_thread")
+def test_what_means_the_same_in_other_words_goes_if_a_model_says_so(tmp_path: Path) -> None:
+    meaning = Meaning(policy="quarantine", model=tiny_bert(tmp_path), threshold=0.999)
+    rows = frame(
+        [row("a", "where is the cafe"), row("b", "where is the café"), row("c", "where is my order"), row("d", "CAFE")]
+    )
+    outcome = dedupe(rows, DedupeSettings(prompt=Likeness(ngram=5), semantic=meaning))  # by shingles a and b share nothing
+    assert fate(outcome) == {"b": ("semantic duplicate", {"kept": "a", "of": "prompt", "cosine": 1.0})}
+    assert outcome.ledger["action"].to_list() == ["quarantined"]
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(WORDS, WORDS), min_size=1, max_size=15), st.integers(0, 9), st.booleans())
+def test_several_comparisons_at_once_name_only_rows_that_stay(drawn: list[Any], seed: int, pairs: bool) -> None:
+    rows = [row(f"{i:03d}", *map(" ".join, said)) for i, said in enumerate(drawn)]
+    how = only(prompt=Likeness(policy="drop"), answer=Likeness(policy="quarantine", threshold=0.8))
+    if pairs:
+        how = how.model_copy(update={"pair": Likeness(policy="drop", threshold=0.6)})
+    outcome = dedupe(frame(rows), how)
+    check_balance("dedupe", frame(rows), outcome)
+    said = {f"{i:03d}": tuple(map(" ".join, texts)) for i, texts in enumerate(drawn)}
+    kept = sorted(outcome.kept["row_id"])
+
+    def like(a: str, b: str, of: str) -> float:
+        prompt, answer = (jaccard(said[a][side], said[b][side]) for side in (0, 1))
+        return {"prompt": prompt, "answer": answer, "pair": min(prompt, answer), "row": min(prompt, answer)}[of]
+
+    limits = {"prompt": 0.7, "answer": 0.8, **({"pair": 0.6} if pairs else {})}
+    assert not [(a, b, of) for a in kept for b in kept for of, limit in limits.items() if a < b and like(a, b, of) >= limit]
+    for row_id, (_, evidence) in fate(outcome).items():
+        assert evidence["kept"] in kept
+        assert evidence["jaccard"] == round(like(row_id, evidence["kept"], evidence["of"]), 4)
+        assert evidence["jaccard"] >= limits.get(evidence["of"], 1.0)
+    Random(seed).shuffle(rows)
+    assert dedupe(frame(rows), how).ledger.equals(outcome.ledger)
 
 
 @settings(max_examples=100, deadline=None)
