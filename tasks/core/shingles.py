@@ -23,7 +23,7 @@ import polars as pl
 
 from tasks.core.word_runs import WORD, Bits, Ints, numbered, ranges, runs, words_of
 
-__all__ = ["GOLDEN", "WORD", "Bits", "Ints", "Mask", "ShingleSets", "chunks", "overlaps", "shingle_sets"]
+__all__ = ["GOLDEN", "WORD", "Bits", "Ints", "Mask", "ShingleSets", "chunks", "overlaps", "ranges", "shingle_sets"]
 
 Mask = npt.NDArray[np.bool_]
 GOLDEN = np.uint64(0x9E3779B97F4A7C15)  # 2**64 / golden ratio: the high bits of its multiples are spread (Knuth, 6.4)
