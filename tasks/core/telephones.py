@@ -29,8 +29,9 @@ _CALLED_AT_ONCE = re.compile(rf"(?:^|[\W\d_]){_CALLED}[:-]?$")  # call0905000032
 _GLUED = re.compile(r"\w-?$|#$|\d\W$|[\d\w][.,]$")  # before the tail of an order number (HP-0791112345) or of a longer number
 _ADDED = re.compile(r"[\d)=+*×] ?$")  # before a term of a sum, or before the + of one
 _ISBN = re.compile(r"(?:97[89][- ])?\d{1,5}[- ]\d{1,7}[- ]\d{1,7}[- ][\dX](?!\w)")
+_D = r"(?:0?[1-9]|[12]\d|3[01])"  # of a day, or of a month where it comes second
 _LOOSE_DATE = re.compile(
-    r"\d\d?[-. ]\d\d?[-. ]\d\d(?: \d\d)?$|\d{1,2}[-. ]\d{1,2}[-. ](?:19|20)\d\d\b|(?:19|20)\d\d[-. ]\d\d?[-. ]\d\d?\b"
+    rf"{_D}[-. ]{_D}[-. ]\d\d(?: \d\d)?$|{_D}[-. ]{_D}[-. ](?:19|20)\d\d\b|(?:19|20)\d\d[-. ]\d\d?[-. ]{_D}\b"
 )
 _DECIMAL = re.compile(r"\d{1,3}\.\d+|[1-9]\d{0,2}(?:[ .]\d{3})+")  # a coordinate; a price, when the money stands beside it
 _MONEY_BEFORE = re.compile(r"(?:[$€£¥]|\b[A-Z]{3}) ?$")
@@ -51,7 +52,8 @@ def phones(text: str, regions: Sequence[str]) -> Iterator[Span]:
 
 
 _GROUPS = re.compile(r"(?<![\w-])\+?\(?\d+(?:[ )\u00a0\u202f-]{1,2}\(?\d+)+")
-_EVEN = re.compile(r"\d\d(?:[ -]\d\d){5,}|\d{4}(?:[ -]\d{4}){2,}(?:[ -]\d{1,3})?")  # a list of small numbers; an account's
+# A list of small numbers; an account's; a price.
+_EVEN = re.compile(r"\d\d(?:[ -]\d\d){5,}|\d{4}(?:[ -]\d{4}){2,}(?:[ -]\d{1,3})?|[1-9]\d{0,2}(?: \d{3}){2,}")
 _GROUP = re.compile(r"\+?\(?\d+")
 _START = re.compile(r"\+|\(?0\d")
 
@@ -95,6 +97,7 @@ def _is_phone(text: str, found: Any, region: str | None, beside: bool = False) -
     beside: it may have another number right before it.
     """
     import phonenumbers
+    from stdnum import ean
 
     raw, number, start = found.raw_string, found.number, found.start
     if phonenumbers.is_possible_number_with_reason(number) != phonenumbers.ValidationResult.IS_POSSIBLE:
@@ -114,9 +117,19 @@ def _is_phone(text: str, found: Any, region: str | None, beside: bool = False) -
         return not raw.isdigit() or called or phonenumbers.is_valid_number(number) or _as_long_as_a_mobile(number, region)
     if called or not phonenumbers.is_valid_number(number):
         return called and bool(phonenumbers.is_valid_number(number))
-    code = str(number.country_code)
-    abroad = len(code) > 1 and re.sub(r"\D", "", raw) == f"{code}{number.national_number}"  # 44 20 7946 0958, without the +
-    return abroad or (not raw.isdigit() and _needs_no_zero(region))
+    digits = re.sub(r"\D", "", raw)
+    if digits == f"{number.country_code}{number.national_number}" and number.country_code > 9:
+        return not (raw.isdigit() and ean.is_valid(digits))  # 44 20 7946 0958, without the +
+    return not raw.isdigit() and _needs_no_zero(region) and _is_grouped(raw, number)
+
+
+def _is_grouped(raw: str, number: Any) -> bool:
+    """Whether the digits are grouped as in that country, or nearly: a list of small numbers is not."""
+    import phonenumbers
+
+    plan = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.NATIONAL)
+    sizes, planned = ([len(group) for group in re.findall(r"\d+", text)] for text in (raw, plan))
+    return sizes == planned or sizes[0] >= 3
 
 
 def _is_something_else(text: str, start: int, end: int, raw: str) -> bool:

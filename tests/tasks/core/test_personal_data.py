@@ -187,6 +187,14 @@ def test_a_phone_with_only_a_blank_between_it_and_another_number(text: str, left
     assert shown(text) == left
 
 
+@pytest.mark.parametrize(("region", "number"), [
+    ("ES", "612 34 56 78"), ("IT", "338 123 4567"), ("DK", "32 12 34 56"), ("PL", "512 345 678"), ("US", "212-736-5000"),
+    ("DE", "030 901820"),
+])  # fmt: skip
+def test_a_number_is_known_as_its_country_writes_it(region: str, number: str) -> None:
+    assert shown(f"It is {number}, ok?", PersonalData(phone_regions=(region,))) == "It is [phone], ok?"
+
+
 def test_a_number_in_one_piece_that_is_in_no_plan_may_be_an_orders() -> None:
     assert shown("It is 0791112345.") == "It is 0791112345."
     assert shown("Ring 0791112345.") == "Ring [phone]."

@@ -77,6 +77,14 @@ def test_what_is_nobodys_stays(what: str) -> None:
     assert len(wrong) <= 1, wrong[:9]  # a checksum lets one in a few thousand through
 
 
+@pytest.mark.parametrize("region", ["US", "DE", "FR", "NL", "ES", "IT", "DK"])
+def test_what_is_nobodys_stays_where_other_countries_call(region: str) -> None:
+    draw, chosen = Draw(12), PersonalData(kinds=("phone",), phone_regions=(region,))
+    texts = [f"About {drawn(draw)}: is that right?" for drawn in NOBODYS.values() for _ in range(40)]
+    wrong = [text for text in texts if find(text, chosen)]
+    assert len(wrong) <= 2, wrong
+
+
 # ---------------------------------------------------------------- planted
 
 
