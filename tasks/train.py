@@ -114,7 +114,7 @@ def _write_examples(
 
 def _encode(tokenizer: Any, row: dict[str, Any], prompt: PromptSettings) -> Example:
     try:
-        return encode(tokenizer, row["messages"], prompt)
+        return encode(tokenizer, row["messages"], prompt, row.get("weights"))
     except DataError as error:
         where = f"row {row['row_id'][:12]} ({row['source']}, line {row['line']}); {error.where}"
         raise DataError(error.what, where=where, allowed=error.allowed, todo=error.todo) from error
@@ -139,8 +139,9 @@ def _refuse_silent(rows: pl.DataFrame, examples: list[Example]) -> None:
     silent = [r for r, e in zip(rows["row_id"], examples, strict=True) if all(label == IGNORED for label in e.labels)]
     if silent:
         raise DataError(
-            f"{len(silent):,} rows have no assistant turn, so they would teach nothing and make the loss undefined.",
-            where=f"rows {', '.join(r[:12] for r in silent[:NAMED_ROWS])}", todo="give them an answer, or filter them out",
+            f"{len(silent):,} rows have no assistant turn that teaches, so they would make the loss undefined.",
+            where=f"rows {', '.join(r[:12] for r in silent[:NAMED_ROWS])}", allowed="an assistant turn whose weight is not 0",
+            todo="give them an answer, or filter them out",
         )  # fmt: skip
 
 

@@ -2,7 +2,8 @@
 
 A conversation is rendered piece by piece: the text up to each assistant turn, then that turn with its stop token. Each piece is
 tokenised on its own, here as there, so the tokens a model is trained on are exactly those it is prompted with, and the loss can
-be laid on the assistant's tokens alone whatever the template (most templates carry no generation markers).
+be laid on the assistant's tokens alone whatever the template (most templates carry no generation markers). All this is for
+conversations and for a text and its label alike; of a preference pair it sees the prompt and the chosen answer.
 """
 
 from __future__ import annotations
@@ -80,23 +81,39 @@ def stop_ids(tokenizer: Any, prompt: PromptSettings) -> list[int]:
     return [encoded[0] for encoded in ids]
 
 
-def encode(tokenizer: Any, messages: Sequence[Message], prompt: PromptSettings) -> Example:
-    """Tokenise a training row; the loss counts on every assistant turn and on the stop token after it, nowhere else.
+def encode(
+    tokenizer: Any, messages: Sequence[Message], prompt: PromptSettings, weights: Sequence[float] | None = None
+) -> Example:
+    """Tokenise a training row; the loss counts on every assistant turn that teaches and its stop token, nowhere else.
 
-    What follows the last assistant turn teaches nothing and is left out. Raises DataError for a row the template cannot render.
+    weights: of a row (tasks/core/ledger.py), one a message; an assistant turn of weight 0 is read and not learnt. None:
+    all teach. What follows the last turn that teaches is left out; of a row in which none does, nothing is left. Raises
+    DataError for a row the template cannot render.
     """
-    return _answered(tokenizer, conversation(messages, prompt), prompt)[0]
+    turns = conversation(messages, prompt)
+    taught = _teaching(messages, turns, weights)
+    end = max((i + 1 for i, teaches in enumerate(taught) if teaches), default=0)
+    return _answered(tokenizer, turns[:end], prompt, taught)[0]
+
+
+def _teaching(messages: Sequence[Message], turns: list[Message], weights: Sequence[float] | None) -> list[bool]:
+    """For each turn of a conversation made of `messages`, whether it is to be learnt."""
+    given = [1.0] * len(messages) if weights is None else weights
+    answers = (weight > 0 for said, weight in zip(messages, given, strict=True) if said["role"] == "assistant")
+    return [turn["role"] == "assistant" and next(answers) for turn in turns]
 
 
 def prompt_ids(tokenizer: Any, messages: Sequence[Message], prompt: PromptSettings) -> list[int]:
     """The tokens a model is given to answer `messages`: exactly those that stand before this answer in a training row."""
     turns = conversation(messages, prompt)
-    past, done = _answered(tokenizer, turns, prompt)
+    past, done = _answered(tokenizer, turns, prompt, [True] * len(turns))
     return past.input_ids + _tokens(tokenizer, _text(tokenizer, turns, prompt, done))
 
 
-def _answered(tokenizer: Any, turns: list[Message], prompt: PromptSettings) -> tuple[Example, str]:
-    """`turns` up to the last assistant turn, as tokens and as the text they stand for."""
+def _answered(
+    tokenizer: Any, turns: list[Message], prompt: PromptSettings, taught: list[bool]
+) -> tuple[Example, str]:
+    """`turns` up to the last assistant turn, as tokens, with labels on the turns that are taught, and as the text they are."""
     stop = stop_ids(tokenizer, prompt)[0]
     ids: list[int] = []
     labels: list[int] = []
@@ -107,7 +124,7 @@ def _answered(tokenizer: Any, turns: list[Message], prompt: PromptSettings) -> t
             before = _tokens(tokenizer, asked)
             answer = [*_tokens(tokenizer, turn["content"]), stop]
             ids += before + answer
-            labels += [IGNORED] * len(before) + answer
+            labels += [IGNORED] * len(before) + (answer if taught[i] else [IGNORED] * len(answer))
             done += asked + turn["content"] + tokenizer.decode([stop])
     return Example(ids, labels), done
 

@@ -3,7 +3,8 @@
 A record that cannot be read comes out with a reason in the place of a value, so that it can be quarantined; only a
 file that cannot be trusted as a whole is an error. Lines are counted from 1: physical lines in JSONL, records after
 the header in CSV and TSV, elements in JSON, rows in Parquet and Arrow. Blank lines in JSONL, CSV and TSV are no
-records, wherever they stand.
+records, wherever they stand. A column of class labels, numbers whose names the file holds (Hugging Face datasets), comes
+out as the names.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import gzip
 import io
 import json
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -30,21 +31,44 @@ KINDS = {
 GZIP, ZSTD, PARQUET, ARROW, ARROW_STREAM = b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"PAR1", b"ARROW1", b"\xff\xff\xff\xff"
 
 
-def read_records(name: str, data: bytes) -> Iterator[Record]:
-    """All records of a file; name is for its ending and for messages. Raises DataError when none can be had."""
+def read_records(name: str, data: bytes, header: Sequence[str] = ()) -> Iterator[Record]:
+    """All records of a file; name is for its ending and for messages. Raises DataError when none can be had.
+
+    header: the column names of a text table that has none.
+    """
     data = _unpacked(name, data)
     if not data.strip(b" \t\r\n\xef\xbb\xbf"):
         raise refused(name, "is empty", "export it again, or take it out of the recipe")
-    kind = _kind(name, data)
+    kind = _kind(name, data, header)
     if kind in ("parquet", "arrow"):
         return frame_records(_frame(name, data, kind))
-    return _TEXT_READERS[kind](name, _text(data))
+    if kind in TABLES:
+        return TABLES[kind](name, _text(data), header)
+    return _jsonl(name, _text(data)) if kind == "jsonl" else _json(name, _text(data))
 
 
 def frame_records(frame: pl.DataFrame) -> Iterator[Record]:
     """The rows of a table; a missing number (NaN) becomes null, because JSON has no word for it."""
     for number, row in enumerate(frame.with_columns(cs.float().fill_nan(None)).iter_rows(named=True), 1):
         yield Record(number, row)
+
+
+def class_names(features: dict[str, Any]) -> dict[str, list[str]]:
+    """{column: its classes' names} of a dataset's features, as datasets writes them in JSON."""
+    return {
+        name: list(feature["names"])
+        for name, feature in features.items()
+        if isinstance(feature, dict) and feature.get("_type") == "ClassLabel" and feature.get("names")
+    }
+
+
+def with_class_names(frame: pl.DataFrame, names: dict[str, list[str]]) -> pl.DataFrame:
+    """Class numbers as their names; a number without one (-1 says that there is no label) becomes null."""
+    return frame.with_columns(
+        pl.col(column).replace_strict(list(range(len(known))), known, default=None, return_dtype=pl.String)
+        for column, known in names.items()
+        if column in frame.columns
+    )
 
 
 def _unpacked(name: str, data: bytes) -> bytes:
@@ -61,13 +85,15 @@ def _unpacked(name: str, data: bytes) -> bytes:
     return data
 
 
-def _kind(name: str, data: bytes) -> str:
+def _kind(name: str, data: bytes, header: Sequence[str]) -> str:
     if data.startswith(PARQUET):
         return "parquet"
     if data.startswith((ARROW, ARROW_STREAM)):
         return "arrow"
     suffixes = [s.lower() for s in PurePosixPath(name.split("?")[0]).suffixes if s.lower() not in (".gz", ".zst")]
     kind = KINDS.get(suffixes[-1]) if suffixes else None
+    if kind is None and header:
+        return "tsv"
     if kind is None and data.lstrip()[:1] in (b"{", b"["):
         return "json"
     if kind is None:
@@ -86,29 +112,48 @@ def _frame(name: str, data: bytes, kind: str) -> pl.DataFrame:
     source = io.BytesIO(data)
     try:
         if kind == "parquet":
-            return pl.read_parquet(source)
+            return with_class_names(pl.read_parquet(source), class_names(_features(data)))
         return pl.read_ipc(source) if data.startswith(ARROW) else pl.read_ipc_stream(source)
     except (pl.exceptions.PolarsError, OSError, ValueError) as error:
         raise refused(name, f"is not a readable {kind.title()} file ({error})", "copy or export it again") from error
 
 
+def _features(data: bytes) -> dict[str, Any]:
+    """What datasets wrote of the columns into a Parquet file; nothing in a file by anybody else."""
+    written = pl.read_parquet_metadata(io.BytesIO(data)).get("huggingface", "{}")
+    features: dict[str, Any] = json.loads(written).get("info", {}).get("features", {})
+    return features
+
+
+_DECODER = json.JSONDecoder(parse_constant=lambda _: None)  # made once: making it costs more than reading a short row
+
+
 def parse_json(text: str) -> Any:
     """JSON; NaN and Infinity, which Python writes and JSON lacks, become null. Raises ValueError."""
     try:
-        return json.loads(text, parse_constant=lambda _: None)
+        return _DECODER.decode(text)
     except RecursionError as error:
         raise ValueError("nested too deeply") from error
 
 
 def _jsonl(name: str, text: str) -> Iterator[Record]:
     objects = 0
-    for number, line in enumerate(text.split("\n"), 1):  # not splitlines, which also splits at U+2028
+    for number, line in enumerate(_lines(text), 1):
         if line.strip():
             record = _json_line(number, line)
             objects += record.value is not None
             yield record
     if not objects:
         raise refused(name, "holds no line that is a JSON object", "check that it is the right file and not cut off")
+
+
+def _lines(text: str) -> Iterator[str]:
+    """One at a time, so that a file is not held twice; not by splitlines, which also splits at U+2028."""
+    start = 0
+    while (end := text.find("\n", start)) >= 0:
+        yield text[start:end]
+        start = end + 1
+    yield text[start:]
 
 
 def _json_line(number: int, line: str) -> Record:
@@ -160,6 +205,4 @@ def _rows_in(name: str, value: Any) -> list[Any]:
     return value
 
 
-_TEXT_READERS: dict[str, Callable[[str, str], Iterator[Record]]] = {
-    "jsonl": _jsonl, "json": _json, "csv": read_csv, "tsv": read_tsv,
-}  # fmt: skip
+TABLES: dict[str, Callable[[str, str, Sequence[str]], Iterator[Record]]] = {"csv": read_csv, "tsv": read_tsv}

@@ -10,7 +10,7 @@ from tasks.core.errors import DataError
 READABLE = ".jsonl, .json, .csv, .tsv, .parquet, .arrow, each also .gz or .zst; a folder of datasets.save_to_disk"
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Record:
     """value: the object, None when it could not be read. text: as it stood; empty when the value says it all."""
 

@@ -1,153 +1,237 @@
-"""Record shapes in the wild, adapted to `messages`: OpenAI, ShareGPT, Alpaca, prompt and completion.
+"""Record shapes in the wild, adapted to canonical rows: OpenAI, ShareGPT, Alpaca, prompt and completion, text and label.
 
-A shape is recognised by its keys, row by row, whatever their case. What is not part of the conversation goes to meta.
-What could only be kept by losing something (a tool call, a picture) is not adapted; `UnadaptedError` says why.
+A shape is recognised by its keys, row by row, whatever their case, and says of which kind the row is. What is not part of
+what is said goes to meta. Of the recipe's kind alone is a row taken, with one exception: in a classification dataset, a
+conversation of one question and one answer is a text and its label.
+    sft              a conversation; a message `weight` of 0 and a bad rating give weights
+    preference       tasks/core/preferences.py
+    classification   tasks/core/ratings.py
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from functools import lru_cache
+from itertools import product
+from typing import Any, Literal
 
-Message = dict[str, str]
-Adapted = tuple[list[Message], set[str]]  # the messages, and the lower-case keys they were made of
-ROLES = {
-    "system": "system", "developer": "system", "user": "user", "human": "user", "prompter": "user",
-    "assistant": "assistant", "gpt": "assistant", "chatgpt": "assistant", "bot": "assistant", "model": "assistant",
-}  # fmt: skip
+from pydantic import Field
+
+from tasks.core import preferences, ratings
+from tasks.core.messages import Message, UnadaptedError, answer, content, message, message_fields, spoken, turn_list, weights
+from tasks.core.settings import DatasetKind, Settings
+
+Format = Literal["auto", "openai", "sharegpt", "alpaca", "prompt_completion", "text_label"]
 PAIRS = (
     ("prompt", "completion"), ("prompt", "response"), ("question", "answer"), ("instruction", "response"),
     ("query", "response"), ("input", "output"), ("message", "reply"),
 )  # fmt: skip
 
 
-class UnadaptedError(ValueError):
-    """Why a record is no conversation; reason is stable text, evidence holds names and counts, never content."""
+class Reading(Settings):
+    """How a source's records are to be understood, where the recipe says more than their keys do."""
 
-    def __init__(self, reason: str, **evidence: Any) -> None:
-        self.reason, self.evidence = reason, evidence
-        super().__init__(reason)
+    # The shape of its records; auto recognises each record by its keys.
+    format: Format = "auto"
+    # Columns of the question and the answer (of a text and its label), where they are none of the usual ones: PAIRS here,
+    # TEXTS and LABELS in tasks/core/ratings.py.
+    question: str = ""
+    answer: str = ""
+    # The column of the worse answer; with it, question and answer name the prompt and the better one.
+    rejected: str = ""
+    # The column that says how good an answer is; empty takes what is certain (ratings.RATINGS), and leaves numbers alone.
+    rating: str = ""
+    # The least number that is a good rating, where the column holds numbers other than 0 and 1.
+    good_from: float | None = Field(default=None, allow_inf_nan=False)
+
+    @property
+    def columns(self) -> list[str]:
+        """The columns that were stated, as they are named in messages."""
+        return [name for name in (self.question, self.answer, self.rejected) if name]
 
 
-def adapt(
-    record: dict[str, Any], shape: str = "auto", pair: tuple[str, str] = ("", "")
-) -> tuple[list[Message], dict[str, Any]]:
-    """(messages, meta) of a record. pair: the column names of question and answer, where the recipe states them.
+@dataclass
+class Shaped:
+    """A record in its shape. used: the lower-case keys it was made of. fields: what single messages say besides."""
 
-    Raises UnadaptedError when no shape fits, or the one that fits holds what `messages` cannot.
+    messages: list[Message]
+    used: set[str]
+    kind: str = "sft"
+    rejected: str | None = None
+    weights: list[float] | None = None
+    fields: dict[str, Any] = field(default_factory=dict)
+
+
+Build = Callable[[dict[str, Any]], Shaped | None]
+
+
+@dataclass(frozen=True)
+class Shape:
+    """A shape: its builder, and the sets of lower-case keys of which a record must have one to be of it at all."""
+
+    build: Build
+    needs: tuple[frozenset[str], ...]
+
+    def may_be(self, names: frozenset[str]) -> bool:
+        """Whether a record of these keys can be of this shape."""
+        return any(keys <= names for keys in self.needs)
+
+
+Adapter = Callable[[dict[str, Any]], tuple[dict[str, Any], dict[str, Any]]]
+NOT_RECOGNISED = "shape not recognised"
+
+
+def adapter(reading: Reading, kind: DatasetKind) -> Adapter:
+    """A function from a record to (row, meta); row: messages, rejected and weights as in ROW_SCHEMA.
+
+    It raises UnadaptedError when no shape fits, the one that fits is of another kind, or it holds what a row cannot.
     """
-    row = {key.strip().lower(): value for key, value in record.items()}
-    if any(pair):
-        adapted = _pair(row, pair[0].strip().lower(), pair[1].strip().lower())
-    else:
-        shapes = SHAPES.values() if shape == "auto" else [SHAPES[shape]]
-        adapted = next((found for build in shapes if (found := build(row)) is not None), None)
-    if adapted is None:
-        raise UnadaptedError("shape not recognised", keys=sorted(record), expected=_expected(shape, pair))
-    messages, used = adapted
-    if not messages:
-        raise UnadaptedError("no messages in it")
-    meta = {key: value for key, value in record.items() if key.strip().lower() not in used}
-    return messages, {**meta, **_message_fields(row, used)}
+    shapes = _shapes(reading, kind.name)
 
+    @lru_cache(maxsize=1024)  # of a million records most have the same keys, so only the first asks every shape
+    def known(keys: tuple[str, ...]) -> tuple[tuple[str, ...], list[Build], bool]:
+        names = tuple(key.strip().lower() for key in keys)
+        rated = kind.name == "sft" and bool(reading.rating or not ratings.RATINGS.isdisjoint(names))
+        return names, [shape.build for shape in shapes if shape.may_be(frozenset(names))], rated
 
-def _expected(shape: str, pair: tuple[str, str]) -> list[str]:
-    return list(pair) if any(pair) else list(SHAPES) if shape == "auto" else [shape]
+    def adapt(record: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+        names, builds, rated = known(tuple(record))
+        row = dict(zip(names, record.values(), strict=True))
+        shaped = next((found for build in builds if (found := build(row)) is not None), None)
+        if shaped is None:
+            raise _not_recognised(record, reading)
+        if not shaped.messages:
+            raise UnadaptedError("no messages in it")
+        _check_kind(shaped, kind.name)
+        if rated and ratings.good(row, reading.rating, reading.good_from) is False:
+            shaped.weights = [0.0] * len(shaped.messages)
+        meta = {key: record[key] for key, name in zip(record, names, strict=True) if name not in shaped.used}
+        said = {"messages": shaped.messages, "rejected": shaped.rejected, "weights": shaped.weights}
+        return said, {**meta, **shaped.fields}
+
+    return adapt
 
 
 def recognised(record: dict[str, Any]) -> bool:
-    """Whether the record itself is a row, and not a wrapper around rows."""
+    """Whether the record itself is a row, of whatever kind, and not a wrapper around rows."""
     try:
-        adapt(record)
+        adapter(Reading(), DatasetKind())(record)
     except UnadaptedError as error:
-        return error.reason != "shape not recognised"
+        return error.reason != NOT_RECOGNISED
     return True
 
 
-def _turns(*keys: str) -> Callable[[dict[str, Any]], Adapted | None]:
-    def build(row: dict[str, Any]) -> Adapted | None:
-        key = next((k for k in keys if _turn_list(row.get(k)) is not None), None)
-        if key is None:
-            return None
-        messages = [_message(turn) for turn in _turn_list(row[key]) or []]
-        return _with_system(row, messages, {key}) if messages and messages[0]["role"] != "system" else (messages, {key})
-
-    return build
+def _not_recognised(record: dict[str, Any], reading: Reading) -> UnadaptedError:
+    expected = reading.columns or (list(SHAPES) if reading.format == "auto" else [reading.format])
+    return UnadaptedError(NOT_RECOGNISED, keys=sorted(record), expected=expected)
 
 
-def _turn_list(value: Any) -> list[Any] | None:
-    """A list of turns, also one written as JSON text in a table's cell."""
-    if isinstance(value, str) and value.lstrip().startswith("["):
-        try:
-            value = json.loads(value)
-        except (ValueError, RecursionError):
-            return None
-    return value if isinstance(value, list) and all(isinstance(turn, dict) for turn in value) else None
+def _shapes(reading: Reading, kind: str) -> tuple[Shape, ...]:
+    """The shapes to try, in order. What is more than a conversation comes first, and a label where labels are wanted."""
+    if reading.columns:
+        return (_stated(reading, kind),)
+    if reading.format != "auto":
+        return (*PREFERENCES.get(reading.format, ()), SHAPES[reading.format])
+    first = [SHAPES["text_label"]] if kind == "classification" else []
+    return (*first, *(shape for shapes in PREFERENCES.values() for shape in shapes), *SHAPES.values())
 
 
-def _message(turn: dict[str, Any]) -> Message:
-    role = turn.get("role", turn.get("from"))
-    known = ROLES.get(str(role).lower())
-    if turn.get("tool_calls") or turn.get("function_call") or role in ("tool", "function"):
-        raise UnadaptedError("tool calls are not supported")
-    if known is None:
-        raise UnadaptedError("role not recognised", role=str(role)[:40], allowed=sorted(ROLES))
-    if turn.get("weight") == 0:  # training lays its loss on every assistant turn, and this one says not to
-        raise UnadaptedError("message weight of zero is not supported")
-    return {"role": known, "content": _content(turn.get("content", turn.get("value")))}
+def _check_kind(shaped: Shaped, kind: str) -> None:
+    if shaped.kind == kind:
+        return
+    if (kind, shaped.kind) != ("classification", "sft"):
+        raise UnadaptedError(f"a row of kind {shaped.kind}, where the recipe says {kind}")
+    roles = [said["role"] for said in shaped.messages]
+    if roles not in (["user", "assistant"], ["system", "user", "assistant"]) or shaped.weights:
+        raise UnadaptedError("more or less than a text and its label", roles=roles[:10], turns=len(roles))
 
 
-def _content(value: Any) -> str:
-    if isinstance(value, list) and all(isinstance(part, dict) and isinstance(part.get("text"), str) for part in value):
-        return "\n".join(part["text"] for part in value)
-    if value is None or isinstance(value, str):
-        return value or ""
-    raise UnadaptedError("content is not text", type=type(value).__name__)
+def _stated(reading: Reading, kind: str) -> Shape:
+    asked, answered, worse = (name.strip().lower() for name in (reading.question, reading.answer, reading.rejected))
+    if worse:
+        return _preference(preferences.paired((asked,), answered, worse), {asked, answered, worse})
+    build = _labelled if kind == "classification" else _pair
+    return Shape(lambda row: build(row, asked, answered), (frozenset((asked, answered)),))
 
 
-def _message_fields(row: dict[str, Any], used: set[str]) -> dict[str, Any]:
-    """Fields of single messages other than role and content (name, weight, time), kept in meta turn by turn."""
-    core = {"role", "from", "content", "value"}
-    turns = next((found for key in sorted(used) if (found := _turn_list(row.get(key)))), [])
-    fields = [{k: v for k, v in turn.items() if k not in core and v is not None} for turn in turns]
-    return {"message_fields": fields} if any(fields) else {}
-
-
-def _alpaca(row: dict[str, Any]) -> Adapted | None:
-    if not {"instruction", "output"} <= row.keys():
+def _turns(*keys: str) -> Shape:
+    def build(row: dict[str, Any]) -> Shaped | None:
+        for key in keys:
+            if key in row and (turns := turn_list(row[key])) is not None:
+                return _with_system(row, _conversation(turns, {key}))
         return None
-    asked = [part for part in (_content(row["instruction"]), _content(row.get("input"))) if part]
-    return _with_system(row, _exchange("\n\n".join(asked), row["output"]), {"instruction", "input", "output"})
+
+    return Shape(build, tuple(frozenset([key]) for key in keys))
 
 
-def _pairs(row: dict[str, Any]) -> Adapted | None:
-    return next((found for asked, answered in PAIRS if (found := _pair(row, asked, answered)) is not None), None)
+def _conversation(turns: list[dict[str, Any]], used: set[str]) -> Shaped:
+    messages = [message(turn) for turn in turns]
+    return Shaped(messages, used, weights=weights(turns, messages), fields=message_fields(turns))
 
 
-def _pair(row: dict[str, Any], asked: str, answered: str) -> Adapted | None:
-    if not {asked, answered} <= row.keys():
-        return None
-    before, after = (_turn_list(row[key]) for key in (asked, answered))
+def _alpaca(row: dict[str, Any]) -> Shaped:
+    used = {"instruction", "input", "output"} | ({"history"} if preferences.history(row) else set())
+    return _with_system(row, Shaped([*preferences.instruction(row), answer(row["output"])], used))
+
+
+def _pairs(row: dict[str, Any]) -> Shaped:
+    return _pair(row, *next(pair for pair in PAIRS if row.keys() >= set(pair)))
+
+
+def _pair(row: dict[str, Any], asked: str, answered: str) -> Shaped:
+    before, after = spoken(row[asked]), spoken(row[answered])
     if before and after:  # TRL's conversational prompt and completion
-        return [_message(turn) for turn in before + after], {asked, answered}
-    return _with_system(row, _exchange(_content(row[asked]), row[answered]), {asked, answered})
+        return _conversation(before + after, {asked, answered})
+    question = {"role": "user", "content": content(row[asked])}
+    return _with_system(row, Shaped([question, answer(row[answered])], {asked, answered}))
 
 
-def _exchange(asked: str, answer: Any) -> list[Message]:
-    """One question and its answer; an answer given as an object is the JSON text of it."""
-    text = json.dumps(answer, ensure_ascii=False, default=str) if isinstance(answer, dict) else _content(answer)
-    return [{"role": "user", "content": asked}, {"role": "assistant", "content": text}]
+def _with_system(row: dict[str, Any], shaped: Shaped) -> Shaped:
+    """With the system prompt that a column of its own holds, unless the conversation begins with one."""
+    system = row.get("system")
+    if not isinstance(system, str) or not system.strip() or not shaped.messages or shaped.messages[0]["role"] == "system":
+        return shaped
+    shaped.messages, shaped.used = [{"role": "system", "content": system}, *shaped.messages], shaped.used | {"system"}
+    shaped.weights = [0.0, *shaped.weights] if shaped.weights else None
+    return shaped
 
 
-def _with_system(row: dict[str, Any], messages: list[Message], used: set[str]) -> Adapted:
-    system = row.get("system", "")
-    if not isinstance(system, str) or not system.strip():
-        return messages, used
-    return [{"role": "system", "content": system}, *messages], used | {"system"}
+def _preference(read: preferences.Preference, keys: Iterable[str] = ("chosen", "rejected")) -> Shape:
+    def build(row: dict[str, Any]) -> Shaped | None:
+        pair = read(row)
+        if pair is None:
+            return None
+        return _with_system(row, Shaped(pair.messages, pair.used, "preference", pair.rejected, fields=pair.fields))
+
+    return Shape(build, (frozenset(keys),))
 
 
-SHAPES: dict[str, Callable[[dict[str, Any]], Adapted | None]] = {
-    "openai": _turns("messages"), "sharegpt": _turns("conversations", "conversation"), "alpaca": _alpaca,
-    "prompt_completion": _pairs,
+def _text_label(row: dict[str, Any]) -> Shaped | None:
+    columns = ratings.columns(row)
+    return _labelled(row, *columns) if columns else None
+
+
+def _labelled(row: dict[str, Any], text: str, label: str) -> Shaped:
+    said = {"role": "user", "content": content(row[text])}
+    return Shaped([said, {"role": "assistant", "content": ratings.label(row[label])}], {text, label}, "classification")
+
+
+PREFERENCES: dict[str, tuple[Shape, ...]] = {
+    "openai": (
+        _preference(preferences.openai, ("preferred_output", "non_preferred_output")),
+        _preference(preferences.paired(("messages",))),
+    ),
+    "sharegpt": (_preference(preferences.paired(("conversations", "conversation"))),),
+    "alpaca": (_preference(preferences.alpaca),),
+    "prompt_completion": (
+        _preference(preferences.paired(("prompt", "question", "query", "input"))), _preference(preferences.whole),
+    ),
 }  # fmt: skip
+SHAPES: dict[str, Shape] = {
+    "openai": _turns("messages"),
+    "sharegpt": _turns("conversations", "conversation"),
+    "alpaca": Shape(_alpaca, (frozenset(("instruction", "output")),)),
+    "prompt_completion": Shape(_pairs, tuple(map(frozenset, PAIRS))),
+    "text_label": Shape(_text_label, tuple(map(frozenset, product(ratings.TEXTS, (*ratings.LABELS, *ratings.NAMED))))),
+}

@@ -1,4 +1,9 @@
-"""Sources: what the recipe says of where rows come from, and the files found there, on disk or behind an fsspec URL."""
+"""Sources: what the recipe says of where rows come from, and what is found there.
+
+A file on disk or behind an fsspec URL is digested where it lies. A query is asked once, when it is found
+(tasks/core/queries.py): what it gave is kept below ASSAY_HOME and read from there, so that a database in use cannot change
+under a run.
+"""
 
 from __future__ import annotations
 
@@ -7,30 +12,30 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import polars as pl
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from tasks.core.errors import AssayError, DataError, OutsideError
 from tasks.core.home import digest_bytes, digest_json
-from tasks.core.readers import frame_records, read_records
+from tasks.core.queries import check_database, keep_rows, query_name
+from tasks.core.readers import class_names, frame_records, read_records, with_class_names
 from tasks.core.records import READABLE, Record, refused
-from tasks.core.settings import Settings
-
-Format = Literal["auto", "openai", "sharegpt", "alpaca", "prompt_completion"]
+from tasks.core.shapes import Reading
 
 
-class Source(Settings):
-    """Where rows come from; in YAML a plain string is its path."""
+class Source(Reading):
+    """Where rows come from, a path or a query; in YAML a plain string is its path."""
 
     # A file, a glob (** for any depth), a folder written by datasets.save_to_disk, or a URL of one (s3://, gs://, https://).
-    path: str = Field(min_length=1)
-    # The shape of its records; auto recognises each record by its keys.
-    format: Format = "auto"
-    # Column names of the question and the answer, where they are none of the usual ones (tasks/core/shapes.py: PAIRS).
-    question: str = ""
-    answer: str = ""
+    path: str = ""
+    # The column names of a text table that has no line of them. Without an ending that says otherwise it is read as TSV.
+    header: tuple[str, ...] = ()
+    # A query in the place of a path, and the database to put it to: postgresql://, sqlite:///, or env:NAME for the environment
+    # variable that holds such a URL. A URL with a password is taken from there only.
+    sql: str = ""
+    database: str = ""
 
     @model_validator(mode="before")
     @classmethod
@@ -38,43 +43,63 @@ class Source(Settings):
         return {"path": value} if isinstance(value, str) else value
 
     @model_validator(mode="after")
-    def _both_columns(self) -> Source:
-        if bool(self.question) != bool(self.answer):
-            raise ValueError("question and answer name two columns; give both or neither")
+    def _makes_sense(self) -> Source:
+        if bool(self.path) == bool(self.sql):
+            raise ValueError("a source has a path or sql; give one of them")
+        if bool(self.sql) != bool(self.database):
+            raise ValueError("sql and database belong together; give both or neither")
+        if self.header and (self.sql or len(set(self.header)) < max(2, len(self.header))):
+            raise ValueError("header names the columns of a text table, two at least, each by a name of its own")
+        if bool(self.question) != bool(self.answer) or (self.rejected and not self.question):
+            raise ValueError("question and answer name two columns; give both or neither, and rejected only with them")
+        if self.good_from is not None and not self.rating:
+            raise ValueError("good_from is of a rating; name the column in rating")
+        check_database(self.database)
         return self
+
+    @property
+    def reading(self) -> Reading:
+        """What of it says how records are to be understood."""
+        return Reading(**{name: getattr(self, name) for name in Reading.model_fields})
 
 
 class RawFile(BaseModel):
-    """A file that was found. location stays out of the cache key: same bytes under the same name, same input."""
+    """What was found. location stays out of the cache key: same bytes under the same name, same input."""
 
     model_config = ConfigDict(frozen=True)
 
-    name: str  # as the ledger tells it: relative to the recipe's folder, or a URL
+    name: str  # as the ledger tells it: relative to the recipe's folder, a URL, or a query and its database
     digest: str  # sha256 of the file, or of a folder's sorted (name, sha256) pairs
-    format: Format = "auto"
-    columns: tuple[str, str] = ("", "")  # question and answer, where the recipe states them
+    reading: Reading = Field(default_factory=Reading)
+    header: tuple[str, ...] = ()
     location: str = Field(exclude=True)  # absolute path or URL
 
 
 def find_sources(sources: Sequence[Source], base: Path) -> list[RawFile]:
-    """The files behind the recipe's sources, each once, sorted by name, with their digests.
+    """The files behind the recipe's sources, each once, sorted by name, with their digests; queries are asked and kept.
 
-    base: the folder that relative paths start from. Raises DataError for a path that matches nothing and for a file
-    named twice in two ways, OutsideError when a store does not answer.
+    base: the folder that relative paths start from. Raises DataError for a path that matches nothing, a query that cannot
+    be answered, and a file named twice in two ways; OutsideError when a store or a database does not answer.
     """
     found: dict[str, RawFile] = {}
     for source in sources:
-        for location in _expand(source.path, base):
-            file = RawFile(
-                name=_name(location, source.path, base), digest=_digest(location), format=source.format,
-                columns=(source.question, source.answer), location=location,
-            )  # fmt: skip
+        for file in _found(source, base):
             if found.setdefault(file.name, file) != file:
                 raise DataError(
                     f"{file.name} is named twice, to be read in two ways.", where="recipe: data",
                     allowed="each file in one way", todo="take one of the two out, or narrow the glob",
                 )  # fmt: skip
     return [found[name] for name in sorted(found)]
+
+
+def _found(source: Source, base: Path) -> Iterator[RawFile]:
+    how: dict[str, Any] = {"reading": source.reading, "header": source.header}
+    if source.sql:
+        file, digest = keep_rows(source.sql, source.database, base)
+        yield RawFile(name=query_name(source.sql, source.database), digest=digest, location=str(file), **how)
+        return
+    for location in _expand(source.path, base):
+        yield RawFile(name=_name(location, source.path, base), digest=_digest(location), location=location, **how)
 
 
 def read(file: RawFile) -> Iterator[Record]:
@@ -85,7 +110,7 @@ def read(file: RawFile) -> Iterator[Record]:
         digest, data = (_digest(file.location), b"") if folder else _bytes(fs, path)
     if digest != file.digest:
         raise refused(file.name, "has changed since this run began", "run again when nothing writes to it any more")
-    return _dataset(file) if folder else read_records(file.name, data)
+    return _dataset(file) if folder else read_records(file.name, data, file.header)
 
 
 def _bytes(fs: Any, path: str) -> tuple[str, bytes]:
@@ -98,10 +123,11 @@ def _dataset(file: RawFile) -> Iterator[Record]:
 
     datasets.disable_progress_bars()
     try:
-        rows = datasets.load_from_disk(file.location).with_format("polars")[:]
+        dataset = datasets.load_from_disk(file.location)
+        rows = dataset.with_format("polars")[:]
     except (OSError, ValueError, KeyError) as error:
         raise refused(file.name, f"is no dataset folder that can be read ({error})", "write it again") from error
-    return frame_records(pl.DataFrame(rows))
+    return frame_records(with_class_names(pl.DataFrame(rows), class_names(dataset.features.to_dict())))
 
 
 def _expand(path: str, base: Path) -> list[str]:

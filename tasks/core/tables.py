@@ -1,39 +1,74 @@
-"""Text tables to records: CSV and TSV, with quotes, line breaks inside fields, and the semicolons that Excel writes."""
+"""Text tables to records: CSV and TSV, with quotes, line breaks inside fields, and the semicolons that Excel writes.
+
+Some write TSV with quotes, some hold that TSV has none. A file whose lines fit as they stand, and would break or run into each
+other if its quotes were taken for quotes, has none: else messages that begin with a quote would be lost.
+"""
 
 from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
+from tasks.core.errors import DataError
 from tasks.core.records import Record, refused
 
 DELIMITERS = ",;\t|"  # a semicolon is what Excel writes where the comma is the decimal mark
 csv.field_size_limit(2**31 - 1)  # the default of 128 KiB refuses long conversations
 
 
-def read_csv(name: str, text: str) -> Iterator[Record]:
-    """The records of a table with a header; the delimiter is the one that is most frequent in its first line."""
-    yield from _table(name, text, max(DELIMITERS, key=text.split("\n", 1)[0].count))
+def read_csv(name: str, text: str, header: Sequence[str] = ()) -> Iterator[Record]:
+    """The records of a table. header: its column names, if it has no line of them.
+
+    The delimiter is the one that is most frequent in the first line, or that cuts it into as many fields as there are names.
+    """
+    first = text.split("\n", 1)[0].rstrip("\r")
+    fits = {mark for mark in DELIMITERS if header and len(next(csv.reader([first], delimiter=mark), [])) == len(header)}
+    yield from _table(name, text, max(DELIMITERS, key=lambda mark: (mark in fits, first.count(mark))), header)
 
 
-def read_tsv(name: str, text: str) -> Iterator[Record]:
-    """The records of a tab-separated table with a header."""
-    yield from _table(name, text, "\t")
+def read_tsv(name: str, text: str, header: Sequence[str] = ()) -> Iterator[Record]:
+    """The records of a tab-separated table. header: its column names, if it has no line of them."""
+    yield from (_plain if _without_quotes(name, text, header) else _table)(name, text, "\t", header)
 
 
-def _table(name: str, text: str, delimiter: str) -> Iterator[Record]:
+def _table(name: str, text: str, delimiter: str, header: Sequence[str]) -> Iterator[Record]:
     lines = _Lines(io.StringIO(text, newline=""))
     rows = csv.reader(lines, delimiter=delimiter, strict=True)
-    header = _header(name, rows)
+    columns = list(header) or _header(name, rows)
     lines.taken()
     number = 0
     for fields, raw, problem in _records(name, rows, lines):
         if fields or problem:  # neither: a blank line
             number += 1
-            yield _record(number, header, fields, raw, problem)
+            yield _record(number, columns, fields, raw, problem)
     if not number:
         raise refused(name, "holds a header and no record", "export it again, or take it out of the recipe")
+
+
+def _plain(name: str, text: str, delimiter: str, header: Sequence[str]) -> Iterator[Record]:
+    lines = _nonblank(text)
+    columns = list(header) or _header(name, csv.reader(lines[:1], delimiter=delimiter, quoting=csv.QUOTE_NONE))
+    for number, line in enumerate(lines if header else lines[1:], 1):
+        yield _record(number, columns, line.split(delimiter), line, "")
+
+
+def _without_quotes(name: str, text: str, header: Sequence[str]) -> bool:
+    if '"' not in text:
+        return False
+    lines = _nonblank(text)
+    fields = len(header) or lines[0].count("\t") + 1
+    odd = sum(line.count("\t") + 1 != fields for line in lines)
+    try:
+        records = [record.reason != "" for record in _table(name, text, "\t", header)]
+    except DataError:  # a quote that is never closed, or no header
+        return odd == 0
+    joined = len(records) != len(lines) - (not header)
+    return odd < sum(records) or (odd == 0 and joined)
+
+
+def _nonblank(text: str) -> list[str]:
+    return [line.rstrip("\r") for line in text.split("\n") if line.strip("\r")]
 
 
 def _record(number: int, header: list[str], fields: list[str], raw: str, problem: str) -> Record:

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from tasks.core.errors import AssayError, DataError
 from tasks.core.ledger import Outcome, check_balance
+from tasks.core.settings import DatasetKind
 from tasks.ingest import IngestSettings, RawFile, Source, find_sources, ingest
 
 ROWS = [
@@ -25,9 +26,9 @@ ROWS = [
 ]
 
 
-def read(folder: Path, *sources: str | dict[str, Any]) -> Outcome:
+def read(folder: Path, *sources: str | dict[str, Any], kind: str = "sft") -> Outcome:
     files = find_sources([Source.model_validate(source) for source in sources], folder)
-    outcome = ingest(files, IngestSettings())
+    outcome = ingest(files, IngestSettings(), DatasetKind.model_validate({"name": kind}))
     check_balance("ingest", None, outcome)
     return outcome
 
@@ -130,6 +131,13 @@ SHAPES: dict[str, tuple[dict[str, Any], list[tuple[str, str]]]] = {
     "an object as completion": (
         {"prompt": "Hi", "completion": {"intent": "other"}}, [ASKED, ("assistant", '{"intent": "other"}')],
     ),
+    "alpaca with a history": (
+        {"instruction": "Hi", "output": "Hello", "history": [["1+1?", "2"]]},
+        [("user", "1+1?"), ("assistant", "2"), ASKED, ANSWERED],
+    ),
+    "a prompt that is JSON, but no conversation": (
+        {"prompt": '[{"a": 1}]', "completion": '[{"b": 2}]'}, [("user", '[{"a": 1}]'), ("assistant", '[{"b": 2}]')],
+    ),
     "conversational prompt and completion": (
         {"prompt": [{"role": "user", "content": "Hi"}], "completion": [{"role": "assistant", "content": "Hello"}]},
         [ASKED, ANSWERED],
@@ -164,12 +172,15 @@ NOT_ROWS: dict[str, bytes] = {
     "not UTF-8": '{"prompt": "café", "completion": "b"}'.encode("latin-1"),
     "NUL bytes": b"\0" * 20,
     "broken Unicode escape": rb'{"prompt": "\ud83d", "completion": "b"}',
-    "shape not recognised": b'{"text": "a", "label": "b"}',
+    "shape not recognised": b'{"text": "a", "note": "b"}',
     "no messages in it": b'{"messages": []}',
     "role not recognised": b'{"messages": [{"role": "narrator", "content": "a"}]}',
     "tool calls are not supported": b'{"messages": [{"role": "assistant", "tool_calls": [{"id": "1"}]}]}',
     "content is not text": b'{"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": "x"}]}]}',
-    "message weight of zero is not supported": b'{"messages": [{"role": "assistant", "content": "a", "weight": 0}]}',
+    "message weight is neither 0 nor 1": b'{"messages": [{"role": "assistant", "content": "a", "weight": 0.5}]}',
+    "ratings that disagree": b'{"prompt": "a", "completion": "b", "label": true, "thumbs": "down"}',
+    "a row of kind classification, where the recipe says sft": b'{"text": "a", "label": "b"}',
+    "a row of kind preference, where the recipe says sft": b'{"prompt": "a", "chosen": "b", "rejected": "c"}',
 }
 
 

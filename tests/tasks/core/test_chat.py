@@ -75,6 +75,20 @@ def test_several_turns_with_a_system_prompt_by_hand(tokenizer: Any) -> None:
     ]
 
 
+def test_an_answer_of_weight_zero_is_read_and_not_learnt_by_hand(tokenizer: Any) -> None:
+    row = say("s:Be brief.", "u:1+1?", "a:3", "u:No.", "a:2", "u:2+2?", "a:5", "u:Thanks")
+    example = encode(tokenizer, row, PromptSettings(), [0, 0, 0, 0, 1, 0, 0, 0])
+    assert shown(tokenizer, example) == [
+        ("<|im_start|>system\nBe brief.<|im_end|>\n<|im_start|>user\n1+1?<|im_end|>\n<|im_start|>assistant\n3<|im_end|>\n"
+         "<|im_start|>user\nNo.<|im_end|>\n<|im_start|>assistant\n", False),
+        ("2<|im_end|>", True),
+    ]  # fmt: skip
+    replaced = encode(tokenizer, row, PromptSettings(system="Triage."), [0, 0, 0, 0, 1, 0, 0, 0])
+    assert shown(tokenizer, replaced)[1:] == [("2<|im_end|>", True)]
+    assert encode(tokenizer, row, PromptSettings(), [0.0] * 8) == Example([], [])
+    assert encode(tokenizer, row, PromptSettings(), [1.0] * 8) == encode(tokenizer, row, PromptSettings())
+
+
 def test_the_recipes_system_prompt_replaces_a_rows_own(tokenizer: Any) -> None:
     prompt = PromptSettings(system="Triage.")
     expected_turns = say("s:Triage.", "u:Hi", "a:Yo")

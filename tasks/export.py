@@ -1,0 +1,199 @@
+"""export: the curated rows in the formats that other tools train from, one file or folder a split.
+
+    openai        {messages} in JSONL, weights as each message's `weight`; pairs in OpenAI's preference format
+    trl           {messages} in JSONL; pairs as {prompt, chosen, rejected}, each a list of messages
+    alpaca        {instruction, input, output, system} in one JSON list; pairs with chosen and rejected in output's place
+    huggingface   a folder of datasets.save_to_disk with its splits: messages (with `weight` where a row has weights), pairs as
+                  for trl, a classification row as text and label, a ClassLabel
+
+What is read back by ingest says the same, row by row: the messages, the rejected answer and the weights are equal. A row that
+a format cannot hold is an error, never a loss: several turns in Alpaca, weights anywhere but in openai and huggingface.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import polars as pl
+
+from tasks.core.errors import DataError
+from tasks.core.home import digest_path
+from tasks.core.ledger import MESSAGES
+from tasks.core.settings import DatasetKind
+
+ExportFormat = Literal["openai", "trl", "alpaca", "huggingface"]
+FORMATS: tuple[str, ...] = get_args(ExportFormat)
+NAMED_ROWS = 5  # rows named in an error; more would scroll the message away
+Row = dict[str, Any]
+
+
+class _UnheldError(ValueError):
+    """Why a format cannot hold a row."""
+
+
+def export(curated: pl.DataFrame, format: ExportFormat, out: Path, kind: DatasetKind) -> dict[str, int]:
+    """Write the rows into the folder `out`, which appears whole or not at all. Returns the rows of each split.
+
+    curated: ROW_SCHEMA and, where there is one, `split`; without it all rows are `train`. The same rows give the same bytes.
+    Raises DataError for rows the format cannot hold, and where `out` holds something else.
+    """
+    if not curated.height:
+        raise DataError("There is no row to export.", where="export", allowed="at least one row", todo="curate first")
+    records = _records(curated, format, kind)
+    out = out.absolute()
+    new = out.with_name(f".{out.name}.new")
+    shutil.rmtree(new, ignore_errors=True)
+    new.mkdir(parents=True)
+    try:
+        _WRITERS[format](records, new)
+        _put(new, out)
+    finally:
+        shutil.rmtree(new, ignore_errors=True)
+    return {split: len(rows) for split, rows in records.items()}
+
+
+def _put(new: Path, out: Path) -> None:
+    """Rename, which a reader sees as one act. What lies there stays, if it is this very export."""
+    if out.is_dir() and any(out.iterdir()) and digest_path(out) == digest_path(new):
+        return
+    try:
+        os.replace(new, out)
+    except OSError as error:
+        raise DataError(
+            f"{out} cannot be written: {error.strerror}.", where="export",
+            allowed="a path where nothing is, an empty folder, or the same export", todo="take another path, or remove it",
+        ) from error  # fmt: skip
+
+
+def _records(curated: pl.DataFrame, format: ExportFormat, kind: DatasetKind) -> dict[str, list[Row]]:
+    """The records of each split, in the order of the row ids. Raises DataError naming the rows that do not fit."""
+    rows = (curated if "split" in curated.columns else curated.with_columns(split=pl.lit("train"))).sort("row_id")
+    records: dict[str, list[Row]] = defaultdict(list)
+    unheld: dict[str, list[str]] = defaultdict(list)
+    for row in rows.iter_rows(named=True):
+        try:
+            records[row["split"]].append(_record(row, format, kind.name))
+        except _UnheldError as error:
+            unheld[str(error)].append(row["row_id"])
+    if unheld:
+        raise _refused(unheld, format, kind.name)
+    return dict(sorted(records.items()))
+
+
+def _record(row: Row, format: ExportFormat, kind: str) -> Row:
+    if (row["rejected"] is not None) != (kind == "preference"):
+        raise _UnheldError(f"is no row of kind {kind}")
+    if row["weights"] is not None and (kind == "preference" or format not in ("openai", "huggingface")):
+        raise _UnheldError("has weights, which it has no place for, so that what must not teach would teach")
+    return _BUILDERS[format](row, kind)
+
+
+def _refused(unheld: dict[str, list[str]], format: str, kind: str) -> DataError:
+    told = "; ".join(
+        f"{len(ids):,} {'rows' if len(ids) > 1 else 'row'}, each {why} ({', '.join(i[:12] for i in ids[:NAMED_ROWS])}"
+        f"{' ...' if len(ids) > NAMED_ROWS else ''})"
+        for why, ids in unheld.items()
+    )
+    return DataError(
+        f"The format {format} cannot hold every row of kind {kind}: {told}.", where="export",
+        allowed="openai holds every row; see tasks/export.py for the others", todo="export as openai, or take these rows out",
+    )  # fmt: skip
+
+
+def _openai(row: Row, kind: str) -> Row:
+    if kind == "preference":
+        *prompt, chosen = row["messages"]
+        return {
+            "input": {"messages": prompt}, "preferred_output": [chosen],
+            "non_preferred_output": [_assistant(row["rejected"])],
+        }  # fmt: skip
+    return {"messages": _weighted(row, int)}
+
+
+def _weighted(row: Row, number: Callable[[float], float]) -> list[Row]:
+    """The messages; the assistant's with a weight where the row has weights: other roles have none in OpenAI's format."""
+    if row["weights"] is None:
+        return list(row["messages"])
+    pairs = zip(row["messages"], row["weights"], strict=True)
+    return [{**said, "weight": number(weight)} if said["role"] == "assistant" else said for said, weight in pairs]
+
+
+def _trl(row: Row, kind: str) -> Row:
+    if kind == "preference":
+        *prompt, chosen = row["messages"]
+        return {"prompt": prompt, "chosen": [chosen], "rejected": [_assistant(row["rejected"])]}
+    return {"messages": row["messages"]}
+
+
+def _assistant(text: str) -> Row:
+    return {"role": "assistant", "content": text}
+
+
+def _alpaca(row: Row, kind: str) -> Row:
+    system, asked, answer = _single(row)
+    answers = {"chosen": answer, "rejected": row["rejected"]} if kind == "preference" else {"output": answer}
+    return {"instruction": asked, "input": "", **answers, **({"system": system} if system else {})}
+
+
+def _single(row: Row) -> tuple[str, str, str]:
+    """(system, question, answer) of a row of one question and one answer."""
+    system = [said["content"] for said in row["messages"][:1] if said["role"] == "system"]
+    rest = row["messages"][len(system) :]
+    if [said["role"] for said in rest] != ["user", "assistant"]:
+        raise _UnheldError("is not one question and one answer")
+    if system and not system[0].strip():
+        raise _UnheldError("has an empty system message")
+    return "".join(system), rest[0]["content"], rest[1]["content"]
+
+
+def _huggingface(row: Row, kind: str) -> Row:
+    if kind == "classification":
+        system, text, label = _single(row)
+        if system:
+            raise _UnheldError("has a system message, for which text and label have no place")
+        return {"text": text, "label": label}
+    return _trl(row, kind) if kind == "preference" else {"messages": _weighted(row, float)}
+
+
+def _write_jsonl(records: dict[str, list[Row]], folder: Path) -> None:
+    for split, rows in records.items():
+        with (folder / f"{split}.jsonl").open("w", encoding="utf-8") as file:
+            file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+
+
+def _write_json(records: dict[str, list[Row]], folder: Path) -> None:
+    for split, rows in records.items():
+        text = ",\n".join(json.dumps(row, ensure_ascii=False) for row in rows)
+        (folder / f"{split}.json").write_text(f"[\n{text}\n]\n", encoding="utf-8")
+
+
+def _write_dataset(records: dict[str, list[Row]], folder: Path) -> None:
+    from datasets import ClassLabel, Dataset, DatasetDict, disable_progress_bars
+
+    disable_progress_bars()
+    splits = DatasetDict({split: Dataset.from_polars(_frame(rows, records)) for split, rows in records.items()})
+    labels = sorted({row["label"] for rows in records.values() for row in rows if "label" in row})
+    if labels:
+        splits = splits.cast_column("label", ClassLabel(names=labels))
+    splits.save_to_disk(folder)
+
+
+def _frame(rows: list[Row], records: dict[str, Iterable[Row]] | dict[str, list[Row]]) -> pl.DataFrame:
+    """The rows of a split with the columns and types of all, so that the splits make one dataset."""
+    weighted = any("weight" in said for split in records.values() for row in split for said in row.get("messages", []))
+    said = pl.List(pl.Struct({"role": pl.String, "content": pl.String, "weight": pl.Float64})) if weighted else MESSAGES
+    return pl.DataFrame(rows, schema={name: pl.String if isinstance(rows[0][name], str) else said for name in rows[0]})
+
+
+_BUILDERS: dict[str, Callable[[Row, str], Row]] = {
+    "openai": _openai, "trl": _trl, "alpaca": _alpaca, "huggingface": _huggingface,
+}  # fmt: skip
+_WRITERS: dict[str, Callable[[dict[str, list[Row]], Path], None]] = {
+    "openai": _write_jsonl, "trl": _write_jsonl, "alpaca": _write_json, "huggingface": _write_dataset,
+}  # fmt: skip
