@@ -25,7 +25,8 @@ import polars as pl
 from numpy.typing import NDArray
 from pydantic import Field
 
-from tasks.core.answer import AnswerSettings, label_of, parse
+from tasks.core.answer import AnswerSettings, parse
+from tasks.core.labels import labelled
 from tasks.core.ledger import Outcome, changed, entries, entry
 from tasks.core.prompts import prompts
 from tasks.core.settings import DatasetKind, Settings
@@ -35,12 +36,10 @@ STEP = "label_errors"
 SUSPECT, RELABELLED = "label is probably wrong", "label replaced by a likelier one"
 NOT_JUDGED = "too few rows of its label to judge it"
 SHOWN_CHARACTERS = 80  # of a label in the evidence
-TRAINING_ROWS = 50_000  # that a fold's classifier is fitted on at most: one in a million rows is judged as well by these
+TRAINING_ROWS = 50_000  # that a fold's classifier is fitted on at most, or a million rows would take half an hour
 STRENGTH = 5.0  # C of the regression, more fits closer; 1, 3, 5 and 10 were tried on Banking77, SMS Spam and the example
 ITERATIONS = 40  # of L-BFGS; more change no verdict that was looked at
-
 DIGITS = 6  # of a likelihood that count: the last ones differ between processors
-FEW_DIFFER = 10  # rows a distinct free-text answer, on average, from which answers are taken for labels
 
 Likelihood = NDArray[np.float32]
 
@@ -78,7 +77,7 @@ def label_errors(rows: pl.DataFrame, settings: LabelErrorSettings, answer: Answe
     """
     if settings.policy == "off":
         return Outcome(rows, entries(STEP, []))
-    asked = _labelled(rows, answer, kind)
+    asked = labelled(rows, answer, kind).drop_nulls("label")
     often = pl.len().over("label") >= settings.min_rows
     judged = asked.filter(often)
     found = _suspects(judged, settings) if judged["label"].n_unique() > 1 else {}
@@ -101,17 +100,6 @@ def label_errors(rows: pl.DataFrame, settings: LabelErrorSettings, answer: Answe
 
 def _picked(rows: pl.DataFrame, row_ids: list[str]) -> list[dict[str, Any]]:
     return rows.filter(pl.col("row_id").is_in(row_ids)).to_dicts()
-
-
-def _labelled(rows: pl.DataFrame, answer: AnswerSettings, kind: DatasetKind) -> pl.DataFrame:
-    """row_id, prompt, label of the rows that have a label, sorted by row_id; none if the data has no labels."""
-    asked = prompts(rows)
-    label = pl.col("answer").map_elements(lambda text: label_of(text, answer), return_dtype=pl.String, skip_nulls=False)
-    asked = asked.select("row_id", "prompt", label=label).filter(pl.col("label") != "")
-    if kind.name == "classification" or (kind.name == "sft" and answer.label):
-        return asked
-    few = kind.name == "sft" and asked["label"].n_unique() * FEW_DIFFER <= asked.height
-    return asked if few else asked.clear()
 
 
 def _suspects(judged: pl.DataFrame, settings: LabelErrorSettings) -> dict[str, Suspect]:

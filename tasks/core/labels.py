@@ -1,0 +1,27 @@
+"""Which rows have a label, and what it is: label_errors judges these, select keeps a share of each."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from tasks.core.answer import AnswerSettings, label_of
+from tasks.core.prompts import prompts
+from tasks.core.settings import DatasetKind
+
+FEW_DIFFER = 10  # rows a distinct free-text answer, on average, from which answers are taken for labels
+
+
+def labelled(rows: pl.DataFrame, answer: AnswerSettings, kind: DatasetKind) -> pl.DataFrame:
+    """row_id, prompt, answer, label (null in a row that has none), sorted by row_id.
+
+    classification: the label is the answer. sft: the field `answer.label` of the answer, or the whole answer when answers
+    are free text of which few differ. Other sft answers and preference pairs have no label.
+    """
+    asked = prompts(rows).select("row_id", "prompt", "answer")
+    nothing = asked.with_columns(label=pl.lit(None, pl.String))
+    if kind.name == "preference":
+        return nothing
+    label = pl.col("answer").map_elements(lambda text: label_of(text, answer), return_dtype=pl.String, skip_nulls=False)
+    found = asked.with_columns(label=label.replace("", None))
+    known = kind.name == "classification" or answer.label or found["label"].n_unique() * FEW_DIFFER <= found.height
+    return found if known else nothing
