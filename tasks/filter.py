@@ -1,131 +1,107 @@
-"""Filter: rows that cannot teach, each with the rule it breaks; valid JSON answers are written in one form.
+"""Filter: rows that cannot teach, each with the rule it breaks. Nothing is changed here; format mends what can be mended.
 
-Applied to training rows only: an empty message is a fair question in a set of edge cases. A rule looks at one row and
-gives None or (action, reason, evidence); to add one, write it and put it into RULES, where the first that applies is
-told.
+Which rules apply, and whether a row that breaks one is dropped or quarantined, is preset by the dataset's kind (RULES) and
+can be chosen for each rule. No rule is made for web pages: fine-tuning rows are short, and a good answer may be one word.
+
+sft: questions and the answers that teach (weights). preference: the same of the prompt and the chosen answer; a rejected
+answer may be as bad as it likes, but must be there, readable and of a length that fits. classification: text and label are
+there and readable, and the text is in a language that the recipe names.
+
+Applied to training rows only: an empty message is a fair question in a set of edge cases. A rule is a few lines in
+tasks/core/rules, or of one's own (tasks/core/rules/own.py); of several that a row breaks the first in RULES is told.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Literal
 
 import polars as pl
+from pydantic import Field, field_validator
 
-from tasks.core.answer import AnswerSettings, broken_rule, parse
-from tasks.core.ledger import Outcome, changed, entries, entry
-from tasks.core.settings import Settings
+from tasks.core.handle import Handle
+from tasks.core.ledger import Outcome, entries, entry
+from tasks.core.rules.boilerplate import is_boilerplate, may_be_boilerplate
+from tasks.core.rules.control import has_control_characters, may_have_control_characters
+from tasks.core.rules.echo import echoes, loops, may_echo, may_loop
+from tasks.core.rules.endings import is_cut, may_be_cut
+from tasks.core.rules.language import check_languages, is_foreign, may_be_foreign
+from tasks.core.rules.length import is_too_long, may_be_too_long
+from tasks.core.rules.nothing import lacks_something, may_lack_something, may_teach_nothing, teaches_nothing
+from tasks.core.rules.own import OwnRule, find_rules, load_rule
+from tasks.core.rules.rule import About, Action, Rule
+from tasks.core.settings import DatasetKind, Settings
 
-Messages = list[dict[str, str]]
-Verdict = tuple[str, str, dict[str, Any]]  # action, reason, evidence
-Rule = Callable[[Messages, AnswerSettings], Verdict | None]
+__all__ = ["FilterSettings", "filter_rows", "find_rules"]
+
+ACTIONS = {"drop": "dropped", "quarantine": "quarantined"}
+# drop: no person could mend it. quarantine: a person may see what the rule does not.
+ALL: dict[str, Action] = {"sft": "drop", "preference": "drop", "classification": "drop"}
+SEEN: dict[str, Action] = {"sft": "quarantine", "preference": "quarantine", "classification": "quarantine"}
+WRITTEN: dict[str, Action] = {"sft": "quarantine", "preference": "quarantine"}  # a label is not written text
+RULES = (
+    Rule("empty", may_lack_something, lacks_something, ALL),
+    Rule("unrated", may_teach_nothing, teaches_nothing, ALL),
+    Rule("control_characters", may_have_control_characters, has_control_characters, SEEN),
+    Rule("boilerplate", may_be_boilerplate, is_boilerplate, WRITTEN),
+    Rule("echo", may_echo, echoes, WRITTEN),
+    Rule("repetition", may_loop, loops, WRITTEN),
+    Rule("truncated", may_be_cut, is_cut, WRITTEN),
+    Rule("language", may_be_foreign, is_foreign, SEEN),
+    Rule("too_long", may_be_too_long, is_too_long, SEEN),
+)
+RuleName = Literal[
+    "empty", "unrated", "control_characters", "boilerplate", "echo", "repetition", "truncated", "language", "too_long"
+]
 
 
 class FilterSettings(Settings):
-    """Nothing to set: what an answer must be is said once, under `answer` in the recipe."""
+    """Which rows cannot teach."""
+
+    # What becomes of a row that breaks a rule, where it is to be otherwise than the kind's preset (RULES).
+    actions: dict[RuleName, Action] = Field(default_factory=dict)
+    # Languages that answers are written in, as ISO 639 codes (en, de); none named, none is checked.
+    languages: tuple[str, ...] = ()
+    # Whole answers that are boilerplate here, besides those known (tasks/core/rules/phrases), whatever case and punctuation.
+    phrases: tuple[str, ...] = ()
+    # Rules of one's own, applied after the others: tasks/core/rules/own.py says how one is written.
+    rules: tuple[str, ...] = ()
+
+    @field_validator("phrases")
+    @classmethod
+    def _say_something(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if not all(any(c.isalnum() for c in phrase) for phrase in value):
+            raise ValueError("a phrase without a letter would match answers without a letter")
+        return value
 
 
-def filter_answers(rows: pl.DataFrame, settings: FilterSettings, answer: AnswerSettings) -> Outcome:
-    """kept: rows whose every answer has the form that the recipe asks for.
+def filter_rows(
+    rows: pl.DataFrame, settings: FilterSettings, kind: DatasetKind, base: Handle | None = None, rules: Sequence[OwnRule] = ()
+) -> Outcome:
+    """kept: rows that break no rule, unchanged. dropped, quarantined: the others, as the rule's action says.
 
-    dropped: rows without a message or an answer. quarantined: rows whose answer a person could mend.
+    base: the base model, for the rule too_long, which is skipped without it. rules: settings.rules as find_rules found them.
+    Raises RecipeError for a language that cannot be told, or a rule that cannot be run.
     """
-    kept: list[dict[str, Any]] = []
-    told: list[dict[str, Any]] = []
-    for row in rows.iter_rows(named=True):
-        verdict = next((found for rule in RULES if (found := rule(row["messages"], answer)) is not None), None)
-        if verdict is not None:
-            action, reason, evidence = verdict
-            told.append(entry(row, action, reason, **evidence))
-            continue
-        messages = [_canonical(m, answer) for m in row["messages"]]
-        new = {**row, "messages": messages}
-        if messages != row["messages"]:
-            told.append(changed(row, new, "answer written in the standard JSON form"))
-        kept.append(new)
-    return Outcome(pl.DataFrame(kept, schema=rows.schema), entries("filter", told))
+    rows = rows.sort("row_id")
+    check_languages(settings.languages)
+    about = About(rows, kind, settings.languages, settings.phrases, base)
+    told: dict[int, dict[str, Any]] = {}
+    for rule in RULES:
+        action = settings.actions.get(rule.name) or rule.actions.get(kind.name, "off")  # type: ignore[call-overload]
+        if action != "off":
+            places = [place for place in rule.suspects(about).unique().sort() if place not in told]
+            for place, row in zip(places, rows[places].iter_rows(named=True), strict=True):
+                if found := rule.judge(row, about):
+                    told[place] = entry(row, ACTIONS[action], found[0], **found[1])
+    _apply_own(rows, rules, told)
+    gone = pl.Series(sorted(told), dtype=pl.UInt32)
+    kept = rows.with_row_index("place").filter(~pl.col("place").is_in(gone.implode())).drop("place")
+    return Outcome(kept, entries("filter", list(told.values())))
 
 
-def _turns(messages: Messages, role: str) -> Iterator[tuple[int, str]]:
-    """(number of the message from 1, its text) of every message with this role."""
-    return ((i, m["content"] or "") for i, m in enumerate(messages, 1) if m["role"] == role)
-
-
-# ---------------------------------------------------------------- rules
-
-
-def no_message(messages: Messages, _: AnswerSettings) -> Verdict | None:
-    asked = any(_turns(messages, "user"))
-    return None if asked else ("dropped", "no user message", {"roles": _roles(messages)})
-
-
-def empty_message(messages: Messages, _: AnswerSettings) -> Verdict | None:
-    empty = [number for number, text in _turns(messages, "user") if not text.strip()]
-    return ("dropped", "empty message", {"message": empty[0]}) if empty else None
-
-
-def no_answer(messages: Messages, _: AnswerSettings) -> Verdict | None:
-    answered = any(_turns(messages, "assistant"))
-    return None if answered else ("dropped", "no assistant answer", {"roles": _roles(messages)})
-
-
-def empty_answer(messages: Messages, _: AnswerSettings) -> Verdict | None:
-    empty = [number for number, text in _turns(messages, "assistant") if not text.strip()]
-    return ("dropped", "empty answer", {"message": empty[0]}) if empty else None
-
-
-def unreadable_answer(messages: Messages, answer: AnswerSettings) -> Verdict | None:
-    """Prose, an old format, broken or cut-off JSON."""
-    for number, text in _turns(messages, "assistant") if answer.json_schema else ():
-        if _object(text) is None:
-            reason = "answer is cut off" if _cut_off(text.strip()) else "answer is not JSON"
-            return "quarantined", reason, {"message": number, "characters": len(text)}
-    return None
-
-
-def answer_breaks_schema(messages: Messages, answer: AnswerSettings) -> Verdict | None:
-    for number, text in _turns(messages, "assistant") if answer.json_schema else ():
-        if broken := broken_rule(parse(text) or {}, answer):
-            return "quarantined", "answer breaks the schema", {"message": number, "rule": broken}
-    return None
-
-
-RULES: tuple[Rule, ...] = (no_message, empty_message, no_answer, empty_answer, unreadable_answer, answer_breaks_schema)
-
-
-def _roles(messages: Messages) -> list[str]:
-    return [m["role"] for m in messages]
-
-
-def _object(text: str) -> dict[str, Any] | None:
-    """The answer as an object; None also for one with half of an escaped pair (\\ud83d), which is no Unicode text."""
-    value = parse(text)
-    try:
-        json.dumps(value, ensure_ascii=False).encode()
-    except UnicodeEncodeError:
-        return None
-    return value
-
-
-def _cut_off(text: str) -> bool:
-    """Begins like JSON, and what is wrong is that it ends. A slip in the middle or words after it are another matter."""
-    if not text.startswith("{"):
-        return False
-    try:
-        json.loads(text)
-    except json.JSONDecodeError as error:
-        return error.msg != "Extra data" and (error.pos >= len(text) or not text.endswith("}"))
-    except RecursionError:
-        return not text.endswith("}")
-    return False
-
-
-def _canonical(message: dict[str, str], answer: AnswerSettings) -> dict[str, str]:
-    """The answer with the schema's order of keys and Python's separators: one form to learn, one to compare with."""
-    value = _object(message["content"] or "") if answer.json_schema and message["role"] == "assistant" else None
-    if value is None:
-        return message
-    order = [key for key in answer.json_schema.get("properties", {}) if key in value]
-    ordered = {key: value[key] for key in [*order, *(key for key in value if key not in order)]}
-    return {"role": message["role"], "content": json.dumps(ordered, ensure_ascii=False)}
+def _apply_own(rows: pl.DataFrame, rules: Sequence[OwnRule], told: dict[int, dict[str, Any]]) -> None:
+    judges = [load_rule(rule) for rule in rules]
+    for place, row in enumerate(rows.iter_rows(named=True)) if judges else ():
+        if place not in told and (found := next((v for judge in judges if (v := judge(row))), None)):
+            told[place] = entry(row, ACTIONS[found[0]], found[1], **found[2])
