@@ -14,7 +14,7 @@ from tasks.core.spans import Span
 
 # Each starts with letters that are rare in prose, so that few texts are searched: AWS, GitHub, GitLab, Slack, Stripe, OpenAI
 # and Anthropic, Google (key, OAuth client, access token), Hugging Face, npm, PyPI, SendGrid, Twilio, Mailgun, Mailchimp,
-# DigitalOcean, Shopify, Databricks, Square, Grafana, Linear, Notion, Groq, Replicate, age, Telegram, Azure storage, JWT.
+# DigitalOcean, Shopify, Databricks, Square, Grafana, Linear, Notion, Groq, Replicate, age, Telegram, JWT.
 _ISSUED = (
     r"(?:AKIA|ASIA|ABIA|ACCA)[A-Z2-7]{16}",
     r"gh[pousr]_[A-Za-z0-9]{36,255}",
@@ -53,7 +53,7 @@ _KEY = re.compile(rf"(?<![A-Za-z0-9_])(?:{'|'.join(_ISSUED)})(?![A-Za-z0-9])")
 _BEGIN = re.compile(r"-----BEGIN(?: [A-Z0-9]+)* PRIVATE KEY(?: BLOCK)?-----")
 _END = re.compile(r"-----END(?: [A-Z0-9]+)* PRIVATE KEY(?: BLOCK)?-----")
 _BLOCK = 20_000  # characters; an RSA key of 16,384 bits takes 12,600
-_BODY = re.compile(r"[A-Za-z0-9+/=\s|]*")  # | is a line break that was written out (spans.unescaped)
+_BODY = re.compile(r"[A-Za-z0-9+/=\s|]*")  # | is a line break that was written out (spans.decoded)
 
 # What stands in a value's place in instructions and examples.
 _STAND_IN = re.compile(
@@ -69,7 +69,7 @@ _SECRET = (
 )
 _SIGN = r"[\"'`]?\s{0,3}(?P<sign>:=|=>|[:=]|is(?=\s))\s{0,3}[\"'`]?"
 _VALUE = r"(?P<value>[^\s\"'`<>,;|]{4,256})"
-_NAMED = re.compile(rf"(?i)(?<![^\W_])(?:(?P<password>{_PASSWORD})|(?:{_SECRET})){_SIGN}{_VALUE}")
+_NAMED = re.compile(rf"(?i)(?:(?P<password>{_PASSWORD})|(?:{_SECRET})){_SIGN}{_VALUE}")
 _BEARER = re.compile(
     r"(?i)(?:\bbearer|authorization[\"']?\s?[:=]\s?[\"']?basic)\s+(?P<value>(?=[^\s\"']{0,200}\d)[\w.~+/-]{20,4000}=*)"
 )
@@ -114,4 +114,5 @@ def _is_secret(value: str, found: re.Match[str]) -> bool:
     mark = any(not c.isalnum() and c not in "-'’./_" for c in value) or "_" in value.strip("_")
     if not found["password"]:
         return len(value) >= 16 and digit and letter
-    return len(value) >= 6 and digit if found["sign"].isalpha() else (digit or (mark and letter and len(value) >= 6))
+    likely = digit and (letter or mark or value.isdigit())  # not "8-16 characters"
+    return likely and len(value) >= 6 if found["sign"].isalpha() else likely or (mark and letter and len(value) >= 6)

@@ -64,7 +64,7 @@ def test_a_key_is_found_by_its_issuers_format(key: str) -> None:
     ("My password is correct-horse9.", "My password is [secret]."), ("PASSWORD=Tr0ub4dor&3", "PASSWORD=[secret]"),
     ("pwd := 's3cr3tpw'", "pwd := '[secret]'"), ("Passwort: Sommer2024!", "Passwort: [secret]!"),
     ("postgres://app:hunter2x@db.example.com/shop", "postgres://app:[secret]@db.example.com/shop"),
-    ("DB_PASSWORD=hunter2x", "DB_PASSWORD=[secret]"),
+    ("DB_PASSWORD=hunter2x", "DB_PASSWORD=[secret]"), ('{"userPassword":"123456"}', '{"userPassword":"[secret]"}'),
     ("api_key = '" + body(LETTERS, 32) + "'", "api_key = '[secret]'"),
     ("aws_secret_access_key = " + body(LETTERS, 40), "aws_secret_access_key = [secret]"),
     ("Authorization: Bearer " + body(LETTERS, 40), "Authorization: Bearer [secret]"),
@@ -79,7 +79,7 @@ def test_a_secret_is_found_by_its_name(text: str, left: str) -> None:
     "password: <your password>", "password=os.environ['DB_PASSWORD']", "password: ********", "password = getpass()",
     "api_key = YOUR_API_KEY_GOES_HERE_1234", "api_key=os.getenv('KEY')", "postgres://user:password@localhost/db",
     "A token is a piece of a word.", "Bearer tokens are sent in a header.", "the risk-assessment-of-1234-Big-companies",
-    "basic introduction-to-programming-101", "password: none", "token: <SECRET_1>",
+    "basic introduction-to-programming-101", "password: none", "Password: 8-16 characters", "token: <SECRET_1>",
     "a desk-" + body(string.ascii_lowercase, 30), "secret: " + "it rained", "digest " + body("0123456789abcdef", 64),
 ])  # fmt: skip
 def test_talk_of_secrets_stays(text: str) -> None:
