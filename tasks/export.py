@@ -1,6 +1,7 @@
 """export: the curated rows in the formats that other tools train from, one file or folder a split.
 
-    openai        {messages} in JSONL, weights as each message's `weight`; pairs in OpenAI's preference format
+    openai        {messages} in JSONL, weights as each message's `weight`, with the tools it came with; pairs in OpenAI's
+                  preference format
     trl           {messages} in JSONL; pairs as {prompt, chosen, rejected}, each a list of messages
     alpaca        {instruction, input, output, system} in one JSON list; pairs with chosen and rejected in output's place
     huggingface   a folder of datasets.save_to_disk with its splits: messages (with `weight` where a row has weights), pairs as
@@ -16,7 +17,7 @@ import json
 import os
 import shutil
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -30,6 +31,7 @@ from tasks.core.settings import DatasetKind
 ExportFormat = Literal["openai", "trl", "alpaca", "huggingface"]
 FORMATS: tuple[str, ...] = get_args(ExportFormat)
 NAMED_ROWS = 5  # rows named in an error; more would scroll the message away
+TOOLS = ("tools", "parallel_tool_calls")
 Row = dict[str, Any]
 
 
@@ -49,10 +51,15 @@ def export(curated: pl.DataFrame, format: ExportFormat, out: Path, kind: Dataset
     out = out.absolute()
     new = out.with_name(f".{out.name}.new")
     shutil.rmtree(new, ignore_errors=True)
-    new.mkdir(parents=True)
     try:
+        new.mkdir(parents=True)
         _WRITERS[format](records, new)
         _put(new, out)
+    except OSError as error:
+        raise DataError(
+            f"{out} cannot be written: {error.strerror or error}.", where="export",
+            allowed="a path where nothing is, an empty folder, or the same export", todo="take another path, or remove it",
+        ) from error  # fmt: skip
     finally:
         shutil.rmtree(new, ignore_errors=True)
     return {split: len(rows) for split, rows in records.items()}
@@ -60,15 +67,8 @@ def export(curated: pl.DataFrame, format: ExportFormat, out: Path, kind: Dataset
 
 def _put(new: Path, out: Path) -> None:
     """Rename, which a reader sees as one act. What lies there stays, if it is this very export."""
-    if out.is_dir() and any(out.iterdir()) and digest_path(out) == digest_path(new):
-        return
-    try:
+    if not (out.is_dir() and any(out.iterdir()) and digest_path(out) == digest_path(new)):
         os.replace(new, out)
-    except OSError as error:
-        raise DataError(
-            f"{out} cannot be written: {error.strerror}.", where="export",
-            allowed="a path where nothing is, an empty folder, or the same export", todo="take another path, or remove it",
-        ) from error  # fmt: skip
 
 
 def _records(curated: pl.DataFrame, format: ExportFormat, kind: DatasetKind) -> dict[str, list[Row]]:
@@ -107,13 +107,19 @@ def _refused(unheld: dict[str, list[str]], format: str, kind: str) -> DataError:
 
 
 def _openai(row: Row, kind: str) -> Row:
+    meta = json.loads(row["meta"])
     if kind == "preference":
         *prompt, chosen = row["messages"]
         return {
-            "input": {"messages": prompt}, "preferred_output": [chosen],
+            "input": {"messages": prompt, **_tools(meta.get("input"))}, "preferred_output": [chosen],
             "non_preferred_output": [_assistant(row["rejected"])],
         }  # fmt: skip
-    return {"messages": _weighted(row, int)}
+    return {"messages": _weighted(row, int), **_tools(meta)}
+
+
+def _tools(meta: Any) -> Row:
+    """What a row's source said of tools beside its messages, as OpenAI's format has it."""
+    return {key: meta[key] for key in TOOLS if meta.get(key) is not None} if isinstance(meta, dict) else {}
 
 
 def _weighted(row: Row, number: Callable[[float], float]) -> list[Row]:
@@ -184,9 +190,10 @@ def _write_dataset(records: dict[str, list[Row]], folder: Path) -> None:
     splits.save_to_disk(folder)
 
 
-def _frame(rows: list[Row], records: dict[str, Iterable[Row]] | dict[str, list[Row]]) -> pl.DataFrame:
+def _frame(rows: list[Row], records: dict[str, list[Row]]) -> pl.DataFrame:
     """The rows of a split with the columns and types of all, so that the splits make one dataset."""
-    weighted = any("weight" in said for split in records.values() for row in split for said in row.get("messages", []))
+    said_in = (said for split in records.values() for row in split for said in row.get("messages", []))
+    weighted = any("weight" in said for said in said_in)
     said = pl.List(pl.Struct({"role": pl.String, "content": pl.String, "weight": pl.Float64})) if weighted else MESSAGES
     return pl.DataFrame(rows, schema={name: pl.String if isinstance(rows[0][name], str) else said for name in rows[0]})
 

@@ -59,18 +59,19 @@ def openai(row: dict[str, Any]) -> Pair | None:
     turns = spoken(given.get("messages"))
     if turns is None:
         raise UnadaptedError("a prompt without messages")
-    rest = {key: value for key, value in given.items() if key != "messages" and value}
+    rest = {key: value for key, value in given.items() if key != "messages" and value not in (None, [])}
     used = {"input", "preferred_output", "non_preferred_output"}
     pair = _pair(turns, row["preferred_output"], row["non_preferred_output"], used)
     return pair._replace(fields={**pair.fields, **({"input": rest} if rest else {})})
 
 
 def alpaca(row: dict[str, Any]) -> Pair | None:
-    """LLaMA-Factory's Alpaca with two answers."""
+    """LLaMA-Factory's Alpaca with two answers, which are text whatever they look like."""
     if "instruction" not in row or not _both(row, "chosen", "rejected"):
         return None
     used = {"instruction", "input", "chosen", "rejected"} | ({"history"} if history(row) else set())
-    return _pair([dict(turn) for turn in instruction(row)], row["chosen"], row["rejected"], used)
+    better, worse = ([dict(answer(row[key]))] for key in ("chosen", "rejected"))
+    return _pair([dict(turn) for turn in instruction(row)], better, worse, used)
 
 
 def instruction(row: dict[str, Any]) -> list[Message]:

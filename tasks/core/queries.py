@@ -31,11 +31,11 @@ ALLOWED = "postgresql://user@host/name, sqlite:///file.db, or env:NAME"
 
 def check_database(database: str) -> None:
     """Raise ValueError for what is no database's URL, and for a password where everybody can read it."""
+    if not database or database.startswith(ENV):
+        return
     from sqlalchemy import make_url
     from sqlalchemy.exc import ArgumentError
 
-    if not database or database.startswith(ENV):
-        return
     try:
         url = make_url(database)
     except (ArgumentError, ValueError):

@@ -3,7 +3,7 @@
 A shape is recognised by its keys, row by row, whatever their case, and says of which kind the row is. What is not part of
 what is said goes to meta. Of the recipe's kind alone is a row taken, with one exception: in a classification dataset, a
 conversation of one question and one answer is a text and its label.
-    sft              a conversation; a message `weight` of 0 and a bad rating give weights
+    sft              a conversation; a message `weight` of 0 gives weights, a bad rating weights of 0 for the whole row
     preference       tasks/core/preferences.py
     classification   tasks/core/ratings.py
 """
@@ -79,7 +79,6 @@ class Shape:
 
 
 Adapter = Callable[[dict[str, Any]], tuple[dict[str, Any], dict[str, Any]]]
-NOT_RECOGNISED = "shape not recognised"
 
 
 def adapter(reading: Reading, kind: DatasetKind) -> Adapter:
@@ -114,17 +113,18 @@ def adapter(reading: Reading, kind: DatasetKind) -> Adapter:
 
 
 def recognised(record: dict[str, Any]) -> bool:
-    """Whether the record itself is a row, of whatever kind, and not a wrapper around rows."""
+    """Whether the record itself is a row, and not a wrapper around rows; of those many have a `message` and a `category`."""
+    row = {key.strip().lower(): value for key, value in record.items()}
+    shapes = [shape for shape in _shapes(Reading(), "sft") if shape is not SHAPES["text_label"]]
     try:
-        adapter(Reading(), DatasetKind())(record)
-    except UnadaptedError as error:
-        return error.reason != NOT_RECOGNISED
-    return True
+        return any(shape.build(row) is not None for shape in shapes if shape.may_be(frozenset(row)))
+    except UnadaptedError:
+        return True  # a row, but one that cannot be taken
 
 
 def _not_recognised(record: dict[str, Any], reading: Reading) -> UnadaptedError:
     expected = reading.columns or (list(SHAPES) if reading.format == "auto" else [reading.format])
-    return UnadaptedError(NOT_RECOGNISED, keys=sorted(record), expected=expected)
+    return UnadaptedError("shape not recognised", keys=sorted(record), expected=expected)
 
 
 def _shapes(reading: Reading, kind: str) -> tuple[Shape, ...]:

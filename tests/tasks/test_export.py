@@ -58,6 +58,18 @@ def test_openai_jsonl_has_the_weights_on_the_assistants_messages(tmp_path: Path)
     ]  # fmt: skip
 
 
+def test_tools_that_came_with_openai_rows_go_with_them(tmp_path: Path) -> None:
+    tools, pair = {"tools": [{"type": "function"}], "parallel_tool_calls": False}, {"preferred_output": turns("a:Y")}
+    raw = {
+        "sft": {"messages": turns("u:Hi", "a:Yo"), **tools},
+        "preference": {"input": {"messages": turns("u:Hi"), **tools}, **pair, "non_preferred_output": turns("a:N")},
+    }
+    for kind in (SFT, PREFERENCE):
+        (tmp_path / "raw.jsonl").write_text(json.dumps(raw[kind.name]) + "\n")
+        export(read(tmp_path, kind, "raw.jsonl"), "openai", tmp_path / kind.name, kind)
+        assert by_line(tmp_path / kind.name / "train.jsonl") == [raw[kind.name]]
+
+
 def test_a_pair_in_every_format_is_what_its_tools_read(tmp_path: Path) -> None:
     pair = rows({"messages": turns("s:B", "u:Hi", "a:Yo"), "rejected": "No"})
     for name in FORMATS:
@@ -83,13 +95,10 @@ def test_a_labelled_text_is_a_class_label_in_both_splits(tmp_path: Path) -> None
     assert (both["train"][:], both["validation"]["label"][:]) == ({"text": ["free"], "label": [1]}, [0])
 
 
-def test_trl_jsonl_is_read_by_datasets_as_trl_wants_it(tmp_path: Path) -> None:
-    from trl import is_conversational
-
+def test_trl_jsonl_is_read_by_datasets_as_it_stands(tmp_path: Path) -> None:
     export(rows({"messages": turns("u:Hi", "a:Yo")}), "trl", tmp_path / "out", SFT)
     files = {"train": str(tmp_path / "out/train.jsonl")}
     row = datasets.load_dataset("json", data_files=files, cache_dir=str(tmp_path / "cache"))["train"][0]
-    assert is_conversational(row)
     assert row == {"messages": turns("u:Hi", "a:Yo")}
 
 
@@ -120,10 +129,12 @@ def test_the_same_rows_in_any_order_give_the_same_bytes_and_nothing_else_is_over
         export(given_rows, name, tmp_path / out, SFT)
     assert digest_path(tmp_path / "a") == digest_path(tmp_path / "b")
     export(some, name, tmp_path / "a", SFT)
-    with pytest.raises(DataError, match="cannot be written"):
-        export(some.head(2), name, tmp_path / "a", SFT)
+    (tmp_path / "file").write_text("")
+    for taken in ("a", "file", "file/below"):
+        with pytest.raises(DataError, match="cannot be written"):
+            export(some.head(2), name, tmp_path / taken, SFT)
     assert digest_path(tmp_path / "a") == digest_path(tmp_path / "b")
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "b", "home"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "b", "file", "home"]
 
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=12) | st.sampled_from(
@@ -158,7 +169,7 @@ def curated(draw: st.DrawFn) -> tuple[str, DatasetKind, pl.DataFrame]:
     return name, kind, rows(*said)
 
 
-@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(drawn=curated())
 def test_what_is_read_back_says_the_same(tmp_path: Path, drawn: tuple[Any, DatasetKind, pl.DataFrame]) -> None:
     name, kind, given_rows = drawn

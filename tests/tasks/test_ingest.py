@@ -59,7 +59,7 @@ def write_table(path: Path, kind: str) -> None:
         case "json":
             path.write_text(json.dumps(ROWS, indent=1))
         case "json object":
-            path.write_text(json.dumps({"version": 3, "items": ROWS, "tags": ["a"]}))
+            path.write_text(json.dumps({"message": "ok", "category": "export", "items": ROWS, "tags": ["a"]}))
         case "jsonl named json":
             path.write_text(lines(ROWS))
         case "csv" | "tsv" | "semicolons":

@@ -9,6 +9,8 @@ from typing import Any
 import datasets
 import polars as pl
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from tasks.core.home import digest_bytes
@@ -87,7 +89,9 @@ def test_every_shape_of_a_pair_is_recognised(tmp_path: Path, name: str) -> None:
 def test_tools_that_an_openai_pair_names_are_kept_in_meta(tmp_path: Path) -> None:
     given = {"messages": [ASKED], "tools": [{"type": "function"}], "parallel_tool_calls": False}
     outcome = one(tmp_path, "preference", {"input": given, "preferred_output": [GOOD], "non_preferred_output": [BAD]})
-    assert json.loads(outcome.kept["meta"][0]) == {"input": {"tools": [{"type": "function"}]}}
+    assert json.loads(outcome.kept["meta"][0]) == {
+        "input": {"tools": [{"type": "function"}], "parallel_tool_calls": False}
+    }
 
 
 NO_PAIRS: dict[str, dict[str, Any]] = {
@@ -247,6 +251,32 @@ def test_class_numbers_of_a_dataset_become_their_names(tmp_path: Path) -> None:
         outcome = read(tmp_path, "classification", path=path)
         assert labelled(outcome) == [("a", "spam"), ("b", "ham")]
         assert held(outcome) == [(3, "no label")]
+
+
+EVERY = st.sampled_from([
+    *(record for record, _ in (*PAIRS.values(), *LABELLED.values())), *NO_PAIRS.values(), *NOT_LABELLED.values(),
+    *({"messages": [ASKED, *said]} for said, _ in WEIGHTED), {"prompt": "Hi", "completion": "Yes", "label": False},
+])  # fmt: skip
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    records=st.lists(EVERY, min_size=2, max_size=12),
+    kind=st.sampled_from(["sft", "preference", "classification"]),
+    data=st.data(),
+)
+def test_of_any_kinds_mixed_every_record_is_accounted_for_and_order_and_files_change_none(
+    tmp_path: Path, records: list[dict[str, Any]], kind: str, data: st.DataObject
+) -> None:
+    order, cut = data.draw(st.permutations(records)), data.draw(st.integers(1, len(records) - 1))
+    for name, part in {"all": records, "part_1": order[:cut], "part_2": order[cut:]}.items():
+        (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(record) + "\n" for record in part))
+    whole, parts = read(tmp_path, kind, path="all.jsonl"), read(tmp_path, kind, path="part_*.jsonl")
+    assert whole.kept.height + whole.ledger.height == len(records)
+    said = ["row_id", "messages", "rejected", "weights", "meta"]
+    assert parts.kept.select(said).equals(whole.kept.select(said))
+    assert parts.ledger["row_id"].sort().equals(whole.ledger["row_id"].sort())
+    assert whole.kept["rejected"].is_null().to_list() == [kind != "preference"] * whole.kept.height
 
 
 WRONG: dict[str, dict[str, Any]] = {
