@@ -3,6 +3,8 @@
     classification  the same or nearly the same text with another label
     sft             with a label (answer.label) the same or nearly the same prompt with another label. Without one only the
                     very same prompt with another answer: two free texts under two similar prompts rarely contradict.
+                    Nearly the same prompts with other labels do not contradict where a word that only one has explains its
+                    label (tasks/core/minimal_pairs.py); so it is for classification.
     preference      the same or nearly the same prompt and the same two answers, preferred the other way round; and pairs
                     whose chosen answer is the rejected one
 
@@ -22,10 +24,11 @@ import polars as pl
 from pydantic import Field
 
 from tasks.core.answer import AnswerSettings
-from tasks.core.claims import claims
+from tasks.core.claims import claims, has_labels
 from tasks.core.dates import USUAL, written_at
 from tasks.core.errors import DataError
 from tasks.core.ledger import Outcome, entries, entry
+from tasks.core.minimal_pairs import without_explained
 from tasks.core.prompts import normalised, prompts, similar_prompts
 from tasks.core.settings import DatasetKind, Settings
 from tasks.core.word_runs import jaccard
@@ -86,7 +89,11 @@ def _contradictions(
     """{row_id that is held back: evidence}."""
     asked = claims(rows, answer, kind, settings.threshold, settings.ngram)
     asked = asked.join(_dates(rows, settings), on="row_id", how="left")
-    asked, edges = _placed(asked, settings, near=bool(answer.label) or kind.name != "sft")
+    labels = has_labels(answer, kind)
+    asked, edges = _placed(asked, settings, near=labels or kind.name == "preference")
+    if labels:
+        asked, edges = _by_label(asked, edges)
+        edges = without_explained(edges, asked.filter(pl.col("row_id") == pl.col("node")).select("node", "prompt", "label"))
     overruled = _overruled(_neighbours(asked, edges), settings.policy)
     nearest = _same_prompt(asked)
     columns = asked.select("row_id", "first", "node", "label").iter_rows()
@@ -122,6 +129,19 @@ def _placed(asked: pl.DataFrame, settings: ConflictSettings, *, near: bool) -> t
     itself = nodes.filter(pl.col("row_id") == pl.col("node")).select("node", other="node", jaccard="jaccard")
     ways = [edges.select(node=one, other=two, jaccard="jaccard") for one, two in ("ab", "ba")]
     return asked.join(nodes.select(first="row_id", node="node"), on="first"), pl.concat([itself, *ways])
+
+
+def _by_label(asked: pl.DataFrame, edges: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """The same with a node for each label at a node; two labels of the very same prompt are at a distance of 1."""
+    split = asked.with_columns(part=pl.col("row_id").min().over("node", "label"))
+    parts = split.select("node", "part").unique()
+    ways = edges.join(parts, on="node").join(parts, left_on="other", right_on="node", suffix="_b")
+    places = split.select("first", "part").unique()
+    met = places.join(places, on="first", suffix="_b").select("part", "part_b", same=pl.lit(1.0)).unique()
+    known = ways.join(met, on=["part", "part_b"], how="left")
+    itself = pl.col("part") == pl.col("part_b")
+    jaccard = pl.when(itself).then("jaccard").otherwise(pl.coalesce("same", "jaccard"))
+    return split.with_columns(node="part"), known.select(node="part", other="part_b", jaccard=jaccard)
 
 
 def _neighbours(asked: pl.DataFrame, edges: pl.DataFrame) -> pl.DataFrame:

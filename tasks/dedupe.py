@@ -4,8 +4,7 @@ Rows can be compared by their prompt, by their answer, by the pair of both, and 
 a prompt is); each has its own policy, and all are weighed in one pass, so the row named is always one that stays, and
 alike in the way that is told. Rows under different system messages are never compared: they are different tasks.
 
-    sft             by prompt. conflicts runs before and holds back rows whose labels disagree, so what is left under one
-                    prompt says the same thing in other words.
+    sft             by prompt. What is left under one prompt after conflicts says the same thing in other words.
     classification  by text, which is the prompt. A label is no answer to compare by.
     preference      by pair: prompt, chosen and rejected answer. One prompt with several judged answers is what such data is.
 
@@ -24,6 +23,8 @@ import numpy as np
 import polars as pl
 from pydantic import Field
 
+from tasks.core.answer import AnswerSettings
+from tasks.core.claims import has_labels, label_in
 from tasks.core.embeddings import MODELS, embed
 from tasks.core.errors import RecipeError
 from tasks.core.ledger import Outcome, Schema, entries, entry
@@ -37,7 +38,7 @@ __all__ = ["DedupeSettings", "dedupe", "near_duplicate_pairs"]
 EXACT, NEAR, SEMANTIC = "exact duplicate", "near duplicate", "semantic duplicate"
 ACTIONS = {"drop": "dropped", "quarantine": "quarantined"}
 DEFAULT = {"sft": "prompt", "classification": "prompt", "preference": "pair"}  # what policy auto drops by
-WHOLE = ["system", "prompt", "said", "rejected"]
+WHOLE = ["task", "prompt", "said", "rejected"]
 FATE: Schema = {
     "leader": pl.Int64, "twin": pl.Int64, "order": pl.Int64, "score": pl.Float64,
     "of": pl.String, "action": pl.String, "reason": pl.String, "measure": pl.String,
@@ -95,24 +96,28 @@ class _View:
 
     def relations(self, rows: pl.DataFrame, others: bool) -> Iterator[tuple[Relation, str]]:
         """How rows are alike in this view, and the reason that it gives; others: rows may be the same in this view only."""
-        groups = groups_of(rows["system"]).to_numpy()
+        groups = groups_of(rows["task"]).to_numpy()
         if others:
-            yield Same(rows.select(pl.struct("system", *self.columns).rank("dense")).to_series().to_numpy()), EXACT
+            yield Same(rows.select(pl.struct("task", *self.columns).rank("dense")).to_series().to_numpy()), EXACT
         if isinstance(self.how, Meaning):
             yield Cosine(embed(rows[self.columns[0]].to_list(), self.how.model), groups, self.how.threshold), SEMANTIC
         else:
             yield Jaccard([rows[name] for name in self.columns], groups, self.how.threshold, self.how.ngram), NEAR
 
 
-def dedupe(rows: pl.DataFrame, settings: DedupeSettings, kind: DatasetKind | None = None) -> Outcome:
+def dedupe(
+    rows: pl.DataFrame, settings: DedupeSettings, kind: DatasetKind | None = None, answer: AnswerSettings | None = None
+) -> Outcome:
     """Let go of rows that repeat another row.
 
-    kind: sft if it is not given. Evidence of each row that goes: kept (row_id of the row that stays for it), of (row,
-    prompt, answer or pair: in what they are the same), jaccard or cosine (how like they are in that).
+    kind: sft if it is not given. answer: says where the label of a row is, if it has one. Evidence of each row that goes:
+    kept (row_id of the row that stays for it), of (row, prompt, answer or pair: in what they are the same), jaccard or
+    cosine (how like they are in that).
     """
-    views = list(_views(settings, kind or DatasetKind()))
-    ranked = _ranked(rows)
-    compared = ["system", *dict.fromkeys(name for view in views for name in view.columns)] if views else WHOLE
+    kind = kind or DatasetKind()
+    views = list(_views(settings, kind))
+    ranked = _ranked(rows, answer or AnswerSettings(), kind)
+    compared = ["task", *dict.fromkeys(name for view in views for name in view.columns)] if views else WHOLE
     first = pl.col("rank").min()
     ranked = ranked.with_columns(leader=first.over(compared), whole=first.over(WHOLE))
     fates = _fates(ranked.filter(pl.col("rank") == pl.col("leader")), views)
@@ -147,14 +152,19 @@ def _refuse_labels(of: str, kind: DatasetKind, key: str) -> None:
         )  # fmt: skip
 
 
-def _ranked(rows: pl.DataFrame) -> pl.DataFrame:
-    """row_id, rank (0 is the best), and what rows are compared by: system, prompt, said, rejected."""
+def _ranked(rows: pl.DataFrame, answer: AnswerSettings, kind: DatasetKind) -> pl.DataFrame:
+    """row_id, rank (0 is the best), and what rows are compared by: prompt, said, rejected, within a task.
+
+    task: a number, equal where the system message and the label are.
+    """
+    label = label_in("answer", answer, kind) if has_labels(answer, kind) else pl.lit(None, pl.String)
     teaches = pl.col("weights").list.last().fill_null(1) > 0  # the last message is the answer
     texts = prompts(rows).join(rows.select("row_id", "rejected", teaches=teaches), on="row_id")
     length = {name: pl.col(name).str.len_chars().cast(pl.Int64) for name in ("answer", "prompt")}
     ordered = texts.sort(~pl.col("teaches"), -length["answer"], length["prompt"], "row_id")
     said = {"said": normalised(pl.col("answer")), "rejected": normalised(pl.col("rejected"))}
-    return ordered.with_row_index("rank").select("row_id", pl.col("rank").cast(pl.Int64), "system", "prompt", **said)
+    task = pl.struct("system", label.alias("label")).rank("dense")
+    return ordered.with_row_index("rank").select("row_id", pl.col("rank").cast(pl.Int64), "prompt", task=task, **said)
 
 
 def _fates(leaders: pl.DataFrame, views: list[_View]) -> pl.DataFrame:

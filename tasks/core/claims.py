@@ -27,14 +27,23 @@ def claims(rows: pl.DataFrame, answer: AnswerSettings, kind: DatasetKind, thresh
     asked = prompts(rows).with_columns(said=normalised(pl.col("answer")))
     if kind.name == "preference":
         asked = _preferred(asked, rows)
-    elif kind.name == "classification" or answer.label:
-        shape = answer if kind.name == "sft" else AnswerSettings()
-        label = pl.col("answer").map_elements(lambda text: label_of(text, shape), return_dtype=pl.String, skip_nulls=False)
-        asked = asked.with_columns(label=label.str.to_lowercase())
+    elif has_labels(answer, kind):
+        asked = asked.with_columns(label=label_in("answer", answer, kind))
     else:
         asked = _answers(asked, threshold, ngram)
     asked = asked.drop_nulls("label").with_columns(first=pl.col("row_id").min().over(PLACE))
     return asked.select("row_id", "system", "prompt", "label", "first", answer="said")
+
+
+def has_labels(answer: AnswerSettings, kind: DatasetKind) -> bool:
+    return kind.name == "classification" or (kind.name == "sft" and bool(answer.label))
+
+
+def label_in(column: str, answer: AnswerSettings, kind: DatasetKind) -> pl.Expr:
+    """The label in a column of answers, in lower case; null where an answer has none."""
+    shape = answer if kind.name == "sft" else AnswerSettings()
+    label = pl.col(column).map_elements(lambda text: label_of(text, shape), return_dtype=pl.String, skip_nulls=False)
+    return label.str.to_lowercase()
 
 
 def _preferred(asked: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame:

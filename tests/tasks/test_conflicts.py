@@ -146,6 +146,18 @@ def test_a_classification_row_always_has_a_label_and_its_case_is_no_contradictio
     assert set(held(run(rows, AnswerSettings(), "classification"))) == {"c"}
 
 
+def test_a_word_that_explains_its_label_is_no_contradiction() -> None:
+    pin, code = "what do i do if i forgot my pin", "what do i do if i forgot my passcode"
+    rest = [row(f"p{i}", f"my pin was wrong {i} times today", "pin") for i in range(3)]
+    rest += [row(f"c{i}", f"the app says {i} that a passcode is too short", "passcode") for i in range(3)]
+    rows = [row("a", pin, "pin"), row("b", code, "passcode"), *rest]
+    assert run(rows, AnswerSettings(), "classification").kept.height == len(rows)
+    polite = [row("a", pin, "pin"), row("b", pin + " please", "passcode"), *rest]  # but please explains nothing
+    assert set(held(run(polite, AnswerSettings(), "classification"))) == {"a", "b"}
+    same = [row("a", pin, "pin"), row("b", pin + "?", "passcode"), *rest]  # nor are there other words here
+    assert set(held(run(same, AnswerSettings(), "classification"))) == {"a", "b"}
+
+
 def test_free_answers_that_word_the_same_agree_but_not_with_another_number() -> None:
     text = "we are sorry that your parcel is late it will be with you in 5 days and we will write again when it is there"
     warm = text + " kind regards"

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tasks.core.answer import AnswerSettings
 from tasks.core.errors import RecipeError
 from tasks.core.ledger import ROW_SCHEMA, Outcome, check_balance
 from tasks.core.settings import DatasetKind
@@ -183,6 +184,15 @@ def test_labels_are_not_compared_by_their_words() -> None:
     assert dedupe(rows, DedupeSettings(), kind).kept.height == 2
     with pytest.raises(RecipeError, match=r"dedupe\.answer\.policy"):
         dedupe(rows, DedupeSettings(answer=Likeness(policy="drop")), kind)
+
+
+def test_rows_with_different_labels_are_not_merged() -> None:
+    pin, code = "what do i do if i forgot my pin", "what do i do if i forgot my passcode"
+    rows = frame([row("a", pin, "Pin"), row("b", code, "passcode"), row("c", pin + "!", "pin")])
+    assert set(fate(dedupe(rows, DedupeSettings(), DatasetKind(name="classification")))) == {"c"}
+    told = [row(row_id, text, json.dumps({"intent": label})) for row_id, text, label in (("a", pin, "x"), ("b", code, "y"))]
+    assert dedupe(frame(told), DedupeSettings(), answer=AnswerSettings(label="intent")).kept.height == 2
+    assert dedupe(frame(told), DedupeSettings()).kept.height == 1
 
 
 def test_a_row_that_teaches_is_kept_before_one_that_does_not() -> None:
