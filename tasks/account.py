@@ -35,7 +35,7 @@ def account(place: Place, settings: AccountSettings, steps: list[Handle]) -> Mad
     curated.write_parquet(place.out / CURATED)
     pl.concat([ledger, _kept(curated)]).write_parquet(place.out / LEDGER)
     pl.concat([step.frame(QUARANTINE) for step in steps]).sort("row_id").write_parquet(place.out / QUARANTINE)
-    facts = _facts(waterfall, ledger)
+    facts = {**_facts(waterfall, ledger), "steps": [{"step": step.step, "digest": step.digest} for step in steps]}
     line = "{raw:,} raw = {kept:,} kept + {dropped:,} dropped + {quarantined:,} quarantined".format(**facts)
     return Made("dataset", line, facts, waterfall, curated.height)
 

@@ -73,7 +73,7 @@ def changed(steps: Sequence[Handle], limit: int) -> list[Example]:
     found = []
     for i, (former, step) in enumerate(pairwise(steps), 1):
         for kind, rows, ids in _kinds(step, "changed", leave_out=secret if i < safe else ()):
-            before, after = _texts(former, ids), _texts(step, ids)
+            before, after = texts_of(former, ids), texts_of(step, ids)
             if not after:  # all let go by the same step: shown among the rows that went
                 continue
             entry = _pick(step, "changed", sorted(after), after)
@@ -98,7 +98,7 @@ def gone(steps: Sequence[Handle], judging: Mapping[str, str], limit: int) -> lis
 
         for action in GONE:
             for kind, rows, ids in _kinds(step, action):
-                texts = _texts(steps[i - 1], ids) if i else _raw_texts(step, ids)
+                texts = texts_of(steps[i - 1], ids) if i else _raw_texts(step, ids)
                 entry = _pick(step, action, ids, texts)
                 turns = [(role, text, Markup("")) for role, text in shown(texts.get(entry["row_id"], []))]
                 beside = _twins(entry, steps[i - 1], judging) if i else []
@@ -162,7 +162,7 @@ def _pick(step: Handle, action: str, ids: list[str], texts: dict[str, Any]) -> d
     return entries.filter(row_id=min(ids, key=awkward)).row(0, named=True)
 
 
-def _texts(step: Handle, ids: list[str]) -> dict[str, list[Message]]:
+def texts_of(step: Handle, ids: list[str]) -> dict[str, list[Message]]:
     rows = pl.scan_parquet(step.folder / ROWS).filter(pl.col("row_id").is_in(ids)).select("row_id", "messages")
     told = rows.collect().iter_rows()
     return {row_id: [{**turn, "content": turn["content"] or ""} for turn in messages] for row_id, messages in told}
@@ -189,7 +189,7 @@ def _twins(entry: dict[str, Any], former: Handle, judging: Mapping[str, str]) ->
     """(what it is, messages) of the rows that an entry's evidence names."""
     named = {value: name for name, value in json.loads(entry["evidence"]).items() if isinstance(value, str)}
     asked = {row_id: [{"role": "user", "content": judging[row_id]}] for row_id in named if row_id in judging}
-    found = asked | _texts(former, list(named))
+    found = asked | texts_of(former, list(named))
     return [(TWINS.get(named[row_id], named[row_id]), messages) for row_id, messages in sorted(found.items())]
 
 

@@ -25,6 +25,7 @@ from pydantic import BaseModel
 
 from tasks.core import terminal
 from tasks.core.code import code_digest
+from tasks.core.decisions import Decisions, honoured
 from tasks.core.errors import DataError, OutsideError
 from tasks.core.handle import FACTS, LEDGER, QUARANTINE, ROWS, Handle
 from tasks.core.home import TOLD, commit, digest_json, digest_path, home, home_folder, new_artifact
@@ -64,23 +65,28 @@ Input = Handle | BaseModel | Sequence[Handle | BaseModel] | None
 
 
 def row_step(
-    function: Callable[..., Outcome], settings: BaseModel, label: str = "", /, rows: Handle | None = None, **inputs: Input
-) -> Handle:
+    function: Callable[..., Outcome], settings: BaseModel, label: str = "", /, rows: Handle | None = None,
+    reviewed: Decisions | None = None, **inputs: Input,
+) -> Handle:  # fmt: skip
     """Run `function(rows=frame, settings=..., **inputs) -> Outcome` as a task; check invariant 1; write Parquet.
 
-    inputs: a handle of rows arrives as a frame, anything else as it is. Raises LedgerError when a row is unaccounted for
+    inputs: a handle of rows arrives as a frame, anything else as it is. reviewed: what people decided; of rows that this step
+    holds back, their word stands above its own (tasks/core/decisions.py). Raises LedgerError when a row is unaccounted for
     and DataError when none is left.
     """
     name = label or function.__name__
     given = {**({"rows": rows} if rows else {}), **inputs}
+    asked = (reviewed or Decisions()).asked_by(name)
 
     def body(place: Place) -> Made:
         loaded = {key: _load(value) for key, value in given.items()}
         outcome = function(settings=settings, **loaded)
+        if asked.made:
+            outcome = honoured(name, loaded.get("rows"), outcome, asked)
         check_balance(name, loaded.get("rows"), outcome)
         return _write_rows(place.out, name, loaded.get("rows"), outcome)
 
-    return _run(name, function, settings, given, body)
+    return _run(name, function, settings, {**given, **({"reviewed": asked} if asked.made else {})}, body)
 
 
 def work_step(
