@@ -40,6 +40,8 @@ class Source(Reading):
     @model_validator(mode="before")
     @classmethod
     def _from_text(cls, value: Any) -> Any:
+        if isinstance(value, dict) and isinstance(value.get("header"), list):  # strict mode wants a tuple after a `before`
+            value = {**value, "header": tuple(value["header"])}
         return {"path": value} if isinstance(value, str) else value
 
     @model_validator(mode="after")

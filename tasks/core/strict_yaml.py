@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import re
 import typing
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ from tasks.core.errors import RecipeError
 M = TypeVar("M", bound=BaseModel)
 Location = Sequence[str | int]
 SHOWN = 80  # characters of a wrong value that are quoted
+PASSWORD = re.compile(r"""(?<=://)[^\s"/@]*:[^\s"]*(?=@)|(?<=password=)[^\s"&]+""")  # of a URL, which is never quoted
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,7 @@ def read_yaml(file: Path, model: type[M], *, noun: str = "recipe") -> M:
         # Through JSON, because pydantic's strict mode takes a list for a tuple from JSON only.
         return model.model_validate_json(json.dumps(value, default=str), strict=True)
     except ValidationError as error:
-        raise _refusal(file, noun, [_mistake(e, node, model) for e in error.errors()]) from None
+        raise _refusal(file, noun, [_mistake(e, node, model) for e in _first_causes(error.errors())]) from None
 
 
 def told(file: Path) -> str:
@@ -119,6 +121,12 @@ def _repeated(node: yaml.Node, above: tuple[str | int, ...]) -> list[Mistake]:
     return found
 
 
+def _first_causes(errors: Sequence[Any]) -> list[Any]:
+    """Without what only follows: a list of which every element is wrong is also too short, to pydantic."""
+    within = [tuple(error["loc"][:n]) for error in errors for n in range(len(error["loc"]))]
+    return [error for error in errors if error["type"] != "too_short" or tuple(error["loc"]) not in within]
+
+
 def _mistake(error: Any, root: yaml.Node, model: type[BaseModel]) -> Mistake:
     location, kind, got = error["loc"], error["type"], error["input"]
     line, path = _line(root, location), _path(location)
@@ -127,7 +135,7 @@ def _mistake(error: Any, root: yaml.Node, model: type[BaseModel]) -> Mistake:
         return Mistake(line, f"{path}: no such key", ", ".join(keys), nearest(str(location[-1]), keys))
     if kind == "missing":
         return Mistake(line, f"{path}: missing, but required", "", "add this key")
-    shown = json.dumps(got, ensure_ascii=False, default=str)
+    shown = PASSWORD.sub("***", json.dumps(got, ensure_ascii=False, default=str))
     shown = shown if len(shown) <= SHOWN else shown[:SHOWN] + " ..."
     expected = error.get("ctx", {}).get("expected", "")
     if kind in ("literal_error", "enum"):

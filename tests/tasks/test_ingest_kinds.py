@@ -11,11 +11,13 @@ import polars as pl
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
+from tasks.core.errors import RecipeError
 from tasks.core.home import digest_bytes
 from tasks.core.ledger import Outcome, check_balance
-from tasks.core.settings import DatasetKind
+from tasks.core.settings import DatasetKind, Settings
+from tasks.core.strict_yaml import read_yaml
 from tasks.ingest import IngestSettings, Source, find_sources, ingest
 
 Turns = list[tuple[str, str]]
@@ -277,6 +279,36 @@ def test_of_any_kinds_mixed_every_record_is_accounted_for_and_order_and_files_ch
     assert parts.kept.select(said).equals(whole.kept.select(said))
     assert parts.ledger["row_id"].sort().equals(whole.ledger["row_id"].sort())
     assert whole.kept["rejected"].is_null().to_list() == [kind != "preference"] * whole.kept.height
+
+
+def test_a_source_is_read_from_a_recipe_as_it_is_documented(tmp_path: Path) -> None:
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text("path: SMSSpamCollection\nheader: [label, text]\nrating: stars\ngood_from: 4\n")
+    source = read_yaml(recipe, Source)
+    assert (source.path, source.header, source.good_from) == ("SMSSpamCollection", ("label", "text"), 4.0)
+    recipe.write_text("path: t.tsv\nheader: [label, 2]\n")
+    with pytest.raises(RecipeError, match="header"):
+        read_yaml(recipe, Source)
+
+
+class Data(Settings):
+    """Sources as a recipe has them."""
+
+    train: tuple[Source, ...] = Field(min_length=1)
+
+
+@pytest.mark.parametrize("address", ["postgresql://me:hunter2@host/shop", "postgresql://host/shop?password=hunter2"])
+@pytest.mark.parametrize("more", ["", ", nosuch: 1", ", good_from: x"])
+def test_a_password_in_a_recipe_is_refused_and_not_repeated(tmp_path: Path, address: str, more: str) -> None:
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(f'train: [{{sql: select 1, database: "{address}"{more}}}]\n')
+    with pytest.raises(RecipeError, match="train" if more else r"train\[0\]: a password has no place") as error:
+        read_yaml(recipe, Data)
+    assert "hunter2" not in str(error.value)
+    recipe.write_text(f'train: "{address}"\n')
+    with pytest.raises(RecipeError) as error:
+        read_yaml(recipe, Data)
+    assert "hunter2" not in str(error.value)
 
 
 WRONG: dict[str, dict[str, Any]] = {
