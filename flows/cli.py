@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 import argparse
-import importlib
-import logging
-import os
 import sys
 import time
 import traceback
-from collections.abc import Sequence
-from datetime import UTC, datetime
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from flows import environment, services
-from flows.recipes import installed_recipes
-from tasks.core import terminal
+from flows import environment, start
+from flows.recipes import FILE, installed_recipes
 from tasks.core.errors import AssayError
-from tasks.core.home import home_folder
 
 REFUSED = 4  # the run went well, and the model was not good enough
+KINDS = ("sft", "preference", "classification")
+FORMATS = ("openai", "trl", "alpaca", "huggingface")
 INTERRUPTED = 130  # what a shell reports for Ctrl-C
 NOTES = """\
 exit codes   0 done, 1 error, 2 a mistake in the recipe or the command line, 3 the data broke its contract,
@@ -41,10 +37,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         _say_error("Stopped.", "  to do:   run it again; finished steps are kept, training goes on from its checkpoint")
         return INTERRUPTED
     except Exception as error:
-        with _log_file().open("a") as log:
+        with start.log_file().open("a") as log:
             traceback.print_exc(file=log)
         headline = str(error).strip().split("\n")[0] or "it gave no reason"
-        _say_error(f"Unexpected {type(error).__name__}: {headline}", f"  where:   the traceback is in {_log_file()}")
+        _say_error(f"Unexpected {type(error).__name__}: {headline}", f"  where:   the traceback is in {start.log_file()}")
         return 1
 
 
@@ -55,23 +51,51 @@ def _parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     recipe = f"a name ({', '.join(installed_recipes())}), or the path of a recipe or of its folder"
-    for function, text in (
-        (run, "curate the data, train, evaluate, pass the gate, register"),
-        (curate, "curate the data only: the dataset, the ledger of every row, the quarantine"),
-        (doctor, "tell what this machine has, and what would stop a run"),
-        (ui, "open the Prefect and MLflow pages of this home, until Ctrl-C"),
-    ):
-        command = commands.add_parser(function.__name__, help=text, description=f"{text[0].upper()}{text[1:]}.")
-        command.set_defaults(run=function)
-        if function in (run, curate):
-            command.add_argument("recipe", metavar="RECIPE", help=recipe)
+    command = _command(commands, run, "curate the data, train, evaluate, pass the gate, register")
+    command.add_argument("recipe", metavar="RECIPE", help=recipe)
+    command = _command(commands, curate, "curate the data only: the dataset, the ledger of every row, the review sheet")
+    command.add_argument("recipe", metavar="RECIPE", help=recipe)
+    command = _command(commands, show_why, "tell one row's story: where from, what each step did with it, and why", "why")
+    command.add_argument("row", metavar="ROW_ID", help="a row's id, or its first characters")
+    command.add_argument("--run", metavar="RUN", default="", help="a dataset's digest or folder; the newest if left out")
+    command = _command(commands, show_diff, "tell what changed between two runs: rows added, gone, changed, by reason", "diff")
+    command.add_argument("before", metavar="RUN_A", help="a dataset's digest or folder")
+    command.add_argument("after", metavar="RUN_B", help="another")
+    review = commands.add_parser("review", help="take in a review sheet that people filled in")
+    command = _command(_parts(review), review_apply, "take in a review sheet's decisions; the next run honours them", "apply")
+    command.add_argument("sheet", metavar="SHEET", type=Path, help="review.csv or review.jsonl, filled in")
+    command.add_argument("--reviewer", metavar="NAME", required=True, help="who decided; stands in the ledger")
+    command.add_argument("--recipe", metavar="RECIPE", default="support_triage", help=recipe)
+    contract = commands.add_parser("contract", help="draft a data contract")
+    command = _command(_parts(contract), contract_suggest, "print a contract that holds for this data today", "suggest")
+    command.add_argument("data", metavar="DATA", help="a recipe, whose curated data is meant; or a file of rows")
+    command.add_argument("--kind", choices=KINDS, default="sft", help="of a file: what its rows are (default sft)")
+    command = _command(commands, export, "write a curated dataset in another format")
+    command.add_argument("data", metavar="DATA", help="a recipe, which is curated first; or a curated.parquet")
+    command.add_argument("--format", choices=FORMATS, required=True, help="what to write it for")
+    command.add_argument("--out", metavar="PATH", type=Path, required=True, help="the folder to write, a file a split")
+    command.add_argument("--kind", choices=KINDS, default="sft", help="of a curated.parquet: what its rows are (default sft)")
+    _command(commands, doctor, "tell what this machine has, and what would stop a run")
+    _command(commands, ui, "open the Prefect and MLflow pages of this home, until Ctrl-C")
     return parser
+
+
+def _command(commands: Any, function: Callable[..., int], text: str, name: str = "") -> argparse.ArgumentParser:
+    command: argparse.ArgumentParser = commands.add_parser(
+        name or function.__name__, help=text, description=f"{text[0].upper()}{text[1:]}."
+    )
+    command.set_defaults(run=function)
+    return command
+
+
+def _parts(parser: argparse.ArgumentParser) -> Any:
+    return parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
 
 
 def run(arguments: argparse.Namespace) -> int:
     started = time.monotonic()
-    state = _flow("retrain", arguments.recipe)
-    results = _results(state)
+    state = start.run_flow("retrain", arguments.recipe)
+    results = start.results_of(state)
     from flows.summary import print_summary
 
     print_summary(results, state.name, time.monotonic() - started)
@@ -80,11 +104,65 @@ def run(arguments: argparse.Namespace) -> int:
 
 def curate(arguments: argparse.Namespace) -> int:
     started = time.monotonic()
-    results = _results(_flow("curate", arguments.recipe))
+    results = _curated(arguments.recipe)
     from flows.summary import print_curated
 
-    print_curated(results["dataset"], arguments.recipe, time.monotonic() - started)
+    print_curated(results, arguments.recipe, time.monotonic() - started)
     return 0
+
+
+def show_why(arguments: argparse.Namespace) -> int:
+    from flows.why import tell, why
+
+    print(tell(why(arguments.row, arguments.run)))
+    return 0
+
+
+def show_diff(arguments: argparse.Namespace) -> int:
+    from flows.diff import diff, tell
+
+    print(tell(diff(arguments.before, arguments.after)))
+    return 0
+
+
+def review_apply(arguments: argparse.Namespace) -> int:
+    from flows.recipe import load_recipe
+    from flows.review import apply, print_applied
+
+    recipe = load_recipe(arguments.recipe)
+    print_applied(apply(arguments.sheet, arguments.reviewer, recipe.decisions_file, recipe.redact), arguments.recipe)
+    return 0
+
+
+def contract_suggest(arguments: argparse.Namespace) -> int:
+    from flows.recipe import load_recipe
+    from flows.suggest import suggest_for_dataset, suggest_for_file
+
+    if _is_recipe(arguments.data):
+        print(suggest_for_dataset(load_recipe(arguments.data), _curated(arguments.data)["dataset"]), end="")
+    else:
+        print(suggest_for_file(arguments.data, arguments.kind), end="")
+    return 0
+
+
+def export(arguments: argparse.Namespace) -> int:
+    from flows.export import export_file, export_recipe
+
+    if _is_recipe(arguments.data):
+        export_recipe(arguments.data, _curated(arguments.data)["dataset"], arguments.format, arguments.out)
+    else:
+        export_file(Path(arguments.data), arguments.kind, arguments.format, arguments.out)
+    return 0
+
+
+def _curated(recipe: str) -> dict[str, Any]:
+    return start.results_of(start.run_flow("curate", recipe))
+
+
+def _is_recipe(data: str) -> bool:
+    """Whether DATA names a recipe: by its name, its folder or its YAML file."""
+    path = Path(data).expanduser()
+    return data in installed_recipes() or path.suffix in (".yaml", ".yml") or (path / FILE).is_file()
 
 
 def doctor(arguments: argparse.Namespace) -> int:
@@ -98,80 +176,6 @@ def ui(arguments: argparse.Namespace) -> int:
 
     show_pages()
     return 0
-
-
-def _flow(name: str, recipe: str) -> Any:
-    """Run the flow `name` on a server of ours, or the one the user named; returns its final state."""
-    from flows.recipe import find_recipe, load_recipe
-
-    load_recipe(recipe)  # a mistake in it shows here, in a second, before anything is started
-    _start_log()
-    if environment.own_prefect():
-        now = datetime.now(UTC)
-        server = services.join(services.PREFECT)
-        os.environ["PREFECT_API_URL"] = f"{server.url}/api"
-        with terminal.waiting("starting the Prefect server; the first time takes longest"):
-            flow = _load(name)  # seconds of imports, while the server starts
-            server.wait()
-        if server.started:
-            _close_runs_before(now)
-    else:
-        flow = _load(name)
-        _ask_prefect()
-    told = f"{name} {recipe}, shown at {os.environ['PREFECT_API_URL'].removesuffix('/api')}"
-    terminal.console().print(told, style="bold", markup=False)
-    given = recipe if recipe in installed_recipes() else str(find_recipe(recipe).resolve())
-    return flow(recipe=given, return_state=True)
-
-
-def _load(name: str) -> Any:
-    return getattr(importlib.import_module(f"flows.{name}"), name)
-
-
-def _close_runs_before(started: datetime) -> None:
-    """Nobody used the server until `started`, so what it takes for running since before was killed: let its page say so."""
-    from prefect import get_client
-    from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterState, FlowRunFilterStateType
-    from prefect.client.schemas.objects import StateType
-    from prefect.states import Crashed
-
-    running = FlowRunFilter(state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.RUNNING])))
-    with get_client(sync_client=True) as client:
-        for run in client.read_flow_runs(flow_run_filter=running):
-            if run.start_time and run.start_time < started:
-                client.set_flow_run_state(run.id, Crashed(message="Its process was killed."), force=True)
-
-
-def _ask_prefect() -> None:
-    """Raise AssayError unless the server that the user named answers."""
-    from prefect import get_client
-
-    with get_client(sync_client=True) as client:
-        if error := client.api_healthcheck():
-            raise AssayError(
-                f"The Prefect server does not answer: {error}", where=f"PREFECT_API_URL={os.environ['PREFECT_API_URL']}",
-                todo="start it, correct the address, or unset PREFECT_API_URL to use a server of our own",
-            )  # fmt: skip
-
-
-def _results(state: Any) -> dict[str, Any]:
-    """The handles a flow returned; raises what stopped it."""
-    results = state.result(raise_on_failure=False)
-    if isinstance(results, BaseException):
-        raise results
-    return dict(results)
-
-
-def _log_file() -> Path:
-    return home_folder("logs") / "assay.log"
-
-
-def _start_log() -> None:
-    """Send every library's words to a file. Prefect finds this handler and leaves its own console handler out."""
-    handler = logging.FileHandler(_log_file(), mode="a", encoding="utf-8")
-    handler.setFormatter(logging.Formatter("%(asctime)s %(process)d %(levelname)s %(name)s: %(message)s"))
-    logging.getLogger().addHandler(handler)
-    logging.captureWarnings(True)
 
 
 def _say_error(headline: str, rest: str = "") -> None:

@@ -1,8 +1,9 @@
-"""curate: raw exports in; a curated dataset, the ledger of every row and the quarantine out."""
+"""curate: raw exports in; a curated dataset, the ledger of every row, advice and a review sheet out."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any
 
 from prefect import flow
 from pydantic import Field
@@ -10,48 +11,68 @@ from pydantic import Field
 from data_contracts.contract import read_contract
 from flows.recipe import Recipe, load_recipe
 from tasks.account import AccountSettings, account
+from tasks.advise import advise
 from tasks.check import check
 from tasks.clean import clean
 from tasks.conflicts import conflicts
 from tasks.core.handle import Handle
 from tasks.core.step import row_step, work_step
+from tasks.decontaminate import decontaminate
 from tasks.dedupe import dedupe
-from tasks.filter import filter_answers
+from tasks.fetch import fetch, find_model
+from tasks.filter import filter_rows, find_rules
+from tasks.format import format_answers
 from tasks.ingest import Source, find_sources, ingest
+from tasks.label_errors import label_errors
 from tasks.redact import redact
+from tasks.review import decide, review
+from tasks.select import select
 from tasks.split import split
 
 RecipeName = Annotated[str, Field(description="A recipe by name (support_triage), or the path of a recipe file", min_length=1)]
 Results = dict[str, Handle]
+JUDGES = ("holdout", "edge_cases", "benchmarks")  # what nothing may be trained on
 
 
 @flow(name="curate", persist_result=False)
 def curate(recipe: RecipeName = "support_triage") -> Results:
     """Turn raw exports into a dataset that keeps its contract, and account for every row."""
-    return curated(load_recipe(recipe))
+    return curated(load_recipe(recipe))[1]
 
 
-def curated(recipe: Recipe) -> Results:
-    """The first half of a run: ingest, clean, redact, filter, resolve conflicts, dedupe, check, split, account."""
-    raw = read(recipe, "ingest", recipe.data.train)
-    cleaned = row_step(clean, recipe.clean, rows=raw)
-    redacted = row_step(redact, recipe.redact, rows=cleaned)
-    formed = row_step(filter_answers, recipe.filter, "filter", rows=redacted, answer=recipe.answer)
-    agreed = row_step(conflicts, recipe.conflicts, rows=formed, answer=recipe.answer)
-    unique = row_step(dedupe, recipe.dedupe, rows=agreed)
-    contract = read_contract(recipe.contract, recipe.folder)
-    checked = work_step(check, recipe.check, contract=contract, rows=unique, answer=recipe.answer)
-    holdout = read(recipe, "holdout", recipe.data.holdout)
-    edge_cases = read(recipe, "edge_cases", recipe.data.edge_cases) if recipe.data.edge_cases else None
-    final = row_step(split, recipe.split, rows=unique, answer=recipe.answer, holdout=holdout, edge_cases=edge_cases)
-    steps = [raw, cleaned, redacted, formed, agreed, unique, final]
+def curated(plan: Recipe) -> tuple[list[Handle], Results]:
+    """The first half of a run: (the row steps in order, what came of them by name)."""
+    kind, answer, said = plan.rows_are, plan.answer, plan.decisions
+    base = work_step(fetch, plan.base_model, found=find_model(plan.base_model, plan.folder))
+    judges = {name: read(plan, name, sources) for name in JUDGES if (sources := getattr(plan.data, name))}
+    steps = [read(plan, "ingest", plan.data.train)]
+
+    def then(function: Callable[..., Any], settings: Any, name: str = "", **inputs: Any) -> None:
+        steps.append(row_step(function, settings, name, rows=steps[-1], reviewed=said, **inputs))
+
+    then(decide, plan.review, decisions=said.changes)
+    then(clean, plan.clean)
+    then(redact, plan.redact)
+    then(filter_rows, plan.filter, "filter", kind=kind, base=base, rules=find_rules(plan.filter.rules, plan.folder))
+    then(format_answers, plan.format, "format", kind=kind, answer=answer)
+    then(conflicts, plan.conflicts, kind=kind, answer=answer)
+    then(dedupe, plan.dedupe, kind=kind, answer=answer)
+    then(label_errors, plan.label_errors, kind=kind, answer=answer)
+    then(decontaminate, plan.decontaminate, "", kind=kind, answer=answer, **judges)
+    then(select, plan.select, kind=kind, answer=answer)
+    asked = {"kind": kind, "answer": answer, "prompt": plan.prompt}
+    contract = work_step(
+        check, plan.check, contract=read_contract(plan.contract, plan.folder), rows=steps[-1], base=base, personal=plan.redact,
+        holdout=judges["holdout"], edge_cases=judges.get("edge_cases"), **asked,
+    )  # fmt: skip
+    then(split, plan.split, kind=kind, answer=answer)
     dataset = work_step(account, AccountSettings(), steps=steps)
-    named = {step.step: step for step in steps}
-    return {**named, "holdout": holdout, "contract": checked, "dataset": dataset} | (
-        {"edge_cases": edge_cases} if edge_cases else {}
-    )
+    advice = work_step(advise, plan.advise, dataset=dataset, **asked)
+    sheet = work_step(review, plan.review, steps=steps, dataset=dataset, kind=kind, answer=answer, personal=plan.redact)
+    return steps, {"base": base, "dataset": dataset, "contract": contract, "advice": advice, "review": sheet, **judges}
 
 
-def read(recipe: Recipe, label: str, sources: tuple[Source, ...]) -> Handle:
-    """Ingest files. The holdout and the edge cases are read as they are: they stand for what production will send."""
-    return row_step(ingest, recipe.ingest, label, files=find_sources(sources, recipe.folder))
+def read(plan: Recipe, label: str, sources: Sequence[Source]) -> Handle:
+    """Ingest files. Rows that judge are read as they are: they stand for what production will send."""
+    files = find_sources(sources, plan.folder)
+    return row_step(ingest, plan.ingest, label, reviewed=plan.decisions, files=files, kind=plan.rows_are)

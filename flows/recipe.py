@@ -15,25 +15,32 @@ from typing import Literal
 
 from pydantic import Field, PrivateAttr
 
-from data_contracts.contract import read_contract
+from data_contracts.contract import check_kind, read_contract
 from flows.recipes import FILE, RECIPES, installed_recipes
+from tasks.advise import AdviseSettings
 from tasks.check import CheckSettings
 from tasks.clean import CleanSettings
 from tasks.conflicts import ConflictSettings
 from tasks.core.answer import AnswerSettings
 from tasks.core.chat import PromptSettings
+from tasks.core.decisions import Decisions, read_decisions
 from tasks.core.errors import RecipeError
-from tasks.core.settings import Settings
+from tasks.core.settings import DatasetKind, Settings
 from tasks.core.strict_yaml import Location, nearest, read_yaml, refuse, told
+from tasks.decontaminate import DecontaminateSettings
 from tasks.dedupe import DedupeSettings
 from tasks.evaluate import EvaluateSettings
 from tasks.fetch import BaseModelSettings
 from tasks.filter import FilterSettings
+from tasks.format import FormatSettings
 from tasks.gate import GateSettings
 from tasks.ingest import IngestSettings, Source
+from tasks.label_errors import LabelErrorSettings
 from tasks.redact import RedactSettings
 from tasks.register import RegisterSettings
 from tasks.report import ReportSettings
+from tasks.review import ReviewSettings
+from tasks.select import SelectSettings
 from tasks.split import SplitSettings
 from tasks.train import TrainSettings
 
@@ -50,6 +57,8 @@ class DataSettings(Settings):
     holdout: tuple[Source, ...] = Field(min_length=1)
     # Hard rows, measured apart: out of scope, hostile, empty, other languages.
     edge_cases: tuple[Source, ...] = ()
+    # Public benchmarks whose questions may not be trained on; they are only compared with.
+    benchmarks: tuple[Source, ...] = ()
 
 
 class Recipe(Settings):
@@ -57,8 +66,8 @@ class Recipe(Settings):
 
     # Becomes the registered model's name in MLflow, which refuses slashes and colons.
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100)
-    # The only kind so far: supervised fine-tuning on conversations.
-    kind: Literal["sft"] = "sft"
+    # What the rows are: conversations, preference pairs, or texts with a label. Pairs are curated and exported, not trained on.
+    kind: Literal["sft", "preference", "classification"] = "sft"
     base_model: BaseModelSettings
     prompt: PromptSettings = Field(default_factory=PromptSettings)
     answer: AnswerSettings = Field(default_factory=AnswerSettings)
@@ -66,13 +75,19 @@ class Recipe(Settings):
     # A contract in data_contracts/ by name, or a YAML file by its path from the recipe's folder.
     contract: str
     ingest: IngestSettings = Field(default_factory=IngestSettings)
+    review: ReviewSettings = Field(default_factory=ReviewSettings)
     clean: CleanSettings = Field(default_factory=CleanSettings)
     redact: RedactSettings = Field(default_factory=RedactSettings)
     filter: FilterSettings = Field(default_factory=FilterSettings)
+    format: FormatSettings = Field(default_factory=FormatSettings)
     conflicts: ConflictSettings = Field(default_factory=ConflictSettings)
     dedupe: DedupeSettings = Field(default_factory=DedupeSettings)
+    label_errors: LabelErrorSettings = Field(default_factory=LabelErrorSettings)
+    decontaminate: DecontaminateSettings = Field(default_factory=DecontaminateSettings)
+    select: SelectSettings = Field(default_factory=SelectSettings)
     check: CheckSettings = Field(default_factory=CheckSettings)
     split: SplitSettings = Field(default_factory=SplitSettings)
+    advise: AdviseSettings = Field(default_factory=AdviseSettings)
     train: TrainSettings = Field(default_factory=TrainSettings)
     evaluate: EvaluateSettings = Field(default_factory=EvaluateSettings)
     gate: GateSettings
@@ -89,6 +104,21 @@ class Recipe(Settings):
     def folder(self) -> Path:
         """The folder that relative paths in the recipe start from; no part of the recipe's identity."""
         return self._file.parent
+
+    @property
+    def rows_are(self) -> DatasetKind:
+        """The kind, as steps are given it."""
+        return DatasetKind(name=self.kind)
+
+    @property
+    def decisions_file(self) -> Path:
+        """Where reviewers' decisions are kept; there is none before the first."""
+        return self.folder / self.review.decisions
+
+    @property
+    def decisions(self) -> Decisions:
+        """What reviewers decided so far. Raises DataError for a line of the file that is no decision."""
+        return read_decisions(self.decisions_file)
 
 
 def load_recipe(name_or_path: str) -> Recipe:
@@ -119,7 +149,7 @@ def find_recipe(name_or_path: str) -> Path:
 
 def _check_together(recipe: Recipe, file: Path) -> None:
     """What no step's settings can see alone; found here, before a run has cost minutes."""
-    read_contract(recipe.contract, recipe.folder)
+    check_kind(read_contract(recipe.contract, recipe.folder), recipe.kind)
     answer, fields = recipe.answer, list(recipe.answer.json_schema.get("properties", {}))
     named: list[tuple[Location, str, Sequence[str]]] = [
         *([(("answer", "label"), answer.label, fields)] if answer.label else []),

@@ -9,25 +9,24 @@ from prefect.states import Completed
 from flows.curate import RecipeName, Results, curated
 from flows.recipe import Recipe, load_recipe
 from tasks.core.chat import PromptSettings
+from tasks.core.errors import RecipeError
 from tasks.core.handle import Handle
 from tasks.core.step import work_step
 from tasks.evaluate import SETS, evaluate, slice_names
-from tasks.fetch import fetch, find_model
 from tasks.gate import check_rules, gate
 from tasks.predict import PredictSettings, predict
 from tasks.register import RecipeText, is_challenger, register
 from tasks.report import publish, report
 from tasks.train import train
 
-STEPS = ("ingest", "clean", "redact", "filter", "conflicts", "dedupe", "split")
-
 
 @flow(name="retrain", persist_result=False)
 def retrain(recipe: RecipeName = "support_triage") -> State[Results]:
     """Curate, train, evaluate, pass the gate, register, report. A model that does not pass is refused, not registered."""
     plan = load_recipe(recipe)
-    base = work_step(fetch, plan.base_model, found=find_model(plan.base_model, plan.folder))
-    data = curated(plan)
+    check_trainable(plan)
+    steps, data = curated(plan)
+    base = data["base"]
     slices = slice_names(**{name: data[name].frame() for name in SETS if name in data})
     check_rules(plan.gate, plan.answer.metrics, slices)  # a rule that names nothing shows now, not after training
     adapter = work_step(train, plan.train, prompt=plan.prompt, base=base, dataset=data["dataset"])
@@ -37,10 +36,21 @@ def retrain(recipe: RecipeName = "support_triage") -> State[Results]:
     verdict = work_step(gate, plan.gate, scores=scores)
     proof = {"base": base, "dataset": data["dataset"], "contract": data["contract"], "scores": scores, "verdict": verdict}
     version = registered(plan, proof, adapter, answers[-1], data["holdout"])
-    steps = [data[step] for step in STEPS]
-    page = work_step(report, plan.report, steps=steps, training=adapter, version=version, prompt=plan.prompt, **proof)
+    seen = {"training": adapter, "version": version, "advice": data["advice"], "review": data["review"]}
+    page = work_step(report, plan.report, steps=steps, prompt=plan.prompt, **seen, **proof)
     publish(page)
-    return finished({**proof, "training": adapter, "report": page, **({"version": version} if version else {})})
+    made = {**proof, "review": data["review"], "training": adapter, "report": page, "version": version}
+    return finished({name: handle for name, handle in made.items() if handle})
+
+
+def check_trainable(plan: Recipe) -> None:
+    """Raise RecipeError for preference pairs before anything runs."""
+    if plan.kind == "preference":
+        raise RecipeError(
+            "Preference pairs are curated and exported here, not trained on.", where="recipe: kind",
+            allowed="sft, classification",
+            todo="`assay curate` this recipe, then `assay export` it for a trainer of preferences",
+        )  # fmt: skip
 
 
 def predicted(plan: Recipe, base: Handle, adapter: Handle, data: Results) -> list[Handle]:

@@ -44,12 +44,18 @@ def print_summary(results: Mapping[str, Handle], state_name: str, seconds: float
     _next(f"{command('assay')} ui", *([_serve(version)] if version else []))
 
 
-def print_curated(dataset: Handle, recipe: str, seconds: float) -> None:
-    """Print the closing lines of `assay curate`: the rows, and where they lie."""
+def print_curated(results: Mapping[str, Handle], recipe: str, seconds: float) -> None:
+    """Print the closing lines of `assay curate`: the rows, where they lie, and what a person should look at.
+
+    results: handles by name: dataset, advice and review; others are left out.
+    """
+    dataset, sheet = results["dataset"], results["review"]
     print()
     _rows(dataset.facts())
     for name in ("curated", "ledger", "quarantine"):
         _line(name, shown(dataset.folder / f"{name}.parquet"))
+    _line("review", shown(sheet.folder / "review.csv"))
+    _line("", "{rows:,} rows, about {minutes:.0f} minutes".format(**sheet.facts()), "dim")
     _line("time", _time(seconds))
     _next(f"{command('assay')} run {shlex.quote(recipe)}", f"{command('assay')} ui")
 

@@ -18,7 +18,7 @@ from tasks.core.errors import AssayError, ContractError, RecipeError
 ASSAY = [sys.executable, "-m", "flows.cli"]
 FLOW = """
 import sys
-from flows import cli, summary
+from flows import cli, start, summary
 
 def load(name):  # imports Prefect only once the environment is set, as the real flows do
     from prefect import flow, get_run_logger, task
@@ -38,7 +38,7 @@ def load(name):  # imports Prefect only once the environment is set, as the real
     return throwaway
 
 summary.print_summary = lambda results, state, seconds: print("state", state)
-cli._load = load
+start.load = load
 sys.exit(cli.main(["run", "support_triage"]))
 """
 

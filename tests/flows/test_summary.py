@@ -92,12 +92,14 @@ def test_a_run_that_came_from_the_cache_says_that_nothing_changed(capsys: Any, m
     assert "12.3 s; nothing changed: nothing was trained, nothing was registered" in told(capsys)
 
 
-def test_a_curated_dataset_is_told_with_the_paths_of_its_three_tables(capsys: Any) -> None:
-    dataset = artifact("dataset", GIVEN["dataset"])
-    summary.print_curated(dataset, "ours", 3.0)
+def test_a_curated_dataset_is_told_with_the_paths_of_its_tables_and_what_review_would_take(capsys: Any) -> None:
+    dataset, sheet = artifact("dataset", GIVEN["dataset"]), artifact("review", {"rows": 1_234, "minutes": 95.4})
+    summary.print_curated({"dataset": dataset, "review": sheet}, "ours", 3.0)
     out = capsys.readouterr().out
     for name in ("curated", "ledger", "quarantine"):
         assert str(dataset.folder / f"{name}.parquet") in out
+    assert str(sheet.folder / "review.csv") in out
+    assert "1,234 rows, about 95 minutes" in out
     assert "run ours" in out
 
 

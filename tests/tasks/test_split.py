@@ -1,4 +1,4 @@
-"""split: nothing that trains is judged, relatives stay together, the budget is even, and every run repeats it."""
+"""split: relatives stay together, each label is validated in proportion, and every run repeats it."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from tasks.core.answer import AnswerSettings
 from tasks.core.errors import DataError
 from tasks.core.ledger import ROW_SCHEMA, Outcome, check_balance
+from tasks.core.settings import DatasetKind
 from tasks.split import SplitSettings, split
 
 INTENT = AnswerSettings(label="intent")
@@ -37,11 +38,8 @@ def distinct(n: int, intent: str) -> list[dict[str, Any]]:
     return [row(f"question {i} about {intent}{i} and a thing of {intent} number {i * 17}", intent) for i in range(n)]
 
 
-def run(
-    given: list[dict[str, Any]], holdout: Sequence[dict[str, Any]] = (), edge_cases: Sequence[dict[str, Any]] = (),
-    answer: AnswerSettings = INTENT, **chosen: Any,
-) -> Outcome:  # fmt: skip
-    outcome = split(frame(given), SplitSettings(**chosen), answer, frame(holdout), frame(edge_cases))
+def run(given: list[dict[str, Any]], answer: AnswerSettings = INTENT, kind: str = "sft", **chosen: Any) -> Outcome:
+    outcome = split(frame(given), SplitSettings(**chosen), answer, DatasetKind.model_validate({"name": kind}))
     check_balance("split", frame(given), outcome)
     return outcome
 
@@ -52,26 +50,6 @@ def sides(outcome: Outcome) -> dict[str, int]:
 
 def labels(kept: pl.DataFrame) -> dict[str, int]:
     return dict(Counter(json.loads(messages[-1]["content"])["intent"] for messages in kept["messages"].to_list()))
-
-
-def test_a_row_that_is_in_the_holdout_or_the_edge_cases_goes_and_says_where_it_was_found() -> None:
-    leaks = [row(PARCEL + " please", "x", row_id="near"), row("HI", "y", row_id="hi")]
-    holdout, edge_cases = [row(PARCEL, "x", line=7, row_id="judge")], [row("hi", "y", line=8, row_id="edge")]
-    outcome = run([*distinct(10, "x"), *distinct(10, "y"), *leaks], holdout, edge_cases)
-    ledger = outcome.ledger.select("row_id", "reason", "evidence").iter_rows()
-    told = {row_id: (reason, json.loads(evidence)) for row_id, reason, evidence in ledger}
-    assert told["near"][0] == "also in the holdout"
-    assert told["near"][1] == {"match": "judge", "source": "a.jsonl", "line": 7, "jaccard": 0.9333}
-    assert told["hi"][0] == "also in the edge cases"
-    assert told["hi"][1]["jaccard"] == 1.0
-    assert len(told) == 2
-
-
-def test_the_holdout_is_found_under_another_system_message_too() -> None:
-    leak = row(PARCEL, "x", row_id="leak")
-    leak["messages"] = [{"role": "system", "content": "Be kind."}, *leak["messages"]]
-    outcome = run([*distinct(5, "x"), *distinct(5, "y"), leak], [row(PARCEL, "x")])
-    assert outcome.ledger["row_id"].to_list() == ["leak"]
 
 
 def test_a_tenth_of_each_label_validates() -> None:
@@ -101,13 +79,6 @@ def test_looser_relatives_stay_on_one_side() -> None:
     assert sides(outcome) == {"train": 42, "validation": 18}
 
 
-def test_the_budget_keeps_rare_labels_whole_and_shares_the_rest_evenly() -> None:
-    outcome = run([*distinct(60, "x"), *distinct(30, "y"), *distinct(4, "z")], rows=24)
-    assert labels(outcome.kept) == {"x": 10, "y": 10, "z": 4}
-    assert set(outcome.ledger["reason"]) == {"beyond the row budget"}
-    assert run(distinct(6, "x") + distinct(6, "y"), rows=100).kept.height == 12
-
-
 def test_one_class_is_an_error_that_names_it_and_says_what_to_do() -> None:
     with pytest.raises(DataError, match=r"(?s)Only one class.*intent = 'x'.*add rows of the other classes"):
         run(distinct(5, "x"))
@@ -117,26 +88,25 @@ def test_free_text_has_no_classes_to_miss() -> None:
     assert run(distinct(20, "x"), answer=AnswerSettings()).kept.height == 20
 
 
-def test_training_on_the_holdout_itself_is_an_error() -> None:
-    with pytest.raises(DataError, match=r"(?s)all 5 rows are also in the holdout.*same file"):
-        run(distinct(5, "x"), distinct(5, "x"))
+def test_the_answer_of_a_classification_row_is_its_label() -> None:
+    rows = [row(f"text {n} of {label}{n * 7}", label) for label in "xy" for n in range(20)]
+    outcome = run(rows, AnswerSettings(), "classification", validation=0.2)
+    assert labels(outcome.kept.filter(pl.col("split") == "validation")) == {"x": 4, "y": 4}
+    with pytest.raises(DataError, match="Only one class"):
+        run(rows[:20], AnswerSettings(), "classification")
 
 
 @settings(max_examples=60, deadline=None)
 @given(
     st.lists(st.tuples(st.integers(0, 9), st.integers(0, 4), st.sampled_from("xyz")), min_size=6, max_size=40),
-    st.integers(0, 30), st.integers(0, 9),
+    st.integers(0, 9),
 )  # fmt: skip
-def test_the_order_of_the_rows_does_not_matter(drawn: list[tuple[int, int, str]], budget: int, seed: int) -> None:
+def test_the_order_of_the_rows_does_not_matter(drawn: list[tuple[int, int, str]], seed: int) -> None:
     rows = [
         row(" ".join(f"{family}w{i}" for i in range(3 * shift, 3 * shift + 15)), label, row_id=f"{n:03d}")
         for n, (family, shift, label) in enumerate(drawn)
     ]
     rows += [*distinct(2, "x"), *distinct(2, "y")]
-    judges = [rows[0]]
-    once = run(rows, judges, rows=budget)
-    assert not budget or once.kept.height <= budget
+    once = run(rows)
     Random(seed).shuffle(rows)
-    again = run(rows, judges, rows=budget)
-    assert again.kept.sort("row_id").equals(once.kept.sort("row_id"))
-    assert again.ledger.equals(once.ledger)
+    assert run(rows).kept.sort("row_id").equals(once.kept.sort("row_id"))

@@ -20,12 +20,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
-from types import SimpleNamespace
 
 import yaml
 
 HERE = Path(__file__).resolve().parent
-SAY = SimpleNamespace(**yaml.safe_load((HERE / "phrases.yaml").read_text(encoding="utf-8")))
+SAY: dict[str, list[str]] = yaml.safe_load((HERE / "phrases.yaml").read_text(encoding="utf-8"))
 SEED = 20260704
 HELPDESK, LEGACY, CHATS = SOURCES = ("helpdesk.jsonl", "legacy.csv", "chats.json")
 
@@ -102,9 +101,9 @@ def read_written(folder: Path) -> list[Clean]:
 def with_contact(rng: random.Random, row: Clean) -> Clean:
     """The row with a phone number, e-mail address or card number in it, as customers will."""
     if row.intent in CARD_INTENTS and rng.random() < 0.6:
-        line = rng.choice(SAY.card_lines).format(rng.choice(SAY.cards))
+        line = rng.choice(SAY["card_lines"]).format(rng.choice(SAY["cards"]))
     else:
-        line = rng.choice(SAY.contact_lines).format(phone=rng.choice(SAY.phones), email=rng.choice(SAY.emails))
+        line = rng.choice(SAY["contact_lines"]).format(phone=rng.choice(SAY["phones"]), email=rng.choice(SAY["emails"]))
     gap = " " if row.message[-1] in ".?!" else "\n"
     return replace(row, message=row.message + gap + line)
 
@@ -129,7 +128,7 @@ def mojibake(_: random.Random, text: str, __: datetime) -> str:
 
 
 def signed(rng: random.Random, text: str, _: datetime) -> str:
-    return text + rng.choice(["\n\n", "\n"]) + rng.choice(SAY.signatures)
+    return text + rng.choice(["\n\n", "\n"]) + rng.choice(SAY["signatures"])
 
 
 def quoting(rng: random.Random, text: str, created: datetime) -> str:
@@ -137,7 +136,7 @@ def quoting(rng: random.Random, text: str, created: datetime) -> str:
     then = created - timedelta(minutes=rng.randrange(30, 4000))
     when = f"{then:%a}, {then.day} {then:%b %Y} at {then:%H:%M}"
     head = f"On {when}, Harbour & Pine <help@harbourandpine.example> wrote:"
-    return f"{text}\n\n{head}\n> {rng.choice(SAY.quotes)}"
+    return f"{text}\n\n{head}\n> {rng.choice(SAY['quotes'])}"
 
 
 def blanks(rng: random.Random, text: str, _: datetime) -> str:
@@ -183,9 +182,9 @@ def edited(rng: random.Random, text: str) -> str:
     """One small edit: a greeting, a farewell, another or a further order number, or a typo."""
     kind = rng.choice(("greet", "greet", "leave", "number", "add", "typo", "typo"))
     if kind == "greet" and not re.match(r"(hi|hello|hey|good|dear|hallo)\b", text, re.IGNORECASE):
-        return rng.choice(SAY.greetings) + (text if text.startswith(("I ", "I'", "HP")) else text[0].lower() + text[1:])
+        return rng.choice(SAY["greetings"]) + (text if text.startswith(("I ", "I'", "HP")) else text[0].lower() + text[1:])
     if kind == "leave" and not re.search(r"(thanks|thank you|thx|please|cheers)\W*$", text, re.IGNORECASE):
-        return text + rng.choice([" ", "\n"]) + rng.choice(SAY.farewells) + rng.choice(["", ".", "!"])
+        return text + rng.choice([" ", "\n"]) + rng.choice(SAY["farewells"]) + rng.choice(["", ".", "!"])
     if kind == "number":
         return re.sub(r"(HP-\d{3})\d", lambda m: m[1] + str(rng.randrange(10)), text, count=1)
     if kind == "add" and "HP-" not in text:
@@ -211,7 +210,7 @@ def nearly(rng: random.Random, text: str) -> str:
 
 def prose(rng: random.Random, row: Clean) -> str:
     """The agent's own mail to the customer."""
-    parts = [rng.choice(SAY.openings), row.reply, rng.choice(SAY.closings)]
+    parts = [rng.choice(SAY["openings"]), row.reply, rng.choice(SAY["closings"])]
     return rng.choice([" ", "\n", "\n\n"]).join(parts[1:] if rng.random() < 0.2 else parts)
 
 
@@ -292,26 +291,26 @@ def outage(rng: random.Random) -> list[Row]:
     rows: dict[str, Row] = {}
     while len(rows) < PLANTED["burst"]:
         order = rng.choice(("HP-{}", "HP-{}", "hp{}", "#{}", "HP {}")).format(rng.randrange(40120, 58990))
-        parts = [rng.choice(SAY.burst_starts), rng.choice(SAY.burst_faults).format(order), rng.choice(SAY.burst_asks)]
+        parts = [rng.choice(SAY["burst_starts"]), rng.choice(SAY["burst_faults"]).format(order), rng.choice(SAY["burst_asks"])]
         gap = rng.choice((". ", ", ", " - ", ".\n"))
-        message = f"{parts[0]} {parts[1]}{gap}{parts[2]} {rng.choice(SAY.burst_ends)}".strip()
-        message = message.format(thing=rng.choice(SAY.burst_things), name=rng.choice(SAY.burst_names))
-        row = placed(rng, Clean("order_status", "normal", message, rng.choice(SAY.burst_replies)), "burst")
+        message = f"{parts[0]} {parts[1]}{gap}{parts[2]} {rng.choice(SAY['burst_ends'])}".strip()
+        message = message.format(thing=rng.choice(SAY["burst_things"]), name=rng.choice(SAY["burst_names"]))
+        row = placed(rng, Clean("order_status", "normal", message, rng.choice(SAY["burst_replies"])), "burst")
         row = replace(row, created=OUTAGE + timedelta(seconds=int(rng.triangular(0, 13500, 4000))))
         rows[message] = maybe_dressed(rng, row, DRESSED / 2)
     return list(rows.values())
 
 
 def autoreply(rng: random.Random) -> Clean:
-    text = rng.choice(SAY.away).format(rng.choice(SAY.away_when)) + rng.choice(SAY.away_more)
-    return Clean("other", "low", rng.choice(SAY.away_subjects) + text, rng.choice(SAY.away_replies))
+    text = rng.choice(SAY["away"]).format(rng.choice(SAY["away_when"])) + rng.choice(SAY["away_more"])
+    return Clean("other", "low", rng.choice(SAY["away_subjects"]) + text, rng.choice(SAY["away_replies"]))
 
 
 def strangers(rng: random.Random, clean: list[Clean]) -> list[Row]:
     """Defects that have no good row: mail robots, empty messages, broken lines."""
     away = [placed(rng, autoreply(rng), "autoreply") for _ in range(PLANTED["autoreply"])]
     empty = [
-        placed(rng, Clean("other", "low", rng.choice(SAY.empty), rng.choice(SAY.empty_replies)), "empty_message")
+        placed(rng, Clean("other", "low", rng.choice(SAY["empty"]), rng.choice(SAY["empty_replies"])), "empty_message")
         for _ in range(PLANTED["empty_message"])
     ]
     return away + empty + [placed(rng, rng.choice(clean), "not_json") for _ in range(PLANTED["not_json"])]
@@ -345,7 +344,7 @@ def broken_line(rng: random.Random, line: bytes, number: int) -> bytes:
         return b"\x00" * rng.randrange(16, 90)
     if kind == 3:
         return line.replace(b'"content": "', '"content": "Café Zoë, '.encode("latin-1"), 1)
-    return rng.choice(SAY.log_lines).format(rng.randrange(1, 90)).encode()
+    return rng.choice(SAY["log_lines"]).format(rng.randrange(1, 90)).encode()
 
 
 def helpdesk(rng: random.Random, rows: list[Row]) -> bytes:

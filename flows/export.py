@@ -1,0 +1,36 @@
+"""`assay export`: a curated dataset in the format of another trainer, and what was written, in a line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import polars as pl
+
+from flows.recipe import load_recipe
+from flows.summary import shown
+from tasks.core import terminal
+from tasks.core.errors import DataError
+from tasks.core.handle import CURATED, Handle
+from tasks.core.ledger import ROW_SCHEMA
+from tasks.core.settings import DatasetKind
+from tasks.export import ExportFormat, export
+
+
+def export_recipe(recipe: str, dataset: Handle, format: ExportFormat, out: Path) -> None:
+    """Write what a recipe's curation left. dataset: made by account."""
+    _tell(export(dataset.frame(CURATED), format, out, load_recipe(recipe).rows_are), out)
+
+
+def export_file(curated: Path, kind: str, format: ExportFormat, out: Path) -> None:
+    """Write the rows of a curated.parquet. Raises DataError when it is none."""
+    if not curated.is_file() or not ROW_SCHEMA.keys() <= pl.read_parquet_schema(curated).keys():
+        raise DataError(
+            f"{curated} holds no curated rows.", where="assay export DATA", allowed="a recipe, or the curated.parquet of a run",
+            todo="`assay curate` prints where it lies",
+        )  # fmt: skip
+    _tell(export(pl.read_parquet(curated), format, out, DatasetKind.model_validate({"name": kind})), out)
+
+
+def _tell(written: dict[str, int], out: Path) -> None:
+    counts = ", ".join(f"{name} {rows:,}" for name, rows in written.items())
+    terminal.console().print(f"  [bold]{'written':<11}[/]{shown(out)} ({counts})", highlight=False)

@@ -1,0 +1,92 @@
+"""Start a flow as the command does: on a server of our own that is up for the run, or on the one the user named."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from flows import environment, services
+from flows.recipes import installed_recipes
+from tasks.core import terminal
+from tasks.core.errors import AssayError
+from tasks.core.home import home_folder
+
+
+def run_flow(name: str, recipe: str) -> Any:
+    """Run the flow `name` on a server of ours, or the one the user named; returns its final state."""
+    from flows.recipe import find_recipe, load_recipe
+
+    load_recipe(recipe)  # a mistake in it shows here, in a second, before anything is started
+    start_log()
+    if environment.own_prefect():
+        now = datetime.now(UTC)
+        server = services.join(services.PREFECT)
+        os.environ["PREFECT_API_URL"] = f"{server.url}/api"
+        with terminal.waiting("starting the Prefect server; the first time takes longest"):
+            flow = load(name)  # seconds of imports, while the server starts
+            server.wait()
+        if server.started:
+            _close_runs_before(now)
+    else:
+        flow = load(name)
+        _ask_prefect()
+    told = f"{name} {recipe}, shown at {os.environ['PREFECT_API_URL'].removesuffix('/api')}"
+    terminal.console().print(told, style="bold", markup=False)
+    given = recipe if recipe in installed_recipes() else str(find_recipe(recipe).resolve())
+    return flow(recipe=given, return_state=True)
+
+
+def load(name: str) -> Any:
+    """The flow `name`, with all that it imports."""
+    return getattr(importlib.import_module(f"flows.{name}"), name)
+
+
+def _close_runs_before(started: datetime) -> None:
+    """Nobody used the server until `started`, so what it takes for running since before was killed: let its page say so."""
+    from prefect import get_client
+    from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterState, FlowRunFilterStateType
+    from prefect.client.schemas.objects import StateType
+    from prefect.states import Crashed
+
+    running = FlowRunFilter(state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.RUNNING])))
+    with get_client(sync_client=True) as client:
+        for run in client.read_flow_runs(flow_run_filter=running):
+            if run.start_time and run.start_time < started:
+                client.set_flow_run_state(run.id, Crashed(message="Its process was killed."), force=True)
+
+
+def _ask_prefect() -> None:
+    """Raise AssayError unless the server that the user named answers."""
+    from prefect import get_client
+
+    with get_client(sync_client=True) as client:
+        if error := client.api_healthcheck():
+            raise AssayError(
+                f"The Prefect server does not answer: {error}", where=f"PREFECT_API_URL={os.environ['PREFECT_API_URL']}",
+                todo="start it, correct the address, or unset PREFECT_API_URL to use a server of our own",
+            )  # fmt: skip
+
+
+def results_of(state: Any) -> dict[str, Any]:
+    """The handles a flow returned; raises what stopped it."""
+    results = state.result(raise_on_failure=False)
+    if isinstance(results, BaseException):
+        raise results
+    return dict(results)
+
+
+def log_file() -> Path:
+    """Where the words of every library go, and tracebacks."""
+    return home_folder("logs") / "assay.log"
+
+
+def start_log() -> None:
+    """Send every library's words to a file. Prefect finds this handler and leaves its own console handler out."""
+    handler = logging.FileHandler(log_file(), mode="a", encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(process)d %(levelname)s %(name)s: %(message)s"))
+    logging.getLogger().addHandler(handler)
+    logging.captureWarnings(True)
