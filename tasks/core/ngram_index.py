@@ -1,0 +1,120 @@
+"""The word n-grams of a few texts (a holdout, a benchmark), looked up in a million others.
+
+Words are those of word_runs.py: the maximal runs of `\\w` in the lower-cased text; an n-gram is `n` words in a row, and a text
+of fewer words has none. Only the few texts are indexed; of the many, a run of words is followed as long as the index knows
+it, so most positions are given up at the first or second word. Numbers stand for words and runs, never hashes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from tasks.core.shingles import GOLDEN, Mask
+from tasks.core.word_runs import WORD, Bits, Ints
+
+
+@dataclass(frozen=True)
+class Hits:
+    """Where known n-grams stand, one entry each, ordered by text and position.
+
+    text: place of the text in the column given. at: the n-gram's first word, from 0. gram: its number in the index.
+    """
+
+    text: Ints
+    at: Ints
+    gram: Ints
+
+    def only(self, chosen: Mask | Ints) -> Hits:
+        return Hits(self.text[chosen], self.at[chosen], self.gram[chosen])
+
+    @classmethod
+    def joined(cls, parts: list[Hits]) -> Hits:
+        none = np.empty(0, np.int64)
+        return cls(*(np.concatenate([none, *(getattr(part, name) for part in parts)]) for name in ("text", "at", "gram")))
+
+
+class NgramIndex:
+    """The n-grams of `texts` (String, no nulls): grams 0..size-1, and `hits`, where each stands in them."""
+
+    def __init__(self, texts: pl.Series, ngram: int) -> None:
+        self.ngram = ngram
+        words = _words(texts)
+        self.vocabulary = pl.Enum(words.explode().drop_nulls().unique().sort())
+        self.base = np.uint64(len(self.vocabulary.categories) + 1)
+        number, self.lengths, starts = self._numbers(words)
+        at = np.flatnonzero(number)
+        run = number[at].astype(np.uint64)
+        self.known: list[_Known] = []
+        for step in range(1, ngram):  # the runs of two words, of three, ... that the texts hold
+            inside = number[at + step] > 0
+            at, key = at[inside], (run * self.base + number[at + step])[inside]
+            self.known.append(_Known(np.unique(key)))
+            run = np.searchsorted(self.known[-1].keys, key).astype(np.uint64)
+        self.hits = _placed(at, run, starts)
+        self.size = len(self.known[-1].keys) if self.known else int(self.base)
+
+    def find(self, texts: pl.Series) -> tuple[Hits, Ints]:
+        """The known n-grams in `texts` (String, no nulls), and how many words each text has."""
+        number, lengths, starts = self._numbers(_words(texts))
+        at = np.flatnonzero(number)
+        run = number[at].astype(np.uint64)
+        for step, known in enumerate(self.known, 1):
+            run, found = known.places(run * self.base + number[at + step])
+            at = at[found]
+        return _placed(at, run, starts), lengths
+
+    def _numbers(self, words: pl.Series) -> tuple[npt.NDArray[np.uint32], Ints, Ints]:
+        """All words of all texts as numbers, 0 for one that is not known; the words and the start of each text.
+
+        After each text stands a 0, which no run crosses, and at the end as many as a run can look ahead.
+        """
+        lengths = words.list.len().cast(pl.Int64).to_numpy()
+        flat = words.filter(words.list.len() > 0).explode().cast(self.vocabulary, strict=False).to_physical()
+        starts = np.cumsum(lengths + 1) - lengths - 1
+        number = np.zeros(int((lengths + 1).sum()) + self.ngram, np.uint32)
+        inside = np.ones(len(number), np.bool_)
+        inside[starts + lengths] = False
+        inside[len(number) - self.ngram :] = False
+        number[inside] = (flat.cast(pl.UInt32) + 1).fill_null(0).to_numpy()
+        return number, lengths, starts
+
+
+class _Known:
+    """Sorted keys, and a table of bits that tells most others from them without a search."""
+
+    def __init__(self, keys: Bits) -> None:
+        self.keys = keys
+        self.shift = np.uint64(64 - max(len(keys).bit_length() + 3, 8))  # eight to sixteen places a key
+        self.maybe = np.zeros(1 << (64 - int(self.shift)), np.bool_)
+        self.maybe[keys * GOLDEN >> self.shift] = True
+
+    def places(self, asked: Bits) -> tuple[Bits, Ints]:
+        """The places among the keys of those of `asked` that are known, and which of `asked` they are."""
+        maybe = np.flatnonzero(self.maybe[asked * GOLDEN >> self.shift])
+        place = np.searchsorted(self.keys, asked[maybe])
+        same = self.keys[np.minimum(place, len(self.keys) - 1)] == asked[maybe] if len(self.keys) else maybe < 0
+        return place[same].astype(np.uint64), maybe[same]
+
+
+def firsts(ordered: Ints | Bits) -> Ints:
+    """The places in a sorted column where a new value begins."""
+    return np.flatnonzero(np.append(True, ordered[1:] != ordered[:-1])[: len(ordered)])
+
+
+def distinct(values: Ints) -> Ints:
+    """np.unique hashes, and takes ten times as long where most values repeat."""
+    ordered = np.sort(values)
+    return ordered[firsts(ordered)]
+
+
+def _words(texts: pl.Series) -> pl.Series:
+    return texts.str.to_lowercase().str.extract_all(WORD)
+
+
+def _placed(at: Ints, run: Bits, starts: Ints) -> Hits:
+    text = np.searchsorted(starts, at, side="right") - 1
+    return Hits(text, at - starts[text], run.astype(np.int64))
