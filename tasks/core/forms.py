@@ -34,7 +34,7 @@ class Form:
     """
 
     name: Name
-    share: float = 1.0
+    share: float = field(default=1.0, compare=False)  # of rows that leave, it grows; the form stays
     schema: dict[str, Any] = field(default_factory=dict)
     labels: frozenset[str] = frozenset()
 

@@ -21,6 +21,7 @@ _FENCE = re.compile(r"```[ \t]*(?:json|JSON|python|js|javascript)?[ \t]*\n?(.*?)
 _STRING = re.compile(r"'(?:[^'\\\n]|\\.)*'" + r'|"(?:[^"\\\n]|\\.)*"')
 _TRAILING = re.compile(r'("(?:[^"\\]|\\.)*")|,(?=\s*[}\]])')
 _ODD_ESCAPE = re.compile(r"""\\[^\\'"bfnrtux]""")  # Python leaves these as they stand, JSON does not
+_SUSPECT = re.compile(r"\\[uUN]|\d[eE][+\d]|\d{300}|[\ud800-\udfff]")
 _NAMES = {"true": True, "false": False, "null": None}
 _FIELD = re.compile(r"\{(\w+)\}")
 
@@ -50,7 +51,7 @@ def strict(text: str) -> dict[str, Any] | None:
     """The JSON object in `text`; None also for one with half of an escaped pair (\\ud83d), which is no Unicode text."""
     try:
         value = json.loads(text, object_pairs_hook=_unique, parse_constant=_refuse)
-        return value if isinstance(value, dict) and _is_text(value) else None
+        return value if isinstance(value, dict) and _is_text(value, text) else None
     except TwiceError:
         raise
     except (ValueError, RecursionError):
@@ -68,7 +69,10 @@ def _refuse(constant: str) -> float:
     raise ValueError(constant)
 
 
-def _is_text(value: Any) -> bool:
+def _is_text(value: Any, source: str) -> bool:
+    """Whether it can be written as it is: no half of an escaped pair, and no number that became infinity."""
+    if not _SUSPECT.search(source):
+        return True
     try:
         json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
     except (UnicodeEncodeError, ValueError):
@@ -89,7 +93,7 @@ def _python(text: str) -> dict[str, Any] | None:
         raise
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return None
-    return value if isinstance(value, dict) and _is_text(value) else None
+    return value if isinstance(value, dict) and _is_text(value, text) else None
 
 
 def _literal(node: ast.expr) -> Any:
@@ -161,7 +165,8 @@ def is_cut_off(text: str) -> bool:
     text = re.sub(r"^```\w*\s*", "", text.strip())
     if not text.startswith("{"):
         return False
-    open_ended = not text.endswith("}") and text.count("{") > text.count("}")
+    outside = _TRAILING.sub("", text).partition('"')[0]  # of texts, and before one that does not end
+    open_ended = not text.endswith("}") and outside.count("{") > outside.count("}")
     try:
         json.loads(text)
     except json.JSONDecodeError as error:

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from tasks.core.code import code_files
 from tasks.core.errors import RecipeError
 from tasks.core.handle import FACTS, Handle
 from tasks.core.home import TOLD
@@ -183,7 +184,7 @@ CUT = {
 WHOLE = [
     "Blue", "Your new lamp", "1. Lamp\n2. Kettle\n3. Chair", "We found it. See the list at example.com/list", "Size: L",
     "A poem for you:\nthe lamp is lit and I am in the light\nthe kettle sings to me throughout the night",
-    "Kind regards\nYour team",
+    "Kind regards\nYour team", "We have found the lamp in the shop. Warm regards, Jo at Harbour",
     "We are glad to have you! #HomeAndGarden", "```\nprint(1)\n```",
 ]  # fmt: skip
 
@@ -322,6 +323,10 @@ def test_a_rule_that_cannot_be_used_is_named(tmp_path: Path, name: str, problem:
     with pytest.raises(RecipeError, match=problem) as caught:
         run(frame(answered(GOOD)), folder=tmp_path, rules=(name,))
     assert name in str(caught.value)
+
+
+def test_the_phrases_are_part_of_what_decides_a_row() -> None:
+    assert {"tasks.core.rules.boilerplate: phrases", "tasks.core.rules.endings"} <= set(code_files("tasks.filter"))
 
 
 # ---------------------------------------------------------------- properties

@@ -18,10 +18,11 @@ import polars as pl
 from tasks.core.rules.habits import OPEN, Habits
 from tasks.core.rules.rule import About, Found, Row, answers
 
+SIGNED = 8  # words of a farewell with a name
 _ITEM = re.compile(r"\s*(?:[-*•·–>|#]|\(?(?:\d{1,3}|[A-Za-z]|[ivxIVX]{1,5})[.):])(?:\s|$)")
 _BARE = re.compile(r"\s*(?:[-*•·–]|\d{1,3}[.):])\s*")
 _NAMED = re.compile(r"(?:^|\s)[#@]\w+$|\S*[./@]\S+$|[-–—]\s*[A-Z][\w.]*(?: [A-Z][\w.]*){0,3}$")  # tag, link, author
-_SENTENCE_END = re.compile(r"[^\W\d_]{3,}[.!?][\"')\]”’]*\s+[A-Z\"'“]")
+_SENTENCE_END = re.compile(r"(?:[^\W\d_]{3,}|[a-z]{2})[.!?][\"')\]”’]*\s+[A-Z\"'“]")
 _ENDED = re.compile(r"[.!?][\"')\]”’*]*\s*$")
 _CODE = re.compile(r"[;{}=<>\t]| {3}")
 _WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)*")
@@ -69,9 +70,10 @@ def _sign(text: str, known: Habits) -> str:
     if item:
         items = [part for part in before if _ITEM.match(part)]
         return "unended list item" if len(items) >= 2 and all(map(_ENDED.search, items)) and len(words) >= 3 else ""
-    if _SENTENCE_END.search(line) and len(words) >= 6:
-        return "unended sentence"
-    return "unended sentence" if _is_running(line, words, before, known) else ""
+    *_, begun = [0, *(found.end() - 1 for found in _SENTENCE_END.finditer(line))]
+    if begun and not last.islower() and sum(word.start() >= begun for word in words) <= SIGNED:
+        return ""  # Kind regards, Jo at Harbour & Pine
+    return "unended sentence" if (begun and len(words) >= 6) or _is_running(line, words, before, known) else ""
 
 
 def _is_running(line: str, words: list[re.Match[str]], before: list[str], known: Habits) -> bool:

@@ -66,8 +66,9 @@ def _package_digest(name: str, module: str) -> str:
     if spec is None or (spec.origin is None and not spec.submodule_search_locations):
         raise _refused(name, "names no module that Python finds")
     folders = [Path(folder) for folder in spec.submodule_search_locations or []]
-    files = sorted(file for folder in folders for file in folder.rglob("*.py")) if folders else [Path(str(spec.origin))]
-    return digest_json([[file.name, digest_path(file)] for file in files])
+    found = [(file.relative_to(folder), file) for folder in folders for file in folder.rglob("*.py")]
+    files = sorted(found) or [(Path(), Path(str(spec.origin)))]
+    return digest_json([[name.as_posix(), digest_path(file)] for name, file in files])
 
 
 def load_rule(rule: OwnRule) -> Callable[[Row], Verdict | None]:

@@ -56,6 +56,14 @@ def test_a_broken_schema_rule_is_named_with_its_field() -> None:
     assert broken_rule({"intent": "other"}, TRIAGE) == ""
 
 
+def test_a_broken_rule_tells_a_short_label_and_never_what_someone_wrote() -> None:
+    text = {"type": "object", "properties": {"reply": {"type": "string", "maxLength": 9}, "intent": {"enum": ["a"]}}}
+    answer = AnswerSettings(json_schema=text)
+    assert broken_rule({"reply": "Dear Jo Smith"}, answer) == "reply: maxLength 9, got str"
+    assert broken_rule({"reply": ["Jo Smith"]}, answer) == 'reply: type "string", got list'
+    assert broken_rule({"intent": "Jo Smith lives in the third house on the left"}, answer) == 'intent: enum ["a"], got str'
+
+
 def test_the_label_is_a_field_or_the_whole_text() -> None:
     assert label_of(EXPECTED, TRIAGE) == "refund"
     assert label_of("refund", TRIAGE) is None
@@ -120,5 +128,7 @@ def test_a_graded_field_cannot_take_a_name_that_evaluation_uses(name: str) -> No
 def test_a_schema_that_is_none_and_a_field_named_twice_are_refused() -> None:
     with pytest.raises(ValidationError, match="not a JSON schema"):
         AnswerSettings(json_schema={"type": "objet"})
+    with pytest.raises(ValidationError, match="cannot be used"):
+        AnswerSettings(json_schema={"$ref": "#/$defs/absent"})
     with pytest.raises(ValidationError, match="named twice"):
         AnswerSettings(graded=("intent", "intent"))
