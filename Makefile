@@ -23,6 +23,7 @@ test: $(READY)
 	$(BIN)/pytest
 
 bench: $(READY)
+	@$(PIP) install -c constraints.txt -e '.[bench]'
 	$(BIN)/python -m tests.benchmarks
 
 # torch alone and first: an index that offers a build for the processor gives that one, without gigabytes of CUDA beside it.

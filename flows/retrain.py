@@ -37,7 +37,7 @@ def retrain(recipe: RecipeName = "support_triage") -> State[Results]:
     proof = {"base": base, "dataset": data["dataset"], "contract": data["contract"], "scores": scores, "verdict": verdict}
     version = registered(plan, proof, adapter, answers[-1], data["holdout"])
     seen = {"training": adapter, "version": version, "advice": data["advice"], "review": data["review"]}
-    page = work_step(report, plan.report, steps=steps, prompt=plan.prompt, **seen, **proof)
+    page = work_step(report, plan.report, steps=steps, prompt=plan.prompt, answer=plan.answer, **seen, **proof)
     publish(page)
     made = {**proof, "review": data["review"], "training": adapter, "report": page, "version": version}
     return finished({name: handle for name, handle in made.items() if handle})

@@ -31,13 +31,13 @@ def suggest_for_file(path: str, kind: str = "sft") -> str:
     """A contract in YAML for the rows of a file, a folder, a glob or a URL. Raises DataError when there is none to read."""
     what = DatasetKind.model_validate({"name": kind})
     given = Given(AnswerSettings(), what, PromptSettings())
-    return suggest(_rows(path), given, _name(Path(path).stem), Path(path).name)
+    return suggest(_rows(path, what), given, _name(Path(path).stem), Path(path).name)
 
 
-def _rows(path: str) -> pl.DataFrame:
+def _rows(path: str, kind: DatasetKind) -> pl.DataFrame:
     if path.endswith(".parquet") and Path(path).is_file() and ROW_SCHEMA.keys() <= pl.read_parquet_schema(path).keys():
         return pl.read_parquet(path)
-    return ingest(find_sources((Source(path=path),), Path.cwd()), IngestSettings()).kept
+    return ingest(find_sources((Source(path=path),), Path.cwd()), IngestSettings(), kind).kept
 
 
 def _name(text: str) -> str:

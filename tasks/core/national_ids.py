@@ -37,7 +37,7 @@ class Rule:
 def _luhn(number: str) -> bool:
     from stdnum import luhn
 
-    return luhn.is_valid(alnum(number))
+    return bool(luhn.is_valid(alnum(number)))
 
 
 def _nino(number: str) -> bool:

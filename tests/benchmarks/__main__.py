@@ -5,17 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 
 from flows import environment
-from tests.benchmarks import demo, training
+from tests.benchmarks import demo, near_duplicates, training
 from tests.benchmarks.table import document
 
 RESULTS = Path(__file__).with_name("RESULTS.md")
+PARTS = (("the demo, twice", demo), ("training", training), ("near-duplicates", near_duplicates))
 
 
 def main() -> None:
     """The demo first: it is the longer one, and the first to fail when something is broken."""
     environment.prepare()
     sections = []
-    for title, part in (("the demo, twice", demo), ("training", training)):
+    for title, part in PARTS:
         print(f"Measuring {title}", flush=True)
         sections.append(part.measure())
         print(sections[-1].markdown() + "\n", flush=True)

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from flows import cli, environment
+from flows import cli, environment, start
 from tasks.core.errors import AssayError, ContractError, RecipeError
 
 ASSAY = [sys.executable, "-m", "flows.cli"]
@@ -100,7 +100,7 @@ def ends(monkeypatch: pytest.MonkeyPatch, prefect: None, as_it_was: None) -> Any
         def throwaway(recipe: str) -> Any:
             return body()
 
-        monkeypatch.setattr(cli, "_load", lambda name: throwaway)
+        monkeypatch.setattr(start, "load", lambda name: throwaway)
         return cli.main(["run", "support_triage"])
 
     return end

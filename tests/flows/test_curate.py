@@ -53,7 +53,7 @@ def test_each_bad_row_ends_with_the_reason_a_person_expects(curated: Ended) -> N
     ledger = pl.read_parquet(files_told(curated.out)["ledger"]).filter(pl.col("action") != "kept")
     told = {(step, reason) for step, reason in ledger.select("step", "reason").iter_rows()}
     assert told >= {
-        ("ingest", "not JSON"), ("filter", "empty message"), ("filter", "answer is not JSON"), ("filter", "answer is cut off"),
+        ("ingest", "not JSON"), ("filter", "empty message"), ("format", "answer is not JSON"), ("format", "answer is cut off"),
         ("filter", "no assistant answer"), ("conflicts", "contradicts another row"), ("dedupe", "exact duplicate"),
     }  # fmt: skip
 
@@ -112,7 +112,7 @@ def test_a_file_that_is_not_text_stops_the_run_and_is_named(copy: Path, ends_wit
 def test_when_no_row_is_left_the_step_and_its_reasons_are_told(copy: Path, ends_with: Callable[..., str]) -> None:
     only(copy, *(spoken(f"Where is parcel number {n}?", "We look.") for n in range(20)))
     told = ends_with(1, "curate", str(copy))
-    assert "No row is left after filter: 20 came in." in told
+    assert "No row is left after format: 20 came in." in told
     assert "answer is not JSON 20" in told
 
 
@@ -167,13 +167,14 @@ def test_a_gate_rule_for_a_slice_that_is_not_there_exits_with_2_before_training(
     assert "allowed: edge_cases, holdout" in told
 
 
-def test_an_answer_longer_than_the_models_context_stops_before_training(copy: Path, ends_with: Callable[..., str]) -> None:
+def test_an_answer_longer_than_the_models_context_is_held_back_for_a_person(copy: Path, work: Work) -> None:
     endless = json.dumps({**json.loads(answer("order")), "why": " ".join(f"reason {n}" for n in range(300))})
     with (copy.parent / "raw" / "desk.jsonl").open("a") as file:
         file.write(json.dumps(spoken("Where is the endless answer?", endless)) + "\n")
-    told = ends_with(1, "run", str(copy))
-    assert "longer than the base model can read" in told
-    assert "512 tokens" in told
+    ended = work.run("curate", copy)
+    assert ended.code == 0, ended.err
+    held = pl.read_parquet(files_told(ended.out)["quarantine"]).filter(pl.col("reason") == "longer than the model can hold")
+    assert "endless answer" in held["text"].item()
 
 
 def test_a_home_that_stops_being_writable_is_told_with_what_to_do(
