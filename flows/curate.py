@@ -10,6 +10,7 @@ from pydantic import Field
 
 from data_contracts.contract import read_contract
 from flows.recipe import Recipe, load_recipe
+from flows.runs import remember
 from tasks.account import AccountSettings, account
 from tasks.advise import advise
 from tasks.check import check
@@ -67,6 +68,7 @@ def curated(plan: Recipe) -> tuple[list[Handle], Results]:
     )  # fmt: skip
     then(split, plan.split, kind=kind, answer=answer)
     dataset = work_step(account, AccountSettings(), steps=steps)
+    remember(plan.name, dataset)
     advice = work_step(advise, plan.advise, dataset=dataset, **asked)
     sheet = work_step(review, plan.review, steps=steps, dataset=dataset, kind=kind, answer=answer, personal=plan.redact)
     return steps, {"base": base, "dataset": dataset, "contract": contract, "advice": advice, "review": sheet, **judges}
