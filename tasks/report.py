@@ -15,7 +15,9 @@ import polars as pl
 from pydantic import Field
 
 from tasks.core import charts, readable, tracking
+from tasks.core.answer import AnswerSettings
 from tasks.core.chat import PromptSettings
+from tasks.core.doubts import contradictions, doubted_labels
 from tasks.core.examples import PLAIN, changed, gone, mistakes
 from tasks.core.handle import Handle
 from tasks.core.settings import Settings
@@ -27,6 +29,7 @@ SETS = {"holdout": "the holdout", "edge_cases": "the edge cases"}
 METRICS = {"json_valid": "valid JSON", "schema_valid": "schema kept", "all_graded": "all fields right", "exact": "exact match"}
 FAULTS = {"json_valid": "not valid JSON", "schema_valid": "schema broken", "exact": "another text than expected"}
 VARIANTS = {"zero_shot": "base, zero-shot", "few_shot": "base, few-shot"}
+LEVELS = {"warning": "Act", "note": "Look", "good": "Good"}
 WORDS = {"refused": "Refused", "undecided": "Undecided", "passed": "Passed"}  # the worst first
 
 
@@ -35,6 +38,8 @@ class ReportSettings(Settings):
 
     # Wrong answers shown, the gravest first; a dozen is read, a hundred is scrolled past.
     mistakes: int = Field(default=12, ge=0, le=200)
+    # Contradictions shown, and doubted labels: enough to see what kind they are; the review sheet has them all.
+    doubts: int = Field(default=6, ge=0, le=200)
     # Characters of a text before it is cut, with its full length stated: about eight lines.
     text_characters: int = Field(default=600, ge=80, le=20_000)
 
@@ -42,29 +47,43 @@ class ReportSettings(Settings):
 def report(
     place: Place, *, settings: ReportSettings, steps: list[Handle], dataset: Handle, contract: Handle, base: Handle,
     prompt: PromptSettings, training: Handle, scores: Handle, verdict: Handle, version: Handle | None = None,
+    answer: AnswerSettings | None = None, advice: Handle | None = None, review: Handle | None = None,
 ) -> Made:  # fmt: skip
     """Write place.out/report.html, and log it to the MLflow run of `version`, if there is one.
 
-    steps: the row steps in order, ingest first. version: None when the gate did not pass.
+    steps: the row steps in order, ingest first. version: None when the gate did not pass. answer: where labels stand.
     Raises OutsideError while MLflow does not answer.
     """
     limit, measured = settings.text_characters, scores.facts()
     graded = scores.frame("graded.parquet").filter(pl.col("variant") == TUNED)
     questions = {i: readable.impersonal(q or "") for i, q in graded.select("row_id", "question").iter_rows()}
     told = summary(measured, verdict.facts(), version)
-    artifacts = [*steps, dataset, contract, base, training, scores, verdict, *([version] if version else [])]
+    made = (*steps, dataset, advice, review, contract, base, training, scores, verdict, version)
+    curation = _curation(settings, steps, answer or AnswerSettings(), advice, review)
     page = place.out / PAGE
     text = _template().render(
         summary=told, dataset=dataset.facts(), dataset_digest=dataset.digest, contract=contract.facts(), base=base.facts(),
         prompt=prompt, training=training.facts(), scores=_scores(measured), verdict=verdict.facts(), limit=limit,
         version=version.facts() if version else None, changed=changed(steps, limit), gone=gone(steps, questions, limit),
         mistakes=_mistakes(graded, _metrics(measured), settings.mistakes),
-        artifacts=[(handle, _seconds(handle)) for handle in artifacts],
+        artifacts=[(handle, _seconds(handle)) for handle in made if handle], **curation,
     )  # fmt: skip
     page.write_text(text, encoding="utf-8")
     if version:
         log_to_mlflow(version.facts()["run_id"], page)
     return Made("report", f"{told['sentence']} {told['registered']}", told)
+
+
+def _curation(
+    settings: ReportSettings, steps: list[Handle], answer: AnswerSettings, advice: Handle | None, review: Handle | None
+) -> dict[str, Any]:
+    """What people should look at; a section without anything to say is left out."""
+    shown, limit = settings.doubts, settings.text_characters
+    return {
+        "advice": advice.facts() if advice else None, "review": review.facts() if review else None,
+        "review_folder": review.path if review else "", "conflicts": contradictions(steps, answer, shown, limit),
+        "labels": doubted_labels(steps, shown, limit),
+    }  # fmt: skip
 
 
 def summary(scores: dict[str, Any], verdict: dict[str, Any], version: Handle | None) -> dict[str, Any]:
@@ -173,9 +192,9 @@ def _template() -> Any:
         loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"), autoescape=True, undefined=jinja2.StrictUndefined,
         trim_blocks=True, lstrip_blocks=True, finalize=lambda value: readable.visible(value) if type(value) is str else value,
     )  # fmt: skip
-    shown = ("percent", "points", "count", "duration", "size", "short")
+    shown = ("percent", "points", "count", "duration", "estimate", "size", "short")
     environment.filters |= {name: getattr(readable, name) for name in shown}
     environment.filters |= {"metric": _metric, "variant": _variant, "fault": lambda name: FAULTS.get(name, f"wrong {name}")}
     environment.filters |= {"set": lambda name: SETS.get(name, name)}
-    environment.globals |= {"chart": charts, "span": readable.span, "words": WORDS}
+    environment.globals |= {"chart": charts, "span": readable.span, "words": WORDS, "levels": LEVELS}
     return environment.get_template(PAGE)

@@ -23,8 +23,8 @@ POINTS = 240  # segments of a drawn curve; more than a screen can tell apart wou
 SVG = Markup('<svg class="{}" width="100%" height="{}" role="img" aria-label="{}">{}</svg>')
 
 
-def bar(parts: Sequence[tuple[str, int]], total: int, label: str) -> Markup:
-    """A horizontal bar of (CSS class, rows), as long as the parts' share of `total`."""
+def bar(parts: Sequence[tuple[str, float]], total: float, label: str) -> Markup:
+    """A horizontal bar of (CSS class, rows or minutes), as long as the parts' share of `total`."""
     rects, x = [], 0.0
     for name, rows in parts:
         if not rows:

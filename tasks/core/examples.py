@@ -20,13 +20,14 @@ from tasks.core.answer import parse
 from tasks.core.chat import Message
 from tasks.core.handle import LEDGER, QUARANTINE, ROWS, Handle
 from tasks.core.ledger import GONE
-from tasks.core.readable import differences, impersonal, short, visible, words
+from tasks.core.readable import differences, impersonal, short, visible
+from tasks.core.told import ROWS as TWINS
+from tasks.core.told import in_words
 
 RULES = "rules"  # in the evidence of a step that is made of several: those that fired
 REDACT = "redact"  # the step after which texts are free of personal data
 CANDIDATES = 20  # rows of a kind that are looked at, by row id, for one of a good length
 GOOD_LENGTH = 160  # characters: enough to say something, little enough to read
-TWINS = {"kept": "the row kept for it", "partner": "the row that says otherwise", "match": "the row it meets"}
 PLAIN = ("all_graded", "exact")  # sums of the other metrics; a reply in other words is no mistake
 
 
@@ -35,7 +36,7 @@ class Example:
     """One row that a step changed or let go.
 
     rows: how many are of its kind. turns: (role, before, after) of each turn that differs; after is empty for a row that
-    went. evidence: (name, value). twins: (what it is, turns) of the rows that the evidence names.
+    went. evidence: in words. twins: (what it is, turns) of the rows that the evidence names.
     """
 
     step: str
@@ -45,7 +46,7 @@ class Example:
     row_id: str
     where: str
     turns: list[tuple[str, Markup, Markup]]
-    evidence: list[tuple[str, str]]
+    evidence: str
     twins: list[tuple[str, list[tuple[str, Markup]]]]
 
 
@@ -69,7 +70,7 @@ def changed(steps: Sequence[Handle], limit: int) -> list[Example]:
     Rows that redact changed are not shown before it did, of its own changes only the result is shown, and words that were
     taken out before it are covered. limit: characters of a text that are shown.
     """
-    secret, safe = _touched(steps), _safe_from(steps)
+    secret, safe = _touched(steps), redacted_at(steps)
     found = []
     for i, (former, step) in enumerate(pairwise(steps), 1):
         for kind, rows, ids in _kinds(step, "changed", leave_out=secret if i < safe else ()):
@@ -89,7 +90,7 @@ def gone(steps: Sequence[Handle], judging: Mapping[str, str], limit: int) -> lis
 
     judging: {row_id: text} of the holdout and the edge cases, which a leaked row is shown beside.
     """
-    found, safe = [], _safe_from(steps)
+    found, safe = [], redacted_at(steps)
     for i, step in enumerate(steps):
         clean: Callable[[str], str] = impersonal if i <= safe else str
 
@@ -163,6 +164,7 @@ def _pick(step: Handle, action: str, ids: list[str], texts: dict[str, Any]) -> d
 
 
 def texts_of(step: Handle, ids: list[str]) -> dict[str, list[Message]]:
+    """{row_id: messages} of those of `ids` that `step` left."""
     rows = pl.scan_parquet(step.folder / ROWS).filter(pl.col("row_id").is_in(ids)).select("row_id", "messages")
     told = rows.collect().iter_rows()
     return {row_id: [{**turn, "content": turn["content"] or ""} for turn in messages] for row_id, messages in told}
@@ -197,8 +199,7 @@ def _example(
     entry: dict[str, Any], kind: str, rows: int, turns: list[tuple[str, Markup, Markup]],
     twins: list[tuple[str, list[tuple[str, Markup]]]], limit: int, clean: Callable[[str], str] = str,
 ) -> Example:  # fmt: skip
-    told = json.loads(entry["evidence"]).items()
-    evidence = [(name, short(clean(words(value)), limit)) for name, value in told]
+    evidence = short(clean(in_words(json.loads(entry["evidence"]))), limit)
     where = f"{entry['source']}:{entry['line']}"
     return Example(entry["step"], str(entry["action"]), kind, rows, entry["row_id"], where, turns, evidence, twins)
 
@@ -207,7 +208,7 @@ def _plain(text: str, limit: int) -> Markup:
     return Markup("{}").format(visible(short(text, limit)))
 
 
-def _safe_from(steps: Sequence[Handle]) -> int:
+def redacted_at(steps: Sequence[Handle]) -> int:
     """The position of redact: what it and later steps leave is safe to show, what came before is not."""
     return next((i for i, step in enumerate(steps) if step.step == REDACT), len(steps))
 

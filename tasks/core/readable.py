@@ -164,6 +164,13 @@ def duration(seconds: float | None) -> str:
     return text.replace(" ", "\N{NO-BREAK SPACE}")
 
 
+def estimate(minutes: float) -> str:
+    """Minutes that were estimated, no finer than they can be: `under a minute`, `22 min` or `2 h 05 min`."""
+    hours, rest = divmod(round(minutes), 60)
+    text = "under a minute" if minutes < 1 else f"{hours} h {rest:02} min" if hours else f"{rest} min"
+    return text.replace(" ", "\N{NO-BREAK SPACE}")
+
+
 def size(n: float | None) -> str:
     """Bytes as `19.6 MB`, powers of ten."""
     if n is None:

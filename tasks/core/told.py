@@ -60,6 +60,17 @@ def _judged(evidence: Evidence) -> str:
     return f"labelled {evidence['given']!r}: {given} likely for its text{often}; {evidence['suggested']!r}: {suggested}"
 
 
+def _covered(evidence: Evidence) -> str:
+    inside, of = evidence.get("in", "prompt"), evidence.get("of", "prompt")
+    return f"its {inside} has {evidence['coverage']:.0%} of the word sequences of that {of}, {evidence['shared']} of them"
+
+
+def _without_place(evidence: Evidence) -> str:
+    named = [f"{name} {evidence[name]!r}" for name in ("label", "slice") if name in evidence]
+    of = f" of {' and '.join(named)}" if named else ""
+    return f"{evidence['places']:,} of {evidence['rows']:,} rows{of} fit into the budget of {evidence['budget']:,}"
+
+
 def _votes(evidence: Evidence) -> str:
     counted = ", ".join(f"{vote['label']!r} {vote['votes']}" for vote in evidence["labels"])
     return f"it says {evidence['label']!r}; votes of the rows that ask the same: {counted}"
@@ -80,6 +91,9 @@ SENTENCES: tuple[Sentence, ...] = (
     (("given", "suggested", "self_confidence", "confidence"), ("lift",), _judged),
     (("rank", "of"), (), lambda e: f"suspect {e['rank']} of {e['of']}, the surest first"),
     (("label", "labels"), (), _votes),
+    (("coverage", "shared"), ("in", "of"), _covered),
+    (("rows", "places", "budget"), ("label", "slice"), _without_place),
+    (("similarity",), (), lambda e: f"similarity {e['similarity']:.2f}"),
     *(((measure,), ("of",), _alike(measure)) for measure in LIKENESS),
     (("source", "line"), (), lambda e: f"{e['source']}, line {e['line']}"),
     (("rules",), (), lambda e: words(e["rules"])),

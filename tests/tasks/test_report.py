@@ -18,17 +18,21 @@ import polars as pl
 import pytest
 
 from tasks.account import AccountSettings, account
+from tasks.advise import AdviseSettings, advise
 from tasks.core.answer import AnswerSettings
 from tasks.core.chat import PromptSettings
 from tasks.core.errors import OutsideError, RegistrationError
 from tasks.core.handle import FACTS, LEDGER, QUARANTINE, ROWS, Handle
 from tasks.core.home import TOLD, commit, digest_bytes, new_artifact
 from tasks.core.ledger import ROW_SCHEMA, Outcome, changed, check_balance, entries, entry, quarantine
+from tasks.core.personal_data import PersonalData
 from tasks.core.progress import Progress
+from tasks.core.settings import DatasetKind
 from tasks.core.step import Made, Place
 from tasks.evaluate import EvaluateSettings, evaluate
 from tasks.gate import GateSettings, gate
 from tasks.report import PAGE, ReportSettings, log_to_mlflow, publish, report, summary_markdown
+from tasks.review import ReviewSettings, review
 
 Row = dict[str, Any]
 Answers = Callable[[int, str], str]  # (position, expected answer) -> what the model says
@@ -181,15 +185,38 @@ def dedupe(rows: pl.DataFrame) -> Callable[[Row], Any]:
 
 
 def curated(hostile: str = "") -> list[Handle]:
-    """Six row steps with each kind of dirt."""
+    """Row steps with each kind of dirt."""
     steps = [ingested(hostile)]
     for name, edit in (("clean", clean), ("redact", redact), ("filter", filtered)):
         steps.append(edited(name, steps[-1], edit))
+    steps.append(edited("conflicts", steps[-1], contradicting(steps[-1].frame())))
     steps.append(edited("dedupe", steps[-1], dedupe(steps[-1].frame())))
     over = {"dropped": ("dropped", "beyond the row budget", {"budget": 240})}
     keep = set(steps[-1].frame()["row_id"][:240])
     steps.append(edited("split", steps[-1], lambda one: None if one["row_id"] in keep else over["dropped"]))
     return steps
+
+
+def contradicting(rows: pl.DataFrame) -> Callable[[Row], Any]:
+    """Doubts about four rows: two that contradict each other, and two whose label is probably wrong."""
+    ids = [one["row_id"] for one in rows.sort("line").iter_rows(named=True)][:4]
+    votes = [{"label": "other", "votes": 2}, {"label": "refund_status", "votes": 1}]
+    about = {"jaccard": 0.8333, "label": "other", "labels": votes}
+    judged = {
+        "given": "other",
+        "suggested": "refund_status",
+        "self_confidence": 0.031,
+        "confidence": 0.874,
+        "lift": 0.1,
+        "of": 2,
+    }
+    told = {
+        ids[0]: ("quarantined", "contradicts another row", {**about, "partner": ids[1]}),
+        ids[1]: ("quarantined", "contradicts another row", {**about, "partner": ids[0]}),
+        ids[2]: ("quarantined", "label is probably wrong", {**judged, "rank": 2}),
+        ids[3]: ("quarantined", "label is probably wrong", {**judged, "rank": 1}),
+    }
+    return lambda one: told.get(one["row_id"])
 
 
 def judging(rows: int, source: str, slices: list[str], hostile: str) -> Handle:
@@ -311,6 +338,16 @@ def made_by_a_run(
     }  # fmt: skip
 
 
+def curation(given: dict[str, Any]) -> dict[str, Any]:
+    """What people are to look at, by the real steps."""
+    steps, dataset, kind = given["steps"], given["dataset"], DatasetKind()
+    settings, few = ReviewSettings(), AdviseSettings(goal="capability")
+    said = (ANSWER, kind, PersonalData())
+    sheet = artifact("review", "review", lambda place: review(place, settings, steps, dataset, *said))
+    advice = artifact("advice", "advise", lambda place: advise(place, few, dataset, ANSWER, kind, PROMPT))
+    return {**given, "answer": ANSWER, "review": sheet, "advice": advice}
+
+
 def reported(given: dict[str, Any], **settings: Any) -> Handle:
     chosen = ReportSettings(**settings)
     return artifact("report", "report", lambda place: report(place, settings=chosen, **given))
@@ -401,7 +438,7 @@ def test_a_passed_run_tells_verdict_version_and_figures_and_is_logged_to_its_mlf
 
 
 def test_a_row_with_a_script_is_text_everywhere_and_what_is_invisible_is_named():
-    given = made_by_a_run(HOSTILE)
+    given = curation(made_by_a_run(HOSTILE))
     given["prompt"] = PromptSettings(system=HOSTILE)
     page = page_of(reported(given), "hostile")
     parsed = Parsed(page)
@@ -424,7 +461,7 @@ def test_the_page_asks_for_nothing_outside_itself():
 
 
 def test_nothing_personal_is_shown_not_even_beside_what_replaced_it():
-    page = page_of(reported(made_by_a_run()))
+    page = page_of(reported(curation(made_by_a_run())))
     assert "[EMAIL]" in page
     assert not re.search(r"\w@example|0151 496|7946", page)
 
@@ -454,6 +491,45 @@ def test_a_near_duplicate_stands_beside_the_row_that_was_kept_for_it():
     gone = next(i for i, text in enumerate(page.boxes) if text.endswith("Please hurry."))
     assert page.boxes[gone + 2] == page.boxes[gone].removesuffix(" Please hurry.")  # between them the answer
     assert "the row kept for it" in page.text
+
+
+def test_what_people_should_look_at_stands_after_the_rows():
+    given = curation(made_by_a_run())
+    page = Parsed(page_of(reported(given), "curation"))
+    text = " ".join(page.text.split())
+    sheet, advice = given["review"].facts(), given["advice"].facts()
+    assert f"to look at {sheet['rows']} quarantined rows in {sheet['cases']} cases" in text
+    assert f"{given['review'].path}/review.csv" in text
+    assert f"{advice['advice'][0]['says']} {advice['advice'][0]['do']}" in text
+    heads = [text.index(f"{number} {title} ") for number, title in enumerate(("Rows", "Review", "Advice", "Conflicts"), 1)]
+    assert heads == sorted(heads)
+
+
+def test_two_rows_that_contradict_each_other_stand_side_by_side_once():
+    given = curation(made_by_a_run())
+    rows = given["steps"][3].frame().sort("line").head(2)
+    text = " ".join(Parsed(page_of(reported(given))).text.split())
+    part = text.split("Rows that ask the same and say something else: 2 quarantined. All are shown.")[1].split("Labels")[0]
+    asked = [" ".join(said(one).split()) for one in rows.iter_rows(named=True)]
+    assert sorted(part.count(one) for one in asked) == [1, 1]
+    assert "prompts alike, Jaccard 0.83 votes: other 2, refund_status 1" in part
+
+
+def test_doubted_labels_are_shown_the_surest_first_with_the_likelier_one():
+    given = curation(made_by_a_run())
+    rows = given["steps"][3].frame().sort("line")["row_id"].to_list()
+    text = " ".join(Parsed(page_of(reported(given))).text.split()).split("Labels that the rest of the data contradicts")[1]
+    assert text.index(rows[3][:12]) < text.index(rows[2][:12])
+    assert "other 3.1 % refund_status 87.4 %" in text.replace("\xa0", " ")
+
+
+def test_without_doubts_and_without_review_there_are_no_such_sections():
+    given = made_by_a_run()
+    steps = [step for step in given["steps"] if step.step != "conflicts"]
+    text = " ".join(Parsed(page_of(reported({**given, "steps": steps}))).text.split())
+    nav = text.split("intervals.")[1].split("raw rows =")[0]
+    assert "1 Rows 2 Examples 3 Contract" in nav
+    assert "Conflicts" not in text
 
 
 def test_a_refused_model_is_named_as_such_with_each_rule_it_missed():

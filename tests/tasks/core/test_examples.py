@@ -86,7 +86,7 @@ def test_a_row_that_went_before_redact_is_shown_without_its_addresses():
     steps = [step("ingest", [], [row(2, "fine")], [entry(lost, "quarantined", "not JSON", near="jo@example.org")], raw)]
     (example,) = gone(steps, {}, 500)
     assert example.turns[0][1] == "{broken [not shown] [not shown]"
-    assert example.evidence == [("near", "[not shown]")]
+    assert example.evidence == "near: [not shown]"
 
 
 def test_a_row_that_met_the_holdout_stands_beside_the_question_it_met():

@@ -16,6 +16,7 @@ import polars as pl
 import pytest
 
 from tasks.core import step as wrapper
+from tasks.core.decisions import Decision, Decisions
 from tasks.core.errors import AssayError, DataError, OutsideError
 from tasks.core.handle import FACTS, LEDGER, QUARANTINE, Handle
 from tasks.core.home import TOLD, digest_path, home
@@ -157,9 +158,7 @@ def test_the_cache_is_found_by_another_process_and_two_at_once_work_once(home: P
         "PREFECT_LOGGING_LEVEL": "ERROR",
     }  # fmt: skip
     ask = "from tests.tasks.core.test_step import ask_in_a_process_of_its_own as ask; ask()"
-    two = [
-        subprocess.Popen([sys.executable, "-c", ask], env=environment, stdout=subprocess.PIPE, text=True) for _ in range(2)
-    ]
+    two = [subprocess.Popen([sys.executable, "-c", ask], env=environment, stdout=subprocess.PIPE, text=True) for _ in range(2)]
     said = {process.communicate(timeout=120)[0].strip() for process in two}
     assert len(said) == 1
     assert said.pop().startswith("digest ")
@@ -195,9 +194,7 @@ def test_scratch_survives_a_failure_and_is_gone_after_success() -> None:
 
 
 @pytest.mark.parametrize(("error", "tries"), [(OutsideError, 4), (AssayError, 1), (ValueError, 1)])
-def test_only_what_lies_outside_is_tried_again(
-    error: type[Exception], tries: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_only_what_lies_outside_is_tried_again(error: type[Exception], tries: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(wrapper, "RETRIES", 3)
     monkeypatch.setattr(wrapper, "BACK_OFF_SECONDS", 0.01)
 
@@ -304,3 +301,32 @@ def test_a_step_that_loses_a_row_is_stopped() -> None:
     with pytest.raises(LedgerError, match="1 rows lost"):
         row_step(sift, Wanted(text="aDbX"), rows=raw)
     assert not (home() / "artifacts" / "sift").exists()
+
+
+def said(row_id: str, step: str) -> Decisions:
+    told = {"row_id": row_id * 64, "decision": "keep", "step": step, "reviewer": "Ada", "at": "2026-11-24T10:00:00Z"}
+    return Decisions(made=(Decision.model_validate(told),))
+
+
+def doubt(rows: pl.DataFrame, settings: Wanted) -> Outcome:
+    """Quarantines every row but the last, and notes that it ran."""
+    with (home() / "ran.txt").open("a") as file:
+        file.write("ran\n")
+    told = [entry(row, "quarantined", "looks odd") for row in rows.head(rows.height - 1).iter_rows(named=True)]
+    return Outcome(rows.tail(1), entries("doubt", told))
+
+
+def known() -> Outcome:
+    return Outcome(frame("a" * 64, "b" * 64, "c" * 64), entries("known", []))
+
+
+def test_what_a_person_decided_stands_above_the_step_that_asked_and_changes_no_other_steps_key() -> None:
+    raw = row_step(lambda settings: known(), Wanted(), "known")
+    plain = row_step(doubt, Wanted(), rows=raw)
+    assert row_step(doubt, Wanted(), rows=raw, reviewed=said("a", "sift")) == plain
+    assert ran() == 1  # another step's answers are not its business
+    kept = row_step(doubt, Wanted(), rows=raw, reviewed=said("a", "doubt"))
+    assert kept.frame()["row_id"].to_list() == ["a" * 64, "c" * 64]
+    assert kept.facts()["counts"] == {"kept": {"kept by a reviewer": 1}, "quarantined": {"looks odd": 1}}
+    assert row_step(doubt, Wanted(), rows=raw, reviewed=said("a", "doubt")) == kept
+    assert ran() == 2

@@ -33,6 +33,10 @@ JUDGED = {"given": "a", "suggested": "b", "self_confidence": 0.06, "confidence":
         (JUDGED, "labelled 'a': 6% likely for its text, 0.20 times as likely as for any text; 'b': 90%; "
                  "suspect 2 of 9, the surest first"),
         ({"match": A, "source": "holdout.jsonl", "line": 3}, "holdout.jsonl, line 3"),
+        ({"match": A, "of": "answer", "in": "answer", "coverage": 0.8, "shared": 12},
+         "its answer has 80% of the word sequences of that answer, 12 of them"),
+        ({"rows": 90, "places": 50, "budget": 600, "label": "a", "kept": A, "similarity": 0.8},
+         "50 of 90 rows of label 'a' fit into the budget of 600; similarity 0.80"),
         ({"email": 2, "phone": 1}, "2 email, 1 phone"),
         ({"name": "Ada"}, "name: Ada"),
         ({"rules": ["HTML", "blanks"]}, "HTML, blanks"),
