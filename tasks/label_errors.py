@@ -52,7 +52,7 @@ class LabelErrorSettings(Settings):
     policy: Literal["quarantine", "relabel", "report", "off"] = "quarantine"
     # How likely the given label may be for a suspect's text, in multiples of the label's share of all rows. A text that tells
     # nothing has 0.91 to 1.1 (the fold that holds it out has a row of its label more or less). Less holds back fewer rows, and
-    # surer ones: on the example 1.0, 0.9 and 0.8 were right about 54, 59 and 73 % of 48, 41 and 22 rows; 40 are wrong.
+    # surer ones: on the example 1.0, 0.9 and 0.8 were right about 52, 59 and 74 % of 50, 41 and 23 rows; 40 are wrong.
     lift: float = Field(default=0.9, gt=0, le=10)
     # Classifiers, each fitted without the rows it judges. Ten let each learn from nine tenths, and small data needs them.
     folds: int = Field(default=10, ge=2, le=50)

@@ -6,7 +6,7 @@ ones are kept whole, the others get equal parts. Within each the method chooses:
 cover    rows such that every row has a kept one like it (tasks/core/cover.py), by words and letters of its prompt. Many rows
          that say much the same get one place between them; a lone oddity gets one only when there are places enough.
 random   by row_id, which is a sha256: a shuffle that every run repeats.
-longest  the longest answers, then the longest prompts. Often recommended, and mostly a control (README: what each gave).
+longest  the longest answers, then the longest prompts. Often recommended; here as a control, like random.
 
 Labels: of classification rows the answer, of sft rows `answer.label` or one of few free-text answers; other sft rows and
 preference pairs have none and compete as one. A preference pair is chosen by its prompt and keeps both its answers.
@@ -40,7 +40,8 @@ class SelectSettings(Settings):
 
     # Rows to keep, those that will validate included; 0 keeps all.
     rows: int = Field(default=0, ge=0)
-    # On Banking77 a classifier got 76 % right from 308 rows by cover, 61 % from random ones, 49 % from the longest.
+    # On Banking77 a classifier got 76 % right from 308 rows by cover, 61 % from random ones, 49 % from the longest; from 3,080
+    # rows 87, 85 and 76 %. Where most rows stay, as in the example (600 of 865), cover and random cannot be told apart.
     method: Literal["cover", "random", "longest"] = "cover"
     # A column of meta whose values are kept apart, a language or a customer say; a row without it is of the value "".
     slice: str = ""
