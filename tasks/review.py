@@ -23,7 +23,7 @@ from tasks.core.decisions import BY_REVIEWERS, DROPPED, EDITED, Decisions, new_r
 from tasks.core.examples import texts_of
 from tasks.core.handle import CURATED, LEDGER, QUARANTINE, Handle
 from tasks.core.ledger import Outcome, changed, entries, entry
-from tasks.core.personal_data import PersonalData
+from tasks.core.personal_data import PersonalData, suspect
 from tasks.core.priorities import Held, in_order, labels_of, seconds_of
 from tasks.core.readable import visible
 from tasks.core.settings import DatasetKind, Settings
@@ -86,8 +86,8 @@ def review(
     held = _held(steps, dataset, personal)
     curated = labels_of(dataset.frame(CURATED), answer, kind)
     cases = in_order(held, curated, answer, settings.words_per_minute, settings.seconds_to_decide)
-    records = [_record(row, number, curated.values, answer) for number, case in enumerate(cases, 1) for row in case]
-    records = [{"order": order, **record} for order, record in enumerate(records[: settings.rows], 1)]
+    placed = [(number, row) for number, case in enumerate(cases, 1) for row in case][: settings.rows]
+    records = [{"order": order, **_record(row, case, curated.values, answer)} for order, (case, row) in enumerate(placed, 1)]
     columns = [name for name in COLUMNS if name != "rejected" or kind.name == "preference"]
     for name, write in zip(SHEETS, (write_csv, write_jsonl), strict=True):
         write(place.out / name, columns, records)
@@ -150,11 +150,13 @@ def _said(messages: Sequence[dict[str, str]]) -> str:
 
 
 def _safe(rows: list[Held], personal: PersonalData) -> list[Held]:
-    texts = {text for row in rows for text in (*row.texts.values(), row.beside)}
-    safe = hidden(texts, personal)
+    """The rows with personal data hidden in all that is shown; only what could hold any is looked through."""
+    shown = pl.DataFrame({"text": sorted({text for row in rows for text in (*row.texts.values(), row.beside)})})
+    could = shown.filter(suspect(pl.col("text"), personal))["text"]
+    safe = dict(zip(shown["text"], shown["text"], strict=True)) | hidden(could, personal)
     return [
-        Held(row.row, hidden_in(row.evidence, personal), {k: safe[v] for k, v in row.texts.items()}, safe[row.beside],
-             row.others, row.read)
+        Held(row.row, row.evidence if row.read else hidden_in(row.evidence, personal),
+             {name: safe[text] for name, text in row.texts.items()}, safe[row.beside], row.others, row.read)
         for row in rows
     ]  # fmt: skip
 

@@ -1,13 +1,13 @@
 """What a report shows of rows that are probably wrong: contradictions side by side, and labels beside the likelier ones.
 
 Found by what the ledger says of rows, whatever the step is called: evidence with a `partner` is a contradiction, evidence with
-`given` and `suggested` is a doubted label. Which are shown follows from the evidence and row ids alone.
+JUDGED is a doubted label. Which are shown follows from the evidence and row ids alone.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +18,9 @@ from tasks.core.examples import redacted_at, texts_of
 from tasks.core.handle import LEDGER, Handle
 from tasks.core.readable import impersonal, short
 from tasks.core.sheet import cells
+from tasks.core.told import is_row
 
+JUDGED = {"given", "suggested", "self_confidence", "confidence"}
 Entry = tuple[dict[str, Any], dict[str, Any]]  # of the ledger, and its evidence
 
 
@@ -64,10 +66,10 @@ class Found:
 
 def contradictions(steps: Sequence[Handle], answer: AnswerSettings, shown: int, limit: int) -> Found:
     """Pairs of rows that contradict each other, those with most votes first, each row in one pair only."""
-    found = list(_entries(steps, "partner"))
+    found = list(_entries(steps, "partner", lambda about: is_row(about["partner"])))
     told: list[Contradiction] = []
     seen: set[str] = set()
-    for place, (entry, about) in sorted(found, key=lambda one: (-_votes(one[1][1]), one[1][0]["row_id"])):
+    for place, (entry, about) in sorted(found, key=lambda one: (-sum(n for _, n in _votes(one[1][1])), one[1][0]["row_id"])):
         pair = (entry["row_id"], about["partner"])
         if len(told) == shown or not seen.isdisjoint(pair) or not place:
             continue
@@ -80,27 +82,30 @@ def contradictions(steps: Sequence[Handle], answer: AnswerSettings, shown: int, 
 
 def doubted_labels(steps: Sequence[Handle], shown: int, limit: int) -> Found:
     """Rows whose label is probably wrong, the surest first."""
-    found = sorted(_entries(steps, "suggested"), key=lambda one: (one[1][1].get("rank", 0), one[1][0]["row_id"]))
+    found = list(_entries(steps, "suggested", lambda about: about.keys() >= JUDGED))
+    found.sort(key=lambda one: (one[1][1].get("rank", 0), one[1][0]["row_id"]))
     told = []
     for place, (entry, about) in found[:shown]:
         texts = _safe(steps, place, texts_of(steps[max(place - 1, 0)], [entry["row_id"]]))
         prompt, _ = cells(texts.get(entry["row_id"], []))
-        likely = (float(about.get("self_confidence", 0)), float(about.get("confidence", 0)))
+        likely = (float(about["self_confidence"]), float(about["confidence"]))
         told.append(Doubt(entry["row_id"], short(prompt, limit), str(about["given"]), str(about["suggested"]), likely))
     return Found(len(found), _done(found), told)
 
 
-def _entries(steps: Sequence[Handle], name: str) -> Iterator[tuple[int, Entry]]:
-    """(place of the step, entry and evidence) of every entry whose evidence has `name`."""
+def _entries(steps: Sequence[Handle], name: str, fits: Callable[[dict[str, Any]], bool]) -> Iterator[tuple[int, Entry]]:
+    """(place of the step, entry and evidence) of every entry whose evidence has `name`, and fits."""
     for place, step in enumerate(steps):
         named = pl.col("evidence").str.json_path_match(f"$.{name}").is_not_null()
         entries = step.frame(LEDGER).with_columns(pl.col("action").cast(pl.String)).filter(named)
         for entry in entries.iter_rows(named=True):
-            yield place, (entry, json.loads(entry["evidence"]))
+            if fits(about := json.loads(entry["evidence"])):
+                yield place, (entry, about)
 
 
-def _votes(about: Mapping[str, Any]) -> int:
-    return sum(int(vote["votes"]) for vote in about.get("labels", []))
+def _votes(about: Mapping[str, Any]) -> list[tuple[str, int]]:
+    votes = [vote for vote in about.get("labels", []) if isinstance(vote, dict) and vote.keys() >= {"label", "votes"}]
+    return [(str(vote["label"]), int(vote["votes"])) for vote in votes]
 
 
 def _done(found: Sequence[tuple[int, Entry]]) -> list[tuple[str, int]]:
@@ -125,5 +130,4 @@ def _contradiction(
         Side(ids[0], short(asked, limit), labels[0], short(said, limit)),
         Side(ids[1], short(other_asked, limit), labels[1], short(other_said, limit)),
     )
-    votes = [(str(vote["label"]), int(vote["votes"])) for vote in about.get("labels", [])]
-    return Contradiction(same, float(about.get("jaccard", 1.0)), votes, sides)
+    return Contradiction(same, float(about.get("jaccard", 1.0)), _votes(about), sides)

@@ -23,14 +23,22 @@ def in_words(evidence: Evidence) -> str:
     left = {name: value for name, value in evidence.items() if not (name in ROWS and is_row(value))}
     parts = []
     for needed, more, tell in SENTENCES:
-        if all(name in left for name in needed):
-            parts.append(tell(left))
+        if all(name in left for name in needed) and (sentence := _tried(tell, left)):
+            parts.append(sentence)
             left = {name: value for name, value in left.items() if name not in (*needed, *more)}
     if found := {name: value for name, value in left.items() if name in KINDS and isinstance(value, int)}:
         parts.append(", ".join(f"{value} {name}" for name, value in found.items()))
         left = {name: value for name, value in left.items() if name not in found}
     parts += [f"{name.replace('_', ' ')}: {words(value)}" for name, value in left.items() if value not in ("", [], {})]
     return "; ".join(parts)
+
+
+def _tried(tell: Callable[[Evidence], str], evidence: Evidence) -> str:
+    """The sentence; nothing where a rule of somebody's own means something else by the same name."""
+    try:
+        return tell(evidence)
+    except (ArithmeticError, LookupError, TypeError, ValueError):
+        return ""
 
 
 def rows_named(evidence: Evidence) -> dict[str, str]:
@@ -99,6 +107,5 @@ SENTENCES: tuple[Sentence, ...] = (
     (("rules",), (), lambda e: words(e["rules"])),
     (("rule",), (), lambda e: words(e["rule"])),
     (("split",), (), lambda e: f"into {e['split']}"),
-    (("message", "characters"), (), lambda e: f"message {e['message']}, {e['characters']:,} characters"),
     (("message",), (), lambda e: f"message {e['message']}"),
 )

@@ -44,6 +44,9 @@ JUDGED = {"given": "a", "suggested": "b", "self_confidence": 0.06, "confidence":
         (REVIEWED, "Ada, 2026-11-24, asked by conflicts because of: contradicts another row; note: ok"),
         ({**REVIEWED, "found": {"jaccard": 1.0}},
          "Ada, 2026-11-24, asked by conflicts because of: contradicts another row (prompt the same); note: ok"),
+        ({"message": 2, "characters": ["U+0007"]}, "message 2; characters: U+0007"),
+        ({"label": "x", "labels": ["x", "y"], "cosine": "high", "of": ["p"]},
+         "label: x; labels: x, y; cosine: high; of: p"),  # a rule of somebody's own, which means other things by these names
         ({}, ""),
     ],
 )  # fmt: skip
