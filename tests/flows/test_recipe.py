@@ -71,8 +71,8 @@ def test_a_folder_without_a_recipe_is_told_as_such(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "told"),
     [
-        ("  epochs: 3", "  epocs: 2", "train.epocs: no such key"),
-        ("  epochs: 3", "  epochs: lots", 'train.epochs: got "lots"'),
+        ("  epochs: 2", "  epocs: 2", "train.epocs: no such key"),
+        ("  epochs: 2", "  epochs: lots", 'train.epochs: got "lots"'),
         ("kind: sft", "kind: dpo", 'kind: got "dpo"'),
         ("name: support-triage", "name: support/triage", 'name: got "support/triage"'),
         ("  label: intent", "  label: intnt", "answer.label: 'intnt' is no field of answer.json_schema"),
