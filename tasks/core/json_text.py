@@ -17,7 +17,7 @@ from typing import Any
 
 FENCE, COMMA, PYTHON, TEMPLATE = "code fence", "trailing comma", "Python dict", "template"
 LONGEST = 100_000  # characters of a Python dict; the parser of Python recurses, and no answer is as long
-_FENCE = re.compile(r"```[ \t]*(?:json|JSON|python|js|javascript)?[ \t]*\n?(.*?)\n?[ \t]*```", re.S)
+_FENCE = re.compile(r"```[ \t]*(?:json|JSON|python|js|javascript)?[ \t]*\n?")
 _STRING = re.compile(r"'(?:[^'\\\n]|\\.)*'" + r'|"(?:[^"\\\n]|\\.)*"')
 _TRAILING = re.compile(r'("(?:[^"\\]|\\.)*")|,(?=\s*[}\]])')
 _ODD_ESCAPE = re.compile(r"""\\[^\\'"bfnrtux]""")  # Python leaves these as they stand, JSON does not
@@ -34,8 +34,8 @@ def read(text: str, templates: Sequence[str] = ()) -> tuple[dict[str, Any] | Non
     """(the object, what had to be undone to read it); (None, []) when it is none. Raises TwiceError."""
     text = text.strip()
     rules = []
-    if fenced := _FENCE.fullmatch(text):
-        text, rules = fenced[1].strip(), [FENCE]
+    if (fence := _FENCE.match(text)) and text.endswith("```"):
+        text, rules = text[fence.end() : -3].strip(), [FENCE]
     if (value := strict(text)) is not None:
         return value, rules
     if text.startswith("{") and text.endswith("}"):

@@ -356,7 +356,12 @@ def test_the_order_of_rows_is_of_no_account_and_kept_rows_are_untouched(pairs: A
 def test_long_odd_texts_take_no_longer_than_long_ones() -> None:
     import time
 
+    letters = "".join(random.Random(1).choices("abcdefghijklmnop", k=300_000))
     odd = [
+        "{'a':" * 80_000,
+        letters,
+        f"{letters}. Then {letters}",
+        ", " * 200_000,
         "a " * 200_000,
         "aA" * 200_000,
         ("word " * 999 + "\n") * 40,

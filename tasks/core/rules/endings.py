@@ -18,11 +18,12 @@ import polars as pl
 from tasks.core.rules.habits import OPEN, Habits
 from tasks.core.rules.rule import About, Found, Row, answers
 
+NAME_CHARACTERS = 200  # at the end of a line that are searched for a tag, a link or a name
 SIGNED = 8  # words of a farewell with a name
 _ITEM = re.compile(r"\s*(?:[-*•·–>|#]|\(?(?:\d{1,3}|[A-Za-z]|[ivxIVX]{1,5})[.):])(?:\s|$)")
 _BARE = re.compile(r"\s*(?:[-*•·–]|\d{1,3}[.):])\s*")
 _NAMED = re.compile(r"(?:^|\s)[#@]\w+$|\S*[./@]\S+$|[-–—]\s*[A-Z][\w.]*(?: [A-Z][\w.]*){0,3}$")  # tag, link, author
-_SENTENCE_END = re.compile(r"(?:[^\W\d_]{3,}|[a-z]{2})[.!?][\"')\]”’]*\s+[A-Z\"'“]")
+_SENTENCE_END = re.compile(r"(?:(?<=[^\W\d_]{3})|(?<=[a-z]{2}))[.!?][\"')\]”’]*\s+[A-Z\"'“]")
 _ENDED = re.compile(r"[.!?][\"')\]”’*]*\s*$")
 _CODE = re.compile(r"[;{}=<>\t]| {3}")
 _WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)*")
@@ -54,7 +55,7 @@ def _sign(text: str, known: Habits) -> str:
     item = bool(_ITEM.match(line))
     if _BARE.fullmatch(line) and sum(bool(_ITEM.match(part)) for part in before) >= 2:
         return "empty list item"
-    if _NAMED.search(line) or len(words) < 2:
+    if _NAMED.search(line[-NAME_CHARACTERS:]) or len(words) < 2:
         return ""
     if text[-1] in ",([":
         return "open bracket or comma" if not item and len(words) >= 4 else ""

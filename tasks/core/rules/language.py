@@ -60,7 +60,8 @@ def check_languages(languages: tuple[str, ...]) -> None:
 
 def _prose(text: str) -> str:
     value = parse(text) if text.lstrip().startswith("{") else None
-    return _NOT_PROSE.sub(" ", text if value is None else "\n".join(_sentences(value)))[:CHARACTERS]
+    said = text if value is None else "\n".join(_sentences(value))
+    return _NOT_PROSE.sub(" ", said[: 4 * CHARACTERS])[:CHARACTERS]
 
 
 def _sentences(value: Any) -> list[str]:
