@@ -165,9 +165,9 @@ def duration(seconds: float | None) -> str:
 
 
 def estimate(minutes: float) -> str:
-    """Minutes that were estimated, no finer than they can be: `under a minute`, `22 min` or `2 h 05 min`."""
+    """Minutes that were estimated, no finer than they can be: `< 1 min`, `22 min` or `2 h 05 min`."""
     hours, rest = divmod(round(minutes), 60)
-    text = "under a minute" if minutes < 1 else f"{hours} h {rest:02} min" if hours else f"{rest} min"
+    text = "< 1 min" if minutes < 1 else f"{hours} h {rest:02} min" if hours else f"{rest} min"
     return text.replace(" ", "\N{NO-BREAK SPACE}")
 
 

@@ -15,13 +15,13 @@ from tasks.core.ledger import Outcome, entries
 from tests.books import Row, judged, row, rows, step
 
 ANSWER = AnswerSettings(label="intent")
-ASKED = [
-    row(f"Money for {n // 3}?", json.dumps({"intent": "abc"[n % 3]})) for n in range(9)
-]  # three prompts, three answers each
+# Three prompts with three answers each, and one row that nobody doubts.
+ASKED = [row(f"Money for {n // 3}?", json.dumps({"intent": "abc"[n % 3]})) for n in range(9)]
+PLAIN = row("Where?", json.dumps({"intent": "a"}))
 
 
 def books(told: dict[str, Any], order: int = 0, redact: bool = True) -> list[Handle]:
-    found = ASKED.copy()
+    found = [*ASKED, PLAIN]
     random.Random(order).shuffle(found)
     steps = [step("ingest", None, Outcome(rows(found), entries("ingest", [])))]
     if redact:

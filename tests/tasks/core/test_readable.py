@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markupsafe import Markup
 
-from tasks.core.readable import differences, duration, impersonal, percent, points, short, size, span, visible, words
+from tasks.core.readable import differences, duration, estimate, impersonal, percent, points, short, size, span, visible, words
 
 ANY = st.text(st.characters(), max_size=80)
 LETTERS = st.text("ab <br>\n", max_size=60)
@@ -65,6 +65,8 @@ def test_numbers_read_as_people_write_them():
     assert percent(None) == "—"
     assert (points(-0.004), points(0.519), points(-0.0001)) == ("−0.4", "+51.9", "+0.0")
     assert span(-0.0251, 0.03, sign=True) == "[−2.6, +3.0]"
+    told = [estimate(minutes).replace("\u00a0", " ") for minutes in (0.4, 59.4, 59.6, 125)]
+    assert told == ["< 1 min", "59 min", "1 h 00 min", "2 h 05 min"]
     assert [duration(s).replace("\u00a0", " ") for s in (8.24, 59.97, 270, 7500)] == [
         "8.2 s", "1 min 00 s", "4 min 30 s", "2 h 05 min",
     ]  # fmt: skip
