@@ -17,6 +17,7 @@ from tasks.core.errors import AssayError
 REFUSED = 4  # the run went well, and the model was not good enough
 KINDS = ("sft", "preference", "classification")
 FORMATS = ("openai", "trl", "alpaca", "huggingface")
+RUN = "newest, previous, a run's name, the first digits of a dataset's digest, or its folder"
 INTERRUPTED = 130  # what a shell reports for Ctrl-C
 NOTES = """\
 exit codes   0 done, 1 error, 2 a mistake in the recipe or the command line, 3 the data broke its contract,
@@ -57,15 +58,15 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("recipe", metavar="RECIPE", help=recipe)
     command = _command(commands, show_why, "tell one row's story: where from, what each step did with it, and why", "why")
     command.add_argument("row", metavar="ROW_ID", help="a row's id, or its first characters")
-    command.add_argument("--run", metavar="RUN", default="", help="a dataset's digest or folder; the newest if left out")
+    command.add_argument("--run", dest="dataset", metavar="RUN", default="", help=f"{RUN}; the newest if left out")
     command = _command(commands, show_diff, "tell what changed between two runs: rows added, gone, changed, by reason", "diff")
-    command.add_argument("before", metavar="RUN_A", help="a dataset's digest or folder")
+    command.add_argument("before", metavar="RUN_A", help=RUN)
     command.add_argument("after", metavar="RUN_B", help="another")
     review = commands.add_parser("review", help="take in a review sheet that people filled in")
     command = _command(_parts(review), review_apply, "take in a review sheet's decisions; the next run honours them", "apply")
     command.add_argument("sheet", metavar="SHEET", type=Path, help="review.csv or review.jsonl, filled in")
     command.add_argument("--reviewer", metavar="NAME", required=True, help="who decided; stands in the ledger")
-    command.add_argument("--recipe", metavar="RECIPE", default="support_triage", help=recipe)
+    command.add_argument("--recipe", metavar="RECIPE", required=True, help=recipe)
     contract = commands.add_parser("contract", help="draft a data contract")
     command = _command(_parts(contract), contract_suggest, "print a contract that holds for this data today", "suggest")
     command.add_argument("data", metavar="DATA", help="a recipe, whose curated data is meant; or a file of rows")
@@ -114,7 +115,7 @@ def curate(arguments: argparse.Namespace) -> int:
 def show_why(arguments: argparse.Namespace) -> int:
     from flows.why import tell, why
 
-    print(tell(why(arguments.row, arguments.run)))
+    print(tell(why(arguments.row, arguments.dataset)))
     return 0
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from data_contracts.personal import hidden
+from flows.summary import command
 from tasks.core import terminal
 from tasks.core.decisions import ROW_ID, Decision, Said, add_decisions
 from tasks.core.errors import DataError
@@ -94,7 +95,7 @@ def print_applied(applied: Applied, recipe: str) -> None:
     console.print(f"  [bold]{'kept in':<11}[/]{told(applied.file)}", highlight=False)
     if applied.mistakes:
         raise _refusal(applied)
-    console.print(f"  [bold]{'next':<11}[/]assay curate {recipe}", highlight=False)
+    console.print(f"  [bold]{'next':<11}[/]{command('assay')} curate {recipe}", highlight=False)
 
 
 def _refusal(applied: Applied) -> DataError:
