@@ -22,7 +22,7 @@ from tasks.core.answer import AnswerSettings, parse
 from tasks.core.contamination import Contamination, Measure
 from tasks.core.errors import DataError
 from tasks.core.ledger import Outcome, entries, entry
-from tasks.core.prompts import normalised, prompts
+from tasks.core.prompts import prompts
 from tasks.core.settings import DatasetKind, Settings
 
 HOLDOUT, EDGE_CASES, BENCHMARK = "also in the holdout", "also in the edge cases", "also in a benchmark"
@@ -99,11 +99,11 @@ def _training(rows: pl.DataFrame, answer: AnswerSettings, kind: DatasetKind) -> 
 
 
 def _free(texts: pl.DataFrame, answer: AnswerSettings) -> pl.DataFrame:
-    """texts, with what is free text of each, made alike."""
+    """texts, with what is free text of each, made alike (all but its white space, which words do not depend on)."""
     text = pl.col("text")
     if answer.json_schema:
         text = text.map_elements(lambda said: "\n".join(_prose(parse(said) or said, answer)), return_dtype=pl.String)
-    return texts.with_columns(text=normalised(text))
+    return texts.with_columns(text=text.fill_null("").str.normalize("NFKC").str.to_lowercase())
 
 
 def _prose(value: Any, answer: AnswerSettings) -> Iterator[str]:
