@@ -1,6 +1,7 @@
 """split: training and validation rows, apart from each other.
 
-1. Rows that are loose relatives of each other (`group_threshold`) go to the same side.
+1. Rows that are loose relatives of each other (`group_threshold`) go to the same side, under any system message. What many
+   rows share, a frame of instructions, makes no relatives.
 2. Validation rows are drawn by label, in proportion: of a classification row the label is its answer, of an sft row the
    recipe's answer.label. Rows without one, preference pairs among them, are of one kind.
 
@@ -10,8 +11,9 @@ run repeats.
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter
 
+import numpy as np
 import polars as pl
 from pydantic import Field
 
@@ -19,9 +21,14 @@ from tasks.core.answer import AnswerSettings, label_of
 from tasks.core.errors import DataError
 from tasks.core.home import digest_bytes
 from tasks.core.ledger import Outcome, entries
-from tasks.core.near_duplicates import near_duplicate_pairs
 from tasks.core.prompts import prompts
+from tasks.core.set_join import Threshold, join
 from tasks.core.settings import DatasetKind, Settings
+from tasks.core.shingles import ShingleSets, shingle_sets
+from tasks.core.word_runs import Ints
+
+FEW = 10  # texts: fewer that share a shingle are no form of the data
+MOST_PAIRS = 2_000_000  # some seconds; a usual million prompts has a quarter of it
 
 
 class SplitSettings(Settings):
@@ -52,7 +59,7 @@ def _labelled(rows: pl.DataFrame, answer: AnswerSettings, kind: DatasetKind) -> 
     """prompts with label, "" where rows have none."""
     if kind.name == "classification":
         label = pl.col("answer")
-    elif answer.label:
+    elif answer.label and kind.name == "sft":
         label = pl.col("answer").map_elements(lambda text: label_of(text, answer), return_dtype=pl.String)
     else:
         label = pl.lit("")
@@ -100,20 +107,41 @@ def _seats(asked: pl.DataFrame, share: float) -> dict[str, int]:
 
 
 def _groups(asked: pl.DataFrame, settings: SplitSettings) -> list[list[str]]:
-    """Connected groups of prompts alike at the group threshold, each sorted (union-find with path halving)."""
-    parent = {row_id: row_id for row_id in asked["row_id"]}
+    """row_ids of connected groups of prompts that are the same or alike at the group threshold, each sorted."""
+    from scipy.sparse import coo_matrix
+    from scipy.sparse.csgraph import connected_components
 
-    def root(row_id: str) -> str:
-        while parent[row_id] != row_id:
-            parent[row_id] = parent[parent[row_id]]
-            row_id = parent[row_id]
-        return row_id
+    texts = asked["prompt"].unique().sort()  # in the order of their dense rank
+    first, second = _relatives(texts, settings)
+    edges = coo_matrix((np.ones(len(first), np.bool_), (first, second)), shape=(len(texts), len(texts)))
+    group = pl.Series(connected_components(edges, directed=False)[1])
+    place = asked.select(place=pl.col("prompt").rank("dense") - 1, row_id="row_id")
+    placed = place.select("row_id", group=group.gather(place["place"])).sort("row_id")
+    return placed.group_by("group", maintain_order=True).agg("row_id")["row_id"].to_list()
 
-    texts = asked.select("row_id", text="prompt")
-    for a, b, _ in near_duplicate_pairs(texts, settings.group_threshold, settings.ngram).iter_rows():
-        first, second = sorted((root(a), root(b)))
-        parent[second] = first
-    groups = defaultdict(list)
-    for row_id in sorted(parent):
-        groups[root(row_id)].append(row_id)
-    return list(groups.values())
+
+def _relatives(texts: pl.Series, settings: SplitSettings) -> tuple[Ints, Ints]:
+    """Pairs of texts that are alike, as two columns of places.
+
+    Shingles that a tenth of the texts have are the form of the data and do not count: else all rows would be one group, and
+    nothing would validate. Where there are still more pairs than can be held, fewer texts make a form.
+    """
+    sets, limit = shingle_sets([texts], settings.ngram), Threshold.of(settings.group_threshold)
+    common = max(FEW, len(texts) // 10)
+    while (found := join(_without(sets, common), limit, MOST_PAIRS)) is None:
+        common //= 10
+    return found[0], found[1]
+
+
+def _without(sets: ShingleSets, common: int) -> ShingleSets:
+    """The sets without the shingles that more than `common` of them have; a sketch of nothing rules nothing out."""
+    keep = np.bincount(sets.shared, minlength=sets.shingles)[sets.shared] <= common
+    if keep.all():
+        return sets
+    ends = np.append(0, np.cumsum(keep))
+    starts, lengths = ends[sets.starts], ends[sets.starts + sets.lengths] - ends[sets.starts]
+    size = sets.size - sets.lengths + lengths
+    order = np.argsort(size, kind="stable")
+    order = order[lengths[order] > 0]
+    sketch = np.zeros((4, len(order)), np.uint64)
+    return ShingleSets(sets.row[order], size[order], starts[order], lengths[order], sets.shared[keep], sets.shingles, sketch)

@@ -79,6 +79,43 @@ def test_looser_relatives_stay_on_one_side() -> None:
     assert sides(outcome) == {"train": 42, "validation": 18}
 
 
+def test_a_prompt_under_two_system_messages_stays_on_one_side() -> None:
+    twice = [row(f"question {n} on the {n * 7}", "xy"[n % 2], row_id=f"{n:02d}{side}") for n in range(32) for side in "ab"]
+    for told in twice[::2]:
+        told["messages"] = [{"role": "system", "content": "Be kind."}, *told["messages"]]
+    outcome = run(twice, validation=0.5)
+    assert outcome.kept.group_by(pl.col("row_id").str.head(2)).agg(pl.col("split").n_unique())["split"].to_list() == [1] * 32
+    assert sides(outcome) == {"train": 32, "validation": 32}
+
+
+def test_a_frame_of_instructions_that_all_rows_have_makes_no_relatives() -> None:
+    frame_of_all = "You help the customers of a shop. Read the message, think, and answer it in two sentences at most."
+    words = [f"{frame_of_all} {n}a {n}b {n}c {n}d {n}e" for n in range(200)]
+    pairs = [row(text + end, "xy"[n % 2], row_id=f"{n:03d}{end}") for n, text in enumerate(words) for end in ("", " f")]
+    outcome = run(pairs, validation=0.2)
+    assert sides(outcome) == {"train": 320, "validation": 80}
+    assert outcome.kept.group_by(pl.col("row_id").str.head(3)).agg(pl.col("split").n_unique())["split"].to_list() == [1] * 200
+
+
+def test_thousands_of_rows_from_a_few_templates_are_split_in_seconds() -> None:
+    rows = [
+        row(" ".join(f"{n % 20}w{i}" for i in range(30)) + f" {n}a {n}b", "xy"[n // 20 % 2], row_id=f"{n:05d}")
+        for n in range(12_000)  # each template makes 180,000 pairs
+    ]
+    assert sides(run(rows)) == {"train": 10_800, "validation": 1_200}
+
+
+def test_preference_pairs_are_of_one_kind_and_those_of_one_prompt_stay_together() -> None:
+    pairs = [
+        {**row(f"question {n} on the {n * 7}", "x", row_id=f"{n:02d}{side}"), "rejected": side}
+        for n in range(20)
+        for side in "abc"
+    ]
+    outcome = run(pairs, kind="preference", validation=0.2)
+    assert sides(outcome) == {"train": 48, "validation": 12}
+    assert outcome.kept.group_by(pl.col("row_id").str.head(2)).agg(pl.col("split").n_unique())["split"].to_list() == [1] * 20
+
+
 def test_one_class_is_an_error_that_names_it_and_says_what_to_do() -> None:
     with pytest.raises(DataError, match=r"(?s)Only one class.*intent = 'x'.*add rows of the other classes"):
         run(distinct(5, "x"))
