@@ -25,14 +25,15 @@ from tasks.core.answer import AnswerSettings
 from tasks.core.chat import PromptSettings
 from tasks.core.decisions import Decisions, read_decisions
 from tasks.core.errors import RecipeError
+from tasks.core.rules.language import check_languages
 from tasks.core.settings import DatasetKind, Settings
 from tasks.core.strict_yaml import Location, nearest, read_yaml, refuse, told
 from tasks.decontaminate import DecontaminateSettings
 from tasks.dedupe import DedupeSettings
 from tasks.evaluate import EvaluateSettings
 from tasks.fetch import BaseModelSettings
-from tasks.filter import FilterSettings
-from tasks.format import FormatSettings
+from tasks.filter import FilterSettings, find_rules
+from tasks.format import FormatSettings, check_format
 from tasks.gate import GateSettings
 from tasks.ingest import IngestSettings, Source
 from tasks.label_errors import LabelErrorSettings
@@ -150,6 +151,9 @@ def find_recipe(name_or_path: str) -> Path:
 def _check_together(recipe: Recipe, file: Path) -> None:
     """What no step's settings can see alone; found here, before a run has cost minutes."""
     check_kind(read_contract(recipe.contract, recipe.folder), recipe.kind)
+    check_format(recipe.format, recipe.answer)
+    check_languages(recipe.filter.languages)
+    find_rules(recipe.filter.rules, recipe.folder)
     answer, fields = recipe.answer, list(recipe.answer.json_schema.get("properties", {}))
     named: list[tuple[Location, str, Sequence[str]]] = [
         *([(("answer", "label"), answer.label, fields)] if answer.label else []),
