@@ -7,10 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from random import Random
 
+from tasks.core.stats import wilson
 from tests.benchmarks.curating import Run
 from tests.benchmarks.quality_defects import MARK, Defect, Row
 from tests.benchmarks.table import Figure
 
+CONFIDENCE = 0.95
 PLACEHOLDER = re.compile(r"<[A-Z]+_\d+>")
 
 
@@ -91,7 +93,8 @@ class Score:
 
     def figures(self) -> Figure:
         recall, precision = self.found / max(self.planted, 1), self.right / max(self.flagged, 1)
-        told = f"{recall:.1%} of {self.planted}, {precision:.1%} of {self.flagged}"
+        low, high = wilson(self.found, self.planted, CONFIDENCE)
+        told = f"{recall:.1%} ({low:.1%} to {high:.1%}) of {self.planted}, {precision:.1%} of {self.flagged:,}"
         aim = self.defect.aim
         return Figure(self.defect.name, told, *((f"{aim:g} and {aim:g}", min(recall, precision) >= aim) if aim else ("", None)))
 
