@@ -19,8 +19,9 @@ import polars as pl
 from pydantic import Field
 
 from tasks.core.answer import AnswerSettings, parse
-from tasks.core.contamination import Contamination, Measure
+from tasks.core.contamination import Contamination
 from tasks.core.errors import DataError
+from tasks.core.judging import Measure
 from tasks.core.ledger import Outcome, entries, entry
 from tasks.core.prompts import prompts
 from tasks.core.settings import DatasetKind, Settings

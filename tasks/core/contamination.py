@@ -7,7 +7,7 @@ field does it (GPT-3, appendix C; Llama 2, A.6; Tulu 3, 3.2), with what goes wro
                       signature): they do not count, in the texts that are looked for nor in those that are looked through
     canned answers    a text that stands in more than `common` rows is what everybody says
     short texts       n-grams of 3 words, not 8 or 13: one changed word breaks three. A text with fewer than `least` of its own
-                      is not looked for inside others; it is only compared as a whole
+                      must stand in the other word for word; one with fewer than VERBATIM is only compared as a whole
     chance            the n-grams must lie close together: within three times the length of the judging text
     the other way     a training text that is most of a judging one, less a greeting, is found too; and so are two prompts that
                       are nearly the same but for their templates, however short
@@ -15,66 +15,21 @@ field does it (GPT-3, appendix C; Llama 2, A.6; Tulu 3, 3.2), with what goes wro
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import polars as pl
 
-from tasks.core.ngram_index import Hits, NgramIndex, distinct, firsts
+from tasks.core.judging import PAIRS, Judging, Scan
+from tasks.core.ngram_index import Hits, distinct, firsts
 from tasks.core.set_join import BUDGET, Threshold, join
 from tasks.core.shingles import Mask, chunks, shingle_sets
-from tasks.core.word_runs import Ints, ranges
+from tasks.core.word_runs import ranges
 
-TEMPLATE = 0.01  # share of rows; phrases of a trade come to it ("my card is about to", in 13,000 messages to a bank)
-ROWS = 50_000  # rows scanned at a time: some 0.2 GB
+VERBATIM = 5  # n-grams, seven words, that are enough for a whole prompt inside another, word for word
 HALF = Threshold.of(0.5)
-PAIRS = {"judge": pl.Int64, "text": pl.Int64, "shared": pl.Int64}
 
 
-@dataclass(frozen=True)
-class Measure:
-    """When two texts count as one; DecontaminateSettings (tasks/decontaminate.py) has the reasons."""
-
-    threshold: float
-    ngram: int
-    coverage: float
-    least: int
-    common: int
-
-    def many(self, rows: int) -> int:
-        """An n-gram in more rows than this is part of a template."""
-        return max(self.common, int(TEMPLATE * rows))
-
-
-@dataclass(frozen=True)
-class Scan:
-    """What our texts have of the judging ones.
-
-    words: words a text. known: places in it with a known n-gram. template: whether an n-gram is one. hits: those that are
-    not, in texts that have a word's worth of them. of_ours, of_judge: n-grams that are not of a template, a text.
-    """
-
-    words: Ints
-    known: Ints
-    template: Mask
-    hits: Hits
-    of_ours: Ints
-    of_judge: Ints
-
-
-class Contamination:
-    """Judging texts, and how other texts meet them; places in either are numbers from 0.
-
-    judges: set (Int64 from 0: the holdout, the edge cases, ...), of (prompt or answer), text. ours, everywhere below: row
-    (Int64 from 0, ascending), part (prompt, answer or rejected), text. Texts are not empty.
-    """
-
-    def __init__(self, judges: pl.DataFrame, measure: Measure) -> None:
-        self.judges, self.measure = judges, measure
-        self.height = max(judges.height, 1)
-        self.index = NgramIndex(judges["text"], measure.ngram)
-        self.code = distinct(self.index.hits.gram * self.height + self.index.hits.text)
-        self.gram, self.judge = self.code // self.height, self.code % self.height
+class Contamination(Judging):
+    """How other texts meet the judging ones."""
 
     def met_by(self, ours: pl.DataFrame) -> pl.DataFrame:
         """judge, text, shared, coverage, jaccard: the meetings of judging texts and ours; of whole prompts the nearest a set.
@@ -82,49 +37,16 @@ class Contamination:
         shared: distinct n-grams that both have; coverage: their share of the judging text's. Where whole prompts are alike
         (jaccard is not null) all n-grams count, a text of fewer words being one; else those that are not of a template.
         """
-        scan = self._scan(ours)
+        scan = self.scan(ours)
         return pl.concat([self._whole(ours, scan), self._inside(ours, scan)], how="diagonal")
-
-    def _scan(self, ours: pl.DataFrame) -> Scan:
-        row, many, size = ours["row"].to_numpy(), self.measure.many(ours["row"].n_unique()), self.index.size
-        count, known, words = np.zeros(size, np.int64), np.zeros(len(row), np.int64), np.zeros(len(row), np.int64)
-        kept = [Hits.joined([])]
-        starts = np.searchsorted(row, np.arange(0, int(row.max(initial=0)) + 1, ROWS))  # a row is never cut in two
-        for start, end in zip(starts.tolist(), [*starts[1:].tolist(), len(row)], strict=True):
-            found, words[start:end] = self.index.find(ours["text"][start:end])
-            known[start:end] = np.bincount(found.text, minlength=end - start)
-            hits = Hits(found.text + start, found.at, found.gram)
-            count += np.bincount(distinct(row[hits.text] * size + hits.gram) % size, minlength=size)
-            kept.append(self._some(hits.only(count[hits.gram] <= many)))  # what is a template already need not be kept
-        template = (count > many) | self._judges_template()
-        hits = Hits.joined(kept)
-        hits = self._some(hits.only(~template[hits.gram]))
-        own = np.maximum(words - self.measure.ngram + 1, 0) - known + np.bincount(hits.text, minlength=len(row))
-        of_judge = np.bincount(self.judge[~template[self.gram]], minlength=self.judges.height)
-        return Scan(words, known, template, hits, own, of_judge)
-
-    def _some(self, hits: Hits) -> Hits:
-        """Without the texts that have less than one word's n-grams: nothing is told from them."""
-        starts = firsts(hits.text)
-        many = np.diff(np.append(starts, len(hits.text)))
-        return hits.only(np.repeat(many >= self.measure.ngram, many))
-
-    def _judges_template(self) -> Mask:
-        found = np.zeros(self.index.size, np.bool_)
-        sets = self.judges["set"].to_numpy()
-        for number in np.unique(sets):
-            held = np.bincount(self.gram[sets[self.judge] == number], minlength=self.index.size)
-            found |= held > self.measure.many(int((sets == number).sum()))
-        return found
 
     def _whole(self, ours: pl.DataFrame, scan: Scan) -> pl.DataFrame:
         asked = ours.select("part", "text", place=pl.int_range(pl.len())).filter(pl.col("part") == "prompt")
         asks = self.judges.select("of", "text", place=pl.int_range(pl.len())).filter(pl.col("of") == "prompt")
         same = asked.join(asks, on="text").select(judge="place_right", text="place", jaccard=pl.lit(1.0))
-        pairs = pl.concat([same, self._near(asked, asks, ours, scan)]).unique(
-            ["judge", "text"], keep="first", maintain_order=True
-        )
-        known = pairs.join(self._counted(self._hits(pairs["text"], ours)), on=["judge", "text"], how="left")
+        both = pl.concat([same, self._near(asked, asks, ours, scan)])
+        pairs = both.unique(["judge", "text"], keep="first", maintain_order=True)
+        known = pairs.join(self.counted(self.hits_of(pairs["text"], ours)), on=["judge", "text"], how="left")
         size = pl.Series(np.bincount(self.judge, minlength=self.height)[known["judge"].to_numpy()]).clip(1)
         return known.with_columns(pl.col("shared").fill_null(1)).with_columns(coverage=pl.col("shared") / size)
 
@@ -149,8 +71,8 @@ class Contamination:
 
     def _not_template(self, pairs: pl.DataFrame, ours: pl.DataFrame, scan: Scan) -> pl.DataFrame:
         """Pairs that without their template are still half alike, if the judging text has anything but a template."""
-        hits = self._hits(pairs["text"], ours)
-        shared = self._counted(hits.only(~scan.template[hits.gram]))
+        hits = self.hits_of(pairs["text"], ours)
+        shared = self.counted(hits.only(~scan.template[hits.gram]))
         known = pairs.join(shared, on=["judge", "text"], how="left", maintain_order="left")
         hits = hits.only(scan.template[hits.gram])
         code = distinct(hits.text * self.index.size + hits.gram) // self.index.size
@@ -166,22 +88,6 @@ class Contamination:
         ordered = known.sort("text", "set", -pl.col("jaccard"), "judge")
         return ordered.unique(["text", "set"], keep="first", maintain_order=True).select("judge", "text", "jaccard")
 
-    def _hits(self, texts: pl.Series, ours: pl.DataFrame) -> Hits:
-        """All known n-grams of some of our texts."""
-        asked = texts.unique().sort()
-        hits, _ = self.index.find(ours["text"].gather(asked))
-        return Hits(asked.to_numpy()[hits.text], hits.at, hits.gram)
-
-    def _counted(self, hits: Hits) -> pl.DataFrame:
-        """judge, text, shared: the distinct n-grams that each judging text and each text with hits have in common."""
-        code = distinct(hits.text * self.index.size + hits.gram)
-        text, gram = code // self.index.size, code % self.index.size
-        first, last = (np.searchsorted(self.gram, gram, side=side) for side in ("left", "right"))
-        pair = np.sort(np.repeat(text, last - first) * self.height + self.judge[ranges(first, last - first)])
-        starts = firsts(pair)
-        shared, pair = np.diff(np.append(starts, len(pair))), pair[starts]
-        return pl.DataFrame({"judge": pair % self.height, "text": pair // self.height, "shared": shared}, schema=PAIRS)
-
     def _inside(self, ours: pl.DataFrame, scan: Scan) -> pl.DataFrame:
         """judge, text, shared, coverage: a judging text inside one of ours, or the other way."""
         hits, found = scan.hits, [pl.DataFrame(schema=PAIRS)]
@@ -190,12 +96,11 @@ class Contamination:
         ends = np.append(starts[1:], len(hits.text))
         for part in chunks(np.add.reduceat(fan, starts) if len(starts) else fan, BUDGET):
             mine = hits.only(np.arange(starts[part][0], ends[part][-1]))
-            met = self._passing(self._counted(mine), ours, scan)
+            met = self._passing(self.counted(mine), ours, scan)
             found.append(self._passing(self._close(met, mine), ours, scan))
         pairs = self._uncommon(pl.concat(found), ours, scan)
-        return pairs.with_columns(
-            coverage=pl.col("shared") / pl.Series(scan.of_judge[pairs["judge"].to_numpy()], dtype=pl.Int64)
-        )
+        own = pl.Series(scan.of_judge[pairs["judge"].to_numpy()], dtype=pl.Int64)
+        return pairs.with_columns(coverage=pl.col("shared") / own)
 
     def _passing(self, pairs: pl.DataFrame, ours: pl.DataFrame, scan: Scan) -> pl.DataFrame:
         judge, text, shared = (pairs[name].to_numpy() for name in PAIRS)
@@ -205,6 +110,7 @@ class Contamination:
         alike = (shared >= Threshold.of(self.measure.threshold).overlap(own + size)) & (shared >= self.measure.ngram)
         asks, asked = self._prompts(pairs, ours)
         long = (shared >= self.measure.least) & (asks | ~asked)  # an answer in a prompt is read, not learned
+        long |= (shared == own) & (shared >= VERBATIM) & asks & asked
         passed = (long & (theirs_inside | ours_inside)) | (alike & asks & asked)
         return pairs.filter(pl.Series(passed, dtype=pl.Boolean))
 

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tasks.core import contamination
+from tasks.core import contamination, judging
 from tasks.core.answer import AnswerSettings
 from tasks.core.errors import DataError
 from tasks.core.ledger import ROW_SCHEMA, Outcome, check_balance
@@ -108,10 +108,11 @@ def test_what_everybody_writes_is_no_leak(form: str) -> None:
     assert outcome.kept.height == len(rest) + 1, told(outcome)
 
 
-def test_a_short_prompt_is_found_without_its_frame_or_signature() -> None:
+def test_a_short_prompt_is_found_without_its_frame_or_signature_and_word_for_word_in_another() -> None:
     question = "why was my blue lamp sent to Leeds"
     for rest, judge in ((others(30, before=FRAME), FRAME + question), (others(30, after=SIGNED), question + SIGNED)):
         assert list(told(run([*rest, row("t", question)], [row("j", judge)]))) == ["t"]
+        assert list(told(run([*rest, row("t", f"{said(1)} {question} {said(2)}")], [row("j", question)]))) == ["t"]
         assert told(run([*rest, row("t", question.replace("blue lamp", "chair"))], [row("j", judge)])) == {}
 
 
@@ -207,9 +208,9 @@ def test_precision_and_recall_on_planted_leaks_and_near_misses() -> None:
     st.lists(st.lists(st.sampled_from("abcdefg"), max_size=14).map(" ".join), min_size=2, max_size=18),
     st.integers(1, 8), st.integers(0, 9),
 )  # fmt: skip
-def test_prompts_that_are_alike_go_and_no_order_or_partition_changes_it(texts: list[str], judging: int, seed: int) -> None:
+def test_prompts_that_are_alike_go_and_no_order_or_partition_changes_it(texts: list[str], first: int, seed: int) -> None:
     rows = [row(f"{n:02d}", text, text[::-1]) for n, text in enumerate(texts)]
-    judges, asked = rows[:judging], [*rows[judging:][:9], row("zz", said(1))]  # ten rows make no template
+    judges, asked = rows[:first], [*rows[first:][:9], row("zz", said(1))]  # ten rows make no template
     once = run(asked, judges)
     for one in asked:
         best = max(jaccard(one, other) for other in judges)
@@ -217,7 +218,7 @@ def test_prompts_that_are_alike_go_and_no_order_or_partition_changes_it(texts: l
         assert evidence.get("jaccard", 0) == (round(best, 4) if best >= 0.7 else 0)
     Random(seed).shuffle(asked)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(contamination, "ROWS", 2)
+        patch.setattr(judging, "ROWS", 2)
         again = run(asked, judges)
     assert again.ledger.equals(once.ledger)
     assert again.kept.sort("row_id").equals(once.kept.sort("row_id"))

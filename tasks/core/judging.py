@@ -1,0 +1,111 @@
+"""Texts that judge, and what a million others have of them: which n-grams, and which of these are only a template's."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+
+from tasks.core.ngram_index import Hits, NgramIndex, distinct, firsts
+from tasks.core.shingles import Mask
+from tasks.core.word_runs import Ints, ranges
+
+TEMPLATE = 0.01  # share of rows; phrases of a trade come to it ("my card is about to", in 13,000 messages to a bank)
+ROWS = 50_000  # rows scanned at a time: some 0.2 GB
+PAIRS = {"judge": pl.Int64, "text": pl.Int64, "shared": pl.Int64}
+
+
+@dataclass(frozen=True)
+class Measure:
+    """When two texts count as one; DecontaminateSettings (tasks/decontaminate.py) has the reasons."""
+
+    threshold: float
+    ngram: int
+    coverage: float
+    least: int
+    common: int
+
+    def many(self, rows: int) -> int:
+        """An n-gram in more rows than this is part of a template."""
+        return max(self.common, int(TEMPLATE * rows))
+
+
+@dataclass(frozen=True)
+class Scan:
+    """What our texts have of the judging ones.
+
+    words: words a text. known: places in it with a known n-gram. template: whether an n-gram is one. hits: those that are
+    not, in texts that have a word's worth of them. of_ours, of_judge: n-grams that are not of a template, a text.
+    """
+
+    words: Ints
+    known: Ints
+    template: Mask
+    hits: Hits
+    of_ours: Ints
+    of_judge: Ints
+
+
+class Judging:
+    """Judging texts as n-grams; places in them, and in ours, are numbers from 0.
+
+    judges: set (Int64 from 0: the holdout, the edge cases, ...), of (prompt or answer), text. ours, everywhere below: row
+    (Int64 from 0, ascending), part (prompt, answer or rejected), text. Texts are not empty.
+    """
+
+    def __init__(self, judges: pl.DataFrame, measure: Measure) -> None:
+        self.judges, self.measure = judges, measure
+        self.height = max(judges.height, 1)
+        self.index = NgramIndex(judges["text"], measure.ngram)
+        self.code = distinct(self.index.hits.gram * self.height + self.index.hits.text)
+        self.gram, self.judge = self.code // self.height, self.code % self.height
+
+    def scan(self, ours: pl.DataFrame) -> Scan:
+        """Look every text up once; what every text shares is counted, and then forgotten."""
+        row, many, size = ours["row"].to_numpy(), self.measure.many(ours["row"].n_unique()), self.index.size
+        count, known, words = np.zeros(size, np.int64), np.zeros(len(row), np.int64), np.zeros(len(row), np.int64)
+        kept = [Hits.joined([])]
+        starts = np.searchsorted(row, np.arange(0, int(row.max(initial=0)) + 1, ROWS))  # a row is never cut in two
+        for start, end in zip(starts.tolist(), [*starts[1:].tolist(), len(row)], strict=True):
+            found, words[start:end] = self.index.find(ours["text"][start:end])
+            known[start:end] = np.bincount(found.text, minlength=end - start)
+            hits = Hits(found.text + start, found.at, found.gram)
+            count += np.bincount(distinct(row[hits.text] * size + hits.gram) % size, minlength=size)
+            kept.append(self._some(hits.only(count[hits.gram] <= many)))  # what is a template already need not be kept
+        template = (count > many) | self._judges_template()
+        hits = Hits.joined(kept)
+        hits = self._some(hits.only(~template[hits.gram]))
+        own = np.maximum(words - self.measure.ngram + 1, 0) - known + np.bincount(hits.text, minlength=len(row))
+        of_judge = np.bincount(self.judge[~template[self.gram]], minlength=self.judges.height)
+        return Scan(words, known, template, hits, own, of_judge)
+
+    def _some(self, hits: Hits) -> Hits:
+        """Without the texts that have less than one word's n-grams: nothing is told from them."""
+        starts = firsts(hits.text)
+        many = np.diff(np.append(starts, len(hits.text)))
+        return hits.only(np.repeat(many >= self.measure.ngram, many))
+
+    def _judges_template(self) -> Mask:
+        found = np.zeros(self.index.size, np.bool_)
+        sets = self.judges["set"].to_numpy()
+        for number in np.unique(sets):
+            held = np.bincount(self.gram[sets[self.judge] == number], minlength=self.index.size)
+            found |= held > self.measure.many(int((sets == number).sum()))
+        return found
+
+    def hits_of(self, texts: pl.Series, ours: pl.DataFrame) -> Hits:
+        """All known n-grams of some of our texts."""
+        asked = texts.unique().sort()
+        hits, _ = self.index.find(ours["text"].gather(asked))
+        return Hits(asked.to_numpy()[hits.text], hits.at, hits.gram)
+
+    def counted(self, hits: Hits) -> pl.DataFrame:
+        """judge, text, shared: the distinct n-grams that each judging text and each text with hits have in common."""
+        code = distinct(hits.text * self.index.size + hits.gram)
+        text, gram = code // self.index.size, code % self.index.size
+        first, last = (np.searchsorted(self.gram, gram, side=side) for side in ("left", "right"))
+        pair = np.sort(np.repeat(text, last - first) * self.height + self.judge[ranges(first, last - first)])
+        starts = firsts(pair)
+        shared, pair = np.diff(np.append(starts, len(pair))), pair[starts]
+        return pl.DataFrame({"judge": pair % self.height, "text": pair // self.height, "shared": shared}, schema=PAIRS)
