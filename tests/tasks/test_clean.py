@@ -83,6 +83,7 @@ KEPT = {
     "a generic type": "List<String> x = new ArrayList<>();",
     "an address in angle brackets": "write to <jo@example.com> or <EMAIL_1>",
     "markup asked about in code": "How do I close a `<div>` and a `</p>`? And what is `&amp;`?\n```\n<p>Hi</p>\n```",
+    "XML that holds a title": "Which book is this? <books><title>Alice</title></books>",
     "a script that somebody typed": "<script>alert(1)</script>",
     "a query string": "https://example.com/?a=1&copy=2&reg=3",
     "indented code": "def f(x):\n    if x:\n        return 1",
