@@ -130,7 +130,7 @@ _TAGS = (
     r"var|wbr|o:\w+|v:\w+|w:\w+"  # the last three are Outlook's
 )
 _ATTRIBUTE = r"""\s+[\w:-]+\s*=\s*(?:"[^"]*"|'[^']*'|[^\s"'<>]+)"""
-# What nobody types by chance: a closing tag, an element that stands alone, or an opening tag with attributes. Not a title alone:
+# What nobody types by chance: a closing tag, an element that stands alone, an opening tag with attributes. Not a title alone:
 # that is XML someone asks about, and HTML to text would take its content for a page's name and leave it out.
 _MARKUP = re.compile(rf"</(?!title)(?:{_TAGS})\s*>|<(?:br|hr|wbr)\s*/?>|<(?:{_TAGS})(?:{_ATTRIBUTE})+\s*/?>", re.I)
 _BLOCKS = re.compile(r"</?(?:br|p|div|li|tr|td|h[1-6]|ul|ol|table|blockquote|pre|body|html|hr)\b", re.I)
