@@ -119,8 +119,9 @@ def load_speaker(
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    from tasks.core.machine import choose_device_and_dtype
+    from tasks.core.machine import choose_device_and_dtype, reuse_memory
 
+    reuse_memory()
     machine = choose_device_and_dtype()
     dtype = torch.float32 if machine.device == "cpu" else machine.torch_dtype()
     tokenizer = AutoTokenizer.from_pretrained(base)

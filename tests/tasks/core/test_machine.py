@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import psutil
@@ -38,3 +40,17 @@ def test_a_containers_limits_count_and_the_word_max_means_none(tmp_path: Path, m
     (tmp_path / "memory.max").write_text("max\n")
     assert (machine.usable_cores(), machine.usable_memory()) == everything
     assert everything == (len(os.sched_getaffinity(0)), psutil.virtual_memory().total)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="page faults and mallopt as Linux and glibc have them")
+def test_a_large_block_that_was_freed_is_not_asked_of_the_system_again() -> None:
+    code = (
+        "import resource, sys, torch; from tasks.core.machine import reuse_memory\n"
+        "if sys.argv[1] == 'reuse': reuse_memory()\n"
+        "for n in range(40):\n"
+        "    if n == 8: before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt\n"
+        "    torch.ones(2**24)\n"  # 64 MB
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)"
+    )
+    faults = [int(subprocess.check_output([sys.executable, "-c", code, word])) for word in ("as it is", "reuse")]
+    assert 4 * faults[1] < faults[0]  # a heap that has found its size; one block more now and then
