@@ -85,7 +85,7 @@ def _rows(facts: Mapping[str, Any]) -> None:
         reasons = list(facts["reasons"].get(action, {}).items())
         shown_reasons, rest = reasons[:REASONS], reasons[REASONS:]
         if rest:
-            shown_reasons.append((f"{len(rest)} more reasons", sum(rows for _, rows in rest)))
+            shown_reasons.append((f"{len(rest)} more reason{'s' * (len(rest) > 1)}", sum(rows for _, rows in rest)))
         for reason, rows in shown_reasons:
             _line("", f"{action:<12}{rows:>7,}  {reason}", "dim")
 
