@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import sys
 import time
 import traceback
@@ -140,7 +141,9 @@ def contract_suggest(arguments: argparse.Namespace) -> int:
     from flows.suggest import suggest_for_dataset, suggest_for_file
 
     if _is_recipe(arguments.data):
-        print(suggest_for_dataset(load_recipe(arguments.data), _curated(arguments.data)["dataset"]), end="")
+        with contextlib.redirect_stdout(sys.stderr):  # standard output is the contract and nothing else
+            dataset = _curated(arguments.data)["dataset"]
+        print(suggest_for_dataset(load_recipe(arguments.data), dataset), end="")
     else:
         print(suggest_for_file(arguments.data, arguments.kind), end="")
     return 0
