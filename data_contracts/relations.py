@@ -16,7 +16,7 @@ from tasks.core.near_duplicates import near_duplicate_pairs
 from tasks.core.prompts import normalised, prompts, similar_prompts
 from tasks.core.settings import DatasetKind
 
-THRESHOLD, NGRAM = 0.7, 3  # the measure of dedupe, conflicts and split
+THRESHOLD, NGRAM = 0.7, 3  # the measure of dedupe, conflicts and decontaminate
 NONE = pl.lit(None, pl.String)
 
 

@@ -107,9 +107,10 @@ def run(arguments: argparse.Namespace) -> int:
 def curate(arguments: argparse.Namespace) -> int:
     started = time.monotonic()
     results = _curated(arguments.recipe)
+    from flows.recipe import load_recipe
     from flows.summary import print_curated
 
-    print_curated(results, arguments.recipe, time.monotonic() - started)
+    print_curated(results, arguments.recipe, load_recipe(arguments.recipe).kind, time.monotonic() - started)
     return 0
 
 

@@ -23,7 +23,11 @@ def export_recipe(recipe: str, dataset: Handle, format: ExportFormat, out: Path)
 
 def export_file(curated: Path, kind: str, format: ExportFormat, out: Path) -> None:
     """Write the rows of a curated.parquet. Raises DataError when it is none."""
-    if not curated.is_file() or not ROW_SCHEMA.keys() <= pl.read_parquet_schema(curated).keys():
+    try:
+        columns = set(pl.read_parquet_schema(curated))
+    except (OSError, pl.exceptions.PolarsError):
+        columns = set()
+    if not ROW_SCHEMA.keys() <= columns:
         raise DataError(
             f"{curated} holds no curated rows.", where="assay export DATA", allowed="a recipe, or the curated.parquet of a run",
             todo="`assay curate` prints where it lies",

@@ -88,7 +88,7 @@ def print_applied(applied: Applied, recipe: str) -> None:
     """Say what was taken in, and what to do next. Raises DataError, naming the lines, when some were not."""
     counts: Counter[str] = Counter(decision.decision for decision in applied.taken)
     parts = [f"{counts[kind]:,} to {kind}" for kind in CHOICES if counts[kind]]
-    line = f"{len(applied.taken):,} decisions taken in" + (f": {', '.join(parts)}" if parts else "")
+    line = _counted(len(applied.taken), "decision") + " taken in" + (f": {', '.join(parts)}" if parts else "")
     more = [f"{applied.known:,} held already"] * bool(applied.known) + [f"{applied.open:,} still open"] * bool(applied.open)
     console = terminal.console()
     console.print(f"  [bold]{'review':<11}[/]{line}" + "".join(f"; {text}" for text in more), highlight=False)
@@ -96,6 +96,10 @@ def print_applied(applied: Applied, recipe: str) -> None:
     if applied.mistakes:
         raise _refusal(applied)
     console.print(f"  [bold]{'next':<11}[/]{command('assay')} curate {recipe}", highlight=False)
+
+
+def _counted(number: int, word: str) -> str:
+    return f"{number:,} {word}{'s' * (number != 1)}"
 
 
 def _refusal(applied: Applied) -> DataError:
@@ -106,7 +110,7 @@ def _refusal(applied: Applied) -> DataError:
     shown = [f"\n    line{'s' * (len(at) > 1)} {_listed(at)}: {what}" for what, at in list(lines.items())[:NAMED]]
     shown += [f"\n    and {len(lines) - NAMED:,} other mistakes"] * (len(lines) > NAMED)
     return DataError(
-        f"{len(applied.mistakes):,} lines were not taken in; the others were.", where="the sheet" + "".join(shown),
+        f"{_counted(len(applied.mistakes), 'line')} not taken in; the others are.", where="the sheet" + "".join(shown),
         allowed=f"decision: {', '.join(CHOICES)}, or nothing", todo="mend these lines and apply the sheet again",
     )  # fmt: skip
 

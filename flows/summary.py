@@ -44,10 +44,10 @@ def print_summary(results: Mapping[str, Handle], state_name: str, seconds: float
     _next(f"{command('assay')} ui", *([_serve(version)] if version else []))
 
 
-def print_curated(results: Mapping[str, Handle], recipe: str, seconds: float) -> None:
+def print_curated(results: Mapping[str, Handle], recipe: str, kind: str, seconds: float) -> None:
     """Print the closing lines of `assay curate`: the rows, where they lie, and what a person should look at.
 
-    results: handles by name: dataset, advice and review; others are left out.
+    results: handles by name: dataset and review; others are left out. kind: the recipe's.
     """
     dataset, sheet = results["dataset"], results["review"]
     print()
@@ -57,7 +57,10 @@ def print_curated(results: Mapping[str, Handle], recipe: str, seconds: float) ->
     _line("review", shown(sheet.folder / "review.csv"))
     _line("", "{rows:,} rows, about {minutes:.0f} minutes".format(**sheet.facts()), "dim")
     _line("time", _time(seconds))
-    _next(f"{command('assay')} run {shlex.quote(recipe)}", f"{command('assay')} ui")
+    then = f"{command('assay')} run {shlex.quote(recipe)}"
+    if kind == "preference":  # not trained on here
+        then = f"{command('assay')} export {shlex.quote(recipe)} --format trl --out pairs"
+    _next(then, f"{command('assay')} ui")
 
 
 def command(name: str) -> str:

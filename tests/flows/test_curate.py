@@ -37,6 +37,12 @@ def test_curate_exits_with_0_prints_where_its_files_lie_and_trains_nothing(curat
     assert curated.err == ""
 
 
+def test_a_drafted_contract_is_all_that_standard_output_holds(work: Work, little: Path, curated: Ended) -> None:
+    ended = work.run("contract suggest", little)
+    assert yaml.safe_load(ended.out)["extends"] == "sft"
+    assert "account" in ended.err  # the run's progress
+
+
 def test_every_raw_row_is_kept_dropped_or_quarantined_exactly_once(curated: Ended) -> None:
     told = {name: pl.read_parquet(path) for name, path in files_told(curated.out).items()}
     ends = told["ledger"].filter(pl.col("action") != "changed")

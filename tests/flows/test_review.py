@@ -89,7 +89,7 @@ def test_a_line_with_a_mistake_is_named_and_the_good_ones_are_taken_in(tmp_path:
     assert [mistake.line for mistake in made.mistakes] == [3]
     assert told in made.mistakes[0].what
     assert [one.row_id for one in read_decisions(tmp_path / "decisions.jsonl").made] == [f"{7:064x}", f"{8:064x}"]
-    with pytest.raises(DataError, match="1 lines were not taken in; the others were") as refusal:
+    with pytest.raises(DataError, match="1 line not taken in; the others are") as refusal:
         print_applied(made, "support_triage")
     assert f"line 3: {made.mistakes[0].what}" in refusal.value.where
 
@@ -168,5 +168,5 @@ def test_what_is_next_is_said_when_all_lines_were_good(tmp_path: Path, capsys: p
     print_applied(applied(tmp_path, record(1, decision="keep"), record(2)), "support_triage")
     told = capsys.readouterr()
     said = told.out + told.err
-    assert "1 decisions taken in: 1 to keep; 1 still open" in said
+    assert "1 decision taken in: 1 to keep; 1 still open" in said
     assert "assay curate support_triage" in said
