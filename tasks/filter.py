@@ -86,9 +86,10 @@ def filter_rows(
     rows = rows.sort("row_id")
     check_languages(settings.languages)
     about = About(rows, kind, settings.languages, settings.phrases, base)
+    chosen: dict[str, Action] = {str(name): action for name, action in settings.actions.items()}
     told: dict[int, dict[str, Any]] = {}
     for rule in RULES:
-        action = settings.actions.get(rule.name) or rule.actions.get(kind.name, "off")  # type: ignore[call-overload]
+        action = chosen.get(rule.name) or rule.actions.get(kind.name, "off")
         if action != "off":
             places = [place for place in rule.suspects(about).unique().sort() if place not in told]
             for place, row in zip(places, rows[places].iter_rows(named=True), strict=True):
