@@ -59,12 +59,13 @@ def curated(plan: Recipe) -> tuple[list[Handle], Results]:
     then(conflicts, plan.conflicts, kind=kind, answer=answer)
     then(dedupe, plan.dedupe, kind=kind, answer=answer)
     then(label_errors, plan.label_errors, kind=kind, answer=answer)
-    then(decontaminate, plan.decontaminate, "", kind=kind, answer=answer, **judges)
+    compared = {name: as_trained(plan, name, judge) for name, judge in judges.items()}
+    then(decontaminate, plan.decontaminate, "", kind=kind, answer=answer, **compared)
     then(select, plan.select, kind=kind, answer=answer)
     asked = {"kind": kind, "answer": answer, "prompt": plan.prompt}
     contract = work_step(
         check, plan.check, contract=read_contract(plan.contract, plan.folder), rows=steps[-1], base=base, personal=plan.redact,
-        holdout=judges["holdout"], edge_cases=judges.get("edge_cases"), **asked,
+        holdout=compared["holdout"], edge_cases=compared.get("edge_cases"), **asked,
     )  # fmt: skip
     then(split, plan.split, kind=kind, answer=answer)
     dataset = work_step(account, AccountSettings(), steps=steps)
@@ -78,3 +79,9 @@ def read(plan: Recipe, label: str, sources: Sequence[Source]) -> Handle:
     """Ingest files. Rows that judge are read as they are: they stand for what production will send."""
     files = find_sources(sources, plan.folder)
     return row_step(ingest, plan.ingest, label, reviewed=plan.decisions, files=files, kind=plan.rows_are)
+
+
+def as_trained(plan: Recipe, label: str, judge: Handle) -> Handle:
+    """Rows that judge, in the form of the rows they are compared with: else an address in both would hide a copy."""
+    cleaned = row_step(clean, plan.clean, f"{label}_cleaned", rows=judge)
+    return row_step(redact, plan.redact, f"{label}_redacted", rows=cleaned)

@@ -183,6 +183,15 @@ def test_an_answer_longer_than_the_models_context_is_held_back_for_a_person(copy
     assert "endless answer" in held["text"].item()
 
 
+def test_a_training_row_that_differs_from_the_holdout_only_by_what_redact_took_out_is_a_leak(copy: Path, work: Work) -> None:
+    with (copy.parent / "holdout.jsonl").open("a") as file:
+        file.write(json.dumps(conversation("Money back, and write to jo.doe@example.com when it is sent.", "refund")) + "\n")
+    ended = work.run("curate", copy)
+    assert ended.code == 0, ended.err
+    ledger = pl.read_parquet(files_told(ended.out)["ledger"])
+    assert ledger.filter(pl.col("reason") == "also in the holdout").height == 1
+
+
 def test_a_home_that_stops_being_writable_is_told_with_what_to_do(
     copy: Path, ends_with: Callable[..., str], home: Path
 ) -> None:
