@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Annotated, Any
+from typing import Any
 
 from prefect import flow
-from pydantic import Field
 
 from data_contracts.contract import read_contract
-from flows.recipe import Recipe, load_recipe
+from flows.parameters import DEFAULT, ROWS, RecipeName, RecipePath, Rows, planned
+from flows.recipe import Recipe
 from flows.runs import remember
+from flows.states import ends_in_words
 from tasks.account import AccountSettings, account
 from tasks.advise import advise
 from tasks.check import check
@@ -30,15 +31,15 @@ from tasks.review import decide, review
 from tasks.select import select
 from tasks.split import split
 
-RecipeName = Annotated[str, Field(description="A recipe by name (support_triage), or the path of a recipe file", min_length=1)]
 Results = dict[str, Handle]
 JUDGES = ("holdout", "edge_cases", "benchmarks")  # what nothing may be trained on
 
 
 @flow(name="curate", persist_result=False)
-def curate(recipe: RecipeName = "support_triage") -> Results:
+@ends_in_words
+def curate(recipe: RecipeName = DEFAULT, recipe_path: RecipePath = "", rows: Rows = 0) -> Results:
     """Turn raw exports into a dataset that keeps its contract, and account for every row."""
-    return curated(load_recipe(recipe))[1]
+    return curated(planned(recipe, recipe_path, {ROWS: rows}))[1]
 
 
 def curated(plan: Recipe) -> tuple[list[Handle], Results]:

@@ -16,6 +16,7 @@ from typing import Literal
 from pydantic import Field, PrivateAttr
 
 from data_contracts.contract import check_kind, read_contract
+from flows.overrides import Overrides, overridden
 from flows.recipes import FILE, RECIPES, installed_recipes
 from tasks.advise import AdviseSettings
 from tasks.check import CheckSettings
@@ -95,11 +96,12 @@ class Recipe(Settings):
     register: RegisterSettings = Field(default_factory=RegisterSettings)
     report: ReportSettings = Field(default_factory=ReportSettings)
     _file: Path = PrivateAttr(default=Path(FILE))
+    _text: str = PrivateAttr(default="")
 
     @property
     def text(self) -> str:
-        """The recipe as it was written, comments and all; registered beside the model."""
-        return self._file.read_text(encoding="utf-8")
+        """The recipe as it was written, comments and all, with what a run form asked otherwise; registered beside the model."""
+        return self._text
 
     @property
     def folder(self) -> Path:
@@ -122,11 +124,17 @@ class Recipe(Settings):
         return read_decisions(self.decisions_file)
 
 
-def load_recipe(name_or_path: str) -> Recipe:
-    """Read a recipe by name or path. Raises RecipeError, naming file, line, key, value got and what is allowed."""
+def load_recipe(name_or_path: str, overrides: Overrides | None = None) -> Recipe:
+    """Read a recipe by name or path. Raises RecipeError, naming file, line, key, value got and what is allowed.
+
+    overrides: (section, key) to a number that counts instead of the file's.
+    """
     file = find_recipe(name_or_path)
-    recipe = read_yaml(file, Recipe)
-    recipe._file = file.resolve()
+    recipe, text = read_yaml(file, Recipe), file.read_text(encoding="utf-8")
+    if overrides:
+        text = overridden(text, overrides)
+        recipe = read_yaml(file, Recipe, text=text)
+    recipe._file, recipe._text = file.resolve(), text
     _check_together(recipe, file)
     return recipe
 

@@ -4,10 +4,26 @@ from __future__ import annotations
 
 from prefect import flow
 from prefect.client.schemas.objects import State
-from prefect.states import Completed
 
-from flows.curate import RecipeName, Results, curated
-from flows.recipe import Recipe, load_recipe
+from flows.curate import Results, curated
+from flows.parameters import (
+    DEFAULT,
+    EPOCHS,
+    MINUTES,
+    RATE,
+    ROWS,
+    SEED,
+    Epochs,
+    LearningRate,
+    Minutes,
+    RecipeName,
+    RecipePath,
+    Rows,
+    Seed,
+    planned,
+)
+from flows.recipe import Recipe
+from flows.states import ends_in_words, judged
 from tasks.core.chat import PromptSettings
 from tasks.core.errors import RecipeError
 from tasks.core.handle import Handle
@@ -21,9 +37,14 @@ from tasks.train import train
 
 
 @flow(name="retrain", persist_result=False)
-def retrain(recipe: RecipeName = "support_triage") -> State[Results]:
+@ends_in_words
+def retrain(
+    recipe: RecipeName = DEFAULT, recipe_path: RecipePath = "", rows: Rows = 0, epochs: Epochs = 0,
+    learning_rate: LearningRate = 0.0, seed: Seed = 0, minutes: Minutes = 0,
+) -> State[Results]:  # fmt: skip
     """Curate, train, evaluate, pass the gate, register, report. A model that does not pass is refused, not registered."""
-    plan = load_recipe(recipe)
+    asked = {ROWS: rows, EPOCHS: epochs, RATE: learning_rate, SEED: seed, MINUTES: minutes}
+    plan = planned(recipe, recipe_path, asked)
     check_trainable(plan)
     steps, data = curated(plan)
     base = data["base"]
@@ -81,7 +102,5 @@ def registered(plan: Recipe, proof: Results, adapter: Handle, answers: Handle, h
 
 
 def finished(results: Results) -> State[Results]:
-    """The flow's final state: Completed, or Refused or Undecided in the gate's words. Neither of those is a crash."""
-    verdict = results["verdict"].facts()["verdict"]
-    name = "Completed" if verdict == "passed" else str(verdict).capitalize()
-    return Completed(name=name, message=results["report"].facts()["line"], data=results)
+    """The flow's final state, in the gate's words. A refusal is no crash."""
+    return judged(results["verdict"].facts()["verdict"], results["report"].facts()["line"], results)

@@ -36,8 +36,8 @@ def run_flow(name: str, recipe: str) -> Any:
         _ask_prefect()
     told = f"{name} {recipe}, shown at {os.environ['PREFECT_API_URL'].removesuffix('/api')}"
     terminal.console().print(told, style="bold", markup=False)
-    given = recipe if recipe in installed_recipes() else str(find_recipe(recipe).resolve())
-    return flow(recipe=given, return_state=True)
+    given = {"recipe": recipe} if recipe in installed_recipes() else {"recipe_path": str(find_recipe(recipe).resolve())}
+    return flow(**given, return_state=True)
 
 
 def load(name: str) -> Any:

@@ -40,13 +40,13 @@ class Mistake:
         return "; ".join(filter(None, (self.what, self.todo, self.allowed and f"allowed: {self.allowed}")))
 
 
-def read_yaml(file: Path, model: type[M], *, noun: str = "recipe") -> M:
+def read_yaml(file: Path, model: type[M], *, noun: str = "recipe", text: str = "") -> M:
     """The YAML `file` as a `model`. Raises RecipeError for what cannot be read, is repeated, unknown, missing or wrong.
 
-    noun: what the file is called in messages.
+    noun: what the file is called in messages. text: what to read instead of the file's own.
     """
     try:
-        loader = yaml.SafeLoader(file.read_text(encoding="utf-8"))
+        loader = yaml.SafeLoader(text or file.read_text(encoding="utf-8"))
         node = loader.get_single_node()
         value = loader.construct_document(node) if node else None
     except (OSError, UnicodeDecodeError) as error:

@@ -30,7 +30,7 @@ def load(name):  # imports Prefect only once the environment is set, as the real
         return n
 
     @flow(name="throwaway")
-    def throwaway(recipe: str) -> object:
+    def throwaway(recipe: str = "", recipe_path: str = "") -> object:
         for n in range(5):
             step(n)
         return Completed(name="Refused", data={})

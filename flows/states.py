@@ -1,0 +1,58 @@
+"""How a run ends, in words: Completed, Refused or Undecided by the gate, Blocked by the contract, Failed.
+
+    @flow(name="retrain", persist_result=False)
+    @ends_in_words
+    def retrain(...): ...
+
+Refused and Undecided are of Prefect's type Completed: the run did its work, and there is no model. Blocked and Failed are of
+its type Failed: the run stopped. Each message ends with what to do next, as the page of the run shows it.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any, ParamSpec
+
+from prefect.artifacts import create_markdown_artifact
+from prefect.client.schemas.objects import State
+from prefect.context import FlowRunContext
+from prefect.states import Completed, Failed
+
+from tasks.core.errors import AssayError, ContractError
+
+P = ParamSpec("P")
+BLOCKED, REFUSED, UNDECIDED = "Blocked", "Refused", "Undecided"
+ENDS = {"passed": "Completed", "refused": REFUSED, "undecided": UNDECIDED}  # by the gate's verdict
+TODO = {
+    "passed": "look at the report, then promote the challenger",
+    "refused": "read in the report which rule did not hold; mend what it shows, then run again",
+    "undecided": "the report says how many holdout rows would decide; add them, then run again",
+}
+
+
+def ends_in_words(function: Callable[P, Any]) -> Callable[P, Any]:
+    """Make an error that a person can act on the flow's final state, with its own words and no traceback."""
+
+    @functools.wraps(function)
+    def run(*args: P.args, **kwargs: P.kwargs) -> Any:
+        try:
+            return function(*args, **kwargs)
+        except AssayError as error:
+            return stopped(error)
+
+    return run
+
+
+def stopped(error: AssayError) -> State[Any]:
+    """The final state of a run that `error` stopped; the command finds the error in its data."""
+    name = BLOCKED if isinstance(error, ContractError) else "Failed"
+    if FlowRunContext.get():
+        text = f"# {name}\n\n```\n{error.render()}\n```"
+        create_markdown_artifact(text, key="what-to-do", description=f"{name}: what happened, and what to do next")
+    return Failed(name=name, message=error.render(), data=error)
+
+
+def judged(verdict: str, line: str, results: Any) -> State[Any]:
+    """The final state of a run that came to its end. verdict: the gate's. line: the outcome in a sentence."""
+    return Completed(name=ENDS[verdict], message=f"{line} To do: {TODO[verdict]}.", data=results)
