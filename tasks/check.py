@@ -18,7 +18,9 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import time
 import uuid
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -62,26 +64,29 @@ def check(
     graded field of the answer. base: the folder `model` in it holds the tokenizer. holdout, edge_cases: handles of rows.
     Facts: contract, description, rows, passed, warnings (how many), expectations: for each name, rule, severity,
     success, checked and failed (rows; none failed where it is about the whole table), share, observed (text), examples
-    [{row_id, where, text}], description (why), file.
+    [{row_id, where, text}], description (why), file. Told: seconds, of facts and of great_expectations, its import included.
     Raises ContractError when an expectation of severity `block` fails; RecipeError when one cannot be evaluated or measured,
     or when the contract is for another kind.
     """
-    from data_contracts.expectations import validate  # imports Great Expectations, which takes seconds
-
     check_kind(contract, kind.name)
     _check_columns(contract, answer)
-    frame = rows.frame()
+    frame, started = rows.frame(), time.perf_counter()
     place.progress(0.1, f"row facts of {frame.height:,} rows")
     judges = [judge.frame() for judge in (holdout, edge_cases) if judge is not None]
     facts = facts_for(contract, frame, Given(answer, kind, prompt, base.folder / MODEL if base else None, judges, personal))
     place.progress(0.4, f"{len(contract.expectations)} expectations")
+    measured = time.perf_counter()
+    from data_contracts.expectations import validate  # imports Great Expectations, which takes seconds
+
     result = hidden_in(validate(contract, facts), personal)
+    validated = time.perf_counter()
     named = _named(contract, result["results"], frame, personal)
     findings = [
         _finding(expectation, told, facts.height, named.filter(pl.col("number") == number))
         for number, (expectation, told) in enumerate(zip(contract.expectations, result["results"], strict=True), 1)
     ]
-    made = _made(contract, findings, facts.height)
+    seconds = {"facts": measured - started, "great_expectations": validated - measured}
+    made = replace(_made(contract, findings, facts.height), told={"seconds": seconds})
     _write(place.out, result, named)
     place.progress(1.0, made.line)
     broken = [f for f in findings if f["severity"] == "block" and not f["success"]]

@@ -26,6 +26,9 @@ from tasks.core.ledger import Outcome, changed, entries, entry
 from tasks.core.settings import Settings
 
 Rule = tuple[str, Callable[[str], str]]  # its name in the ledger, and what it does
+PART = 50_000  # rows that are Python objects at a time
+_NOT_PLAIN = r"[^\t\n\x20-\x7E]|^\s|\s$"  # as Polars' regular expressions have it: $ is the end of the text
+_NOT_PLAIN_LINE = r"[^\x20-\x7E]|[<&]|  |^ | $"  # a quote or a signature takes a line of its own, with another above it
 
 
 class CleanSettings(Settings):
@@ -42,18 +45,29 @@ class CleanSettings(Settings):
 def clean(rows: pl.DataFrame, settings: CleanSettings) -> Outcome:
     """kept: rows with clean messages. dropped: rows where a user's message was only markup, quotes or signature."""
     rules = _rules(settings)
-    kept: list[dict[str, Any]] = []
+    frames: list[pl.DataFrame] = []
     told: list[dict[str, Any]] = []
-    for row in rows.iter_rows(named=True):
-        messages, fired, emptied = _clean_messages(row["messages"], rules)
-        if emptied:
-            told.append(entry(row, "dropped", "empty message after cleaning", rules=fired))
-            continue
-        new = {**row, "messages": messages}
-        if fired:
-            told.append(changed(row, new, "text cleaned", rules=fired))
-        kept.append(new)
-    return Outcome(pl.DataFrame(kept, schema=rows.schema), entries("clean", told))
+    for part in rows.filter(_suspect()).iter_slices(PART):
+        new: list[dict[str, Any]] = []
+        for row in part.iter_rows(named=True):
+            messages, fired, emptied = _clean_messages(row["messages"], rules)
+            if emptied:
+                told.append(entry(row, "dropped", "empty message after cleaning", rules=fired))
+            elif fired:
+                new.append({**row, "messages": messages})
+                told.append(changed(row, new[-1], "text cleaned", rules=fired))
+        frames.append(pl.DataFrame(new, schema=rows.schema))
+    ledger = entries("clean", told)
+    same = rows.join(ledger, on="row_id", how="anti", maintain_order="left")
+    return Outcome(pl.concat([same, *frames]).sort("row_id"), ledger)
+
+
+def _suspect() -> pl.Expr:
+    """Whether a row could have anything that a rule changes: all but a user's line in plain ASCII, and trimmed plain ASCII."""
+    message = pl.element().struct
+    line = message.field("role") == "user"
+    odd = pl.when(line).then(message.field("content").str.contains(_NOT_PLAIN_LINE))
+    return pl.col("messages").list.eval(odd.otherwise(message.field("content").str.contains(_NOT_PLAIN))).list.any()
 
 
 def _rules(settings: CleanSettings) -> list[Rule]:

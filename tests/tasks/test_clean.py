@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tasks.clean import CleanSettings, clean
+from tasks.clean import CleanSettings, _clean_messages, _rules, _suspect, clean
 from tasks.core.ledger import ROW_SCHEMA, Outcome, check_balance
 
 ANSWER = '{"intent": "order_status", "reply": "We are  checking \\u2013 with\\n> the warehouse.\\n-- \\nTom"}'
@@ -156,6 +156,17 @@ def test_cleaning_twice_is_cleaning_once(text: str) -> None:
     twice = run(once.kept)
     assert twice.kept.equals(once.kept)
     assert twice.ledger.is_empty()
+
+
+FEW = st.lists(PIECES | st.sampled_from(["a word", " ", "\n", "\t"]), max_size=6).map("".join)
+
+
+@given(FEW, st.sampled_from(["user", "assistant"]))
+def test_what_no_rule_is_asked_about_no_rule_would_change(text: str, role: str) -> None:
+    frame = rows([(role, text)])
+    asked = frame.select(_suspect()).item()
+    _, fired, _ = _clean_messages([{"role": role, "content": text}], _rules(CleanSettings()))
+    assert asked or not fired
 
 
 def test_long_odd_texts_take_no_longer_than_long_ones() -> None:
