@@ -6,6 +6,7 @@ the same machine always makes the same bytes.
 
 from __future__ import annotations
 
+import contextlib
 import os
 from dataclasses import dataclass
 from functools import cache
@@ -76,6 +77,18 @@ def reuse_memory() -> None:
         return
     for option, value in ((M_MMAP_MAX, 0), (M_TRIM_THRESHOLD, -1)):  # no block of its own, and the heap never shrinks
         mallopt(option, value)
+
+
+def release_memory() -> None:
+    """Give back to the system what this process has freed: one that runs many steps must not hold what the largest needed.
+
+    glibc by itself returns only what lies at the end of its heap. Converting the example's base model left a process that held
+    380 MB more than it used (2026-11-24). Does nothing where the C library is not glibc.
+    """
+    import ctypes
+
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL("libc.so.6").malloc_trim(0)
 
 
 def usable_cores() -> int:

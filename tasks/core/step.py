@@ -30,6 +30,7 @@ from tasks.core.errors import DataError, OutsideError
 from tasks.core.handle import FACTS, LEDGER, QUARANTINE, ROWS, Handle
 from tasks.core.home import TOLD, commit, digest_json, digest_path, home, home_folder, new_artifact
 from tasks.core.ledger import Outcome, check_balance, count_reasons, quarantine
+from tasks.core.machine import release_memory
 from tasks.core.progress import Progress
 
 # Waits of 2, 4, 8 and 16 s: half a minute, which outlasts a restart of MLflow or an object store.
@@ -165,6 +166,7 @@ def _make(name: str, scratch: Path, body: Callable[[Place], Made]) -> Handle:
         _write_json(out / FACTS, made.facts)
         _write_json(out / TOLD, {"line": made.line, "table": made.table, **made.told})
         final, digest = commit(out, name)
+    release_memory()
     get_run_logger().info("%s: %s", name, made.line)
     if made.table:
         create_table_artifact(table=made.table, key=name.replace("_", "-"), description=f"**{name}**: {made.line}")

@@ -54,3 +54,13 @@ def test_a_large_block_that_was_freed_is_not_asked_of_the_system_again() -> None
     )
     faults = [int(subprocess.check_output([sys.executable, "-c", code, word])) for word in ("as it is", "reuse")]
     assert 4 * faults[1] < faults[0]  # a heap that has found its size; one block more now and then
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the heap as Linux and glibc have it")
+def test_memory_that_was_freed_below_the_end_of_the_heap_goes_back_to_the_system() -> None:
+    code = (
+        "import psutil; from tasks.core.machine import release_memory\n"
+        "blocks = [b'x' * 10_000 for _ in range(20_000)]; last = b'y' * 10_000; del blocks\n"  # 200 MB below a block in use
+        "size = psutil.Process().memory_info; held = size().rss; release_memory(); print(held - size().rss)"
+    )
+    assert int(subprocess.check_output([sys.executable, "-c", code])) > 150_000_000
