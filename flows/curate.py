@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 from prefect import flow
@@ -24,7 +24,7 @@ from tasks.dedupe import dedupe
 from tasks.fetch import fetch, find_model
 from tasks.filter import filter_rows, find_rules
 from tasks.format import format_answers
-from tasks.ingest import Source, find_sources, ingest
+from tasks.ingest import RawFile, find_sources, ingest
 from tasks.label_errors import label_errors
 from tasks.redact import redact
 from tasks.review import decide, review
@@ -46,17 +46,13 @@ def curated(plan: Recipe) -> tuple[list[Handle], Results]:
     """The first half of a run: (the row steps in order, what came of them by name)."""
     kind, answer, said = plan.rows_are, plan.answer, plan.decisions
     base = work_step(fetch, plan.base_model, found=find_model(plan.base_model, plan.folder))
-    judges = {name: read(plan, name, sources) for name in JUDGES if (sources := getattr(plan.data, name))}
-    steps = [read(plan, "ingest", plan.data.train)]
+    judges = judged_by(plan)
+    files = find_sources(plan.data.train, plan.folder)
+    steps = each_alone(plan, read(plan, "ingest", files), base)
 
     def then(function: Callable[..., Any], settings: Any, name: str = "", **inputs: Any) -> None:
         steps.append(row_step(function, settings, name, rows=steps[-1], reviewed=said, **inputs))
 
-    then(decide, plan.review, decisions=said.changes)
-    then(clean, plan.clean)
-    then(redact, plan.redact)
-    then(filter_rows, plan.filter, "filter", kind=kind, base=base, rules=find_rules(plan.filter.rules, plan.folder))
-    then(format_answers, plan.format, "format", kind=kind, answer=answer)
     then(conflicts, plan.conflicts, kind=kind, answer=answer)
     then(dedupe, plan.dedupe, kind=kind, answer=answer)
     then(label_errors, plan.label_errors, kind=kind, answer=answer)
@@ -69,16 +65,36 @@ def curated(plan: Recipe) -> tuple[list[Handle], Results]:
         holdout=compared["holdout"], edge_cases=compared.get("edge_cases"), **asked,
     )  # fmt: skip
     then(split, plan.split, kind=kind, answer=answer)
-    dataset = work_step(account, AccountSettings(), steps=steps)
+    dataset = work_step(account, AccountSettings(), steps=steps, files=files, decisions=said)
     remember(plan.name, dataset)
     advice = work_step(advise, plan.advise, dataset=dataset, **asked)
     sheet = work_step(review, plan.review, steps=steps, dataset=dataset, kind=kind, answer=answer, personal=plan.redact)
     return steps, {"base": base, "dataset": dataset, "contract": contract, "advice": advice, "review": sheet, **judges}
 
 
-def read(plan: Recipe, label: str, sources: Sequence[Source]) -> Handle:
+def each_alone(plan: Recipe, rows: Handle, base: Handle) -> list[Handle]:
+    """`rows`, and what the steps make of them that judge each row by itself, in order: so of new rows alone as well (watch)."""
+    kind, said, steps = plan.rows_are, plan.decisions, [rows]
+
+    def then(function: Callable[..., Any], settings: Any, name: str = "", **inputs: Any) -> None:
+        steps.append(row_step(function, settings, name, rows=steps[-1], reviewed=said, **inputs))
+
+    then(decide, plan.review, decisions=said.changes)
+    then(clean, plan.clean)
+    then(redact, plan.redact)
+    then(filter_rows, plan.filter, "filter", kind=kind, base=base, rules=find_rules(plan.filter.rules, plan.folder))
+    then(format_answers, plan.format, "format", kind=kind, answer=plan.answer)
+    return steps
+
+
+def judged_by(plan: Recipe) -> Results:
+    """The rows that judge, as they were written, by what they are."""
+    named = {name: getattr(plan.data, name) for name in JUDGES}
+    return {name: read(plan, name, find_sources(sources, plan.folder)) for name, sources in named.items() if sources}
+
+
+def read(plan: Recipe, label: str, files: list[RawFile]) -> Handle:
     """Ingest files. Rows that judge are read as they are: they stand for what production will send."""
-    files = find_sources(sources, plan.folder)
     return row_step(ingest, plan.ingest, label, reviewed=plan.decisions, files=files, kind=plan.rows_are)
 
 

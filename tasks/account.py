@@ -1,31 +1,41 @@
 """account: the books of a run are closed. Every raw row is kept, dropped or quarantined, once, or the run stops here.
 
 Leaves the dataset: curated.parquet (the rows to train on), ledger.parquet (every step's entries, and one `kept` entry
-for each row that came through), quarantine.parquet (what a person could mend, with its text).
+for each row that came through), quarantine.parquet (what a person could mend, with its text), reference.parquet (a fair draw
+of the rows before they were compared with one another, which watch compares new rows with).
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
 import polars as pl
 
-from tasks.core.handle import CURATED, LEDGER, QUARANTINE, Handle
-from tasks.core.ledger import GONE, LedgerError, count_reasons, entries, entry
+from tasks.core.decisions import Decisions
+from tasks.core.drift import drawn
+from tasks.core.handle import CURATED, LEDGER, QUARANTINE, REFERENCE, Handle
+from tasks.core.ledger import GONE, ROW_SCHEMA, LedgerError, count_reasons, entries, entry
 from tasks.core.settings import Settings
+from tasks.core.sources import RawFile
 from tasks.core.step import Made, Place
 
 KEPT = "passed every step"
+NONE = Decisions()
+LAST_ALONE = "format"  # the last step that judges each row by itself; later, a row's fate hangs on the other rows
 
 
 class AccountSettings(Settings):
     """Nothing to set: the books either balance or they do not."""
 
 
-def account(place: Place, settings: AccountSettings, steps: list[Handle]) -> Made:
+def account(
+    place: Place, settings: AccountSettings, steps: list[Handle], files: Sequence[RawFile] = (), decisions: Decisions = NONE
+) -> Made:  # fmt: skip
     """Close the books over `steps`, handles of row steps in the order they ran, the first of them ingest.
 
+    files, decisions: what the rows were read from and what people had decided, told beside the dataset, not part of its digest.
     Raises LedgerError unless raw = kept + dropped + quarantined and each step took over what the one before it kept.
     """
     curated = steps[-1].frame().sort("row_id")
@@ -35,9 +45,12 @@ def account(place: Place, settings: AccountSettings, steps: list[Handle]) -> Mad
     curated.write_parquet(place.out / CURATED)
     pl.concat([ledger, _kept(curated)]).write_parquet(place.out / LEDGER)
     pl.concat([step.frame(QUARANTINE) for step in steps]).sort("row_id").write_parquet(place.out / QUARANTINE)
+    alone = next((step for step in steps if step.step == LAST_ALONE), steps[-1])
+    drawn(alone.frame()).select(*ROW_SCHEMA).write_parquet(place.out / REFERENCE)
     facts = {**_facts(waterfall, ledger), "steps": [{"step": step.step, "digest": step.digest} for step in steps]}
     line = "{raw:,} raw = {kept:,} kept + {dropped:,} dropped + {quarantined:,} quarantined".format(**facts)
-    return Made("dataset", line, facts, waterfall, curated.height)
+    sources = {"sources": {file.name: file.digest for file in files}, "decisions": len(decisions.made)}
+    return Made("dataset", line, facts, waterfall, curated.height, sources)
 
 
 def _counted(step: Handle) -> dict[str, Any]:

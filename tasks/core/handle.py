@@ -13,6 +13,7 @@ from tasks.core.home import TOLD, home
 
 ROWS, LEDGER, QUARANTINE, FACTS = "rows.parquet", "ledger.parquet", "quarantine.parquet", "facts.json"
 CURATED = "curated.parquet"  # the dataset's rows: ROW_SCHEMA and `split` (train or validation)
+REFERENCE = "reference.parquet"  # a fair draw of the rows that passed the steps which judge each row alone
 
 
 class Handle(BaseModel):
