@@ -77,6 +77,7 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--format", choices=FORMATS, required=True, help="what to write it for")
     command.add_argument("--out", metavar="PATH", type=Path, required=True, help="the folder to write, a file a split")
     command.add_argument("--kind", choices=KINDS, default="sft", help="of a curated.parquet: what its rows are (default sft)")
+    _command(commands, deploy, "put the deployments and automations of infra/ on the server of PREFECT_API_URL")
     _command(commands, doctor, "tell what this machine has, and what would stop a run")
     _command(commands, ui, "open the Prefect and MLflow pages of this home, until Ctrl-C")
     return parser
@@ -168,6 +169,13 @@ def _is_recipe(data: str) -> bool:
     """Whether DATA names a recipe: by its name, its folder or its YAML file."""
     path = Path(data).expanduser()
     return data in installed_recipes() or path.suffix in (".yaml", ".yml") or (path / FILE).is_file()
+
+
+def deploy(arguments: argparse.Namespace) -> int:
+    from flows.deploy import print_applied
+
+    print_applied()
+    return 0
 
 
 def doctor(arguments: argparse.Namespace) -> int:

@@ -33,7 +33,7 @@ def run_flow(name: str, recipe: str) -> Any:
             _close_runs_before(now)
     else:
         flow = load(name)
-        _ask_prefect()
+        ask_prefect()
     told = f"{name} {recipe}, shown at {os.environ['PREFECT_API_URL'].removesuffix('/api')}"
     terminal.console().print(told, style="bold", markup=False)
     given = {"recipe": recipe} if recipe in installed_recipes() else {"recipe_path": str(find_recipe(recipe).resolve())}
@@ -59,16 +59,27 @@ def _close_runs_before(started: datetime) -> None:
                 client.set_flow_run_state(run.id, Crashed(message="Its process was killed."), force=True)
 
 
-def _ask_prefect() -> None:
-    """Raise AssayError unless the server that the user named answers."""
+def ask_prefect() -> None:
+    """Raise AssayError unless the server that the user named answers, and to us."""
     from prefect import get_client
+    from prefect.exceptions import PrefectHTTPStatusError
 
+    where = f"PREFECT_API_URL={os.environ['PREFECT_API_URL']}"
     with get_client(sync_client=True) as client:
         if error := client.api_healthcheck():
             raise AssayError(
-                f"The Prefect server does not answer: {error}", where=f"PREFECT_API_URL={os.environ['PREFECT_API_URL']}",
+                f"The Prefect server does not answer: {error}", where=where,
                 todo="start it, correct the address, or unset PREFECT_API_URL to use a server of our own",
             )  # fmt: skip
+        try:
+            client.read_work_pools(limit=1)  # the health check needs no password
+        except PrefectHTTPStatusError as refused:
+            if refused.response.status_code not in (401, 403):
+                raise
+            raise AssayError(
+                "The Prefect server does not let us in.", where=where,
+                todo="set PREFECT_API_AUTH_STRING=user:password, as the server has it in PREFECT_SERVER_API_AUTH_STRING",
+            ) from refused  # fmt: skip
 
 
 def results_of(state: Any) -> dict[str, Any]:

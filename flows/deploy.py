@@ -1,0 +1,161 @@
+"""`assay deploy`: the work pool, the deployments and the automations of infra/, on the Prefect server of PREFECT_API_URL.
+
+What is there already and the same is left alone, so a second call changes nothing; what a person paused stays paused.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from flows import environment, start
+from flows.automations import apply_automations
+from tasks.core import terminal
+from tasks.core.errors import AssayError
+
+INFRA = Path(__file__).parents[1] / "infra"
+DEPLOYMENTS, AUTOMATIONS = INFRA / "prefect.yaml", INFRA / "automations.yaml"
+COLOURS = {"made": "green", "changed": "yellow", "unchanged": "dim", "left out": "yellow"}
+
+
+@dataclass(frozen=True)
+class Applied:
+    """One thing on the server. what: `deployment retrain`. how: made, changed, unchanged, left out."""
+
+    what: str
+    how: str
+    why: str = ""
+
+
+def deploy() -> Iterator[Applied]:
+    """Apply everything, in order; each as it is done. Raises AssayError before the first where something is missing."""
+    from prefect import get_client
+
+    if environment.own_prefect():
+        raise AssayError(
+            "There is no server to deploy to.", where="PREFECT_API_URL is not set",
+            todo="start the stack (make stack) or any Prefect server, and set PREFECT_API_URL=http://host:4200/api",
+        )  # fmt: skip
+    start.ask_prefect()
+    wanted = [_deployment(entry) for entry in _read(DEPLOYMENTS)["deployments"]]
+    automations = _read(AUTOMATIONS)["automations"]
+    with get_client(sync_client=True) as client:
+        yield from _pools(client, sorted({str(deployment.work_pool_name) for deployment in wanted}))
+        for deployment in wanted:
+            yield _apply(client, deployment)
+        yield from (Applied(*told) for told in apply_automations(client, automations))
+
+
+def print_applied() -> None:
+    """Do it, with a line for each thing."""
+    for applied in deploy():
+        colour = COLOURS[applied.how]
+        why = f"[dim]{applied.why}[/]" if applied.why else ""
+        terminal.console().print(f"  [{colour}]{applied.how:<10}[/] {applied.what}  {why}")
+    terminal.console().print(f"\n  [bold]next[/]  [cyan]{os.environ['PREFECT_API_URL'].removesuffix('/api')}/deployments[/]")
+
+
+def _read(file: Path) -> dict[str, Any]:
+    if not file.is_file():
+        raise AssayError(
+            "The deployments are not here: an installed Assay holds its code and no infra/.", where=str(file),
+            todo="run `assay deploy` from a checkout of Assay; it is needed once a server, not on every machine",
+        )  # fmt: skip
+    return dict(yaml.safe_load(file.read_text()))
+
+
+def _deployment(entry: Mapping[str, Any]) -> Any:
+    """What prefect.yaml wants, as Prefect's own object, with the schema of the flow's parameters."""
+    from prefect.client.schemas.objects import ConcurrencyLimitConfig
+    from prefect.deployments.runner import RunnerDeployment
+    from prefect.schedules import Schedule
+    from prefect.types.entrypoint import EntrypointType
+
+    limit = entry.get("concurrency_limit")
+    return RunnerDeployment.from_flow(
+        _flow(entry["entrypoint"]), name=entry["name"], description=entry["description"], tags=entry["tags"],
+        parameters=entry.get("parameters", {}), schedules=[Schedule(**schedule) for schedule in entry.get("schedules", [])],
+        concurrency_limit=ConcurrencyLimitConfig(**limit) if limit else None, work_pool_name=entry["work_pool"]["name"],
+        work_queue_name=entry["work_pool"]["work_queue_name"], entrypoint_type=EntrypointType.MODULE_PATH,
+    )  # fmt: skip
+
+
+def _flow(entrypoint: str) -> Any:
+    module, _, name = entrypoint.rpartition(".")
+    try:
+        return getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError) as error:
+        raise AssayError(
+            f"The flow {entrypoint} cannot be loaded: {error}.", where=f"{DEPLOYMENTS}: entrypoint",
+            todo="correct the entrypoint (package.module.flow), or bring the checkout up to date",
+        ) from error  # fmt: skip
+
+
+def _pools(client: Any, names: list[str]) -> Iterator[Applied]:
+    """Pools of Prefect's type `process`, where there is none; one that is there may be of any type, and stays."""
+    from prefect.client.schemas.actions import WorkPoolCreate
+    from prefect.exceptions import ObjectNotFound
+
+    for name in names:
+        try:
+            kind = client.read_work_pool(name).type
+            yield Applied(f"work pool {name}", "unchanged", f"of type {kind}")
+        except ObjectNotFound:
+            client.create_work_pool(WorkPoolCreate(name=name, type="process"))
+            yield Applied(f"work pool {name}", "made", f"start a worker: prefect worker start --pool {name}")
+
+
+def _apply(client: Any, wanted: Any) -> Applied:
+    from prefect.exceptions import ObjectNotFound
+
+    what = f"deployment {wanted.name}"
+    try:
+        there = client.read_deployment_by_name(f"{wanted.flow_name}/{wanted.name}")
+    except ObjectNotFound:
+        wanted.apply()
+        return Applied(what, "made", _schedules(wanted))
+    asked, found = _wanted_parts(wanted), _found_parts(there)
+    changed = [name for name in asked if asked[name] != found[name]]
+    if not changed:
+        return Applied(what, "unchanged")
+    paused = {schedule.slug for schedule in there.schedules if not schedule.active}
+    for schedule in wanted.schedules or []:
+        schedule.active = schedule.slug not in paused
+    wanted.apply()
+    return Applied(what, "changed", ", ".join(changed))
+
+
+def _schedules(wanted: Any) -> str:
+    return ", ".join(f"{s.slug} ({s.schedule.cron} {s.schedule.timezone})" for s in wanted.schedules or [])
+
+
+def _wanted_parts(wanted: Any) -> dict[str, Any]:
+    """The parts of a deployment that prefect.yaml and the flow decide; `_found_parts` are the server's."""
+    schema = wanted._parameter_openapi_schema.model_dump(exclude_unset=True)
+    options = wanted.concurrency_options
+    return {
+        "description": wanted.description, "tags": sorted(wanted.tags), "entrypoint": wanted.entrypoint,
+        "parameters": wanted.parameters, "form": schema, "version": wanted.version,
+        "work pool": (wanted.work_pool_name, wanted.work_queue_name), "limit": wanted.concurrency_limit,
+        "collisions": options and options.collision_strategy, "schedules": _times(wanted.schedules or []),
+    }  # fmt: skip
+
+
+def _found_parts(there: Any) -> dict[str, Any]:
+    limit, options = there.global_concurrency_limit, there.concurrency_options
+    return {
+        "description": there.description, "tags": sorted(there.tags), "entrypoint": there.entrypoint,
+        "parameters": there.parameters, "form": there.parameter_openapi_schema, "version": there.version,
+        "work pool": (there.work_pool_name, there.work_queue_name), "limit": limit and limit.limit,
+        "collisions": options and options.collision_strategy, "schedules": _times(there.schedules),
+    }  # fmt: skip
+
+
+def _times(schedules: list[Any]) -> list[tuple[str, str, str]]:
+    return sorted((s.slug or "", s.schedule.cron, s.schedule.timezone) for s in schedules)
