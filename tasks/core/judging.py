@@ -6,8 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
+from pydantic import Field
 
 from tasks.core.ngram_index import Hits, NgramIndex, distinct, firsts
+from tasks.core.settings import Settings
 from tasks.core.shingles import Mask
 from tasks.core.word_runs import Ints, ranges
 
@@ -16,15 +18,21 @@ ROWS = 50_000  # rows scanned at a time: some 0.2 GB
 PAIRS = {"judge": pl.Int64, "text": pl.Int64, "shared": pl.Int64}
 
 
-@dataclass(frozen=True)
-class Measure:
-    """When two texts count as one; DecontaminateSettings (tasks/decontaminate.py) has the reasons."""
+class Measure(Settings):
+    """When a training text counts as seen in a judging text."""
 
-    threshold: float
-    ngram: int
-    coverage: float
-    least: int
-    common: int
+    # Share of common shingles of two whole prompts, |A & B| / |A | B|: the measure of dedupe.
+    threshold: float = Field(default=0.7, gt=0, le=1)
+    # Words a shingle, and an n-gram. 8 and 13 are usual for benchmarks; a changed word breaks `ngram` of them, and messages
+    # are short.
+    ngram: int = Field(default=3, ge=1, le=10)
+    # Share of a text's n-grams that stand in the other text. Tulu 3 takes 0.5 of 8-grams, PaLM 0.7.
+    coverage: float = Field(default=0.7, gt=0, le=1)
+    # Fewest n-grams in common for a text inside another: ten words, as in Llama 2. A shorter text is anybody's.
+    least: int = Field(default=8, ge=1)
+    # A text that stands in more rows than this is a phrase of the trade, a signature, a canned answer. After dedupe hardly
+    # anything leaks ten times.
+    common: int = Field(default=10, ge=1)
 
     def many(self, rows: int) -> int:
         """An n-gram in more rows than this is part of a template."""

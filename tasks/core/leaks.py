@@ -1,0 +1,100 @@
+"""Which rows hold what a model is judged on: what decontaminate lets go of, and what a contract counts.
+
+A row does if its prompt is the same as a judging row's or nearly so, if one of the two stands inside the other, or if its
+answer holds a judging row's answer (contamination.py: how, and why wording that many rows share is no leak). The system
+message does not count: what judges is not to be seen under any.
+
+    sft             prompts, and everything that the assistant says in training against the judging rows' answers. Of answers
+                    that are JSON the free text is compared: no keys, and not the fields that are labels or graded.
+    preference      prompts, and both answers on both sides: whichever is preferred, it was read
+    classification  texts only: everybody has the labels
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import polars as pl
+
+from tasks.core.answer import AnswerSettings, parse
+from tasks.core.contamination import Contamination
+from tasks.core.judging import Measure
+from tasks.core.prompts import prompts
+from tasks.core.settings import DatasetKind
+
+
+def leaks(
+    rows: pl.DataFrame, judges: Sequence[pl.DataFrame], measure: Measure, answer: AnswerSettings, kind: DatasetKind
+) -> pl.DataFrame:
+    """The rows that meet a judging row, each with the best of its matches.
+
+    judges: sets of rows (the holdout, the edge cases, ...); of two that a row meets the earlier is told. What many rows say is
+    no leak, so what is found depends on all of `rows`.
+
+    Columns: row_id, source, line; set (place of the set in `judges`), match, match_source, match_line (the judging row), of
+    (prompt or answer: which of its texts), in (prompt, answer or rejected: where in the row), coverage (share of the judging
+    text's n-grams that the row has), shared (how many), jaccard (of two prompts that are alike as a whole; else null).
+    """
+    ordered = rows.sort("row_id")
+    texts = pl.concat([_judging(judge, answer, kind, number) for number, judge in enumerate(judges)])
+    met = _met(_training(ordered, answer, kind), texts, measure)
+    where = ordered.select("row_id", "source", "line").with_row_index("row").with_columns(pl.col("row").cast(pl.Int64))
+    return where.join(met, on="row").drop("row")
+
+
+def _judging(rows: pl.DataFrame, answer: AnswerSettings, kind: DatasetKind, number: int) -> pl.DataFrame:
+    """Each text of the rows once: set, of, text, match, match_source, match_line (of the smallest row_id that has it)."""
+    asked = prompts(rows)
+    texts = [asked.select("row_id", of=pl.lit("prompt"), text="prompt")]
+    if kind.name != "classification":
+        said = [asked.select("row_id", text="answer"), rows.select("row_id", text="rejected")]
+        texts += [_free(one.with_columns(of=pl.lit("answer")), answer).select("row_id", "of", "text") for one in said]
+    where = rows.select("row_id", match_source="source", match_line="line")
+    every = pl.concat(texts).join(where, on="row_id").sort("of", "text", "row_id")
+    once = every.unique(["of", "text"], keep="first", maintain_order=True).filter(pl.col("text") != "")
+    return once.rename({"row_id": "match"}).with_columns(set=pl.lit(number, pl.Int64))
+
+
+def _training(rows: pl.DataFrame, answer: AnswerSettings, kind: DatasetKind) -> pl.DataFrame:
+    """row (place in `rows`, which are sorted by row_id), part, text; sorted by row."""
+    place = pl.int_range(pl.len()).alias("row")
+    texts = [prompts(rows).select(place, part=pl.lit("prompt"), text="prompt")]
+    if kind.name != "classification":
+        turns = rows.select(place, turn="messages").explode("turn").unnest("turn")
+        said = turns.filter(pl.col("role") == "assistant").select("row", part=pl.lit("answer"), text="content")
+        other = rows.select(place, part=pl.lit("rejected"), text="rejected").drop_nulls("text")
+        texts += [_free(one, answer) for one in (said, other)]
+    return pl.concat(texts).filter(pl.col("text") != "").sort("row", maintain_order=True)
+
+
+def _free(texts: pl.DataFrame, answer: AnswerSettings) -> pl.DataFrame:
+    """texts, with what is free text of each, made alike (all but its white space, which words do not depend on)."""
+    text = pl.col("text")
+    if answer.json_schema:
+        text = text.map_elements(lambda said: "\n".join(_prose(parse(said) or said, answer)), return_dtype=pl.String)
+    return texts.with_columns(text=text.fill_null("").str.normalize("NFKC").str.to_lowercase())
+
+
+def _prose(value: Any, answer: AnswerSettings) -> Iterator[str]:
+    """The texts in a JSON value, but for the fields that are the same in many rows by design."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, list):
+        for item in value:
+            yield from _prose(item, answer)
+    elif isinstance(value, dict):
+        for name, item in value.items():
+            if name not in (answer.label, *answer.graded):
+                yield from _prose(item, answer)
+
+
+def _met(ours: pl.DataFrame, judges: pl.DataFrame, measure: Measure) -> pl.DataFrame:
+    """row, set, match, match_source, match_line, of, in, jaccard (or null), coverage, shared: the best match of each row."""
+    found = Contamination(judges, measure).met_by(ours)
+    named = judges.drop("text").with_columns(judge=pl.int_range(pl.len()))
+    known = found.join(named, on="judge").join(ours.with_columns(text=pl.int_range(pl.len())), on="text")
+    likeness, alike = pl.coalesce("jaccard", "coverage"), pl.col("jaccard").is_not_null()
+    ordered = known.sort("row", "set", ~alike, -likeness, -pl.col("shared"), "match", "of", "part")
+    best = ordered.unique("row", keep="first", maintain_order=True)
+    return best.rename({"part": "in"})
