@@ -11,6 +11,7 @@ its type Failed: the run stopped. Each message ends with what to do next, as the
 from __future__ import annotations
 
 import functools
+import inspect
 from collections.abc import Callable
 from typing import Any, ParamSpec
 
@@ -41,6 +42,8 @@ def ends_in_words(function: Callable[P, Any]) -> Callable[P, Any]:
         except AssayError as error:
             return stopped(error)
 
+    # Annotations are text, and Prefect would look their names up in this module: so they are looked up where they were written.
+    run.__signature__ = inspect.signature(function, eval_str=True)  # type: ignore[attr-defined]
     return run
 
 
