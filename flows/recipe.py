@@ -26,6 +26,7 @@ from tasks.core.answer import AnswerSettings
 from tasks.core.chat import PromptSettings
 from tasks.core.decisions import Decisions, read_decisions
 from tasks.core.errors import RecipeError
+from tasks.core.rule import WatchSettings
 from tasks.core.rules.language import check_languages
 from tasks.core.settings import DatasetKind, Settings
 from tasks.core.strict_yaml import Location, nearest, read_yaml, refuse, told
@@ -95,6 +96,7 @@ class Recipe(Settings):
     gate: GateSettings
     register: RegisterSettings = Field(default_factory=RegisterSettings)
     report: ReportSettings = Field(default_factory=ReportSettings)
+    watch: WatchSettings = Field(default_factory=WatchSettings)
     _file: Path = PrivateAttr(default=Path(FILE))
     _text: str = PrivateAttr(default="")
 

@@ -34,6 +34,10 @@ class DataError(AssayError):
     """The data cannot be used as it is: no file, nothing left, answers that do not fit."""
 
 
+class NothingLeftError(DataError):
+    """A step has let go of every row; its reasons are told."""
+
+
 class ContractError(AssayError):
     """The data broke its contract: nothing was trained."""
 
@@ -46,6 +50,12 @@ class TrainingError(AssayError):
 
 class RegistrationError(AssayError):
     """What would have been served is not what was evaluated, or the registry did not take it."""
+
+
+class PromotionError(AssayError):
+    """A version may not become champion, or another promotion came first; nothing was moved."""
+
+    exit_code = 4
 
 
 class OutsideError(AssayError):

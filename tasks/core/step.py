@@ -26,7 +26,7 @@ from pydantic import BaseModel
 from tasks.core import terminal
 from tasks.core.code import code_digest
 from tasks.core.decisions import Decisions, honoured
-from tasks.core.errors import DataError, OutsideError
+from tasks.core.errors import NothingLeftError, OutsideError
 from tasks.core.handle import FACTS, LEDGER, QUARANTINE, ROWS, Handle
 from tasks.core.home import TOLD, commit, digest_json, digest_path, home, home_folder, new_artifact
 from tasks.core.ledger import Outcome, check_balance, count_reasons, quarantine
@@ -185,7 +185,7 @@ def _write_rows(out: Path, name: str, before: pl.DataFrame | None, outcome: Outc
     counts = count_reasons(outcome.ledger)
     came = kept.height + sum(sum(counts.get(action, {}).values()) for action in ("dropped", "quarantined"))
     if not kept.height:
-        raise DataError(
+        raise NothingLeftError(
             f"No row is left after {name}: {came:,} came in.",
             where=f"step {name}: " + "; ".join(f"{r} {n:,}" for a in counts.values() for r, n in a.items()),
             allowed="at least one row",
