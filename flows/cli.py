@@ -57,6 +57,8 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("recipe", metavar="RECIPE", help=recipe)
     command = _command(commands, curate, "curate the data only: the dataset, the ledger of every row, the review sheet")
     command.add_argument("recipe", metavar="RECIPE", help=recipe)
+    command = _command(commands, watch, "look for rows that the champion has not learnt from; retrain if the recipe says so")
+    command.add_argument("recipe", metavar="RECIPE", help=recipe)
     command = _command(commands, show_why, "tell one row's story: where from, what each step did with it, and why", "why")
     command.add_argument("row", metavar="ROW_ID", help="a row's id, or its first characters")
     command.add_argument("--run", dest="dataset", metavar="RUN", default="", help=f"{RUN}; the newest if left out")
@@ -113,6 +115,18 @@ def curate(arguments: argparse.Namespace) -> int:
 
     print_curated(results, arguments.recipe, load_recipe(arguments.recipe).kind, time.monotonic() - started)
     return 0
+
+
+def watch(arguments: argparse.Namespace) -> int:
+    started = time.monotonic()
+    results = start.results_of(start.run_flow("watch", arguments.recipe))
+    from flows.summary import print_summary, print_watched
+
+    print_watched(results)
+    if "retrain" not in results:
+        return 0
+    print_summary(results["retrain"], results["ended"], time.monotonic() - started)
+    return 0 if "version" in results["retrain"] else REFUSED
 
 
 def show_why(arguments: argparse.Namespace) -> int:

@@ -63,6 +63,20 @@ def print_curated(results: Mapping[str, Handle], recipe: str, kind: str, seconds
     _next(then, f"{command('assay')} ui")
 
 
+def print_watched(results: Mapping[str, Any]) -> None:
+    """Print what `assay watch` found: a line a comparison, and what came of it.
+
+    results: state (how the run of watch ended), line (in a sentence), table (see tasks/compare.py).
+    """
+    print()
+    for row in results["table"]:
+        sides = " -> ".join(row[side] for side in ("snapshot", "new rows") if row.get(side))
+        tested = f"{row['test']} {row['statistic']}, p {row['p']}" if row.get("test") else ""
+        told = [sides, tested, f"effect {row['effect']}" if row.get("effect") else "", row["verdict"]]
+        _line("compared", f"{row['what']}: {'; '.join(filter(None, told))}")
+    _line(results["state"].lower(), results["line"])
+
+
 def command(name: str) -> str:
     """An installed command as it must be typed here: by its bare name only if the shell would find this very one."""
     return name if _found(name) else shown(Path(sys.executable).parent / name)

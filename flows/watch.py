@@ -1,0 +1,181 @@
+"""watch: does the champion still know what people send? Looks at the sources, and starts retrain where the recipe says so.
+
+Nothing new costs a look at digests. New rows alone go through the steps that judge each row alone; what is left is compared
+with the snapshot's rows (conflicts, dedupe), held against the contract, and answered by the champion. Scheduled every day, and
+started by the event `assay.rows.arrived` (infra/README.md, Watch).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from prefect import flow
+from prefect.artifacts import create_table_artifact
+from prefect.client.schemas.objects import State
+from prefect.states import Completed
+
+from data_contracts.contract import Contract, read_contract
+from flows import retraining
+from flows.curate import Results, as_trained, each_alone, judged_by, read
+from flows.parameters import DEFAULT, RecipeName, RecipePath, planned
+from flows.recipe import Recipe
+from flows.states import ends_in_words
+from tasks.check import check
+from tasks.compare import compare, table
+from tasks.conflicts import conflicts
+from tasks.core import terminal
+from tasks.core.action import act
+from tasks.core.errors import NothingLeftError
+from tasks.core.handle import Handle
+from tasks.core.rule import Decision, decide
+from tasks.core.snapshot import find_registered
+from tasks.core.step import row_step, work_step
+from tasks.dedupe import dedupe
+from tasks.fetch import fetch, find_model
+from tasks.ingest import RawFile, find_sources
+from tasks.rescore import rescore
+from tasks.watch import Look, gained, joined, look, news, snapshot
+
+# How it ends; all of Prefect's type Completed. infra/automations.yaml lists them, for a run that has ended must not look dead.
+UNCHANGED, QUIET, WAITING, HELD, STARTED = "Unchanged", "Quiet", "Waiting", "Held", "Started"
+
+
+@flow(name="watch", persist_result=False)
+@ends_in_words
+def watch(recipe: RecipeName = DEFAULT, recipe_path: RecipePath = "") -> State[dict[str, Any]]:
+    """Look for rows that the champion has not learnt from, compare them, and retrain where the recipe's rule asks for it."""
+    plan = planned(recipe, recipe_path)
+    files, seen = act("look", looked, plan)
+    asked = {"recipe": recipe, "recipe_path": recipe_path}
+    if seen.champion and seen.champion.known and seen.unchanged:
+        return _ended(UNCHANGED, plan, f"{seen.line}. Nothing was read, nothing was run.")
+    if why := act("who is at it", busy, plan, seen):
+        return _ended(WAITING, plan, f"{seen.line}. {why}")
+    if seen.champion is None or not seen.champion.known:
+        first = "first: no version of it is registered" if seen.champion is None else "its training snapshot is not known"
+        return started(plan, asked, seen, [first])
+    new, facts, decision = measured(plan, files, seen)
+    rows = _table(facts)
+    line = f"{seen.line}. {new.facts()['line']}."
+    if decision.start:
+        return started(plan, asked, seen, list(decision.reasons.values()), rows)
+    if decision.held:
+        todo = "mend these rows, or the contract; retrain would stop at the same one"
+        return _ended(HELD, plan, f"{line} Held: new rows break the contract: {decision.held}. To do: {todo}.", rows)
+    state = QUIET if new.rows or seen.decided else UNCHANGED
+    return _ended(state, plan, f"{line} Below the recipe's rule (watch): nothing is started.", rows)
+
+
+def looked(plan: Recipe) -> tuple[list[RawFile], Look]:
+    """The sources as ingest finds them, and how they stand to the champion's snapshot. Reads no row and loads no model."""
+    champion, challenger = find_registered(plan.name)
+    files = find_sources(plan.data.train, plan.folder)
+    return files, look(plan.text, files, len(plan.decisions.made), champion, challenger)
+
+
+def busy(plan: Recipe, seen: Look) -> str:
+    """Why not to start now, or even to look closer; empty when there is no reason."""
+    if run := retraining.under_way(plan):
+        return f"A run of retrain is under way already: {run.name} ({run.state_name})."
+    if seen.trained:
+        return f"The {seen.trained.title} has learnt from these very sources. To do: promote it, or leave it."
+    run, failed = retraining.tried(plan, seen.digest)
+    if run:
+        said = run.state.message if run.state else ""
+        return f"This data was tried by {run.name}, which ended as {run.state_name}: {said or 'no word'}"
+    if failed >= retraining.MOST_CRASHES:
+        return f"Retrain failed {failed} times with this data. To do: see why at the runs tagged data:{seen.digest[:16]}."
+    return ""
+
+
+def measured(plan: Recipe, files: list[RawFile], seen: Look) -> tuple[Handle, dict[str, dict[str, Any]], Decision]:
+    """(the new rows, facts of compare and rescore by step, what the rule says)."""
+    base = work_step(fetch, plan.base_model, found=find_model(plan.base_model, plan.folder))
+    learnt = work_step(snapshot, plan.watch, champion=seen.champion)
+    came = work_step(news, plan.watch, "news", rows=read(plan, "ingest", files), snapshot=learnt)
+    if not came.rows:
+        return came, {}, decide(plan.watch, learnt.rows, seen.decided, {}, {})
+    passed = _alone(plan, came, base)
+    left = _compared(plan, learnt, passed) if passed else None
+    asked = {"answer": plan.answer, "kind": plan.rows_are}
+    contract = read_contract(plan.contract, plan.folder)
+    checked = _checked(plan, contract, left, base) if left and left.rows else None
+    told = work_step(
+        compare, plan.watch, snapshot=learnt, came=came, new=passed, contract=contract, checked=checked, **asked
+    )  # fmt: skip
+    facts = {"compare": told.facts()}
+    if left and left.rows and plan.watch.scored_rows and plan.kind != "preference":
+        scored = work_step(rescore, plan.watch, champion=seen.champion, snapshot=learnt, rows=left, answer=plan.answer)
+        facts["rescore"] = scored.facts()
+    news_worth = (left.rows if left else 0) + seen.decided
+    return came, facts, decide(plan.watch, learnt.rows, news_worth, facts["compare"], facts.get("rescore", {}))
+
+
+def _alone(plan: Recipe, came: Handle, base: Handle) -> Handle | None:
+    """What the steps that judge each row alone leave of the new rows; None when that is nothing."""
+    try:
+        return each_alone(plan, came, base)[-1]
+    except NothingLeftError:  # their task has failed with the reasons, and that is the finding
+        return None
+
+
+def _compared(plan: Recipe, learnt: Handle, passed: Handle) -> Handle:
+    """Of the new rows, those that neither copy nor contradict a row of the snapshot or each other."""
+    kind = {"kind": plan.rows_are, "answer": plan.answer}
+    both = work_step(joined, plan.watch, snapshot=learnt, new=passed)
+    both = row_step(conflicts, plan.conflicts, rows=both, reviewed=plan.decisions, **kind)
+    both = row_step(dedupe, plan.dedupe, rows=both, reviewed=plan.decisions, **kind)
+    return work_step(gained, plan.watch, rows=both, new=passed)
+
+
+def _checked(plan: Recipe, contract: Contract, left: Handle, base: Handle) -> Handle:
+    """The new rows against the contract, every expectation as a warning: what is broken is counted here, and stops nothing."""
+    judges: Results = {name: as_trained(plan, name, judge) for name, judge in judged_by(plan).items()}
+    told = tuple(e.model_copy(update={"severity": "warn"}) for e in contract.expectations)
+    return work_step(
+        check, plan.check, contract=contract.model_copy(update={"expectations": told}), rows=left, base=base,
+        personal=plan.redact, prompt=plan.prompt, kind=plan.rows_are, answer=plan.answer, holdout=judges["holdout"],
+        edge_cases=judges.get("edge_cases"),
+    )  # fmt: skip
+
+
+def started(
+    plan: Recipe, asked: dict[str, str], seen: Look, reasons: Sequence[str], rows: Sequence[dict[str, Any]] = ()
+) -> State[dict[str, Any]]:  # fmt: skip
+    """Start retrain, on a worker where the server has a deployment of it, else here and now; the final state of this run."""
+    why = "; ".join(reasons)
+    _show(STARTED, plan, why, rows)
+    terminal.note(f"retrain is started: {why}")
+    run = retraining.start(plan, asked, seen.digest, reasons, retraining.tried(plan, seen.digest)[1])
+    if run.state is None:
+        line = f"Started retrain on a worker, run {run.name}, because {why}."
+        return Completed(name=STARTED, message=line, data=_data(STARTED, line, rows))
+    results = run.state.result(raise_on_failure=False)
+    if isinstance(results, BaseException):
+        raise results
+    line = f"Retrained here, and it ended as {run.state.name}, because {why}."
+    data = {**_data(STARTED, line, rows), "retrain": dict(results), "ended": run.state.name}
+    return Completed(name=STARTED, message=line, data=data)
+
+
+def _ended(name: str, plan: Recipe, line: str, rows: Sequence[dict[str, Any]] = ()) -> State[dict[str, Any]]:
+    _show(name, plan, line, rows)
+    return Completed(name=name, message=line, data=_data(name, line, rows))
+
+
+def _data(name: str, line: str, rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    return {"state": name, "line": line, "table": list(rows)}
+
+
+def _show(name: str, plan: Recipe, line: str, rows: Sequence[dict[str, Any]]) -> None:
+    """The comparisons on the page of the run, or the one line where nothing was compared."""
+    told = list(rows) or [{"what": "sources", "verdict": line}]
+    create_table_artifact(table=told, key="watch", description=f"**watch {plan.name}: {name}**. {line}")
+
+
+def _table(facts: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
+    rows = table(facts["compare"]) if "compare" in facts else []
+    if scored := facts.get("rescore"):
+        rows.append({"what": f"champion: {scored['metric']}", "verdict": scored["told"]})
+    return rows

@@ -1,0 +1,110 @@
+"""rescore: the champion, as it is served from the registry, answers the newest labelled rows: is it right as often as it was?
+
+Their answers are as the sources gave them, wrong ones too, while the holdout's were checked: so the rule leaves a margin
+(`accuracy_drop`), and asks that the whole interval lies below it.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import Any
+
+import polars as pl
+from pydantic import BaseModel, ConfigDict
+
+from tasks.core import registry, tracking
+from tasks.core.answer import AnswerSettings, mark
+from tasks.core.chat import expected, question
+from tasks.core.dates import USUAL, written_at
+from tasks.core.handle import Handle
+from tasks.core.rule import WatchSettings
+from tasks.core.snapshot import Champion
+from tasks.core.stats import percent, rate
+from tasks.core.step import Made, Place
+
+TUNED = "tuned"
+CONFIDENCE = 0.95  # as evaluate's default
+BATCH = 32  # rows a request: as many as are decoded together
+
+
+class Measured(BaseModel):
+    """A share of rows with its interval."""
+
+    model_config = ConfigDict(frozen=True)
+
+    value: float
+    low: float
+    high: float
+    n: int
+
+    @property
+    def told(self) -> str:
+        return f"{percent(self.value, self.low, self.high, digits=1)} of {self.n:,}"
+
+
+def rescore(
+    place: Place, settings: WatchSettings, champion: Champion, snapshot: Handle, rows: Handle, answer: AnswerSettings
+) -> Made:  # fmt: skip
+    """rows: new ones that training would gain. Leaves rescored.parquet: row_id, expected, answer, and a mark a metric.
+
+    Facts: metric, now, registered (None if the registry does not say), below, told. Raises OutsideError while MLflow does not
+    answer.
+    """
+    asked = newest(rows.frame(), settings.scored_rows)
+    with tracking.outside("give the champion back"):
+        client = tracking.client()
+        version = client.get_model_version(champion.name, str(champion.version))
+    place.progress(0.02, f"loading {champion.title}")
+    model = registry.load(registry.download(version, place.scratch / "champion"))
+    answers: list[str] = []
+    for start in range(0, asked.height, BATCH):
+        answers += _answers(model, asked["messages"].slice(start, BATCH))
+        place.progress(len(answers) / asked.height, f"{len(answers):,} of {asked.height:,} rows answered")
+    wanted = [expected(messages) for messages in asked["messages"]]
+    marks = pl.DataFrame([mark(right, given, answer) for right, given in zip(wanted, answers, strict=True)])
+    said = asked.select("row_id", pl.Series("expected", wanted), pl.Series("answer", answers))
+    pl.concat([said, marks], how="horizontal").write_parquet(place.out / "rescored.parquet")
+    right = marks[answer.headline]
+    now = Measured(**asdict(rate(int(right.sum()), right.len(), CONFIDENCE)))
+    facts = judged(settings, answer.headline, now, registered(snapshot, answer.headline))
+    return Made("rescored", facts["told"], facts, [_row(facts)], asked.height)
+
+
+def newest(rows: pl.DataFrame, most: int) -> pl.DataFrame:
+    """At most `most` rows, the last written first; of rows without a date, which come last, a fair draw by row_id."""
+    dates = pl.Series("at", [written_at(meta, USUAL) for meta in rows["meta"]], dtype=pl.Float64)
+    return rows.with_columns(dates).sort("at", "row_id", descending=[True, False], nulls_last=True).head(most).drop("at")
+
+
+def _answers(model: Any, conversations: pl.Series) -> list[str]:
+    import pandas as pd
+
+    asked = [question(messages) for messages in conversations]
+    return [str(text) for text in model.predict(pd.DataFrame({"messages": asked}))["answer"]]
+
+
+def registered(snapshot: Handle, metric: str) -> Measured | None:
+    """The champion's figure on its holdout, as it was registered."""
+    file = snapshot.folder / "scores.json"
+    metrics = json.loads(file.read_text(encoding="utf-8"))["metrics"] if file.exists() else []
+    cell = {"variant": TUNED, "slice": "holdout", "metric": metric}
+    return next((Measured(**{k: m[k] for k in Measured.model_fields}) for m in metrics if cell.items() <= m.items()), None)
+
+
+def judged(settings: WatchSettings, metric: str, now: Measured, was: Measured | None) -> dict[str, Any]:
+    """The facts: whether the whole interval on new rows lies below the registered figure by the recipe's margin."""
+    limit = was.value - settings.accuracy_drop if was else 0.0
+    below = bool(was and settings.accuracy_drop and now.n >= settings.least_rows and now.high < limit)
+    against = f"; registered with {was.told} holdout rows" if was else ""
+    told = f"{metric} {now.told} newest rows{against}"
+    if below:
+        told += f": all of the interval is below {limit:.1%}"
+    facts = {"metric": metric, "now": now.model_dump(), "registered": was and was.model_dump(), "limit": limit}
+    return {**facts, "below": below, "told": told}
+
+
+def _row(facts: dict[str, Any]) -> dict[str, Any]:
+    now, was = Measured(**facts["now"]), facts["registered"] and Measured(**facts["registered"])
+    return {"metric": facts["metric"], "new rows": now.told, "registered": was.told if was else "not known",
+            "limit": f"{facts['limit']:.1%}", "below": facts["below"]}  # fmt: skip

@@ -1,0 +1,105 @@
+"""watch: what is new since the champion learnt. First a look at digests, which reads no row; then the rows themselves.
+
+    seen = look(text, files, decisions, champion, challenger)
+    new = work_step(news, plan.watch, rows=ingested, snapshot=work_step(snapshot, plan.watch, champion=seen.champion))
+
+tasks/compare.py and tasks/rescore.py measure the new rows; tasks/core/rule.py decides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import polars as pl
+
+from tasks.core.handle import CURATED, LEDGER, ROWS, Handle
+from tasks.core.home import digest_json
+from tasks.core.rule import WatchSettings
+from tasks.core.snapshot import Champion, fill
+from tasks.core.sources import RawFile
+from tasks.core.step import Made, Place
+
+
+@dataclass(frozen=True)
+class Look:
+    """What the sources say without a row being read. digest: names this very data, so that it is tried once."""
+
+    digest: str
+    champion: Champion | None
+    same: list[str]
+    changed: list[str]
+    gone: list[str]
+    decided: int  # what people have decided since
+    trained: Champion | None  # a challenger that has learnt from these very sources
+
+    @property
+    def unchanged(self) -> bool:
+        return not (self.changed or self.gone or self.decided)
+
+    @property
+    def line(self) -> str:
+        if self.champion is None:
+            return "no version is registered yet"
+        parts = [f"{len(self.same)} as it was learnt from"] + [
+            f"{len(names)} {what} ({', '.join(names[:3])}{', ...' * (len(names) > 3)})"
+            for names, what in ((self.changed, "new or changed"), (self.gone, "no longer there")) if names
+        ]  # fmt: skip
+        told = f"sources against {self.champion.title}: {', '.join(parts)}"
+        return told + (f"; {self.decided:,} more decisions by reviewers" if self.decided else "")
+
+
+def look(
+    text: str, files: Sequence[RawFile], decisions: int, champion: Champion | None, challenger: Champion | None
+) -> Look:  # fmt: skip
+    """Compare the sources' digests with those of the champion's training snapshot. text: the recipe's."""
+    now = {file.name: file.digest for file in files}
+    then = champion.sources if champion else {}
+    return Look(
+        digest=digest_json([text, now, decisions]), champion=champion,
+        same=sorted(name for name, digest in now.items() if then.get(name) == digest),
+        changed=sorted(name for name, digest in now.items() if then.get(name) != digest),
+        gone=sorted(then.keys() - now.keys()), decided=max(0, decisions - champion.decisions) if champion else 0,
+        trained=challenger if challenger and (challenger.sources, challenger.decisions) == (now, decisions) else None,
+    )  # fmt: skip
+
+
+def snapshot(place: Place, settings: WatchSettings, champion: Champion) -> Made:
+    """What the champion learnt from, from ASSAY_HOME or the registry: what tasks/core/snapshot.py finds of it."""
+    came = fill(place.out, champion)
+    has = pl.read_parquet(place.out / CURATED).height if CURATED in came else 0
+    line = f"{champion.title} learnt from {has:,} rows" if has else f"the rows {champion.title} learnt from are not kept"
+    return Made("snapshot", line, {"files": sorted(came), "rows": has}, rows=has, told={"from": came})
+
+
+def news(place: Place, settings: WatchSettings, rows: Handle, snapshot: Handle) -> Made:
+    """Leave the rows that the snapshot never had, by their id as they came; a further copy of one has an id of its own."""
+    frame, ledger = rows.frame(), snapshot.frame(LEDGER).filter(pl.col("action") != "changed")
+    known = ledger.select("row_id").unique()
+    new = frame.join(known, on="row_id", how="anti").sort("row_id")
+    new.write_parquet(place.out / ROWS)
+    gone = ledger.filter(pl.col("step") != rows.step).select("row_id").unique().join(frame, on="row_id", how="anti").height
+    unread = rows.frame(LEDGER).filter(pl.col("action") != "changed").join(known, on="row_id", how="anti").height
+    line = f"{new.height:,} of {frame.height:,} rows are new; {gone:,} of the snapshot are no longer there"
+    line += f"; {unread:,} new records cannot be read" if unread else ""
+    by_source = new.group_by("source").len("rows").sort("source")
+    table = [{"source": source, "new rows": count} for source, count in by_source.iter_rows()]
+    return Made("rows", line, {"new": new.height, "gone": gone, "unread": unread}, table, new.height)
+
+
+def joined(place: Place, settings: WatchSettings, snapshot: Handle, new: Handle) -> Made:
+    """The new rows and the snapshot's curated ones, where it has them, for the steps that compare rows with one another."""
+    fresh = new.frame()
+    kept = snapshot.frame(CURATED).select(fresh.columns) if snapshot.rows else fresh.clear()
+    both = pl.concat([kept, fresh.join(kept, on="row_id", how="anti")]).sort("row_id")
+    both.write_parquet(place.out / ROWS)
+    line = f"{kept.height:,} rows of the snapshot and {both.height - kept.height:,} new ones"
+    return Made("rows", line, {}, rows=both.height)
+
+
+def gained(place: Place, settings: WatchSettings, rows: Handle, new: Handle) -> Made:
+    """Of the new rows, those that are left after rows were compared with one another: what training would gain."""
+    left = rows.frame().join(new.frame().select("row_id"), on="row_id", how="semi").sort("row_id")
+    left.write_parquet(place.out / ROWS)
+    line = f"{left.height:,} of {new.rows:,} new rows are neither copies nor contradictions"
+    return Made("rows", line, {"gained": left.height}, rows=left.height)
