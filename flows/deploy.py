@@ -58,7 +58,7 @@ def print_applied() -> None:
         colour = COLOURS[applied.how]
         why = f"[dim]{applied.why}[/]" if applied.why else ""
         terminal.console().print(f"  [{colour}]{applied.how:<10}[/] {applied.what}  {why}")
-    terminal.console().print(f"\n  [bold]next[/]  [cyan]{os.environ['PREFECT_API_URL'].removesuffix('/api')}/deployments[/]")
+    terminal.console().print(f"\n  [bold]next[/]  [cyan]{os.environ['PREFECT_API_URL'].removesuffix('/api')}[/]")
 
 
 def _read(file: Path) -> dict[str, Any]:

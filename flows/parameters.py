@@ -39,7 +39,7 @@ RecipeName = Annotated[str, shown(
     schema={"enum": list(installed_recipes())}, min_length=1,
 )]  # fmt: skip
 RecipePath = Annotated[str, shown(
-    "Or a recipe of your own", "Path of a recipe file, or of its folder, as the worker sees it. If filled in, it counts.",
+    "Or a recipe of your own", "Path of a recipe file, or of its folder, as the worker sees it. If filled in, this one counts.",
 )]  # fmt: skip
 Rows = Annotated[int, shown("Rows to keep", f"At most so many rows, chosen to stand for the whole. {AS_RECIPE}", ge=0)]
 Epochs = Annotated[int, shown(

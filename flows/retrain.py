@@ -5,7 +5,9 @@ from __future__ import annotations
 from prefect import flow
 from prefect.client.schemas.objects import State
 
+from flows.alone import alone
 from flows.curate import Results, curated
+from flows.links import publish_links
 from flows.parameters import (
     DEFAULT,
     EPOCHS,
@@ -46,6 +48,12 @@ def retrain(
     asked = {ROWS: rows, EPOCHS: epochs, RATE: learning_rate, SEED: seed, MINUTES: minutes}
     plan = planned(recipe, recipe_path, asked)
     check_trainable(plan)
+    with alone(plan.name):
+        return retrained(plan)
+
+
+def retrained(plan: Recipe) -> State[Results]:
+    """The steps of a run, in order."""
     steps, data = curated(plan)
     base = data["base"]
     slices = slice_names(**{name: data[name].frame() for name in SETS if name in data})
@@ -60,6 +68,7 @@ def retrain(
     seen = {"training": adapter, "version": version, "advice": data["advice"], "review": data["review"]}
     page = work_step(report, plan.report, steps=steps, prompt=plan.prompt, answer=plan.answer, **seen, **proof)
     publish(page)
+    publish_links(plan.name, page, version)
     made = {**proof, "review": data["review"], "training": adapter, "report": page, "version": version}
     return finished({name: handle for name, handle in made.items() if handle})
 
@@ -97,7 +106,8 @@ def registered(plan: Recipe, proof: Results, adapter: Handle, answers: Handle, h
         return None
     return work_step(
         register, plan.register, "register", is_challenger, prompt=plan.prompt, answer=plan.answer, base_source=plan.base_model,
-        recipe=RecipeText(name=plan.name, yaml=plan.text), adapter=adapter, predictions=answers, holdout=holdout, **proof,
+        recipe=RecipeText(name=plan.name, yaml=plan.text), personal=plan.redact, adapter=adapter, predictions=answers,
+        holdout=holdout, **proof,
     )  # fmt: skip
 
 

@@ -139,7 +139,10 @@ def _run(
         shutil.rmtree(scratch, ignore_errors=True)  # only now that the result is kept: a kill before it loses nothing
     if not isinstance(handle, Handle):
         raise TypeError(f"step {name} came back as {type(handle).__name__}, not as a handle")
-    terminal.step(name, handle.facts().get("line", ""), cached=state.name == "Cached")
+    cached = state.name == "Cached"
+    terminal.step(name, handle.facts().get("line", ""), cached=cached)
+    if cached:
+        _show_cached(name, handle.facts())
     return handle
 
 
@@ -171,6 +174,21 @@ def _make(name: str, scratch: Path, body: Callable[[Place], Made]) -> Handle:
     if made.table:
         create_table_artifact(table=made.table, key=name.replace("_", "-"), description=f"**{name}**: {made.line}")
     return Handle.of(final, step=name, kind=made.kind, digest=digest, rows=made.rows)
+
+
+def _show_cached(name: str, facts: dict[str, Any]) -> None:
+    """What the step told when it was made, on the page of this run too; a run that is tried again has it already."""
+    from prefect.artifacts import create_table_artifact
+    from prefect.context import FlowRunContext
+    from prefect.logging import get_run_logger
+
+    context = FlowRunContext.get()
+    if context is None:
+        return
+    get_run_logger().info("%s: from the cache: %s", name, facts.get("line", ""))
+    if facts.get("table") and context.flow_run and context.flow_run.run_count <= 1:
+        described = f"**{name}**, from the cache: {facts['line']}"
+        create_table_artifact(table=facts["table"], key=name.replace("_", "-"), description=described)
 
 
 def _write_json(path: Path, value: dict[str, Any]) -> None:

@@ -47,6 +47,15 @@ def public(uri: str) -> str:
     return re.sub(r"//[^/@]*@", "//", uri)
 
 
+def pages() -> str:
+    """The address at which a browser finds MLflow's pages; empty where MLflow is a database file.
+
+    ASSAY_MLFLOW_PAGES where a proxy stands before it, else the server itself.
+    """
+    address = os.environ.get("ASSAY_MLFLOW_PAGES") or os.environ.get("MLFLOW_TRACKING_URI", "")
+    return public(address).rstrip("/") if address.startswith("http") else ""
+
+
 @contextlib.contextmanager
 def outside(doing: str) -> Iterator[None]:
     """Turn MLflow's errors into ours: OutsideError where a retry may heal, RegistrationError where it cannot.
