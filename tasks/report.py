@@ -174,7 +174,7 @@ def _mistakes(graded: pl.DataFrame, metrics: list[str], shown: int) -> dict[str,
 def _seconds(handle: Handle) -> float | None:
     facts = handle.facts()
     seconds = facts.get("seconds", facts.get("actual", {}).get("seconds"))
-    return None if seconds is None else float(seconds)
+    return None if seconds is None else float(sum(seconds.values()) if isinstance(seconds, dict) else seconds)
 
 
 def _metric(name: str) -> str:
