@@ -6,8 +6,8 @@ unit's digest), the evidence, the check of real answers, and the alias last. Wit
 
 from __future__ import annotations
 
+import json
 import shutil
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -21,14 +21,15 @@ from tasks.core.chat import PromptSettings, question
 from tasks.core.errors import AssayError, RegistrationError
 from tasks.core.handle import Handle
 from tasks.core.packaging import describe, write_model
+from tasks.core.personal_data import KINDS, PersonalData
 from tasks.core.readable import short
+from tasks.core.registry import ARTIFACT, CHALLENGER, EVIDENCE, METRIC, STATE, artifact_digest, ask, download
 from tasks.core.settings import Settings
 from tasks.core.step import Made, Place
 from tasks.core.unit import UNIT, Unit
 from tasks.fetch import BaseModelSettings
 
-CHALLENGER = "challenger"  # alias names are case-sensitive in MLflow: this is the one place that spells it
-STATE = "assay.state"  # of a version: registered, challenger, rejected
+PERSONAL = PersonalData()
 
 
 class RegisterSettings(Settings):
@@ -37,6 +38,9 @@ class RegisterSettings(Settings):
     # Holdout questions asked of the model as loaded back from the registry. A wrong base, adapter, prompt or number format
     # changes nearly every answer, so a handful finds it; each costs a fraction of a second.
     checked_answers: int = Field(default=8, ge=1, le=1000)
+    # Keep the training rows beside the model, so that `watch` compares new rows with them on any machine. They are kept only
+    # as redact left them, and not at all where it was told to leave a kind of personal data in.
+    keep_rows: bool = True
 
 
 class RecipeText(BaseModel):
@@ -51,30 +55,32 @@ class RecipeText(BaseModel):
 def register(
     place: Place, *, settings: RegisterSettings, prompt: PromptSettings, answer: AnswerSettings, recipe: RecipeText,
     base_source: BaseModelSettings, base: Handle, adapter: Handle, dataset: Handle, contract: Handle, scores: Handle,
-    verdict: Handle, predictions: Handle, holdout: Handle,
+    verdict: Handle, predictions: Handle, holdout: Handle, personal: PersonalData = PERSONAL,
 ) -> Made:  # fmt: skip
     """Register the unit once, prove it by its answers, and point the alias `challenger` at it.
 
-    predictions: those of the tuned variant. Raises RegistrationError when the gate did not pass, when the registered model
-    does not give the recorded answers, or when MLflow refuses; OutsideError while MLflow does not answer.
+    predictions: those of the tuned variant. personal: what redact was told to find. Raises RegistrationError when the gate
+    did not pass, when the registered model does not give the recorded answers, or when MLflow refuses; OutsideError while
+    MLflow does not answer.
     """
     started = time.monotonic()
     _refuse_unless_passed(verdict)
     proof = {"contract": contract, "dataset": dataset, "scores": scores, "verdict": verdict}
     unit = describe(prompt, base_source, base, adapter, dataset)
     tags = _tags(unit, proof, evidence.headline(scores.facts(), answer.headline))
+    asked = questions(holdout, predictions, settings.checked_answers)
     with tracking.outside("register the model"):
         client = tracking.client()
         run = tracking.run(client, tracking.experiment(client, recipe.name), recipe.name, unit.digest)
         place.progress(0.1, "writing the model")
         version = create_version(client, place.scratch / "model", run, recipe.name, unit, adapter.folder / "adapter")
-        _log_evidence(client, run, version, recipe, unit, adapter, proof)
-        _tag(client, version, tags)
+        rows = {"rows": dataset} if settings.keep_rows and set(personal.kinds) == set(KINDS) else {}
+        digest = _log_evidence(client, run, version, recipe, unit, adapter, {**proof, **rows}, asked)
+        _tag(client, version, {**tags, EVIDENCE: digest})
     place.progress(0.5, "asking it what evaluation asked")
-    folder = _download(version, place.scratch / "loaded")
-    asked = questions(holdout, predictions, settings.checked_answers)
+    folder = download(version, place.scratch / "loaded")
     check_answers(client, version, folder, asked)
-    promote(client, version)
+    name_challenger(client, version, artifact_digest(folder))
     size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
     facts = {
         "name": recipe.name, "version": int(version.version), "alias": CHALLENGER, "unit_digest": unit.digest,
@@ -126,14 +132,20 @@ def create_version(client: Any, scratch: Path, run: Any, name: str, unit: Unit, 
 
 
 def _log_evidence(
-    client: Any, run: Any, version: Any, recipe: RecipeText, unit: Unit, adapter: Handle, proof: dict[str, Handle]
-) -> None:
+    client: Any, run: Any, version: Any, recipe: RecipeText, unit: Unit, adapter: Handle, proof: dict[str, Handle],
+    asked: pl.DataFrame,
+) -> str:  # fmt: skip
+    """Log what speaks for the version to its run; returns the digest of it."""
     run_id, trained = run.info.run_id, adapter.facts()
     evidence.log_parameters(client, run, recipe.yaml, trained.get("settings", {}))
     model_id = tracking.model_id(version)
     evidence.log_metrics(client, run, model_id, proof["scores"].facts(), trained.get("history", []))
     evidence.log_dataset(client, run_id, recipe.name, proof["dataset"])
-    evidence.log_files(client, run_id, {"recipe.yaml": recipe.yaml, UNIT: unit.model_dump_json(indent=1)}, proof)
+    checked = json.dumps(asked.to_dicts(), indent=1, ensure_ascii=False)
+    texts = {"recipe.yaml": recipe.yaml, UNIT: unit.model_dump_json(indent=1), evidence.CHECKED: checked}
+    told = {key: value for key, value in proof["dataset"].facts().items() if key in ("sources", "decisions")}
+    texts |= {evidence.SOURCES: json.dumps(told, indent=1, ensure_ascii=False)} if told else {}
+    return evidence.log_files(client, run_id, texts, proof)
 
 
 def _tags(unit: Unit, proof: dict[str, Handle], headline: str) -> dict[str, str]:
@@ -143,7 +155,7 @@ def _tags(unit: Unit, proof: dict[str, Handle], headline: str) -> dict[str, str]
     warnings = f", {count} warning{'s' * (count > 1)}" if count else ""
     return {
         "assay.base": unit.base.digest, "assay.base_source": unit.base.source, "assay.adapter": unit.adapter,
-        "assay.dataset": unit.dataset, "assay.verdict": proof["verdict"].facts()["verdict"], "assay.metric": headline,
+        "assay.dataset": unit.dataset, "assay.verdict": proof["verdict"].facts()["verdict"], METRIC: headline,
         "assay.contract": ("passed" if contract["passed"] else "broken") + warnings, "assay.version": unit.assay,
     }  # fmt: skip
 
@@ -154,19 +166,8 @@ def _tag(client: Any, version: Any, tags: dict[str, str]) -> None:
     client.log_batch(version.run_id, tags=[RunTag(key, value) for key, value in tags.items()])
     for key in (key for key, value in tags.items() if version.tags.get(key) != value):
         client.set_model_version_tag(version.name, version.version, key, tags[key])
-    client.update_model_version(version.name, version.version, f"{tags['assay.metric']}; gate {tags['assay.verdict']}")
+    client.update_model_version(version.name, version.version, f"{tags[METRIC]}; gate {tags['assay.verdict']}")
     tracking.link(client, version)
-
-
-def _download(version: Any, folder: Path) -> Path:
-    """The model as anyone would get it from the registry."""
-    import mlflow
-
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    with tracking.outside("give the model back"):
-        uri = f"models:/{version.name}/{version.version}"
-        return Path(mlflow.artifacts.download_artifacts(artifact_uri=uri, dst_path=str(folder)))
 
 
 def questions(holdout: Handle, predictions: Handle, count: int) -> pl.DataFrame:
@@ -178,7 +179,7 @@ def questions(holdout: Handle, predictions: Handle, count: int) -> pl.DataFrame:
 def check_answers(client: Any, version: Any, folder: Path, asked: pl.DataFrame) -> None:
     """Raise RegistrationError, and reject the version, unless the loaded model gives each recorded answer to the letter."""
     try:
-        given = _ask(folder, [question(messages) for messages in asked["messages"]])
+        given = ask(folder, [question(messages) for messages in asked["messages"]])
     except RegistrationError:  # it refused to load: another base model, or an adapter that was changed
         _reject(client, version)
         raise
@@ -195,19 +196,6 @@ def check_answers(client: Any, version: Any, folder: Path, asked: pl.DataFrame) 
         )  # fmt: skip
 
 
-def _ask(folder: Path, asked: list[Any]) -> list[str]:
-    """The answers of the model in `folder`, loaded as `mlflow models serve` loads it."""
-    import mlflow
-    import pandas as pd
-
-    path = list(sys.path)
-    try:
-        model = mlflow.pyfunc.load_model(str(folder))
-    finally:
-        sys.path[:] = path  # MLflow leaves the artifact's code folder in it
-    return [str(text) for text in model.predict(pd.DataFrame({"messages": asked}))["answer"]]
-
-
 def _reject(client: Any, version: Any) -> None:
     """Mark the version, and take the alias away if an earlier run had given it."""
     with tracking.outside("mark the version as rejected"):
@@ -217,9 +205,13 @@ def _reject(client: Any, version: Any) -> None:
         client.set_terminated(version.run_id, "FAILED")
 
 
-def promote(client: Any, version: Any) -> None:
-    """Point the alias at the version and read it back. Raises RegistrationError when it points elsewhere."""
+def name_challenger(client: Any, version: Any, artifact: str) -> None:
+    """Point the alias at the version and read it back. Raises RegistrationError when it points elsewhere.
+
+    artifact: the digest of the files that have just given the recorded answers; promotion compares them with it.
+    """
     with tracking.outside("set the alias"):
+        client.set_model_version_tag(version.name, version.version, ARTIFACT, artifact)
         client.set_registered_model_alias(version.name, CHALLENGER, version.version)
         shown = client.get_model_version_by_alias(version.name, CHALLENGER)
         if str(shown.version) != str(version.version):  # a number from a database, a text from a server
@@ -228,5 +220,6 @@ def promote(client: Any, version: Any) -> None:
                 where=f"registered model {version.name}",
                 todo="another run is registering the same model; run again when it is done",
             )
-        client.set_model_version_tag(version.name, version.version, STATE, CHALLENGER)
+        if version.tags.get(STATE) in (None, "registered", "rejected"):  # else it was champion, and its state says what of it
+            client.set_model_version_tag(version.name, version.version, STATE, CHALLENGER)
         client.set_terminated(version.run_id, "FINISHED")

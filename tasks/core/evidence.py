@@ -15,17 +15,22 @@ from typing import Any
 
 import yaml
 
-from tasks.core.handle import FACTS, LEDGER, Handle
+from tasks.core.handle import CURATED, FACTS, LEDGER, REFERENCE, Handle
+from tasks.core.home import digest_bytes, digest_path
 from tasks.core.stats import percent
 
 TUNED = "tuned"
 WHOLE = ("holdout", "edge_cases")  # baselines are logged on these; on every slice they would bury the tuned model
-# Where each file of an artifact goes below the run's artifacts.
+# Of the run's artifacts: the sha256 of each by its path, the gate's verdict, and the answers that a loaded model must repeat.
+LIST, VERDICT, CHECKED = "evidence.json", "gate/verdict.json", "evaluation/checked_answers.json"
+SOURCES = "data/sources.json"  # what the dataset was read from: the sha256 of each source by its name; and people's decisions
+# Where each file of an artifact goes below the run's artifacts. rows: the dataset's, where they may leave ASSAY_HOME.
 FILES = {
     "contract": {FACTS: "contract/contract.json", "great_expectations.json": "contract/great_expectations.json"},
     "dataset": {FACTS: "data/dataset.json", LEDGER: "data/ledger.parquet"},
+    "rows": {CURATED: "data/curated.parquet", REFERENCE: "data/reference.parquet"},
     "scores": {FACTS: "evaluation/scores.json", "graded.parquet": "evaluation/graded.parquet"},
-    "verdict": {FACTS: "gate/verdict.json"},
+    "verdict": {FACTS: VERDICT},
 }
 PARAM_CHARACTERS = 500  # what the older databases hold; the whole recipe is an artifact
 BATCH = 100  # parameters that MLflow takes at once
@@ -96,20 +101,26 @@ def log_dataset(client: Any, run_id: str, name: str, dataset: Handle) -> None:
     client.log_inputs(run_id, [DatasetInput(data)])
 
 
-def log_files(client: Any, run_id: str, texts: Mapping[str, str], handles: Mapping[str, Handle]) -> None:
-    """The files of FILES that the handles have, and `texts` by their path below the run's artifacts."""
-    with tempfile.TemporaryDirectory() as place:
+def log_files(client: Any, run_id: str, texts: Mapping[str, str], handles: Mapping[str, Handle]) -> str:
+    """Log the files of FILES that the handles have, `texts` by their path below the run's artifacts, and LIST of them all.
+
+    Returns the sha256 of LIST, which so stands for every file in it.
+    """
+    with tempfile.TemporaryDirectory() as temporary:
+        place = Path(temporary)
         for path, text in texts.items():
-            file = Path(place) / path
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_text(text, encoding="utf-8")
+            (place / path).parent.mkdir(parents=True, exist_ok=True)
+            (place / path).write_text(text, encoding="utf-8")
         for kind, handle in handles.items():
             for name, path in FILES[kind].items():
-                target = Path(place) / path
-                target.parent.mkdir(parents=True, exist_ok=True)
+                (place / path).parent.mkdir(parents=True, exist_ok=True)
                 if (handle.folder / name).exists():
-                    shutil.copyfile(handle.folder / name, target)
-        client.log_artifacts(run_id, place)
+                    shutil.copyfile(handle.folder / name, place / path)
+        files = sorted(path for path in place.rglob("*") if path.is_file())
+        listed = json.dumps({path.relative_to(place).as_posix(): digest_path(path) for path in files}, indent=1)
+        (place / LIST).write_text(listed, encoding="utf-8")
+        client.log_artifacts(run_id, temporary)
+    return digest_bytes(listed.encode())
 
 
 def headline(scores: Mapping[str, Any], metric: str) -> str:

@@ -17,7 +17,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,120 +25,17 @@ import polars as pl
 import pytest
 
 from tasks.core import tracking
-from tasks.core.answer import AnswerSettings
-from tasks.core.chat import PromptSettings, question
 from tasks.core.code import code_files
 from tasks.core.errors import OutsideError, RegistrationError
-from tasks.core.generate import load_speaker
-from tasks.core.handle import FACTS, Handle
-from tasks.core.home import TOLD, commit, home, new_artifact
-from tasks.core.ledger import ROW_SCHEMA
+from tasks.core.handle import Handle
+from tasks.core.home import home
 from tasks.core.packaging import LIBRARIES, SERVED, describe
-from tasks.core.progress import Progress
-from tasks.core.step import Made, Place
-from tasks.fetch import BaseModelSettings, fetch, find_model
-from tasks.register import CHALLENGER, STATE, RecipeText, RegisterSettings, create_version, register
+from tasks.core.registry import CHALLENGER, STATE
+from tasks.core.step import Made
+from tasks.fetch import BaseModelSettings
+from tasks.register import create_version
+from tests.registered import PREDICTIONS, PROMPT, TEXTS, Inputs, artifact, make_inputs, recorded
 from tests.tiny import tiny_adapter, tiny_model
-
-PREDICTIONS = "predictions.parquet"
-TEXTS = ["Where is my parcel?", "I want my money back.", "Cancel my order, please!", "Wo ist mein Paket? 🙂", "", "a\nb"]
-PROMPT = PromptSettings(system="Triage this message.", max_new_tokens=12)
-YAML = "name: shop\ntrain: {epochs: 2}\nprompt:\n  system: Triage this message.\n"
-
-
-@dataclass(frozen=True)
-class Inputs:
-    """What the flow hands to register."""
-
-    base: Handle
-    adapter: Handle
-    dataset: Handle
-    contract: Handle
-    scores: Handle
-    verdict: Handle
-    predictions: Handle
-    holdout: Handle
-    name: str = "shop"
-    prompt: PromptSettings = PROMPT
-
-    def register(self, checked: int = 8) -> Made:
-        proof = {
-            key: getattr(self, key)
-            for key in ("base", "adapter", "dataset", "contract", "scores", "verdict", "predictions", "holdout")
-        }
-        scratch = home() / "scratch" / self.name
-        scratch.mkdir(parents=True, exist_ok=True)
-        return register(
-            Place(home() / "out", scratch, Progress("register")), settings=RegisterSettings(checked_answers=checked),
-            prompt=self.prompt, answer=AnswerSettings(), recipe=RecipeText(name=self.name, yaml=YAML),
-            base_source=BaseModelSettings(source=str(home().parent / "base")), **proof,
-        )  # fmt: skip
-
-
-def keep(out: Path, step: str, made: Made) -> tuple[Path, str]:
-    """As the step wrapper does it."""
-    (out / FACTS).write_text(json.dumps(made.facts))
-    (out / TOLD).write_text(json.dumps({"line": made.line, **made.told}))
-    return commit(out, step)
-
-
-def artifact(step: str, kind: str, facts: dict[str, Any], fill: Any = lambda out: None, rows: int = 0) -> Handle:
-    with new_artifact(step) as out:
-        fill(out)
-        path, digest = keep(out, step, Made(kind, "", facts))
-    return Handle.of(path, step=step, kind=kind, digest=digest, rows=rows)
-
-
-def rows(texts: list[str]) -> pl.DataFrame:
-    def turns(text: str) -> list[dict[str, str]]:
-        said = {"system": "old", "user": text, "assistant": "?"}
-        return [{"role": role, "content": content} for role, content in said.items()]
-
-    told = [
-        {"row_id": f"{n:064x}", "source": "holdout.jsonl", "line": n + 1, "meta": "{}", "messages": turns(text)}
-        for n, text in enumerate(texts)
-    ]
-    return pl.DataFrame(told, schema=ROW_SCHEMA)
-
-
-def predicted(base: Handle, adapter: Handle, asked: pl.DataFrame) -> Handle:
-    speaker = load_speaker(base.folder / "model", adapter.folder / "adapter", PROMPT)
-    answers = speaker.answer([question(messages) for messages in asked["messages"]])
-    return recorded(asked.select("row_id", pl.lit("holdout").alias("set"), pl.Series("answer", [a.text for a in answers])))
-
-
-def recorded(frame: pl.DataFrame) -> Handle:
-    return artifact("tuned", "predictions", {"variant": "tuned"}, lambda out: frame.write_parquet(out / PREDICTIONS))
-
-
-def measured(value: float) -> dict[str, Any]:
-    return {"n": 6, "value": value, "low": value - 0.1, "high": value + 0.05}
-
-
-def make_inputs(folder: Path) -> Inputs:
-    settings = BaseModelSettings(source=str(tiny_model(folder / "base", TEXTS)))
-    with new_artifact("fetch") as out:
-        made = fetch(Place(out, out, Progress("fetch")), settings=settings, found=find_model(settings, folder))
-        path, digest = keep(out, "fetch", made)
-    base = Handle.of(path, step="fetch", kind="model", digest=digest)
-    history = [{"step": 1, "loss": 2.0}, {"step": 2, "loss": 1.0}, {"step": 2, "eval_loss": 1.5}]
-    adapter = artifact(
-        "train", "adapter", {"history": history, "settings": {"epochs": 2, "rank": 4}},
-        lambda out: tiny_adapter(base.folder / "model", out / "adapter"),
-    )  # fmt: skip
-    asked = rows(TEXTS)
-    cell = {"slice": "holdout", "metric": "exact"}
-    scores = {
-        "metrics": [{"variant": v, **cell, **measured(x)} for v, x in (("zero_shot", 0.2), ("tuned", 0.9))],
-        "differences": [{"baseline": "zero_shot", **cell, "n": 6, "difference": 0.7, "low": 0.5, "high": 0.8}],
-    }
-    return Inputs(
-        base=base, adapter=adapter, predictions=predicted(base, adapter, asked),
-        dataset=artifact("account", "dataset", {"raw": 9, "kept": 6, "dropped": 2, "quarantined": 1}),
-        contract=artifact("check", "contract", {"passed": True, "warnings": 1}),
-        scores=artifact("evaluate", "scores", scores), verdict=artifact("gate", "verdict", {"verdict": "passed"}),
-        holdout=artifact("holdout", "rows", {}, lambda out: asked.write_parquet(out / "rows.parquet"), rows=asked.height),
-    )  # fmt: skip
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,72 @@
+"""promote: a version that passed its gate proves it again, is approved, and becomes champion, with a record for good.
+
+    assay promote support-triage                      # the challenger, if its tag `approval` says: approved by NAME
+    assay promote support-triage --version 3 --approve --reason "fewer misses on refunds"
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from prefect import flow
+from prefect.client.schemas.objects import State
+from prefect.states import Completed
+
+from flows.registered import Approve, Model, Reason, Version, outcome, publish_ledger, publish_words
+from flows.states import REFUSED, ends_in_words
+from tasks.core.action import act
+from tasks.core.errors import PromotionError
+from tasks.core.promotions import OvertakenError
+from tasks.promote import (
+    Candidate,
+    WaitingError,
+    check_answers,
+    check_approval,
+    check_evidence,
+    find_candidate,
+    move,
+    tell,
+)
+
+PROMOTED, WAITING, OVERTAKEN = "Promoted", "Waiting for approval", "Overtaken"
+
+
+@flow(name="promote", persist_result=False)
+@ends_in_words
+def promote(model: Model, version: Version = 0, approve: Approve = False, reason: Reason = "") -> State[dict[str, Any]]:
+    """Make a version champion if it passed its gate, was approved, and still gives the answers that were evaluated."""
+    number = version
+    try:
+        candidate = act("find the version", find_candidate, model, version)
+        number = candidate.number
+        return promoted(candidate, approve, reason)
+    except PromotionError as error:
+        if number and not isinstance(error, OvertakenError):
+            act("tag the version", tell, model, number, error)
+        return not_promoted(error, model, number)
+
+
+def promoted(candidate: Candidate, approve: bool, reason: str) -> State[dict[str, Any]]:
+    """Take a candidate through its checks and move the alias. Raises PromotionError at the first that does not hold."""
+    if candidate.is_champion:
+        line = f"{candidate.name} is champion already; nothing was moved."
+        return Completed(name=PROMOTED, message=line, data=outcome(candidate.ledger, line))
+    evidence = act("read the evidence", check_evidence, candidate)
+    approval = act("look for approval", check_approval, candidate, approve)
+    answers = act("ask again", check_answers, candidate, evidence)
+    ledger = act("move champion", move, candidate, evidence, approval, reason, answers)
+    line = (
+        f"{candidate.name} is champion; it was version {ledger.entries[-1].was or 'none'} before. {answers} recorded answers "
+        f"were given again. Approval: {approval}. To do: restart what serves models:/{ledger.model}@champion; "
+        f"`assay rollback {ledger.model} --reason ...` takes it back."
+    )
+    publish_ledger(ledger)
+    publish_words(PROMOTED, line, ledger.model, candidate.number)
+    return Completed(name=PROMOTED, message=line, data=outcome(ledger, line))
+
+
+def not_promoted(error: PromotionError, model: str, version: int) -> State[dict[str, Any]]:
+    """The final state of a run that moved nothing: whether it waits, was overtaken or refused, and what to do next."""
+    name = WAITING if isinstance(error, WaitingError) else OVERTAKEN if isinstance(error, OvertakenError) else REFUSED
+    publish_words(name, error.render(), model, version)
+    return Completed(name=name, message=error.render(), data={"model": model, "line": error.render()})

@@ -1,0 +1,57 @@
+"""What the flows on registered models share: parameters as the run form shows them, and what the page of a run tells."""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import Annotated, Any
+from urllib.parse import quote
+
+from prefect.artifacts import create_markdown_artifact, create_table_artifact
+
+from flows.parameters import shown
+from tasks.core.promotion_tags import table
+from tasks.core.promotions import Ledger
+from tasks.core.tracking import public
+
+LONGEST = 1000  # characters of a reason; an entry of the ledger holds 6000
+
+Model = Annotated[str, shown("Model", "The registered model's name in MLflow, for example support-triage.", min_length=1)]
+Version = Annotated[int, shown("Version", "The version to promote. 0: the one that has the alias challenger.", ge=0)]
+Approve = Annotated[bool, shown(
+    "Approve", "Tick to approve it here. Else the version's tag `approval` in MLflow must say: approved by NAME.",
+)]  # fmt: skip
+Reason = Annotated[str, shown(
+    "Reason", "Why, and who you are: it stands in the promotion ledger for good, and Prefect cannot tell persons apart.",
+    max_length=LONGEST,
+)]  # fmt: skip
+NeededReason = Annotated[str, shown(
+    "Reason", "Why, and who you are: it stands in the promotion ledger for good. Needed.", min_length=3, max_length=LONGEST,
+)]  # fmt: skip
+AnyModel = Annotated[str, shown("Model", "The registered model's name in MLflow. Empty: every model of Assay.")]
+
+
+def publish_ledger(ledger: Ledger) -> None:
+    """Show the promotion ledger on the page of the run that is under way."""
+    if ledger.entries:
+        key = f"promotions-{_slug(ledger.model)}"
+        create_table_artifact(table=table(ledger), key=key, description=f"Promotion ledger of **{ledger.model}**, newest first")
+
+
+def publish_words(name: str, text: str, model: str, version: int = 0) -> None:
+    """Show how it ended, with a link to the model or the version where MLflow has pages."""
+    server = public(os.environ.get("MLFLOW_TRACKING_URI", ""))
+    page = f"{server}/#/models/{quote(model)}" + (f"/versions/{version}" if version else "")
+    link = f"\n\n[{model}{f' version {version}' if version else ''} in MLflow]({page})" if server.startswith("http") else ""
+    said = f"# {name}\n\n```\n{text}\n```{link}"
+    create_markdown_artifact(said, key="outcome", description=f"{name}: {text.splitlines()[0]}")
+
+
+def _slug(name: str) -> str:
+    """A name as Prefect allows it in a key: lower-case letters, digits, dashes."""
+    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
+
+
+def outcome(ledger: Ledger, line: str) -> dict[str, Any]:
+    """What a flow gives back: the aliases as they stand, and the outcome in a sentence."""
+    return {"model": ledger.model, "champion": ledger.champion, "previous": ledger.previous, "line": line}

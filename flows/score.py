@@ -1,0 +1,78 @@
+"""score: a file of questions in; the same rows out, each with the champion's answer and the version that gave it.
+
+    assay score support-triage inbox.csv --out answers.parquet
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from pathlib import Path
+from typing import Annotated, Any
+
+from prefect import flow
+from prefect.client.schemas.objects import State
+from prefect.states import Completed
+
+from flows.parameters import shown
+from flows.registered import Model
+from flows.states import ends_in_words
+from tasks.core.action import act
+from tasks.core.errors import AssayError
+from tasks.core.handle import Handle
+from tasks.core.step import work_step
+from tasks.ingest import Source, find_sources
+from tasks.score import ANSWERS, ScoreSettings, find_served
+from tasks.score import score as answer
+
+ENDINGS = (".parquet", ".jsonl")
+
+Data = Annotated[str, shown(
+    "Data", "A file, a glob or a URL, in any format that a recipe reads: conversations, prompts or texts, answered or not.",
+    min_length=1,
+)]  # fmt: skip
+Out = Annotated[str, shown("Output", "The file to write, as the worker sees it: .parquet or .jsonl by its name.", min_length=1)]
+Alias = Annotated[str, shown("Alias", "Which version answers: champion, challenger or previous.", min_length=1)]
+
+
+@flow(name="score", persist_result=False)
+@ends_in_words
+def score(model: Model, data: Data, out: Out, alias: Alias = "champion") -> State[dict[str, Any]]:
+    """Answer every row of a file. Rows keep their order; one that cannot be read or answered has its error beside it."""
+    target = check_target(Path(out).expanduser())
+    served = act("find the version", find_served, model, alias)  # once: the alias may move while rows are answered
+    files = find_sources([Source(path=data)], Path.cwd())
+    answers = work_step(answer, ScoreSettings(), "score", served=served, files=files)
+    act("write the file", write, answers, target)
+    line = f"{answers.facts()['line']}: {target}"
+    return Completed(message=line, data={"answers": answers, "line": line})
+
+
+def check_target(target: Path) -> Path:
+    """Raise AssayError for a file that could not be written, before anything is answered."""
+    if target.suffix not in ENDINGS or not target.absolute().parent.is_dir():
+        raise AssayError(
+            f"The answers cannot be written to {target}.", where="parameter: out",
+            allowed=f"a file that ends in {' or '.join(ENDINGS)}, in a folder that is there",
+            todo="give another name, or make the folder",
+        )  # fmt: skip
+    return target
+
+
+def write(answers: Handle, target: Path) -> None:
+    """Write the answers beside the target, then put them in its place: who reads it sees the old file or the whole new one."""
+    frame, half = answers.frame(ANSWERS), target.with_name(f".{target.name}.half")
+    if target.suffix == ".parquet":
+        frame.write_parquet(half)
+    else:
+        with half.open("w", encoding="utf-8") as file:
+            file.writelines(_line(row) for row in frame.iter_rows(named=True))
+    os.replace(half, target)
+
+
+def _line(row: dict[str, Any]) -> str:
+    """A row as JSON; its input as the object it was, where it was one."""
+    with contextlib.suppress(ValueError):
+        row["input"] = json.loads(row["input"])
+    return json.dumps(row, ensure_ascii=False) + "\n"

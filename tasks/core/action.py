@@ -1,0 +1,54 @@
+"""An action as a Prefect task: seen in the run, never cached, retried while something outside does not answer.
+
+    entry = act("move champion", move, candidate, approval)
+
+A step's result is the same whenever it is asked for, and so is cached (tasks/core/step.py); an action changes what others see.
+"""
+
+from __future__ import annotations
+
+import getpass
+import inspect
+from collections.abc import Callable
+from typing import Any, ParamSpec, TypeVar
+
+from tasks.core.errors import OutsideError
+
+P = ParamSpec("P")
+T = TypeVar("T")
+RETRIES, WAIT_SECONDS = 3, [1.0, 3.0, 9.0]  # outlasts a hiccup; a person waits for a promotion, so not half a minute more
+
+
+def act(name: str, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+    """Run `function` as a task named `name`; only an OutsideError is tried again. Outside a flow: just call it."""
+    from prefect import task
+    from prefect.cache_policies import NO_CACHE
+    from prefect.context import FlowRunContext
+
+    if FlowRunContext.get() is None:
+        return function(*args, **kwargs)
+    as_task = task(
+        name=name, task_run_name=name, description=inspect.getdoc(function), cache_policy=NO_CACHE,
+        persist_result=False, retries=RETRIES, retry_delay_seconds=WAIT_SECONDS, retry_condition_fn=_may_heal,
+    )  # fmt: skip
+    return as_task(function)(*args, **kwargs)
+
+
+def actor() -> str:
+    """Who acts: the account of this process, and the Prefect run that it acts for.
+
+    Prefect's own server knows no persons, so of a run that a page started it cannot be said more.
+    """
+    from prefect.context import FlowRunContext
+
+    context = FlowRunContext.get()
+    run = context.flow_run if context else None
+    try:
+        account = getpass.getuser()
+    except (KeyError, OSError):  # a container whose user id has no name
+        account = "an account without a name"
+    return f"{account} (Prefect run {run.name})" if run else account
+
+
+def _may_heal(_task: Any, _run: Any, state: Any) -> bool:
+    return isinstance(state.result(raise_on_failure=False), OutsideError)

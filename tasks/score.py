@@ -1,0 +1,165 @@
+"""Score: one version answers every row of a file; a row that cannot be read or answered comes out with its error.
+
+Leaves answers.parquet, in the order of the file: source, line, input (the record as JSON, or as it stood), answer, error,
+model, version. Answered parts are kept in scratch, so that a killed run goes on behind the last of them.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+from pydantic import Field
+
+from tasks.core import tracking
+from tasks.core.chat import Message, question
+from tasks.core.errors import AssayError
+from tasks.core.messages import UnadaptedError, content, message, spoken, turn_list
+from tasks.core.preferences import instruction
+from tasks.core.ratings import TEXTS
+from tasks.core.records import Record
+from tasks.core.registry import aliases, download, find_version, load
+from tasks.core.settings import Settings
+from tasks.core.sources import RawFile, read
+from tasks.core.step import Made, Place
+
+ANSWERS = "answers.parquet"
+TURNS = ("messages", "conversations", "conversation")
+QUESTIONS = ("message", "prompt", "question", "query", "input", *TEXTS)  # the first that a record has is what it asks
+SCHEMA = {
+    "source": pl.String, "line": pl.Int64, "input": pl.String, "answer": pl.String, "error": pl.String, "model": pl.String,
+    "version": pl.Int64,
+}  # fmt: skip
+
+
+class ScoreSettings(Settings):
+    """How rows are answered."""
+
+    # Rows between two savings: a kill loses at most so many answers, and each saving is a file of some kilobytes.
+    rows: int = Field(default=256, ge=1)
+
+
+class Served(Settings):
+    """Which version answers. unit: the digest of what it is, so that another of this name and number is not taken for it."""
+
+    model: str
+    version: int
+    unit: str
+
+
+def find_served(model: str, alias: str) -> Served:
+    """The version behind an alias. Raises PromotionError for an unknown model, AssayError when it has no such alias."""
+    with tracking.outside("show the registry"):
+        client = tracking.client()
+        there = aliases(client, model)
+        found = find_version(client, model, there.get(alias, 0))
+    if found is None:
+        raise AssayError(
+            f"{model} has no {alias}.", where="alias of the registered model in MLflow",
+            allowed=", ".join(f"{name} (version {number})" for name, number in sorted(there.items())) or "no alias is set",
+            todo=f"`assay promote {model}` makes the challenger champion; or name another alias",
+        )  # fmt: skip
+    return Served(model=model, version=int(found.version), unit=found.tags.get(tracking.DIGEST, ""))
+
+
+def score(place: Place, *, settings: ScoreSettings, served: Served, files: list[RawFile]) -> Made:
+    """Answer every record of every file. Raises DataError for a file that cannot be trusted as a whole."""
+    rows = [_row(file.name, record) for file in files for record in read(file)]
+    parts = [place.scratch / f"part-{number:06}.parquet" for number in range(-(-len(rows) // settings.rows))]
+    model: Any = None
+    for number, (part, some) in enumerate(zip(parts, _pieces(rows, settings.rows), strict=True), 1):
+        if not part.exists():
+            model = model or load(_model_folder(served, place.scratch))
+            _save(part, [_answered(row, said) for row, said in zip(some, _answers(model, some), strict=True)], served)
+        place.progress(number / len(parts), f"{min(number * settings.rows, len(rows)):,} of {len(rows):,} rows")
+    frame = pl.concat([pl.DataFrame(schema=SCHEMA), *(pl.read_parquet(part) for part in parts)])
+    frame.write_parquet(place.out / ANSWERS)
+    bad = frame["error"].is_not_null().sum()
+    line = f"{frame.height - bad:,} rows answered by {served.model} version {served.version}" + (
+        f", {bad:,} with an error" if bad else ""
+    )
+    table = [{"error": error, "rows": n} for error, n in frame["error"].drop_nulls().value_counts(sort=True).iter_rows()]
+    return Made("answers", line, {"rows": frame.height, "errors": bad, **served.model_dump()}, table, frame.height)
+
+
+def _pieces(rows: list[dict[str, Any]], size: int) -> Iterator[list[dict[str, Any]]]:
+    return (rows[start : start + size] for start in range(0, len(rows), size))
+
+
+def _model_folder(served: Served, scratch: Path) -> Path:
+    with tracking.outside("give the model back"):
+        version = find_version(tracking.client(), served.model, served.version)
+    return download(version, scratch / "model")
+
+
+def _row(source: str, record: Record) -> dict[str, Any]:
+    """A record with what it asks, or with why it asks nothing."""
+    text = record.text if record.value is None else json.dumps(record.value, ensure_ascii=False, default=str)
+    row: dict[str, Any] = {"source": source, "line": record.line, "input": text.encode("utf-8", "backslashreplace").decode()}
+    if record.value is None:
+        return {**row, "error": record.reason}
+    try:
+        return {**row, "asked": asked(record.value)}
+    except UnadaptedError as error:
+        return {**row, "error": error.reason}
+
+
+def asked(record: dict[str, Any]) -> list[Message]:
+    """What a record asks: its turns before the last answer, or its question or text alone. Raises UnadaptedError."""
+    row = {key.strip().lower(): value for key, value in record.items()}
+    for key in TURNS:
+        if (turns := turn_list(row.get(key))) is not None:
+            return _ends_in_question([message(turn) for turn in turns])
+    if "instruction" in row:
+        return _ends_in_question(instruction(row))
+    name = next((name for name in QUESTIONS if row.get(name) is not None), None)
+    if name is None:
+        raise UnadaptedError("asks nothing: no column " + ", ".join((*TURNS, "instruction", *QUESTIONS[:5], TEXTS[0])))
+    if turns := spoken(row[name]):
+        return _ends_in_question([message(turn) for turn in turns])
+    return [{"role": "user", "content": content(row[name])}]
+
+
+def _ends_in_question(messages: list[Message]) -> list[Message]:
+    turns = question(messages)
+    if not turns or turns[-1]["role"] != "user":
+        raise UnadaptedError("asks nothing: no user turn before the last answer")
+    return turns
+
+
+def _answers(model: Any, rows: list[dict[str, Any]]) -> Iterator[tuple[str | None, str | None]]:
+    """(answer, error) of each row, in order."""
+    given = iter(_ask(model, [row["asked"] for row in rows if "asked" in row]))
+    for row in rows:
+        yield next(given) if "asked" in row else (None, row["error"])
+
+
+def _ask(model: Any, questions: list[list[Message]]) -> list[tuple[str | None, str | None]]:
+    """All at once; where the model refuses, half by half, until the one question is found that it cannot answer."""
+    import pandas as pd
+    from mlflow.exceptions import MlflowException
+
+    if not questions:
+        return []
+    try:
+        return [(str(text), None) for text in model.predict(pd.DataFrame({"messages": questions}))["answer"]]
+    except (AssayError, MlflowException) as error:
+        if len(questions) == 1:
+            return [(None, getattr(error, "what", str(error)).splitlines()[0])]
+    half = len(questions) // 2
+    return _ask(model, questions[:half]) + _ask(model, questions[half:])
+
+
+def _answered(row: dict[str, Any], said: tuple[str | None, str | None]) -> dict[str, Any]:
+    return {**{key: row[key] for key in ("source", "line", "input")}, "answer": said[0], "error": said[1]}
+
+
+def _save(part: Path, rows: list[dict[str, Any]], served: Served) -> None:
+    named = {"model": served.model, "version": served.version}
+    half = part.with_suffix(".half")
+    pl.DataFrame([{**row, **named} for row in rows], schema=SCHEMA).write_parquet(half)
+    os.replace(half, part)
