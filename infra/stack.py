@@ -1,0 +1,147 @@
+"""The stack as processes of this machine, on 127.0.0.1: what `make stack` and its companions run.
+
+    python -m infra.stack up                        everything, in order, until all is healthy; again: what is missing
+    python -m infra.stack down                      everything ended, nothing left behind; data stays
+    python -m infra.stack run assay curate RECIPE   a command with the worker's settings (addresses, credentials, home)
+    python -m infra.stack tool backup               a service of the compose file's `tools` profile
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import psutil
+
+from infra import supervisor
+from infra.health import healthy
+from infra.run import MARK, environment_of, find_program, prepare_folders
+from infra.services import Service, read_service, read_services, stack_folder
+from tasks.core.errors import AssayError
+
+UP_SECONDS = 600  # a first start makes three databases: about 60 s on two idle cores
+RETRY_SECONDS = 15  # a service that still ends at once after this long will not come up by itself
+STOPPED = ("STOPPED", "EXITED", "FATAL", "BACKOFF", "UNKNOWN")
+LAST_LINES = 12
+STOP_ORDER = ("proxy", "worker", "prefect-services", "prefect-server", "mlflow", "s3", "redis", "postgres")
+
+
+def up() -> None:
+    """Start every service when what it waits for is ready. Raises AssayError, with its last log lines, for one that is not."""
+    services = {name: service for name, service in read_services().items() if not service.tool}
+    caller = supervisor.connect()
+    if caller is None:
+        _end_leftovers()
+        caller = supervisor.start(services.values())
+    _start_in_order(caller, services, time.monotonic() + UP_SECONDS)
+    _tell(services)
+
+
+def _start_in_order(caller: Any, services: Mapping[str, Service], deadline: float) -> None:
+    begun, ready = time.monotonic(), dict.fromkeys(services, False)
+    started: dict[str, float] = {}
+    while not all(ready.values()):
+        for name, service in services.items():
+            if not ready[name] and all(ready[other] for other in service.waits_for):
+                if name not in started:
+                    supervisor.start_one(caller, name)
+                    started[name] = time.monotonic()
+                ready[name] = _ready(caller, service, time.monotonic() - started[name])
+                if ready[name]:
+                    how = "done" if service.once else "healthy"
+                    print(f"  {name:<20} {how} after {time.monotonic() - begun:.0f} s", flush=True)
+        if time.monotonic() > deadline:
+            waiting = next(name for name in services if name in started and not ready[name])
+            raise _failure(waiting, f"was not ready after {UP_SECONDS} s")
+        time.sleep(0.3)
+
+
+def _ready(caller: Any, service: Service, seconds: float) -> bool:
+    """Whether what waits for it may start. Raises AssayError for a step that failed, or a service that keeps ending."""
+    info = caller.getProcessInfo(service.name)
+    state = info["statename"]
+    failed = info["exitstatus"] != 0 if service.once and state == "EXITED" else state == "FATAL"
+    if failed or (state == "BACKOFF" and seconds > RETRY_SECONDS):
+        raise _failure(service.name, f"ended with exit code {info['exitstatus']}")
+    return state == "EXITED" if service.once else state in ("RUNNING", "STARTING") and healthy(service)
+
+
+def _failure(name: str, what: str) -> AssayError:
+    log = supervisor.log_of(name)
+    lines = log.read_text(errors="replace").splitlines()[-LAST_LINES:] if log.exists() else []
+    return AssayError(
+        f"{name} {what}. Its last words:\n" + "\n".join(f"    {line}" for line in lines), where=str(log),
+        todo="mend what the log names, then `make stack` again: it goes on with what is missing; or `make stack-down`",
+    )  # fmt: skip
+
+
+def _tell(services: Mapping[str, Service]) -> None:
+    door = services["proxy"].environment
+    print(f"\n  Prefect   {door['PREFECT_PUBLIC']}\n  MLflow    {door['MLFLOW_PUBLIC']}")
+    print("  Both ask for the credentials in the settings file. `assay doctor --stack` tells how each service is.")
+
+
+def down() -> None:
+    """End every service in order, then the supervisor, then whatever a killed parent left behind."""
+    caller = supervisor.connect()
+    if caller is not None:
+        for name in STOP_ORDER:
+            if caller.getProcessInfo(name)["statename"] not in STOPPED:
+                caller.stopProcess(name, True)
+        supervisor.shut_down(caller, seconds=120)
+    left = _end_leftovers()
+    print(f"The stack is down.{f' Ended {left} processes that a killed one had left behind.' if left else ''}")
+
+
+def _end_leftovers() -> int:
+    """End every process that carries this stack's mark; returns how many there were."""
+    found = [process for process in psutil.process_iter() if _mark(process) == str(stack_folder())]
+    for process in found:
+        process.terminate()
+    for process in psutil.wait_procs(found, timeout=30)[1]:
+        process.kill()
+    return len(found)
+
+
+def _mark(process: psutil.Process) -> str:
+    with contextlib.suppress(psutil.Error):  # it ended, or is another user's
+        return str(process.environ().get(MARK, ""))
+    return ""
+
+
+def run(command: Sequence[str]) -> None:
+    """Become `command` with the worker's environment, in the current folder; does not return."""
+    worker = read_service("worker")
+    prepare_folders(worker)
+    environment = {name: value for name, value in environment_of(worker).items() if name != MARK}
+    os.execve(find_program(command[0], environment["PATH"]), list(command), environment)
+
+
+def tool(name: str, extra: Sequence[str]) -> None:
+    """Become one of the tools; does not return."""
+    service = read_service(name)
+    environment = environment_of(service)
+    os.execve(find_program(service.command[0], environment["PATH"]), [*service.command, *extra], environment)
+
+
+def main(arguments: Sequence[str]) -> None:
+    what, *rest = arguments or ["up"]
+    if what == "run" and rest:
+        run(rest)
+    elif what == "tool" and rest:
+        tool(rest[0], rest[1:])
+    elif what in ("up", "down"):
+        {"up": up, "down": down}[what]()
+    else:
+        raise AssayError(f"There is no such command: {' '.join(arguments)}", allowed="up, down, run COMMAND, tool NAME")
+
+
+if __name__ == "__main__":
+    try:
+        main(sys.argv[1:])
+    except AssayError as error:
+        sys.exit(error.render())
