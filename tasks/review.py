@@ -151,7 +151,8 @@ def _said(messages: Sequence[dict[str, str]]) -> str:
 
 def _safe(rows: list[Held], personal: PersonalData) -> list[Held]:
     """The rows with personal data hidden in all that is shown; only what could hold any is looked through."""
-    shown = pl.DataFrame({"text": sorted({text for row in rows for text in (*row.texts.values(), row.beside)})})
+    texts = sorted({text for row in rows for text in (*row.texts.values(), row.beside)})
+    shown = pl.DataFrame({"text": texts}, {"text": pl.String})  # which Polars cannot tell of no text at all
     could = shown.filter(suspect(pl.col("text"), personal))["text"]
     safe = dict(zip(shown["text"], shown["text"], strict=True)) | hidden(could, personal)
     return [

@@ -142,6 +142,15 @@ def test_minutes_are_reading_and_deciding_and_a_text_that_was_shown_is_not_read_
     assert facts["minutes"] == pytest.approx(sum(told["minutes"] for told in facts["reasons"]), abs=0.2)
 
 
+def test_where_nothing_was_quarantined_the_sheet_is_empty() -> None:
+    steps = [step("ingest", None, Outcome(rows(COMMON), entries("ingest", [])))]
+    steps.append(judged("split", steps[-1], lambda _: None, split=pl.lit("train")))
+    given: dict[str, Any] = {"steps": steps, "dataset": close(steps), "answer": ANSWER, "kind": DatasetKind()}
+    made = artifact("review", lambda place: review(place, ReviewSettings(), personal=PersonalData(), **given))
+    assert records(made) == []
+    assert made.facts()["minutes"] == 0
+
+
 def test_a_sheet_holds_as_many_rows_as_are_wanted_and_the_estimate_is_of_all() -> None:
     made = reviewed(rows=2)
     assert len(records(made)) == 2
