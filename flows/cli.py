@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from flows import environment, start
+from flows.model_commands import register_model_commands
 from flows.recipes import FILE, installed_recipes
 from tasks.core.errors import AssayError
 
@@ -79,6 +80,7 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--format", choices=FORMATS, required=True, help="what to write it for")
     command.add_argument("--out", metavar="PATH", type=Path, required=True, help="the folder to write, a file a split")
     command.add_argument("--kind", choices=KINDS, default="sft", help="of a curated.parquet: what its rows are (default sft)")
+    register_model_commands(commands, _command)
     _command(commands, deploy, "put the deployments and automations of infra/ on the server of PREFECT_API_URL")
     _command(commands, doctor, "tell what this machine has, and what would stop a run")
     _command(commands, ui, "open the Prefect and MLflow pages of this home, until Ctrl-C")

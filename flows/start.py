@@ -17,10 +17,19 @@ from tasks.core.home import home_folder
 
 
 def run_flow(name: str, recipe: str) -> Any:
-    """Run the flow `name` on a server of ours, or the one the user named; returns its final state."""
+    """Run the flow `name` on a recipe; returns its final state."""
     from flows.recipe import find_recipe, load_recipe
 
     load_recipe(recipe)  # a mistake in it shows here, in a second, before anything is started
+    given = {"recipe": recipe} if recipe in installed_recipes() else {"recipe_path": str(find_recipe(recipe).resolve())}
+    return run_with(name, recipe, **given)
+
+
+def run_with(name: str, on: str, **parameters: Any) -> Any:
+    """Run the flow `name` on a server of ours, or the one the user named; returns its final state.
+
+    on: what it works on, in a word, for the terminal.
+    """
     start_log()
     if environment.own_prefect():
         now = datetime.now(UTC)
@@ -34,10 +43,9 @@ def run_flow(name: str, recipe: str) -> Any:
     else:
         flow = load(name)
         ask_prefect()
-    told = f"{name} {recipe}, shown at {os.environ['PREFECT_API_URL'].removesuffix('/api')}"
+    told = f"{name} {on}, shown at {os.environ['PREFECT_API_URL'].removesuffix('/api')}"
     terminal.console().print(told, style="bold", markup=False)
-    given = {"recipe": recipe} if recipe in installed_recipes() else {"recipe_path": str(find_recipe(recipe).resolve())}
-    return flow(**given, return_state=True)
+    return flow(**parameters, return_state=True)
 
 
 def load(name: str) -> Any:
