@@ -82,7 +82,8 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--kind", choices=KINDS, default="sft", help="of a curated.parquet: what its rows are (default sft)")
     register_model_commands(commands, _command)
     _command(commands, deploy, "put the deployments and automations of infra/ on the server of PREFECT_API_URL")
-    _command(commands, doctor, "tell what this machine has, and what would stop a run")
+    command = _command(commands, doctor, "tell what this machine has, and what would stop a run")
+    command.add_argument("--stack", action="store_true", help="tell how each service of `make stack` is, and where its log lies")
     _command(commands, ui, "open the Prefect and MLflow pages of this home, until Ctrl-C")
     return parser
 
@@ -195,8 +196,10 @@ def deploy(arguments: argparse.Namespace) -> int:
 
 
 def doctor(arguments: argparse.Namespace) -> int:
-    from flows.doctor import examine, print_findings
+    from flows.doctor import examine, examine_stack, print_findings
 
+    if arguments.stack:
+        return print_findings(examine_stack(), "are not well", "Everything is up.")
     return print_findings(examine())
 
 

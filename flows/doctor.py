@@ -38,21 +38,31 @@ def examine() -> list[Finding]:
     return [_python(), *_machine(), _memory(), _disk(), _open_files(), *_libraries(), *_recipes(), *_servers()]
 
 
-def print_findings(findings: list[Finding]) -> int:
-    """Print them as a table; returns 1 when something would stop a run, else 0."""
+def examine_stack() -> list[Finding]:
+    """How each service of the stack on this machine is (infra/README.md). Raises AssayError where none runs."""
+    from infra import status
+
+    return [
+        Finding(found.name, f"{found.told}{found.todo and f'; to do: {found.todo}'}\n{found.log}", "ok" if found.well else "stop")
+        for found in status.examine_stack()
+    ]
+
+
+def print_findings(findings: list[Finding], stopped: str = "would stop a run", well: str = "A run can start.") -> int:
+    """Print them as a table; returns 1 when something would stop a run, else 0. stopped, well: how the verdict says it."""
     from rich.markup import escape
     from rich.table import Table
 
     marks = {"ok": "[green]ok[/]", "warn": "[yellow]note[/]", "stop": "[bold red]stop[/]"}
     table = Table.grid(padding=(0, 2, 0, 0))
     table.add_column(width=6)
-    table.add_column(width=15, style="bold")
+    table.add_column(min_width=15, style="bold")
     table.add_column(overflow="fold")
     for finding in findings:
         table.add_row(marks[finding.state], finding.topic, escape(finding.found))
     terminal.console().print(table)
     stops = sum(finding.state == "stop" for finding in findings)
-    verdict = f"[bold red]{stops} of these would stop a run.[/]" if stops else "[green]A run can start.[/]"
+    verdict = f"[bold red]{stops} of these {stopped}.[/]" if stops else f"[green]{well}[/]"
     terminal.console().print(f"\n{verdict}")
     return 1 if stops else 0
 
