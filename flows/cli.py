@@ -83,7 +83,7 @@ def _parser() -> argparse.ArgumentParser:
     register_model_commands(commands, _command)
     _command(commands, deploy, "put the deployments and automations of infra/ on the server of PREFECT_API_URL")
     command = _command(commands, doctor, "tell what this machine has, and what would stop a run")
-    command.add_argument("--stack", action="store_true", help="tell how each service of `make stack` is, and where its log lies")
+    command.add_argument("--stack", action="store_true", help="tell how each service of `make stack` is, and where its log is")
     _command(commands, ui, "open the Prefect and MLflow pages of this home, until Ctrl-C")
     return parser
 

@@ -42,10 +42,8 @@ def examine_stack() -> list[Finding]:
     """How each service of the stack on this machine is (infra/README.md). Raises AssayError where none runs."""
     from infra import status
 
-    return [
-        Finding(found.name, f"{found.told}{found.todo and f'; to do: {found.todo}'}\n{found.log}", "ok" if found.well else "stop")
-        for found in status.examine_stack()
-    ]
+    told = {found: f"{found.told}; to do: {found.todo}" if found.todo else found.told for found in status.examine_stack()}
+    return [Finding(found.name, f"{text}\n{found.log}", "ok" if found.well else "stop") for found, text in told.items()]
 
 
 def print_findings(findings: list[Finding], stopped: str = "would stop a run", well: str = "A run can start.") -> int:

@@ -45,8 +45,7 @@ def environment_of(service: Service) -> dict[str, str]:
     """The variables that the service runs with."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
     return {
-        **inherited, "PATH": search_path(), "PYTHONPATH": os.environ.get("STACK_CODE", str(_code())), "PYTHONUNBUFFERED": "1",
-        MARK: str(stack_folder()), **service.environment,
+        **inherited, "PATH": search_path(), "PYTHONUNBUFFERED": "1", MARK: str(stack_folder()), **service.environment,
     }  # fmt: skip
 
 
@@ -106,12 +105,6 @@ def _end_with_supervisor(service: Service) -> None:
     """On Linux a service ends with its supervisor, even one killed by SIGKILL, so that the next start finds its ports free."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(DEATH_SIGNAL, signal.Signals[f"SIG{service.stop_signal}"])
-
-
-def _code() -> Path:
-    from infra.settings import CODE
-
-    return CODE
 
 
 if __name__ == "__main__":

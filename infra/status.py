@@ -16,7 +16,7 @@ RUNS = ("RUNNING", "STARTING")
 
 @dataclass(frozen=True)
 class Status:
-    """One service. well: it runs and passes its own check, or as a step it has ended well. told: since when, or what is wrong."""
+    """One service. well: it runs and passes its own check, or is a step that ended well. told: since when, or what is wrong."""
 
     name: str
     well: bool
@@ -41,7 +41,8 @@ def _status(info: dict[str, Any], service: Service) -> Status:
     if service.once:
         if state == "EXITED" and info["exitstatus"] == 0:
             return Status(service.name, True, f"done at {since}", log)
-        return Status(service.name, False, f"{state.lower()}, exit code {info['exitstatus']}", log, "read its log, then `make stack`")
+        told = f"{state.lower()}, exit code {info['exitstatus']}"
+        return Status(service.name, False, told, log, "read its log, then `make stack`")
     if state in RUNS and healthy(service):
         return Status(service.name, True, f"healthy, process {info['pid']} since {since}", log)
     if state in RUNS:
