@@ -19,7 +19,7 @@ Command = Callable[..., argparse.ArgumentParser]
 def register_model_commands(commands: Any, command: Command) -> None:
     """Add the commands. command: adds one: (commands, function, its help) -> its parser."""
     model = "the registered model's name in MLflow"
-    parser = command(commands, promote, "make a version that passed its gate champion, if approved and if it proves itself again")
+    parser = command(commands, promote, "make a version that passed its gate champion, once it is approved")
     parser.add_argument("model", metavar="MODEL", help=model)
     parser.add_argument("--version", metavar="N", type=int, default=0, help="the version; the challenger if left out")
     parser.add_argument("--approve", action="store_true", help="approve it; else its tag `approval` in MLflow must")

@@ -39,6 +39,7 @@ from tasks.format import FormatSettings, check_format
 from tasks.gate import GateSettings
 from tasks.ingest import IngestSettings, Source
 from tasks.label_errors import LabelErrorSettings
+from tasks.promote import PromoteSettings
 from tasks.redact import RedactSettings
 from tasks.register import RegisterSettings
 from tasks.report import ReportSettings
@@ -95,6 +96,7 @@ class Recipe(Settings):
     evaluate: EvaluateSettings = Field(default_factory=EvaluateSettings)
     gate: GateSettings
     register: RegisterSettings = Field(default_factory=RegisterSettings)
+    promote: PromoteSettings = Field(default_factory=PromoteSettings)
     report: ReportSettings = Field(default_factory=ReportSettings)
     watch: WatchSettings = Field(default_factory=WatchSettings)
     _file: Path = PrivateAttr(default=Path(FILE))

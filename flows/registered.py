@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from typing import Annotated, Any
 from urllib.parse import quote
@@ -10,9 +9,9 @@ from urllib.parse import quote
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 
 from flows.parameters import shown
+from tasks.core import tracking
 from tasks.core.promotion_tags import table
 from tasks.core.promotions import Ledger
-from tasks.core.tracking import public
 
 LONGEST = 1000  # characters of a reason; an entry of the ledger holds 6000
 
@@ -40,9 +39,9 @@ def publish_ledger(ledger: Ledger) -> None:
 
 def publish_words(name: str, text: str, model: str, version: int = 0) -> None:
     """Show how it ended, with a link to the model or the version where MLflow has pages."""
-    server = public(os.environ.get("MLFLOW_TRACKING_URI", ""))
-    page = f"{server}/#/models/{quote(model)}" + (f"/versions/{version}" if version else "")
-    link = f"\n\n[{model}{f' version {version}' if version else ''} in MLflow]({page})" if server.startswith("http") else ""
+    pages = tracking.pages()
+    page = f"{pages}/#/models/{quote(model, safe='')}" + (f"/versions/{version}" if version else "")
+    link = f"\n\n[{model}{f' version {version}' if version else ''} in MLflow]({page})" if pages else ""
     said = f"# {name}\n\n```\n{text}\n```{link}"
     create_markdown_artifact(said, key="outcome", description=f"{name}: {text.splitlines()[0]}")
 

@@ -24,6 +24,7 @@ from flows.parameters import (
     Seed,
     planned,
 )
+from flows.promote import promote
 from flows.recipe import Recipe
 from flows.states import ends_in_words, judged
 from tasks.core.chat import PromptSettings
@@ -69,6 +70,8 @@ def retrained(plan: Recipe) -> State[Results]:
     page = work_step(report, plan.report, steps=steps, prompt=plan.prompt, answer=plan.answer, **seen, **proof)
     publish(page)
     publish_links(plan.name, page, version)
+    if version and plan.promote.approval == "gate":  # a run of its own, with its own words when it does not promote
+        promote(plan.name, version.facts()["version"], reason="follows the gate")
     made = {**proof, "review": data["review"], "training": adapter, "report": page, "version": version}
     return finished({name: handle for name, handle in made.items() if handle})
 
