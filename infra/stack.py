@@ -33,15 +33,20 @@ STOP_ORDER = ("proxy", "worker", "prefect-services", "prefect-server", "mlflow",
 def up() -> None:
     """Start every service when what it waits for is ready. Raises AssayError, with its last log lines, for one that is not."""
     services = {name: service for name, service in read_services().items() if not service.tool}
+    _start_in_order(_supervised(services), services)
+    _tell(services)
+
+
+def _supervised(services: Mapping[str, Service]) -> Any:
+    """A caller of the supervisor, started if it does not run, after whatever a killed one left behind has ended."""
     caller = supervisor.connect()
     if caller is None:
         _end_leftovers()
         caller = supervisor.start(services.values())
-    _start_in_order(caller, services, time.monotonic() + UP_SECONDS)
-    _tell(services)
+    return caller
 
 
-def _start_in_order(caller: Any, services: Mapping[str, Service], deadline: float) -> None:
+def _start_in_order(caller: Any, services: Mapping[str, Service]) -> None:
     begun, ready = time.monotonic(), dict.fromkeys(services, False)
     started: dict[str, float] = {}
     while not all(ready.values()):
@@ -54,7 +59,7 @@ def _start_in_order(caller: Any, services: Mapping[str, Service], deadline: floa
                 if ready[name]:
                     how = "done" if service.once else "healthy"
                     print(f"  {name:<20} {how} after {time.monotonic() - begun:.0f} s", flush=True)
-        if time.monotonic() > deadline:
+        if time.monotonic() > begun + UP_SECONDS:
             waiting = next(name for name in services if name in started and not ready[name])
             raise _failure(waiting, f"was not ready after {UP_SECONDS} s")
         time.sleep(0.3)
@@ -122,10 +127,18 @@ def run(command: Sequence[str]) -> None:
 
 
 def tool(name: str, extra: Sequence[str]) -> None:
-    """Become one of the tools; does not return."""
-    service = read_service(name)
-    environment = environment_of(service)
-    os.execve(find_program(service.command[0], environment["PATH"]), [*service.command, *extra], environment)
+    """Start what the tool waits for, then become it; does not return."""
+    services = read_services()
+    needed = _with_all_it_waits_for(services, name)
+    _start_in_order(_supervised(services), {other: service for other, service in services.items() if other in needed})
+    environment = environment_of(services[name])
+    command = [*services[name].command, *extra]
+    os.execve(find_program(command[0], environment["PATH"]), command, environment)
+
+
+def _with_all_it_waits_for(services: Mapping[str, Service], name: str) -> set[str]:
+    direct = set(services[name].waits_for)
+    return direct.union(*(_with_all_it_waits_for(services, other) for other in direct))
 
 
 def main(arguments: Sequence[str]) -> None:
