@@ -83,6 +83,12 @@ def _signature_start(lines: list[str]) -> int | None:
     return None
 
 
+def is_farewell(text: str) -> bool:
+    """Whether it begins as a mail's closing does: "Kind regards, Jo at Harbour & Pine"."""
+    found = _CLOSING.match(text.strip())
+    return found is not None and not text.strip()[found.end() : found.end() + 1].isalpha()
+
+
 def _is_closing(line: str, below: list[str]) -> bool:
     return (
         _CLOSING.fullmatch(line.strip()) is not None

@@ -179,11 +179,16 @@ CUT = {
     "an unended sentence": "We have found the lamp in the shop. It was behind a large grey mirror",
     "a comma": "We have found the lamp in the shop, and the kettle,",
     "a list item": "Do this.\n1. Press the red button.\n2. Wait for the lamp.\n3. Press the blue",
+    "one word of a list item": "Do this.\n1. Press the red button.\n2. Wait for the lamp.\n3. Press",
+    "the word that begins a sentence": "We have found the lamp in the shop. The",
+    "an open bracket": "We have found the lamp (the one in the",
+    "a short line": "We have found a cat",
     "an open code block": "Here:\n```python\nprint(1)\n",
 }
 WHOLE = [
     "Blue", "Your new lamp", "1. Lamp\n2. Kettle\n3. Chair", "We found it. See the list at example.com/list", "Size: L",
     "A poem for you:\nthe lamp is lit and I am in the light\nthe kettle sings to me throughout the night",
+    "We have found the lamp.\n\nSincerely,", "The lamp (grey)", "The boxes hold 3 lamps 5 cups 7 pans 9 forks",
     "Kind regards\nYour team", "We have found the lamp in the shop. Warm regards, Jo at Harbour",
     "We are glad to have you! #HomeAndGarden", "```\nprint(1)\n```",
 ]  # fmt: skip
@@ -199,6 +204,37 @@ def test_an_answer_that_ends_unlike_the_others_was_cut(case: str) -> None:
 @pytest.mark.parametrize("text", WHOLE)
 def test_an_answer_that_may_end_without_a_full_stop_stays(text: str) -> None:
     assert run(frame(answered(text), *map(answered, HABIT))).ledger.is_empty()
+
+
+def test_what_is_a_habit_at_one_kind_of_place_is_no_sign_there_and_is_one_elsewhere() -> None:
+    names = [f"{text} {name}" for text, name in zip(HABIT, ["Jo", "Kim", "Lee", "Max", "Pat"] * 36, strict=True)]
+    lists = ["1. Find it.\n2. Send it."] * 30
+    signed = frame(
+        answered("We have found the lamp. Nora"), answered(CUT["a list item"]), *map(answered, [*HABIT, *names[:20], *lists])
+    )
+    assert told(run(signed))[2]["sign"] == "unended list item after ended ones"
+    assert run(frame(answered("We have found the lamp. Nora"), *map(answered, HABIT))).ledger.height == 1  # who signs here?
+
+
+def test_an_edited_sentence_ends_as_its_original_does_and_so_do_its_own_words_in_another_order() -> None:
+    for asked, text in [
+        ("Correct this.\nWe has found the lamp in the shop", "We have found the lamp in the shop"),
+        ('Replace a word: "We found the lamp in the shop"', "We found the lantern in the shop"),
+        ("Sort the words.\nfound the lamp shop in we the", "found in lamp shop the the we the"),
+        ("Write a slogan for our shop.", "We have found a lamp that is for you"),
+    ]:
+        assert run(frame(answered(text, asked), *map(answered, HABIT))).ledger.is_empty()
+        assert run(frame(answered(text), *map(answered, HABIT))).ledger.height == 1
+
+
+def test_a_list_in_the_open_with_fewer_items_than_asked_for_was_cut() -> None:
+    items = "- Lamp\n- Kettle\n- Chair"
+    rows = frame(
+        answered(items, "Name five popular gifts"), answered(items, "Name 3 gifts of the last 5 years"), *map(answered, HABIT)
+    )
+    assert told(run(rows))[2] == {
+        "message": 2, "characters": len(items), "sign": "fewer list items than asked for", "items": 3, "asked_for": 5,
+    }  # fmt: skip
 
 
 def test_where_full_stops_are_not_usual_nothing_was_cut() -> None:

@@ -4,29 +4,34 @@ Nothing is flagged where answers do not normally end in punctuation, or where to
 that ends in a letter, a comma or an open bracket was cut if one of these holds:
     its last word never ends a sentence here ("the"), though it is frequent;
     its last word is no word here, but others begin with it ("informat");
-    earlier sentences of the same passage, or the list items before it, are ended and it is not;
-    it is one running sentence of some length in plain words, and no verse.
-Verses, headings, labels, tags, links and lists that end without a full stop stay. Cut-off JSON is a matter of format.
+    a bracket or a comma is open;
+    it is a list that ends in the open before the number of items that was asked for, or announced, is reached;
+    it ends at a kind of place where nearly all answers here are ended (last_lines.py): in a sentence after another one, in
+    plain words of some length, in an item of a list whose other items are ended.
+Verses, headings, labels, tags, links and lists that end without a full stop stay, and so do an edited sentence whose original
+in the prompt has none either, and a title or a poem that was asked for. Cut-off JSON is a matter of format.
 """
 
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import polars as pl
 
-from tasks.core.rules.habits import OPEN, Habits
+from tasks.core.rules.habits import OPEN, Habits, place_of
+from tasks.core.rules.last_lines import LastLine, fewer_than_asked, is_open
+from tasks.core.rules.last_words import sign
 from tasks.core.rules.rule import About, Found, Row, answers
 
-NAME_CHARACTERS = 200  # at the end of a line that are searched for a tag, a link or a name
-SIGNED = 8  # words of a farewell with a name
-_ITEM = re.compile(r"\s*(?:[-*•·–>|#]|\(?(?:\d{1,3}|[A-Za-z]|[ivxIVX]{1,5})[.):])(?:\s|$)")
-_BARE = re.compile(r"\s*(?:[-*•·–]|\d{1,3}[.):])\s*")
-_NAMED = re.compile(r"(?:^|\s)[#@]\w+$|\S*[./@]\S+$|[-–—]\s*[A-Z][\w.]*(?: [A-Z][\w.]*){0,3}$")  # tag, link, author
-_SENTENCE_END = re.compile(r"(?:(?<=[^\W\d_]{3})|(?<=[a-z]{2}))[.!?][\"')\]”’]*\s+[A-Z\"'“]")
-_ENDED = re.compile(r"[.!?][\"')\]”’*]*\s*$")
-_CODE = re.compile(r"[;{}=<>\t]| {3}")
-_WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)*")
+# Who asks for one of these may get it without a full stop; nothing follows from that.
+_UNENDED = re.compile(
+    r"(?i)\b(?:write|create|compose|generate|make|craft|construct|come up|suggest|give|propose|design|think of|brainstorm"
+    r"|produce|provide|need|want)\b.{0,60}\b(?:title|headline|heading|caption|slogan|tagline|motto|subject line|haiku|poem"
+    r"|verse|lyrics|song|rhyme|limerick)s?\b"
+)
+_GIVEN = re.compile(r"\n([^\n]+)|[\"“]([^\"”\n]{3,})[\"”]|:[ \t]+([^\n]+)$")  # below the first line, quoted, after a colon
+ALIKE = 0.5  # of the words of an edited sentence that its original has too, and at least so much of its length
 
 
 def may_be_cut(about: About) -> pl.Series:
@@ -38,49 +43,53 @@ def may_be_cut(about: About) -> pl.Series:
 
 
 def is_cut(row: Row, about: About) -> Found | None:
-    for number, text, _ in answers(row):
+    for number, text, asked in answers(row):
         text = text.strip()
-        if text.startswith(("{", "[")):
+        if not text or text.startswith(("{", "[")):
             continue
-        sign = "open code block" if text.count("```") % 2 else _sign(text, about.habits) if about.habits.punctuated else ""
-        if sign:
-            return "answer is cut off", {"message": number, "characters": len(text), "sign": sign}
+        evidence: dict[str, Any] = {"message": number, "characters": len(text)}
+        if text.count("```") % 2:
+            return "answer is cut off", evidence | {"sign": "open code block"}
+        if about.habits.punctuated:
+            end = LastLine.of(text)
+            if _is_given(end, asked):
+                continue
+            if found := sign(end, about.habits.words):
+                return "answer is cut off", evidence | {"sign": found}
+            if counted := fewer_than_asked(end, asked):
+                return "answer is cut off", evidence | {"sign": "fewer list items than asked for"} | counted
+            place = place_of(end, about.habits.words)
+            if share := _due(end, place, asked, about.habits):
+                return "answer is cut off", evidence | {"sign": f"unended {place}", "usually_ended": share}
     return None
 
 
-def _sign(text: str, known: Habits) -> str:
-    """Why an answer that ends in the open was cut; empty if that cannot be said."""
-    *before, line = [part for part in text.split("\n") if part.strip()]
-    words = list(_WORD.finditer(line))
-    item = bool(_ITEM.match(line))
-    if _BARE.fullmatch(line) and sum(bool(_ITEM.match(part)) for part in before) >= 2:
-        return "empty list item"
-    if _NAMED.search(line[-NAME_CHARACTERS:]) or len(words) < 2:
-        return ""
-    if text[-1] in ",([":
-        return "open bracket or comma" if not item and len(words) >= 4 else ""
-    if words[-1].end() != len(line.rstrip()):
-        return ""  # a number, or no end in the open at all
-    last = words[-1][0]
-    # After a comma or an operator a small word is an entry, and capitals are notes, grades and names.
-    follows = last.islower() and line[words[-2].end() : words[-1].start()] == " "
-    if follows and known.never_last(last) and not (item and len(words) < 4):
-        return "word that ends no sentence"
-    if known.is_fragment(last.lower()) and not _CODE.search(line) and (follows or len(last) > 2):
-        return "part of a word"
-    if item:
-        items = [part for part in before if _ITEM.match(part)]
-        return "unended list item" if len(items) >= 2 and all(map(_ENDED.search, items)) and len(words) >= 3 else ""
-    *_, begun = [0, *(found.end() - 1 for found in _SENTENCE_END.finditer(line))]
-    if begun and not last.islower() and sum(word.start() >= begun for word in words) <= SIGNED:
-        return ""  # Kind regards, Jo at Harbour & Pine
-    return "unended sentence" if (begun and len(words) >= 6) or _is_running(line, words, before, known) else ""
+def _due(end: LastLine, place: str, asked: str, known: Habits) -> float:
+    """The share of answers that are ended at such a place, if this one is open there and should not be; else 0."""
+    share = known.ended_at(place) if end.is_open else 0.0
+    return 0.0 if not share or _UNENDED.search(asked) or _edits(end.line, asked) else share
 
 
-def _is_running(line: str, words: list[re.Match[str]], before: list[str], known: Habits) -> bool:
-    """One long sentence in plain words; after a line that did not end either it may be a verse, and is none."""
-    if len(words) < 6 or not line[:1].isupper() or _CODE.search(line) or (before and not _ENDED.search(before[-1])):
-        return False
-    small = sum(word[0][0].islower() for word in words)
-    function = sum(known.never_last(word[0].lower(), known.frequent) for word in words)
-    return small >= 0.6 * len(words) and function >= 2
+def _edits(line: str, asked: str) -> bool:
+    """Whether the prompt holds nearly the same line, without a full stop either."""
+    words = _words(line)
+    for original in _given(asked):
+        theirs = _words(original)
+        if is_open(original) and len(words & theirs) >= ALIKE * max(len(words), len(theirs)):
+            return True
+    return False
+
+
+def _is_given(end: LastLine, asked: str) -> bool:
+    """Whether the prompt gives the ending: as that of a line like it, or every word of an answer of one line, to be sorted."""
+    words = _words(end.line)
+    same = end.last and any(given.endswith(end.last) for given in _given(asked)) and _edits(end.line, asked)
+    return bool(same) or (not end.before and any(words <= _words(given) for given in _given(asked)))
+
+
+def _given(asked: str) -> list[str]:
+    return [found[found.lastindex or 0].strip(' "“”') for found in _GIVEN.finditer(asked)]
+
+
+def _words(text: str) -> set[str]:
+    return set(re.findall(r"\w+", text.lower()))

@@ -1,52 +1,55 @@
-"""How the answers of a dataset end: whether in punctuation, and which words they never end with."""
+"""How the answers of a dataset end: whether in punctuation, at which kinds of place, and with which words."""
 
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, field
 
 import polars as pl
 
-SAMPLE = 50_000  # answers that the habits are learned from, by row id, which is as good as at random
+from tasks.core.rules.last_lines import AFTER_ANOTHER, NAME_AFTER, LastLine
+from tasks.core.rules.last_words import Words, sign
+
+SAMPLE = 50_000  # answers that the words are learned from, by row id, which is as good as at random
+PLACES = 10_000  # answers of which the last line is looked at: each takes Python some 20 µs
 ENOUGH = 50  # running lines, below which no habit can be told
 USUAL = 0.8  # of them must end in punctuation: with less, leaving it out is a habit too
-FREQUENT, NEVER_LAST = 50, 0.02  # times a word must have been seen, and the share of these at a sentence's end
-BEGINS = 10  # times that words seen three times or more begin with a fragment that is no word itself
-FUNCTION_WORD = 0.0005  # of all words; two of these in a line, and it is running text and no title
+# Of the answers at a kind of place, those that must be ended for the others to be suspects: with one in twenty open by habit,
+# most suspects would be none. KNOWN: so many of the answers at any place are counted to each, for those that are seldom met.
+DUE, KNOWN = 0.95, 10
+SHOWS = 0.3  # of answers that are cut at random a sign shows in so many at least: a word that ends nothing, half a word
 OPEN = r"[\p{L}\p{N},(\[]$"  # how an answer may end that was cut
-_WORDS = r"\p{L}+(?:['’]\p{L}+)*"
 
 
 @dataclass(frozen=True)
 class Habits:
-    """What the dataset's answers do. seen, last: how often each word occurs, and at the end of a sentence or clause."""
+    """What the dataset's answers do.
+
+    places: of the answers that end at each kind of place, how many there are,
+    how many are open, and how many of these show by themselves that they were cut.
+    """
 
     punctuated: bool
-    seen: dict[str, int]
-    last: dict[str, int]
+    words: Words
+    places: dict[str, tuple[int, int, int]] = field(default_factory=dict)
 
-    @cached_property
-    def beginnings(self) -> Counter[str]:
-        """How often words begin with each string shorter than themselves."""
-        found: Counter[str] = Counter()
-        for word, count in self.seen.items():
-            if count >= 3:
-                found.update({word[:end]: count for end in range(1, len(word))})
-        return found
+    def ended_at(self, place: str) -> float:
+        """The share of whole answers that are ended at such a place, but for the one that is asked about, which is open.
 
-    @cached_property
-    def frequent(self) -> int:
-        return max(FREQUENT, int(FUNCTION_WORD * sum(self.seen.values())))
+        0 where there is no such place, or leaving it out is a habit as well.
+        """
+        if not place:
+            return 0.0
+        everywhere = sum(met for met, _, _ in self.places.values())
+        usual = sum(_by_habit(left, cut) for _, left, cut in self.places.values()) / max(everywhere, 1)
+        met, left, cut = self.places.get(place, (0, 0, 0))
+        share = 1 - (_by_habit(left - 1, cut) + KNOWN * usual) / (max(met - 1, 0) + KNOWN)
+        return round(share, 3) if share >= DUE else 0.0
 
-    def never_last(self, word: str, times: int = FREQUENT) -> bool:
-        seen = self.seen.get(word, 0)
-        return seen >= times and self.last.get(word, 0) < NEVER_LAST * seen
 
-    def is_fragment(self, word: str) -> bool:
-        if len(word) <= 2:  # "p" is seen here and there, as a letter; as a word it ends nothing
-            return self.beginnings[word] >= max(BEGINS, self.last.get(word, 0) / NEVER_LAST)
-        return self.seen.get(word, 0) <= 1 and self.beginnings[word] >= BEGINS
+def _by_habit(left: int, cut: int) -> float:
+    """Of the open answers at a place, those that are whole: all but as many as were cut, by those that show it."""
+    return max(0.0, left - cut / SHOWS)
 
 
 def habits(answers: pl.DataFrame) -> Habits:
@@ -54,13 +57,24 @@ def habits(answers: pl.DataFrame) -> Habits:
     texts = answers.head(SAMPLE).select(pl.col("text").str.strip_chars())
     text, line = pl.col("text"), pl.col("text").str.extract(r"([^\n]*)$")
     running = texts.filter((line.str.count_matches(r"\s\S") >= 5) & ~line.str.contains(r"^\s*(?:[-*•]|\w{1,3}[.)])\s"))
-    ended = running.filter(~text.str.contains(OPEN)).height
-    punctuated = running.height >= ENOUGH and ended >= USUAL * running.height
-    last = rf"{_WORDS}[ \t]*(?:[.!?;:,)\n]|$)"
-    return Habits(punctuated, _counted(texts, _WORDS), _counted(texts, last)) if punctuated else Habits(False, {}, {})
+    usual = running.filter(~text.str.contains(OPEN)).height / max(running.height, 1)
+    if running.height < ENOUGH or usual < USUAL:
+        return Habits(False, Words({}, {}, {}))
+    words = Words.of(texts)
+    return Habits(True, words, _places(texts["text"].head(PLACES), words))
 
 
-def _counted(texts: pl.DataFrame, pattern: str) -> dict[str, int]:
-    found = texts.select(pl.col("text").str.to_lowercase().str.extract_all(pattern).explode()).drop_nulls()
-    words = found.select(pl.col("text").str.strip_chars(" \t\n.!?;:,)")).group_by("text").len()
-    return dict(words.iter_rows())
+def place_of(end: LastLine, words: Words) -> str:
+    """The kind of place it ends at. A name after a sentence may be a signature; "It" is none, whatever its capital."""
+    return AFTER_ANOTHER if end.place == NAME_AFTER and not words.is_name(end.last) else end.place
+
+
+def _places(texts: pl.Series, words: Words) -> dict[str, tuple[int, int, int]]:
+    met, left, cut = Counter[str](), Counter[str](), Counter[str]()
+    for text in texts:
+        if text and text[0] not in "{[" and (place := place_of(end := LastLine.of(text), words)):
+            met[place] += 1
+            if end.is_open:
+                left[place] += 1
+                cut[place] += bool(sign(end, words))
+    return {place: (met[place], left[place], cut[place]) for place in met}
