@@ -108,8 +108,8 @@ def measured(plan: Recipe, files: list[RawFile], seen: Look) -> tuple[Handle, di
     if left and left.rows and plan.watch.scored_rows and plan.kind != "preference":
         scored = work_step(rescore, plan.watch, champion=seen.champion, snapshot=learnt, rows=left, answer=plan.answer)
         facts["rescore"] = scored.facts()
-    news_worth = (left.rows if left else 0) + seen.decided
-    return came, facts, decide(plan.watch, learnt.rows, news_worth, facts["compare"], facts.get("rescore", {}))
+    more = (left.facts()["more"] if left else 0) + seen.decided
+    return came, facts, decide(plan.watch, learnt.rows, more, facts["compare"], facts.get("rescore", {}))
 
 
 def _alone(plan: Recipe, came: Handle, base: Handle) -> Handle | None:
@@ -124,9 +124,9 @@ def _compared(plan: Recipe, learnt: Handle, passed: Handle) -> Handle:
     """Of the new rows, those that neither copy nor contradict a row of the snapshot or each other."""
     kind = {"kind": plan.rows_are, "answer": plan.answer}
     both = work_step(joined, plan.watch, snapshot=learnt, new=passed)
-    both = row_step(conflicts, plan.conflicts, rows=both, reviewed=plan.decisions, **kind)
-    both = row_step(dedupe, plan.dedupe, rows=both, reviewed=plan.decisions, **kind)
-    return work_step(gained, plan.watch, rows=both, new=passed)
+    clear = row_step(conflicts, plan.conflicts, rows=both, reviewed=plan.decisions, **kind)
+    apart = row_step(dedupe, plan.dedupe, rows=clear, reviewed=plan.decisions, **kind)
+    return work_step(gained, plan.watch, rows=apart, both=both, new=passed)
 
 
 def _checked(plan: Recipe, contract: Contract, left: Handle, base: Handle) -> Handle:

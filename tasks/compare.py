@@ -145,7 +145,9 @@ def _labels_unknown(
 ) -> Iterator[Comparison]:  # fmt: skip
     """Labels that the champion has never seen: in rows that came through, and in rows that the answer's form kept out."""
     reference = snapshot.frame(REFERENCE)
-    known = [reference, *([snapshot.frame(CURATED).select(reference.columns)] if snapshot.rows else [])]
+    known = [reference]
+    if CURATED in snapshot.facts()["files"]:
+        known.append(snapshot.frame(CURATED).select(reference.columns))
     before, now = _texts(pl.concat(known).unique("row_id"), new, answer, kind)
     seen = set(before["label"].drop_nulls())
     if not seen:

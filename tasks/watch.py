@@ -8,6 +8,7 @@ tasks/compare.py and tasks/rescore.py measure the new rows; tasks/core/rule.py d
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -19,6 +20,8 @@ from tasks.core.rule import WatchSettings
 from tasks.core.snapshot import Champion, fill
 from tasks.core.sources import RawFile
 from tasks.core.step import Made, Place
+
+SHOWN = 3  # sources that a line names
 
 
 @dataclass(frozen=True)
@@ -40,13 +43,12 @@ class Look:
     @property
     def line(self) -> str:
         if self.champion is None:
-            return "no version is registered yet"
-        parts = [f"{len(self.same)} as it was learnt from"] + [
-            f"{len(names)} {what} ({', '.join(names[:3])}{', ...' * (len(names) > 3)})"
-            for names, what in ((self.changed, "new or changed"), (self.gone, "no longer there")) if names
-        ]  # fmt: skip
-        told = f"sources against {self.champion.title}: {', '.join(parts)}"
-        return told + (f"; {self.decided:,} more decisions by reviewers" if self.decided else "")
+            return "No version is registered yet"
+        named = (("new or changed", self.changed), ("no longer there", self.gone))
+        parts = [f"{what}: {', '.join(names[:SHOWN])}{', ...' * (len(names) > SHOWN)}" for what, names in named if names]
+        parts += [f"{self.decided:,} more decisions by reviewers"] if self.decided else []
+        now = len(self.same) + len(self.changed)
+        return "; ".join([f"{len(self.same):,} of {now:,} sources are as {self.champion.title} learnt from them", *parts])
 
 
 def look(
@@ -67,9 +69,10 @@ def look(
 def snapshot(place: Place, settings: WatchSettings, champion: Champion) -> Made:
     """What the champion learnt from, from ASSAY_HOME or the registry: what tasks/core/snapshot.py finds of it."""
     came = fill(place.out, champion)
-    has = pl.read_parquet(place.out / CURATED).height if CURATED in came else 0
-    line = f"{champion.title} learnt from {has:,} rows" if has else f"the rows {champion.title} learnt from are not kept"
-    return Made("snapshot", line, {"files": sorted(came), "rows": has}, rows=has, told={"from": came})
+    dataset = place.out / "dataset.json"
+    rows = int(json.loads(dataset.read_text(encoding="utf-8"))["kept"]) if dataset.exists() else 0
+    line = f"{champion.title} learnt from {rows:,} rows" + ("" if CURATED in came else ", which are not kept")
+    return Made("snapshot", line, {"files": sorted(came)}, rows=rows, told={"from": came})
 
 
 def news(place: Place, settings: WatchSettings, rows: Handle, snapshot: Handle) -> Made:
@@ -88,18 +91,23 @@ def news(place: Place, settings: WatchSettings, rows: Handle, snapshot: Handle) 
 
 
 def joined(place: Place, settings: WatchSettings, snapshot: Handle, new: Handle) -> Made:
-    """The new rows and the snapshot's curated ones, where it has them, for the steps that compare rows with one another."""
+    """The new rows and the snapshot's curated ones, where they are kept, for the steps that compare rows with one another."""
     fresh = new.frame()
-    kept = snapshot.frame(CURATED).select(fresh.columns) if snapshot.rows else fresh.clear()
+    kept = snapshot.frame(CURATED).select(fresh.columns) if CURATED in snapshot.facts()["files"] else fresh.clear()
     both = pl.concat([kept, fresh.join(kept, on="row_id", how="anti")]).sort("row_id")
     both.write_parquet(place.out / ROWS)
     line = f"{kept.height:,} rows of the snapshot and {both.height - kept.height:,} new ones"
-    return Made("rows", line, {}, rows=both.height)
+    return Made("rows", line, {"kept": kept.height}, rows=both.height)
 
 
-def gained(place: Place, settings: WatchSettings, rows: Handle, new: Handle) -> Made:
-    """Of the new rows, those that are left after rows were compared with one another: what training would gain."""
+def gained(place: Place, settings: WatchSettings, rows: Handle, both: Handle, new: Handle) -> Made:
+    """Of the new rows, those that are left after rows were compared with one another.
+
+    rows: what is left of `both`, which joined made. Facts: more, the rows that training would have more than before; a new row
+    that takes an older one's place, saying the same better, adds none.
+    """
     left = rows.frame().join(new.frame().select("row_id"), on="row_id", how="semi").sort("row_id")
     left.write_parquet(place.out / ROWS)
-    line = f"{left.height:,} of {new.rows:,} new rows are neither copies nor contradictions"
-    return Made("rows", line, {"gained": left.height}, rows=left.height)
+    more = max(0, rows.rows - both.facts()["kept"])
+    line = f"{left.height:,} of {new.rows:,} new rows neither copy nor contradict another; {more:,} rows more to train on"
+    return Made("rows", line, {"more": more}, rows=left.height)

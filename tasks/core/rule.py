@@ -14,8 +14,8 @@ from tasks.core.settings import Settings
 class WatchSettings(Settings):
     """When new rows are worth a training run. Each number set to 0 takes its rule out."""
 
-    # New rows that training would gain (after dedupe), as a share of those the champion learnt from. Less than a tenth more
-    # rows of the same kind moves a score by less than a holdout of a few hundred rows can show.
+    # Rows that training would have more (after dedupe, and decisions by reviewers with them), as a share of those the champion
+    # learnt from. Less than a tenth more of the same kind moves a score by less than a holdout of a few hundred rows can show.
     grown_by: float = Field(default=0.1, ge=0)
     # Of a new kind a few rows matter; but of fewer than fifty new rows no test here can tell chance from change.
     least_rows: int = Field(default=50, ge=1)
@@ -50,12 +50,15 @@ class Decision:
 
 
 def decide(
-    settings: WatchSettings, trained: int, gained: int, compared: Mapping[str, Any], scored: Mapping[str, Any]
+    settings: WatchSettings, trained: int, more: int, compared: Mapping[str, Any], scored: Mapping[str, Any]
 ) -> Decision:  # fmt: skip
-    """The rule. trained: rows the champion learnt from; gained: new ones; compared, scored: the facts of these two steps."""
+    """The rule. trained: rows the champion learnt from; more: what would come to them, people's decisions among it.
+
+    compared, scored: the facts of compare and rescore.
+    """
     reasons: dict[str, str] = {}
-    if settings.grown_by and gained >= max(1, settings.grown_by * trained):
-        reasons["grown_by"] = f"{gained:,} new rows are {gained / max(1, trained):.0%} of the {trained:,} it learnt from"
+    if settings.grown_by and trained and more >= max(1, settings.grown_by * trained):
+        reasons["grown_by"] = f"{more:,} rows more than the {trained:,} it learnt from ({more / trained:+.0%})"
     reasons |= {c["rule"]: c["told"] for c in compared.get("comparisons", []) if c["found"]}
     if scored.get("below"):
         reasons["accuracy_drop"] = scored["told"]
