@@ -7,7 +7,7 @@ from prefect.client.schemas.objects import State
 
 from flows.alone import alone
 from flows.curate import Results, curated
-from flows.links import publish_links
+from flows.outcome import tell_outcome
 from flows.parameters import (
     DEFAULT,
     EPOCHS,
@@ -35,7 +35,7 @@ from tasks.evaluate import SETS, evaluate, slice_names
 from tasks.gate import check_rules, gate
 from tasks.predict import PredictSettings, predict
 from tasks.register import RecipeText, is_challenger, register
-from tasks.report import publish, report
+from tasks.report import report
 from tasks.train import train
 
 
@@ -68,8 +68,7 @@ def retrained(plan: Recipe) -> State[Results]:
     version = registered(plan, proof, adapter, answers[-1], data["holdout"])
     seen = {"training": adapter, "version": version, "advice": data["advice"], "review": data["review"]}
     page = work_step(report, plan.report, steps=steps, prompt=plan.prompt, answer=plan.answer, **seen, **proof)
-    publish(page)
-    publish_links(plan.name, page, version)
+    tell_outcome(plan.name, page, version, steps, data["contract"])
     if version and plan.promote.approval == "gate":  # a run of its own, with its own words when it does not promote
         promote(plan.name, version.facts()["version"], reason="follows the gate")
     made = {**proof, "review": data["review"], "training": adapter, "report": page, "version": version}

@@ -52,7 +52,7 @@ def stopped(error: AssayError) -> State[Any]:
     name = BLOCKED if isinstance(error, ContractError) else "Failed"
     if FlowRunContext.get():
         text = f"# {name}\n\n```\n{error.render()}\n```"
-        create_markdown_artifact(text, key="what-to-do", description=f"{name}: what happened, and what to do next")
+        create_markdown_artifact(text, key="outcome", description=f"{name}: {error.what.splitlines()[0]}")
     return Failed(name=name, message=error.render(), data=error)
 
 

@@ -112,16 +112,17 @@ def log_to_mlflow(run_id: str, page: Path) -> None:
         client.log_artifact(run_id, str(page))
 
 
-def publish(made: Handle) -> None:
+def publish(made: Handle, more: str = "") -> None:
     """Put the summary and the page's place on the page of the Prefect run under way, also when it came from the cache.
 
-    A flow calls this after the step: only then does the artifact have its final place.
+    A flow calls this after the step: only then does the artifact have its final place. more: Markdown that follows.
     """
     from prefect.artifacts import create_markdown_artifact
     from prefect.context import FlowRunContext, TaskRunContext
 
     if FlowRunContext.get() or TaskRunContext.get():
-        create_markdown_artifact(summary_markdown(made), key="report-page", description="The report of this run")
+        told = f"{WORDS[made.facts()['verdict']]}: {made.facts()['line']}"
+        create_markdown_artifact(f"{summary_markdown(made)}\n\n{more}", key="outcome", description=told)
 
 
 def summary_markdown(made: Handle) -> str:

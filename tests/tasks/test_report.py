@@ -597,7 +597,7 @@ def test_the_prefect_run_shows_the_headline_and_where_the_page_lies(prefect: Non
 
     made = reported(made_by_a_run())
     flow(lambda: publish(made), name="publish", persist_result=False)()
-    shown = Artifact.get("report-page")
+    shown = Artifact.get("outcome")
     assert shown is not None
     assert isinstance(shown.data, str)
     assert (made.folder / PAGE).as_uri() in shown.data
