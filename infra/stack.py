@@ -8,18 +8,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import sys
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import psutil
-
 from infra import supervisor
 from infra.health import healthy
-from infra.run import MARK, environment_of, find_program, prepare_folders
+from infra.leftovers import SERVICE, STACK, end_leftovers
+from infra.run import environment_of, find_program, prepare_folders
 from infra.services import Service, read_service, read_services, stack_folder
 from tasks.core.errors import AssayError
 
@@ -41,7 +39,7 @@ def _supervised(services: Mapping[str, Service]) -> Any:
     """A caller of the supervisor, started if it does not run, after whatever a killed one left behind has ended."""
     caller = supervisor.connect()
     if caller is None:
-        _end_leftovers()
+        end_leftovers({STACK: str(stack_folder())})
         caller = supervisor.start(services.values())
     return caller
 
@@ -98,31 +96,15 @@ def down() -> None:
             if caller.getProcessInfo(name)["statename"] not in STOPPED:
                 caller.stopProcess(name, True)
         supervisor.shut_down(caller, seconds=120)
-    left = _end_leftovers()
+    left = end_leftovers({STACK: str(stack_folder())})
     print(f"The stack is down.{f' Ended {left} processes that a killed one had left behind.' if left else ''}")
-
-
-def _end_leftovers() -> int:
-    """End every process that carries this stack's mark; returns how many there were."""
-    found = [process for process in psutil.process_iter() if _mark(process) == str(stack_folder())]
-    for process in found:
-        process.terminate()
-    for process in psutil.wait_procs(found, timeout=30)[1]:
-        process.kill()
-    return len(found)
-
-
-def _mark(process: psutil.Process) -> str:
-    with contextlib.suppress(psutil.Error):  # it ended, or is another user's
-        return str(process.environ().get(MARK, ""))
-    return ""
 
 
 def run(command: Sequence[str]) -> None:
     """Become `command` with the worker's environment, in the current folder; does not return."""
     worker = read_service("worker")
     prepare_folders(worker)
-    environment = {name: value for name, value in environment_of(worker).items() if name != MARK}
+    environment = {name: value for name, value in environment_of(worker).items() if name not in (STACK, SERVICE)}
     os.execve(find_program(command[0], environment["PATH"]), list(command), environment)
 
 
