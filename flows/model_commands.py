@@ -12,6 +12,7 @@ from tasks.core import terminal
 
 REFUSED = 4  # as for a gate that does not pass: the command went well, and the model was not good enough or not approved
 ENDED_WELL = ("Promoted", "Rolled back", "Recorded", "Completed")  # the names of final states
+LONGEST = 1000  # characters of a reason: an entry of the ledger holds 6000
 
 Command = Callable[..., argparse.ArgumentParser]
 
@@ -23,10 +24,10 @@ def register_model_commands(commands: Any, command: Command) -> None:
     parser.add_argument("model", metavar="MODEL", help=model)
     parser.add_argument("--version", metavar="N", type=int, default=0, help="the version; the challenger if left out")
     parser.add_argument("--approve", action="store_true", help="approve it; else its tag `approval` in MLflow must")
-    parser.add_argument("--reason", metavar="TEXT", default="", help="why; stands in the promotion ledger")
+    parser.add_argument("--reason", metavar="TEXT", type=_reason, default="", help="why; stands in the promotion ledger")
     parser = command(commands, rollback, "make the champion before this one champion again")
     parser.add_argument("model", metavar="MODEL", help=model)
-    parser.add_argument("--reason", metavar="TEXT", required=True, help="why; stands in the promotion ledger")
+    parser.add_argument("--reason", metavar="TEXT", type=_reason, required=True, help="why; stands in the promotion ledger")
     parser = command(commands, reconcile, "record what was moved by hand in MLflow; flag a champion that never passed its gate")
     parser.add_argument("model", metavar="MODEL", nargs="?", default="", help=f"{model}; every one if left out")
     parser = command(commands, score, "answer every row of a file with a registered model")
@@ -34,6 +35,12 @@ def register_model_commands(commands: Any, command: Command) -> None:
     parser.add_argument("data", metavar="DATA", help="a file, a glob or a URL, in any format that a recipe reads")
     parser.add_argument("--out", metavar="FILE", type=Path, required=True, help="what to write: .parquet or .jsonl")
     parser.add_argument("--alias", metavar="ALIAS", default="champion", help="which version answers (default champion)")
+
+
+def _reason(text: str) -> str:
+    if not 0 < len(text.strip()) <= LONGEST:
+        raise argparse.ArgumentTypeError(f"a reason has 1 to {LONGEST} characters; this one has {len(text.strip())}")
+    return text.strip()
 
 
 def promote(arguments: argparse.Namespace) -> int:

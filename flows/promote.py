@@ -55,10 +55,11 @@ def promoted(candidate: Candidate, approve: bool, reason: str) -> State[dict[str
     approval = act("look for approval", check_approval, candidate, approve)
     answers = act("ask again", check_answers, candidate, evidence)
     ledger = act("move champion", move, candidate, evidence, approval, reason, answers)
+    was = ledger.entries[-1].was
+    place = f"in the place of version {was}" if was else "the first one"
     line = (
-        f"{candidate.name} is champion; it was version {ledger.entries[-1].was or 'none'} before. {answers} recorded answers "
-        f"were given again. Approval: {approval}. To do: restart what serves models:/{ledger.model}@champion; "
-        f"`assay rollback {ledger.model} --reason ...` takes it back."
+        f"{candidate.name} is champion, {place}. {answers} recorded answers were given again. Approval: {approval}. To do: "
+        f"restart what serves models:/{ledger.model}@champion; `assay rollback {ledger.model} --reason ...` takes it back."
     )
     publish_ledger(ledger)
     publish_words(PROMOTED, line, ledger.model, candidate.number)

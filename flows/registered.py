@@ -8,12 +8,11 @@ from urllib.parse import quote
 
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 
+from flows.model_commands import LONGEST
 from flows.parameters import shown
 from tasks.core import tracking
 from tasks.core.promotion_tags import table
 from tasks.core.promotions import Ledger
-
-LONGEST = 1000  # characters of a reason; an entry of the ledger holds 6000
 
 Model = Annotated[str, shown("Model", "The registered model's name in MLflow, for example support-triage.", min_length=1)]
 Version = Annotated[int, shown("Version", "The version to promote. 0: the one that has the alias challenger.", ge=0)]
@@ -25,7 +24,7 @@ Reason = Annotated[str, shown(
     max_length=LONGEST,
 )]  # fmt: skip
 NeededReason = Annotated[str, shown(
-    "Reason", "Why, and who you are: it stands in the promotion ledger for good. Needed.", min_length=3, max_length=LONGEST,
+    "Reason", "Why, and who you are: it stands in the promotion ledger for good. Needed.", min_length=1, max_length=LONGEST,
 )]  # fmt: skip
 AnyModel = Annotated[str, shown("Model", "The registered model's name in MLflow. Empty: every model of Assay.")]
 

@@ -30,8 +30,8 @@ def rollback(model: Model, reason: NeededReason) -> State[dict[str, Any]]:
     except PromotionError as error:
         return not_promoted(error, model, 0)
     line = (
-        f"{model} version {ledger.champion} is champion again, in the place of {ledger.entries[-1].was or 'none'}; previous is "
-        f"{ledger.previous or 'none'}. To do: restart what serves models:/{model}@champion."
+        f"{model} version {ledger.champion} is champion again, in the place of {ledger.entries[-1].was or 'none'}; "
+        f"previous is {ledger.previous or 'none'}. To do: restart what serves models:/{model}@champion."
     )
     publish_ledger(ledger)
     publish_words(ROLLED_BACK, line, model, ledger.champion)

@@ -125,7 +125,7 @@ def asked(record: dict[str, Any]) -> list[Message]:
 
 
 def _ends_in_question(messages: list[Message]) -> list[Message]:
-    turns = question(messages)
+    turns = messages if messages and messages[-1]["role"] == "user" else question(messages)
     if not turns or turns[-1]["role"] != "user":
         raise UnadaptedError("asks nothing: no user turn before the last answer")
     return turns

@@ -25,6 +25,7 @@ DEFAULTS = {
     "MLFLOW_ARTIFACT_UPLOAD_DOWNLOAD_TIMEOUT": "600",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",  # a line for every run that ends, between our own
     "MLFLOW_UV_AUTO_DETECT": "false",  # else a uv project in the working directory would be copied into the model
 }
 CLOUDS = ("azure", "boto3", "botocore", "google")  # their errors share no base class, and are not installed everywhere

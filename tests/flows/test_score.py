@@ -1,0 +1,156 @@
+"""Scoring a file with the champion: every row comes out, in its order, with the version that answered it or with its error."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from flows.score import check_target, write
+from tasks.core import tracking
+from tasks.core.errors import AssayError
+from tasks.core.handle import FACTS, Handle
+from tasks.core.home import TOLD, commit, new_artifact
+from tasks.core.registry import CHAMPION
+from tasks.ingest import Source, find_sources
+from tasks.score import ANSWERS, ScoreSettings, Served, asked, find_served, score
+from tests import training
+from tests.registered import PREDICTIONS, TEXTS, Inputs, make_inputs
+
+LINES = [
+    {"message": TEXTS[0]}, {"messages": [{"role": "user", "content": TEXTS[1]}, {"role": "assistant", "content": "old"}]},
+    {"subject": "no question"}, "this is no JSON", {"instruction": TEXTS[2], "output": "old"}, {"text": TEXTS[3], "label": "x"},
+    {"messages": [{"role": "tool", "content": "?"}]}, {"prompt": None}, {"Prompt": TEXTS[5]},
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    import torch
+
+    torch.set_num_threads(1)
+    return tmp_path_factory.mktemp("score")
+
+
+@pytest.fixture(scope="module")
+def made(place: Path) -> Inputs:
+    with pytest.MonkeyPatch.context() as patch:
+        stand_in(place, patch)
+        inputs = make_inputs(place)
+        inputs.register(checked=1)
+        tracking.client().set_registered_model_alias("shop", CHAMPION, "1")
+        lines = [line if isinstance(line, str) else json.dumps(line) for line in LINES]
+        (place / "inbox.jsonl").write_text("\n".join(lines))
+        return inputs
+
+
+def stand_in(place: Path, patch: pytest.MonkeyPatch) -> None:
+    patch.setenv("ASSAY_HOME", str(place / "home"))
+    patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{place / 'home' / 'mlflow.db'}")
+    patch.chdir(place)
+
+
+@pytest.fixture
+def here(place: Path, made: Inputs, monkeypatch: pytest.MonkeyPatch) -> Inputs:
+    stand_in(place, monkeypatch)
+    return made
+
+
+def scored(folder: Path, place: Path, rows: int = 256) -> Handle:
+    made = score(
+        training.place(folder), settings=ScoreSettings(rows=rows), served=find_served("shop", CHAMPION),
+        files=find_sources([Source(path="inbox.jsonl")], place),
+    )  # fmt: skip
+    with new_artifact("score") as out:
+        (out / FACTS).write_text(json.dumps(made.facts))
+        (out / TOLD).write_text(json.dumps({"line": made.line}))
+        (folder / "out" / ANSWERS).rename(out / ANSWERS)
+        path, digest = commit(out, "score")
+    return Handle.of(path, step="score", kind="answers", digest=digest, rows=made.rows)
+
+
+def truth(inputs: Inputs, text: str) -> str:
+    answers = inputs.predictions.frame(PREDICTIONS).sort("row_id")["answer"].to_list()
+    return str(answers[TEXTS.index(text)])
+
+
+def test_every_row_comes_out_in_order_with_its_answer_or_its_error(here: Inputs, place: Path, tmp_path: Path) -> None:
+    frame = scored(tmp_path / "work", place).frame(ANSWERS)
+    assert frame["line"].to_list() == list(range(1, 10))
+    right = [truth(here, TEXTS[0]), truth(here, TEXTS[1]), None, None, truth(here, TEXTS[2]), truth(here, TEXTS[3])]
+    assert frame["answer"].to_list() == [*right, None, None, truth(here, TEXTS[5])]
+    assert [error is None for error in frame["error"]] == [answer is not None for answer in frame["answer"]]
+    assert frame["error"][2].startswith("asks nothing: no column messages")
+    assert frame["error"][6] == "tool calls are not supported"
+    assert frame.select("model", "version").unique().rows() == [("shop", 1)]
+    assert json.loads(frame["input"][5]) == LINES[5]
+    assert frame["input"][3] == LINES[3]
+
+
+def test_a_killed_run_goes_on_behind_the_last_saved_part(here: Inputs, place: Path, tmp_path: Path) -> None:
+    whole = scored(tmp_path / "work", place, rows=2).frame(ANSWERS)
+    parts = sorted((tmp_path / "work" / "scratch").glob("part-*.parquet"))
+    assert len(parts) == 5
+    pl.read_parquet(parts[0]).with_columns(answer=pl.lit("saved before the kill")).write_parquet(parts[0])
+    parts[3].unlink()
+    resumed = scored(tmp_path / "work", place, rows=2).frame(ANSWERS)
+    assert resumed["answer"].to_list() == ["saved before the kill"] * 2 + whole["answer"].to_list()[2:]
+
+
+def test_one_question_that_the_model_refuses_costs_no_other_row_its_answer(
+    here: Inputs, place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import tasks.score
+
+    monkeypatch.setattr(tasks.score, "load", lambda folder: Touchy())
+    frame = scored(tmp_path / "work", place).frame(ANSWERS)
+    assert frame["answer"][0] == "fine"
+    assert (frame["answer"][1], frame["error"][1]) == (None, "The chat template refuses it.")
+    assert frame["error"].null_count() == 4
+
+
+class Touchy:
+    """A model that refuses every request in which one conversation is about money."""
+
+    def predict(self, asked: Any) -> dict[str, list[str]]:
+        if any("money" in turns[-1]["content"] for turns in asked["messages"]):
+            raise AssayError("The chat template refuses it.")
+        return {"answer": ["fine"] * len(asked)}
+
+
+def test_the_file_is_written_as_its_name_says_and_read_back_whole(here: Inputs, place: Path, tmp_path: Path) -> None:
+    handle = scored(tmp_path / "work", place)
+    for name in ("answers.parquet", "answers.jsonl"):
+        write(handle, tmp_path / name)
+    frame = pl.read_parquet(tmp_path / "answers.parquet")
+    assert frame.equals(handle.frame(ANSWERS))
+    lines = [json.loads(line) for line in (tmp_path / "answers.jsonl").read_text().splitlines()]
+    assert lines[0]["input"] == LINES[0]
+    assert [line["answer"] for line in lines] == frame["answer"].to_list()
+    assert sorted(path.name for path in tmp_path.iterdir() if path.is_file()) == ["answers.jsonl", "answers.parquet"]
+
+
+@pytest.mark.parametrize("name", ["answers.xlsx", "no such folder/answers.jsonl"])
+def test_a_file_that_cannot_be_written_is_refused_before_anything_is_answered(tmp_path: Path, name: str) -> None:
+    with pytest.raises(AssayError, match="cannot be written"):
+        check_target(tmp_path / name)
+
+
+def test_an_alias_that_is_not_set_is_said_with_those_that_are(here: Inputs) -> None:
+    assert find_served("shop", CHAMPION) == Served(model="shop", version=1, unit=here_unit())
+    with pytest.raises(AssayError, match="shop has no previous") as caught:
+        find_served("shop", "previous")
+    assert "challenger (version 1), champion (version 1)" in str(caught.value)
+
+
+def here_unit() -> str:
+    return str(tracking.client().get_model_version("shop", "1").tags[tracking.DIGEST])
+
+
+def test_a_conversation_that_ends_in_an_answer_asks_what_came_before_it() -> None:
+    turns = [{"from": "human", "value": "a"}, {"from": "gpt", "value": "b"}, {"from": "human", "value": "c"}]
+    assert [turn["content"] for turn in asked({"conversations": [*turns, {"from": "gpt", "value": "d"}]})] == ["a", "b", "c"]
+    assert [turn["content"] for turn in asked({"conversations": turns})] == ["a", "b", "c"]
