@@ -27,7 +27,7 @@ def register_model_commands(commands: Any, command: Command) -> None:
     parser.add_argument("--reason", metavar="TEXT", type=_reason, default="", help="why; stands in the promotion ledger")
     parser = command(commands, rollback, "make the champion before this one champion again")
     parser.add_argument("model", metavar="MODEL", help=model)
-    parser.add_argument("--reason", metavar="TEXT", type=_reason, required=True, help="why; stands in the promotion ledger")
+    parser.add_argument("--reason", metavar="TEXT", type=_needed_reason, required=True, help="why; stands in the promotion ledger")
     parser = command(commands, reconcile, "record what was moved by hand in MLflow; flag a champion that never passed its gate")
     parser.add_argument("model", metavar="MODEL", nargs="?", default="", help=f"{model}; every one if left out")
     parser = command(commands, score, "answer every row of a file with a registered model")
@@ -38,9 +38,15 @@ def register_model_commands(commands: Any, command: Command) -> None:
 
 
 def _reason(text: str) -> str:
-    if not 0 < len(text.strip()) <= LONGEST:
-        raise argparse.ArgumentTypeError(f"a reason has 1 to {LONGEST} characters; this one has {len(text.strip())}")
+    if len(text) > LONGEST:
+        raise argparse.ArgumentTypeError(f"a reason has at most {LONGEST} characters; this one has {len(text)}")
     return text.strip()
+
+
+def _needed_reason(text: str) -> str:
+    if not text.strip():
+        raise argparse.ArgumentTypeError("a rollback needs a reason; this one is empty")
+    return _reason(text)
 
 
 def promote(arguments: argparse.Namespace) -> int:
