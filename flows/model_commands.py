@@ -27,7 +27,7 @@ def register_model_commands(commands: Any, command: Command) -> None:
     parser.add_argument("--reason", metavar="TEXT", type=_reason, default="", help="why; stands in the promotion ledger")
     parser = command(commands, rollback, "make the champion before this one champion again")
     parser.add_argument("model", metavar="MODEL", help=model)
-    parser.add_argument("--reason", metavar="TEXT", type=_needed_reason, required=True, help="why; stands in the promotion ledger")
+    parser.add_argument("--reason", metavar="TEXT", type=_needed_reason, required=True, help="why; it is recorded")
     parser = command(commands, reconcile, "record what was moved by hand in MLflow; flag a champion that never passed its gate")
     parser.add_argument("model", metavar="MODEL", nargs="?", default="", help=f"{model}; every one if left out")
     parser = command(commands, score, "answer every row of a file with a registered model")
