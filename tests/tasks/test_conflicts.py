@@ -158,6 +158,17 @@ def test_a_word_that_explains_its_label_is_no_contradiction() -> None:
     assert set(held(run(same, AnswerSettings(), "classification"))) == {"a", "b"}
 
 
+@pytest.mark.parametrize(
+    "text", ["hello i want to send back the green lamp", "i want to sennd back the green lamp", "i want to back the green lamp"]
+)
+def test_a_courtesy_a_spelling_mistake_and_a_word_left_out_clear_no_pair_whose_words_fit_one_label(text: str) -> None:
+    asked = "i want to send back the green lamp"
+    rest = [row(f"r{i}", f"{i} please send back my money and the lamp i want to return", "return") for i in range(9)]
+    rest += [row(f"g{i}", f"hello i am {i} years old", "greeting") for i in range(9)]
+    rows = [row("a", asked, "return"), row("b", text, "greeting"), *rest]
+    assert set(held(run(rows, AnswerSettings(), "classification", threshold=0.3))) == {"a", "b"}
+
+
 def test_free_answers_that_word_the_same_agree_but_not_with_another_number() -> None:
     text = "we are sorry that your parcel is late it will be with you in 5 days and we will write again when it is there"
     warm = text + " kind regards"
