@@ -6,16 +6,16 @@ there is refused, because an expectation that was not measured was not kept.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import polars as pl
 
 from data_contracts.contract import Contract
 from data_contracts.facts import row_facts
-from data_contracts.relations import compared, contradictions, leaks, twins
+from data_contracts.relations import Measures, contradictions, leaked, twins
 from data_contracts.vocabulary import COSTLY
 from tasks.core.answer import AnswerSettings
 from tasks.core.chat import PromptSettings, encode
@@ -23,13 +23,17 @@ from tasks.core.errors import RecipeError
 from tasks.core.personal_data import PersonalData, kinds_in
 from tasks.core.settings import DatasetKind
 
+EACH: tuple[Literal["prompt", "answer", "pair"], ...] = ("prompt", "answer", "pair")
+
 
 @dataclass(frozen=True)
 class Given:
     """What facts are computed from beside the rows.
 
     tokenizer: folder of the base model, with `prompt`: the two say how many tokens a row is; or None. judges: the rows of
-    the holdout and of the edge cases; empty when there are none. personal: what redact was told, so that both find the same.
+    the holdout, the edge cases and benchmarks; empty when there are none. personal, measures: what the steps were told, so
+    that both find the same. seen: by column (conflicts_with, leaked_from) the rows that its step was given, if there are any
+    beside those that are checked: what many rows say, and how they vote, is asked of them all.
     """
 
     answer: AnswerSettings
@@ -38,6 +42,12 @@ class Given:
     tokenizer: Path | None = None
     judges: Sequence[pl.DataFrame] = ()
     personal: PersonalData = field(default_factory=PersonalData)
+    measures: Measures = field(default_factory=Measures)
+    seen: Mapping[str, pl.LazyFrame] = field(default_factory=dict)
+
+    def before(self, column: str) -> pl.DataFrame | None:
+        """The rows of `seen`, read when they are needed: a million take memory."""
+        return self.seen[column].collect() if column in self.seen else None
 
 
 def columns_spoken_of(contract: Contract) -> set[str]:
@@ -63,11 +73,12 @@ def measured(rows: pl.DataFrame, columns: set[str], given: Given) -> pl.DataFram
 def _costly(rows: pl.DataFrame, wanted: set[str], given: Given) -> list[pl.Series]:
     """rows: sorted by row_id."""
     found: list[pl.Series] = []
-    if wanted - {"tokens", "personal_data"}:
-        asked = compared(rows)
-        found += [twins(asked, of) for of in ("prompt", "answer", "pair") if f"{of}_twin" in wanted]
-        found += [contradictions(asked, given.answer, given.kind)] if "conflicts_with" in wanted else []
-        found += [leaks(asked, given.judges)] if "leaked_from" in wanted and given.judges else []
+    how, asked = given.measures, (given.answer, given.kind)
+    found += [twins(rows, of, how.likenesses, *asked) for of in EACH if f"{of}_twin" in wanted]
+    if "conflicts_with" in wanted:
+        found.append(contradictions(rows, how.contradictions, *asked, given.before("conflicts_with")))
+    if "leaked_from" in wanted and given.judges:
+        found.append(leaked(rows, given.judges, how.leaks, *asked, given.before("leaked_from")))
     if "personal_data" in wanted:
         found.append(kinds_in(rows, given.personal).alias("personal_data"))
     if "tokens" in wanted and given.tokenizer is not None:
@@ -96,7 +107,7 @@ def _sides(row: dict[str, Any]) -> list[list[dict[str, str]]]:
 def _check_measurable(contract: Contract, given: Given) -> None:
     missing = {
         "tokens": "" if given.tokenizer else "the base model, whose tokenizer counts tokens",
-        "leaked_from": "" if given.judges else "the rows of the holdout or of the edge cases",
+        "leaked_from": "" if given.judges else "the rows of the holdout, the edge cases or a benchmark",
     }
     for expectation in contract.expectations:
         for column in expectation.columns:

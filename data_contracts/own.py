@@ -99,20 +99,20 @@ class RateExpectation(ColumnMapExpectation):  # type: ignore[misc]
 
 
 class ExpectDuplicateRateToBeAtMost(RateExpectation):
-    """Expect at most max_rate of the rows to have a twin among the rows before them."""
+    """Expect at most max_rate of the rows to repeat another row: those that dedupe would let go of."""
 
     map_metric = "column_values.null"
     of: str = "prompt"
 
 
 class ExpectConflictRateToBeAtMost(RateExpectation):
-    """Expect at most max_rate of the rows to be answered otherwise by another row."""
+    """Expect at most max_rate of the rows to be answered otherwise by another row: those that conflicts would hold back."""
 
     map_metric = "column_values.null"
 
 
 class ExpectLeakageRateToBeAtMost(RateExpectation):
-    """Expect at most max_rate of the rows to ask what a row of the holdout or the edge cases asks."""
+    """Expect at most max_rate of the rows to say what the holdout, the edge cases or a benchmark says: see decontaminate."""
 
     map_metric = "column_values.null"
 

@@ -182,9 +182,8 @@ extends: {kind}
 
 expectations:
 {body}{seen}
-  # Not measured here, because it takes a recipe's base model or its holdout. Uncomment what you want to hold.
+  # Not measured here, because it takes a recipe's base model. Uncomment it if it is to hold.
   # - expect_tokens_to_be_within_budget: {{max_tokens: {max(tokens, 1)}}}  # a guess from the longest row
-  # - expect_leakage_rate_to_be_at_most: {{max_rate: 0}}
 """
 
 

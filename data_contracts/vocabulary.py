@@ -39,14 +39,14 @@ COLUMNS = {
 }
 FIELD = "field_"  # and field_<name>: the answer's value of each of the recipe's answer.graded fields
 
-# Columns that take longer: they compare rows with rows, or read each with a tokenizer or the finders of redact. Alike means
-# the same in lower case with Unicode and spaces made alike, or at least 0.7 of the 3-word shingles in common.
+# Columns that take longer: they compare rows with rows, or read each with a tokenizer or the finders of redact. What compares
+# counts the rows that the step of that name would let go of, with the recipe's settings (data_contracts/relations.py).
 COSTLY = {
-    "prompt_twin": "row_id of an earlier row (by row_id) with a like prompt under the same system message; null if none",
-    "answer_twin": "row_id of an earlier row with a like answer; null if none",
-    "pair_twin": "row_id of an earlier row with a like prompt and answers together, under the same system message",
-    "conflicts_with": "row_id of a row that answers a like prompt otherwise (without a label: the same prompt); null if none",
-    "leaked_from": "row_id of a row of the holdout or the edge cases that asks the same or nearly so; null if none",
+    "prompt_twin": "row_id of the row that dedupe would keep instead, comparing by prompt; null if it would keep this one",
+    "answer_twin": "the same, comparing by answer",
+    "pair_twin": "the same, comparing by prompt and answers together",
+    "conflicts_with": "row_id of the row that it contradicts, where conflicts would hold this one back; null if it would not",
+    "leaked_from": "row_id of the row of the holdout, the edge cases or a benchmark that decontaminate would drop it for",
     "tokens": "tokens of the row as the model is trained on it; of a preference pair the longer side",
     "personal_data": "the kinds of personal data in the row, as redact finds them: `email, phone`; null if none",
 }

@@ -11,6 +11,7 @@ from pathlib import Path
 import polars as pl
 
 from data_contracts.measure import Given
+from data_contracts.relations import Measures
 from data_contracts.suggest import suggest
 from flows.recipe import Recipe
 from tasks.core.answer import AnswerSettings
@@ -23,7 +24,8 @@ from tasks.ingest import IngestSettings, Source, find_sources, ingest
 
 def suggest_for_dataset(recipe: Recipe, dataset: Handle) -> str:
     """A contract in YAML for what a recipe's curation leaves. dataset: made by account."""
-    given = Given(recipe.answer, DatasetKind(name=recipe.kind), recipe.prompt, personal=recipe.redact)
+    told = Measures(recipe.dedupe, recipe.conflicts, recipe.decontaminate)
+    given = Given(recipe.answer, DatasetKind(name=recipe.kind), recipe.prompt, personal=recipe.redact, measures=told)
     return suggest(dataset.frame(CURATED), given, _name(recipe.name), f"the curated dataset of {recipe.name}")
 
 

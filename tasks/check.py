@@ -2,12 +2,13 @@
 
     made = check(place, CheckSettings(), contract=read_contract("support_triage"), rows=handle, answer=recipe.answer,
                  kind=DatasetKind(), prompt=recipe.prompt, base=base, holdout=holdout, edge_cases=edge_cases,
-                 personal=recipe.redact)
+                 benchmarks=benchmarks, personal=recipe.redact, likenesses=recipe.dedupe, contradictions=recipe.conflicts,
+                 leaks=recipe.decontaminate, seen_by_conflicts=steps[5], seen_by_decontaminate=steps[8])
 
-A contract is for one kind of dataset (sft, preference, classification), and only what it speaks of is computed. Twins,
-contradictions and leaks compare prompts; of a preference pair both answers count as well, and contradicting is preferring
-the other way round. base is the model whose tokenizer counts tokens, holdout and edge_cases are what may not leak,
-personal is what redact was told to find; a contract that asks for what was not given is refused.
+A contract is for one kind of dataset (sft, preference, classification), and only what it speaks of is computed. base is the
+model whose tokenizer counts tokens; holdout, edge_cases and benchmarks are what may not leak; a contract that asks for what was
+not given is refused. Personal data, twins, contradictions and leaks are what redact, dedupe, conflicts and decontaminate find,
+as the recipe set them (personal, likenesses, contradictions, leaks) and among the rows that they were given (seen_by_...).
 
 Leaves facts.json, great_expectations.json (GX's own result) and failing_rows.csv (up to 200 for each expectation). When
 one of severity `block` fails, the same three lie in HOME/contracts/<contract>-<digest>/, and the flow ends.
@@ -30,22 +31,26 @@ from data_contracts.contract import Contract, Expectation, check_kind, short
 from data_contracts.facts import texts_of
 from data_contracts.measure import Given, facts_for
 from data_contracts.personal import hidden, hidden_in
+from data_contracts.relations import Measures
 from data_contracts.vocabulary import COLUMNS, COSTLY, FIELD, unknown
 from tasks.core import terminal
 from tasks.core.answer import AnswerSettings
 from tasks.core.chat import PromptSettings
+from tasks.core.contradictions import Contradictions
 from tasks.core.errors import ContractError
-from tasks.core.handle import FACTS, Handle
+from tasks.core.handle import FACTS, ROWS, Handle
 from tasks.core.home import digest_path, home
+from tasks.core.judging import Measure
 from tasks.core.personal_data import PersonalData
 from tasks.core.readable import DIGEST
+from tasks.core.repeats import Likenesses
 from tasks.core.settings import DatasetKind, Settings
 from tasks.core.step import Made, Place
 
 EXAMPLES = 5  # enough to see what is wrong; all the rows, up to 200, are in failing_rows.csv
 EXCERPT = 70  # characters of a question or an answer: two of them fit a line of a wide terminal
 MODEL = "model"  # of a base model's artifact, the folder of weights and tokenizer
-SFT, PLAIN, PERSONAL = DatasetKind(), PromptSettings(), PersonalData()
+SFT, PLAIN, PERSONAL, MEASURES = DatasetKind(), PromptSettings(), PersonalData(), Measures()
 GX_RESULT, FAILING = "great_expectations.json", "failing_rows.csv"
 
 
@@ -56,12 +61,14 @@ class CheckSettings(Settings):
 def check(
     place: Place, settings: CheckSettings, contract: Contract, rows: Handle, answer: AnswerSettings, kind: DatasetKind = SFT,
     prompt: PromptSettings = PLAIN, base: Handle | None = None, holdout: Handle | None = None, edge_cases: Handle | None = None,
-    personal: PersonalData = PERSONAL,
+    benchmarks: Handle | None = None, personal: PersonalData = PERSONAL, likenesses: Likenesses = MEASURES.likenesses,
+    contradictions: Contradictions = MEASURES.contradictions, leaks: Measure = MEASURES.leaks,
+    seen_by_conflicts: Handle | None = None, seen_by_decontaminate: Handle | None = None,
 ) -> Made:  # fmt: skip
     """Hold every row against the contract, with Great Expectations.
 
     rows: ROW_SCHEMA. A contract speaks of row facts: data_contracts/vocabulary.COLUMNS and COSTLY, and field_<name> for each
-    graded field of the answer. base: the folder `model` in it holds the tokenizer. holdout, edge_cases: handles of rows.
+    graded field of the answer. base: the folder `model` in it holds the tokenizer. The other handles are of rows.
     Facts: contract, description, rows, passed, warnings (how many), expectations: for each name, rule, severity,
     success, checked and failed (rows; none failed where it is about the whole table), share, observed (text), examples
     [{row_id, where, text}], description (why), file. Told: seconds, of facts and of great_expectations, its import included.
@@ -72,8 +79,14 @@ def check(
     _check_columns(contract, answer)
     frame, started = rows.frame(), time.perf_counter()
     place.progress(0.1, f"row facts of {frame.height:,} rows")
-    judges = [judge.frame() for judge in (holdout, edge_cases) if judge is not None]
-    facts = facts_for(contract, frame, Given(answer, kind, prompt, base.folder / MODEL if base else None, judges, personal))
+    judges = [judge.frame() for judge in (holdout, edge_cases, benchmarks) if judge is not None]
+    before = {"conflicts_with": seen_by_conflicts, "leaked_from": seen_by_decontaminate}
+    seen = {column: pl.scan_parquet(step.folder / ROWS) for column, step in before.items() if step}
+    given = Given(
+        answer, kind, prompt, base.folder / MODEL if base else None, judges, personal,
+        Measures(likenesses, contradictions, leaks), seen,
+    )  # fmt: skip
+    facts = facts_for(contract, frame, given)
     place.progress(0.4, f"{len(contract.expectations)} expectations")
     measured = time.perf_counter()
     from data_contracts.expectations import validate  # imports Great Expectations, which takes seconds

@@ -1,30 +1,43 @@
-"""Twins, contradictions and leaks against the definition, written out pair by pair; and the same in any order of the rows."""
+"""A contract counts the rows that dedupe, conflicts and decontaminate would let go of, and none among those that they leave."""
 
 from __future__ import annotations
 
 import random
-import re
 from itertools import product
 
 import polars as pl
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from data_contracts.relations import compared, contradictions, leaks, twins
+from data_contracts.relations import contradictions, leaked, twins
+from tasks.conflicts import ConflictSettings, conflicts
 from tasks.core.answer import AnswerSettings
-from tasks.core.ledger import ROW_SCHEMA
+from tasks.core.contradictions import Contradictions
+from tasks.core.judging import Measure
+from tasks.core.ledger import ROW_SCHEMA, Outcome
+from tasks.core.repeats import Likeness, Likenesses
 from tasks.core.settings import DatasetKind
+from tasks.decontaminate import DecontaminateSettings, decontaminate
+from tasks.dedupe import DedupeSettings, dedupe
 
-Row = tuple[str, str, str, str | None]  # system, prompt, answer, rejected
-WORDS = st.lists(st.sampled_from(["where", "is", "my", "red", "lamp"]), min_size=0, max_size=6).map(" ".join)
-ROWS = st.lists(st.tuples(st.sampled_from(["", "Be kind."]), WORDS, st.sampled_from(["a", "B", "b"]), st.none()), max_size=9)
-PAIRS = st.lists(st.tuples(st.just(""), st.sampled_from(["p", "P ", "q"]), st.sampled_from("abc"), st.sampled_from("abc")))
-LABELLED, PREFERENCE = DatasetKind(name="classification"), DatasetKind(name="preference")
+Row = tuple[str, str, str, str]  # system, prompt, answer, rejected
+KINDS = {name: DatasetKind.model_validate({"name": name}) for name in ("sft", "preference", "classification")}
+KIND = st.sampled_from(list(KINDS))
+WORDS = st.lists(st.sampled_from(["where", "is", "my", "red", "lamp", "now", "please"]), max_size=9).map(" ".join)
+ANSWERS = st.sampled_from(["a", "B", "b", "it is on its way to you today", "it is on its way to you now"])
+ROWS = st.lists(st.tuples(st.sampled_from(["", "Be kind."]), WORDS, ANSWERS, ANSWERS), max_size=14)
+DROP, OFF = Likeness(policy="drop"), Likeness(policy="off")
+OF = {
+    "prompt": DedupeSettings(prompt=DROP, pair=OFF, answer=OFF), "pair": DedupeSettings(prompt=OFF, pair=DROP, answer=OFF),
+    "answer": DedupeSettings(prompt=OFF, pair=OFF, answer=DROP),
+}  # fmt: skip
 
 
-def frame(rows: list[Row]) -> pl.DataFrame:
+def frame(rows: list[Row], kind: str = "sft") -> pl.DataFrame:
     told = [
-        {"row_id": f"{n:04d}", "source": "raw.jsonl", "line": n, "rejected": rejected, "meta": "{}",
+        {"row_id": f"{n:04d}", "source": "raw.jsonl", "line": n, "meta": "{}",
+         "rejected": rejected if kind == "preference" else None,
          "messages": [*([{"role": "system", "content": system}] if system else []),
                       {"role": "user", "content": prompt}, {"role": "assistant", "content": answer}]}
         for n, (system, prompt, answer, rejected) in enumerate(rows)
@@ -36,69 +49,68 @@ def mixed(rows: pl.DataFrame) -> pl.DataFrame:
     return rows[random.Random(3).sample(range(rows.height), rows.height)] if rows.height else rows
 
 
-def alike(a: str, b: str) -> bool:
-    sets = []
-    for text in (a, b):
-        words = re.findall(r"\w+", text.lower())
-        sets.append({tuple(words[i : i + 3]) for i in range(max(len(words) - 2, 1))} if words else set())
-    both, either = sets[0] & sets[1], sets[0] | sets[1]
-    return a.lower().split() == b.lower().split() or (bool(either) and 10 * len(both) >= 7 * len(either))
+def gone(outcome: Outcome) -> set[str]:
+    return set(outcome.ledger.filter(pl.col("action") != "kept")["row_id"])
 
 
-def first(row: int, others: list[int]) -> str | None:
-    return f"{min(others):04d}" if others else None
+def counted(rows: pl.DataFrame, column: pl.Series) -> set[str]:
+    return set(rows["row_id"].filter(column.is_not_null()))
 
 
 @settings(max_examples=60, deadline=None)
-@given(ROWS)
-def test_a_twin_is_the_first_of_the_earlier_rows_that_is_alike(rows: list[Row]) -> None:
-    asked = compared(mixed(frame(rows)))
-    keys = {"prompt": lambda r: r[1], "answer": lambda r: r[2], "pair": lambda r: f"{r[1]}\n{r[2]}"}
-    for of, key in keys.items():
-        for n, (row, found) in enumerate(zip(rows, twins(asked, of), strict=True)):
-            under = [m for m in range(n) if of == "answer" or rows[m][0] == row[0]]
-            assert found == first(n, [m for m in under if alike(key(rows[m]), key(row))]), of
+@given(ROWS, KIND, st.sampled_from(["prompt", "pair", "answer"]))
+def test_a_twin_is_what_dedupe_lets_go_of(drawn: list[Row], kind: str, of: str) -> None:
+    if (of, kind) == ("answer", "classification"):
+        return  # dedupe refuses to compare labels
+    rows, answer = frame(drawn, kind), AnswerSettings()
+    found = twins(mixed(rows), of, Likenesses(), answer, KINDS[kind])  # type: ignore[arg-type]
+    outcome = dedupe(rows, OF[of], KINDS[kind], answer)
+    assert counted(mixed(rows), found) == gone(outcome)
+    assert not counted(outcome.kept, twins(outcome.kept, of, Likenesses(), answer, KINDS[kind]))  # type: ignore[arg-type]
 
 
 @settings(max_examples=60, deadline=None)
-@given(ROWS)
-def test_a_contradiction_is_a_like_prompt_with_another_label(rows: list[Row]) -> None:
-    found = contradictions(compared(mixed(frame(rows))), AnswerSettings(), LABELLED).to_list()
-    for n, (system, prompt, answer, _) in enumerate(rows):
-        against = [
-            m for m, (s, p, a, _) in enumerate(rows) if s == system and alike(p, prompt) and a.lower() != answer.lower()
-        ]  # fmt: skip
-        assert found[n] == first(n, against)
+@given(ROWS, KIND, st.sampled_from(["majority", "quarantine", "drop"]), st.randoms())
+def test_a_contradiction_is_what_conflicts_holds_back(drawn: list[Row], kind: str, policy: str, dice: random.Random) -> None:
+    rows, answer, told = frame(drawn, kind), AnswerSettings(), ConflictSettings.model_validate({"policy": policy})
+    found = contradictions(mixed(rows), told, answer, KINDS[kind])
+    outcome = conflicts(rows, told, answer, KINDS[kind])
+    assert counted(mixed(rows), found) == gone(outcome)
+    left = outcome.kept.filter(pl.Series([dice.random() < 0.7 for _ in range(outcome.kept.height)], dtype=pl.Boolean))
+    assert not counted(left, contradictions(left, told, answer, KINDS[kind], rows))
 
 
 @settings(max_examples=60, deadline=None)
-@given(PAIRS)
-def test_a_pair_is_contradicted_by_the_one_that_prefers_the_other_way(rows: list[Row]) -> None:
-    found = contradictions(compared(mixed(frame(rows))), AnswerSettings(), PREFERENCE).to_list()
-    for n, (_, prompt, chosen, rejected) in enumerate(rows):
-        against = [m for m, (_, p, c, r) in enumerate(rows) if alike(p, prompt) and (c, r) == (rejected, chosen)]
-        assert found[n] == first(n, against)
+@given(ROWS, ROWS, KIND, st.randoms())
+def test_a_leak_is_what_decontaminate_lets_go_of(drawn: list[Row], judge: list[Row], kind: str, dice: random.Random) -> None:
+    spare = [("", f"how do i get to town number {n} by the early bus", f"take the bus of line {n}", "walk") for n in range(3)]
+    rows, other, answer = frame([*drawn, *spare], kind), frame(judge, kind), AnswerSettings()
+    told = DecontaminateSettings(least=3, common=2)
+    outcome = decontaminate(rows, told, other, answer=answer, kind=KINDS[kind])
+    if other.height:
+        assert counted(mixed(rows), leaked(mixed(rows), [other], told, answer, KINDS[kind])) == gone(outcome)
+        left = outcome.kept.filter(pl.Series([dice.random() < 0.7 for _ in range(outcome.kept.height)], dtype=pl.Boolean))
+        assert not counted(left, leaked(left, [other], told, answer, KINDS[kind], rows))
 
 
-@settings(max_examples=60, deadline=None)
-@given(ROWS, ROWS)
-def test_a_leak_asks_what_a_judging_row_asks_under_any_system_message(rows: list[Row], judging: list[Row]) -> None:
-    judge = mixed(frame(judging))
-    found = leaks(compared(mixed(frame(rows))), [judge[: judge.height // 2], judge[judge.height // 2 :]]).to_list()
-    for n, row in enumerate(rows):
-        assert found[n] == first(n, [m for m, other in enumerate(judging) if alike(row[1], other[1])])
+def test_a_row_that_was_changed_since_counts_as_it_is_now() -> None:
+    labelled, asked = KINDS["classification"], "where is my red lamp please and when does it come"
+    rows = frame([("", text, "parcel", "") for text in (asked, asked.upper(), f"{asked} home")], "classification")
+    changed = frame([("", asked, "parcel", ""), ("", asked.upper(), "refund", "")], "classification")
+    assert contradictions(rows, Contradictions(), AnswerSettings(), labelled).to_list() == [None, None, None]
+    assert contradictions(changed, Contradictions(), AnswerSettings(), labelled, rows).to_list() == [None, "0000"]
 
 
-def test_without_a_label_only_the_very_same_prompt_contradicts() -> None:
-    rows = frame([("", "Where is my red lamp please", "Here.", None), ("", "where is  my red lamp please", "There.", None),
-                  ("", "Where is my red lamp please now", "Gone.", None)])  # fmt: skip
-    free = contradictions(compared(rows), AnswerSettings(), DatasetKind())
-    assert free.to_list() == ["0001", "0000", None]
-    assert contradictions(compared(rows), AnswerSettings(), LABELLED).to_list() == ["0001", "0000", "0000"]
+def test_where_conflicts_is_off_every_row_involved_is_counted() -> None:
+    rows = frame([("", "Where is it?", answer, "") for answer in ("here", "here too", "gone", "gone")], "classification")
+    found = contradictions(rows, ConflictSettings(policy="off"), AnswerSettings(), KINDS["classification"])
+    assert found.null_count() == 0
 
 
-def test_ten_thousand_copies_are_no_trouble() -> None:
-    rows = frame([("", "Where is my lamp", "ab"[n % 2], None) for n, _ in product(range(10_000), "x")])
-    asked = compared(rows)
-    assert twins(asked, "prompt").to_list() == [None, *["0000"] * 9_999]
-    assert contradictions(asked, AnswerSettings(), LABELLED).to_list() == ["0001", "0000"] * 5_000
+@pytest.mark.parametrize("kind", ["sft", "classification"])
+def test_ten_thousand_copies_are_no_trouble(kind: str) -> None:
+    rows = frame([("", "Where is my lamp", "ab"[n % 2], "") for n, _ in product(range(10_000), "x")])
+    twin = twins(rows, "prompt", Likenesses(), AnswerSettings(), KINDS[kind])
+    assert twin.null_count() == (1 if kind == "sft" else 2)  # rows with different labels are different tasks
+    assert contradictions(rows, Contradictions(), AnswerSettings(), KINDS[kind]).null_count() == 0
+    assert leaked(rows, [rows[:1]], Measure(), AnswerSettings(), KINDS[kind]).null_count() == 0

@@ -27,7 +27,8 @@ ANSWER = AnswerSettings(label="intent", graded=("intent",), json_schema=SCHEMA)
 
 
 def known(kind: str = "sft", answer: AnswerSettings | None = None) -> Given:
-    return Given(answer or AnswerSettings(), DatasetKind.model_validate({"name": kind}), PromptSettings())
+    judge = frame([("Who are you, and what can you do?", "I am a shop.")])
+    return Given(answer or AnswerSettings(), DatasetKind.model_validate({"name": kind}), PromptSettings(), judges=[judge])
 
 
 def frame(rows: list[tuple[str, str]], rejected: str | None = None) -> pl.DataFrame:

@@ -13,7 +13,7 @@ import pytest
 
 from data_contracts.contract import Contract, read_contract
 from data_contracts.facts import row_facts
-from data_contracts.measure import Given, facts_for
+from data_contracts.measure import Given, columns_spoken_of, facts_for
 from data_contracts.vocabulary import COLUMNS
 from tasks.check import CheckSettings, check
 from tasks.core.answer import AnswerSettings
@@ -38,6 +38,7 @@ ANSWER = AnswerSettings(
 )  # fmt: skip
 GOOD = '{"intent": "order_status", "urgency": "low"}'
 OTHER = '{"intent": "other", "urgency": "low"}'
+APART = ("Who are you, and what can you do?", OTHER)
 
 
 def dataset(pairs: list[tuple[str, str]]) -> pl.DataFrame:
@@ -74,7 +75,8 @@ def checked(
 ) -> tuple[Made, dict[str, Any]]:
     out.mkdir()
     place, rows = Place(out, out, Progress("check")), stored(frame, out.name)
-    made = check(place, CheckSettings(), contract=rules, rows=rows, answer=answer, **inputs)
+    asked = {"holdout": stored(dataset([APART]), f"{out.name}-apart")} if "leaked_from" in columns_spoken_of(rules) else {}
+    made = check(place, CheckSettings(), contract=rules, rows=rows, answer=answer, **asked | inputs)
     return made, json.loads((out / "great_expectations.json").read_text())
 
 
@@ -129,7 +131,7 @@ def test_a_warning_is_told_and_stops_nothing(tmp_path: Path) -> None:
     (finding,) = [f for f in made.facts["expectations"] if not f["success"]]
     assert made.facts["passed"]
     assert made.facts["warnings"] == 1
-    assert made.line == "sft: 10 of 11 expectations hold on 25 rows, 1 warning"
+    assert made.line == "sft: 11 of 12 expectations hold on 25 rows, 1 warning"
     assert finding["rule"] == "prompt_key: values to be unique"
     assert [e["where"] for e in finding["examples"]] == ["raw/mail.jsonl:4", "raw/mail.jsonl:25"]
     assert made.table[0]["result"] == "warning"
@@ -306,7 +308,8 @@ def test_labelled_texts_are_warned_of_for_what_labels_can_be_wrong_in(tmp_path: 
     kind = DatasetKind(name="classification")
     made, _ = checked(dataset(texts), read_contract("classification"), tmp_path / "good", PAIR, kind=kind)
     assert (made.facts["passed"], made.facts["warnings"]) == (True, 0)
-    dirty = [*texts, ("Message number 3 about money!", "ham"), ("message  number 5 about money", "spam"), ("Rare", "eggs")]
+    dirty = [*texts, ("Message number 3 about money!", "ham"), ("Rare", "eggs")]
+    dirty += [(f"message  number {n} about money", "spam") for n in (5, 7)]
     made, _ = checked(dataset(dirty), read_contract("classification"), tmp_path / "dirty", PAIR, kind=kind)
     broken = {f["name"]: f["failed"] or f["observed"] for f in made.facts["expectations"] if not f["success"]}
     assert broken == {
@@ -333,7 +336,7 @@ def test_what_cannot_be_measured_is_refused_and_not_taken_for_kept(tmp_path: Pat
         ("tokens", "expect_tokens_to_be_within_budget: {max_tokens: 9}", "base model"),
     ):
         with pytest.raises(RecipeError, match="cannot be measured here") as caught:
-            checked(dataset(clean()), contract(line, place=tmp_path), tmp_path / name)
+            checked(dataset(clean()), contract(line, place=tmp_path), tmp_path / name, holdout=None)
         assert needs in caught.value.allowed
 
 
@@ -365,7 +368,8 @@ def test_the_table_is_in_the_prefect_ui_also_when_the_contract_is_broken() -> No
     @flow
     def blocked() -> None:
         rows = stored(dataset([*clean(), ("Hi", "no")]))
-        work_step(check, CheckSettings(), contract=read_contract("sft"), rows=rows, answer=ANSWER)
+        holdout = stored(dataset([APART]), "apart")
+        work_step(check, CheckSettings(), contract=read_contract("sft"), rows=rows, answer=ANSWER, holdout=holdout)
 
     with pytest.raises(ContractError, match="answer_problem"):
         blocked()
