@@ -158,15 +158,18 @@ def test_a_word_that_explains_its_label_is_no_contradiction() -> None:
     assert set(held(run(same, AnswerSettings(), "classification"))) == {"a", "b"}
 
 
-@pytest.mark.parametrize(
-    "text", ["hello i want to send back the green lamp", "i want to sennd back the green lamp", "i want to back the green lamp"]
-)
+BACK = "i bought a green lamp in your shop last week and now i want to return it"
+
+
+@pytest.mark.parametrize("text", ["hello " + BACK, BACK.replace("return", "retturn"), BACK.replace(" return it", "")])
 def test_a_courtesy_a_spelling_mistake_and_a_word_left_out_clear_no_pair_whose_words_fit_one_label(text: str) -> None:
-    asked = "i want to send back the green lamp"
-    rest = [row(f"r{i}", f"{i} please send back my money and the lamp i want to return", "return") for i in range(9)]
-    rest += [row(f"g{i}", f"hello i am {i} years old", "greeting") for i in range(9)]
-    rows = [row("a", asked, "return"), row("b", text, "greeting"), *rest]
-    assert set(held(run(rows, AnswerSettings(), "classification", threshold=0.3))) == {"a", "b"}
+    things = ("lamp", "chair", "stool", "kettle", "basket", "mirror")
+    rest = [
+        row(f"r{i}", f"{thing} number {i} was green and i return what i bought", "return") for i, thing in enumerate(things)
+    ]
+    rest += [row(f"g{i}", f"hello to {thing} {i}", "greeting") for i, thing in enumerate(things)]
+    rows = [row("a", BACK, "return"), row("b", text, "greeting"), *rest]
+    assert set(held(run(rows, AnswerSettings(), "classification"))) == {"a", "b"}
 
 
 def test_free_answers_that_word_the_same_agree_but_not_with_another_number() -> None:
