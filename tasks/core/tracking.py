@@ -76,8 +76,14 @@ def outside(doing: str) -> Iterator[None]:
         if healing:
             todo = "start it again, or check MLFLOW_TRACKING_URI, and run the same command; it goes on from here"
             raise OutsideError(f"MLflow did not {doing}: {public(reason)}", where=where, todo=todo) from error
-        todo = "mend what it names (rights, disk, name), and run the same command; it goes on from here"
+        mend = "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD" if _unknown_to_it(error) else "mend what it names"
+        todo = f"{mend}, and run the same command; it goes on from here"
         raise RegistrationError(f"MLflow refused to {doing}: {public(reason)}", where=where, todo=todo) from error
+
+
+def _unknown_to_it(error: Exception) -> bool:
+    """Whether the server asked who we are, and had no answer that it knows."""
+    return getattr(error, "get_http_status_code", lambda: 0)() == 401
 
 
 def _may_heal(error: Exception) -> bool | None:

@@ -1,0 +1,47 @@
+"""tasks/core/tracking.py: MLflow's errors in our words."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import Any
+
+import pytest
+
+from tasks.core import tracking
+from tasks.core.errors import OutsideError, RegistrationError
+
+
+class Door(BaseHTTPRequestHandler):
+    """What MLflow's basic-auth app says to a stranger, and that it is ill to one it knows."""
+
+    def do_GET(self) -> None:
+        self.send_response(503 if "Authorization" in self.headers else 401)
+        self.end_headers()
+        self.wfile.write(b"You are not authenticated.")
+
+    def log_message(self, *_: object) -> None: ...
+
+
+@pytest.fixture
+def client(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    server = HTTPServer(("127.0.0.1", 0), Door)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{server.server_port}")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    yield tracking.client()
+    server.shutdown()
+    server.server_close()
+
+
+def test_a_server_that_does_not_know_us_is_no_hiccup_and_says_what_to_set(client: Any) -> None:
+    with pytest.raises(RegistrationError, match="MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"), tracking.outside("x"):
+        tracking.experiment(client, "x")
+
+
+def test_a_server_that_is_ill_may_heal(client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", "a")
+    monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", "b")
+    with pytest.raises(OutsideError), tracking.outside("x"):
+        tracking.experiment(client, "x")
