@@ -11,7 +11,7 @@ from tasks.core.hand_moves import up_to_date
 from tasks.core.promotions import EXPERIMENT, Ledger
 from tasks.core.registry import CHAMPION, find_version, read_evidence
 
-FLAG = "assay.flag"  # of a version: what is wrong with its being champion
+FLAG = "alarm"  # tag of a version: what is wrong with its being champion; the first in MLflow's sorted table
 
 
 @dataclass(frozen=True)

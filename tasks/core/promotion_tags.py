@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from tasks.core.promotions import LEDGER, Entry, Ledger
+from tasks.core.promotions import Entry, Ledger
 from tasks.core.registry import STATE, find_version
 
-APPROVAL = "approval"  # of a version: a person writes `approved by NAME` here, on the version's page in MLflow
-PROMOTION = "assay.promotion"  # of a version: why it is not champion yet, and what to do
+# Tags of a version, named so that they stand above `assay.*` in MLflow's table, which is sorted and shows three at a time.
+MOVE = "alias.{}"  # an entry of the ledger, by its number
+APPROVAL = "approval"  # a person writes `approved by NAME` here, on the version's page in MLflow
+OUTCOME = "approval.outcome"  # why it is not champion yet, and what to do
 LOST = {"promote": "replaced", "rollback": "rolled back", "by hand": "replaced by hand"}  # what its champion became, by action
 NOTE = "mlflow.note.content"  # the description of a run, in Markdown
 NOTE_CHARACTERS = 7500  # of the 8000 that MLflow takes
@@ -33,16 +35,16 @@ def show(client: Any, ledger: Ledger, entry: Entry) -> None:
     state = "champion by hand" if entry.action == "by hand" else "champion"
     found = find_version(client, ledger.model, entry.champion) if entry.champion else None
     if found is not None:
-        _tag(client, found, f"{LEDGER}.{entry.name}", sentence(entry))
+        _tag(client, found, MOVE.format(entry.name), sentence(entry))
         _tag(client, found, STATE, state)
         said = found.tags.get(APPROVAL, "")
         if entry.action == "promote" and approves(said):  # an approval is for one promotion
             _tag(client, found, APPROVAL, f"used for promotion {entry.name}: {said}")
-        if PROMOTION in found.tags:
-            client.delete_model_version_tag(found.name, found.version, PROMOTION)
+        if OUTCOME in found.tags:
+            client.delete_model_version_tag(found.name, found.version, OUTCOME)
     lost = find_version(client, ledger.model, entry.was) if entry.was not in (0, entry.champion) else None
     if lost is not None:
-        _tag(client, lost, f"{LEDGER}.{entry.name}", sentence(entry))
+        _tag(client, lost, MOVE.format(entry.name), sentence(entry))
         _tag(client, lost, STATE, LOST[entry.action])
     _show_whole(client, ledger, entry)
 
@@ -61,7 +63,7 @@ def mark(client: Any, model: str, number: int, said: str, approval: str = "") ->
     """Say on the version's page why it is not champion yet. approval: a value for a person to change, if there is none."""
     version = find_version(client, model, number)
     if version is not None:
-        _tag(client, version, PROMOTION, said)
+        _tag(client, version, OUTCOME, said)
         if approval and not version.tags.get(APPROVAL):
             _tag(client, version, APPROVAL, approval)
 

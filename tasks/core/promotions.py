@@ -31,7 +31,7 @@ from tasks.core.errors import PromotionError
 from tasks.core.registry import CHAMPION, PREVIOUS, aliases, find_version
 
 EXPERIMENT = "{} promotions"
-LEDGER = "assay.ledger"  # of the run that is a ledger: the model; of a version, with a number behind it: an entry
+LEDGER = "assay.ledger"  # tag of the run that is a ledger: the model
 NUMBER = re.compile(r"\d{4,}")
 LOOKS = 10  # at the aliases after a move, before giving up: a process that is late sets them once more, and sees that it is
 ELSEWHERE = "champion was set and points elsewhere"

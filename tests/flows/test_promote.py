@@ -119,7 +119,7 @@ def test_a_challenger_that_is_approved_becomes_champion_with_a_record(model: str
     assert "exact 90.0 % [80.0, 95.0] on 6 holdout rows; gate passed; 2 recorded answers given again" in entry.evidence
     shown = tags(model, 2)
     assert shown[STATE] == "champion"
-    assert "champion none -> 2, promote by" in shown["assay.ledger.0001"]
+    assert "champion none -> 2, promote by" in shown["alias.0001"]
     run = tracking.client().get_run(ledger.run_id)
     assert Entry.model_validate_json(run.data.params["0001"]) == entry
     assert "fewer misses on refunds" in run.data.tags["mlflow.note.content"]
@@ -132,7 +132,7 @@ def test_the_one_before_is_previous_and_its_page_says_so(model: str) -> None:
     quickly(model, 2)
     assert standing(model) == (2, 1)
     assert tags(model, 1)[STATE] == "replaced"
-    assert "champion 1 -> 2" in tags(model, 1)["assay.ledger.0002"]
+    assert "champion 1 -> 2" in tags(model, 1)["alias.0002"]
 
 
 def test_without_approval_it_waits_and_a_tag_set_on_mlflows_page_lets_it_through_once(model: str) -> None:
