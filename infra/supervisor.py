@@ -35,6 +35,9 @@ umask=077
 file=%(folder)s/supervisor.sock
 chmod=0700
 
+[supervisorctl]
+serverurl=unix://%(folder)s/supervisor.sock
+
 [rpcinterface:supervisor]
 supervisor.rpcinterface_factory = supervisor.rpcinterface:make_main_rpcinterface
 """
