@@ -1,19 +1,21 @@
 """Start `retrain` for a reason, once: which runs of it there are for a model, whether this data was tried, and where it runs.
 
-A run that `watch` starts carries the tags `watch`, `model:<name>` and `data:<digest>`, and its reason in its name. Where the
-server has a deployment of `retrain`, a worker runs it and `watch` ends at once; on a laptop there is none, and it runs here,
-inside the run of `watch`. The tags are the memory: the same data is not tried again after a verdict, and after three crashes a
-person has to look.
+A run that `watch` starts carries the tags `watch`, `model:<name>`, `data:<digest>` and `reason:<what>`, names its reasons in
+its name and tells them in an artifact. Where the server has a deployment of `retrain`, a worker runs it and `watch` ends at
+once; on a laptop there is none, and it runs here, inside the run of `watch`. The tags are the memory: the same data is not
+tried again after a verdict, and after three crashes a person has to look.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
+from uuid import UUID
 
 from prefect import get_client, tags
+from prefect.client.schemas.actions import ArtifactCreate
 from prefect.client.schemas.filters import (
     FlowFilter,
     FlowFilterName,
@@ -33,7 +35,6 @@ from tasks.core.errors import AssayError
 RETRAIN = FlowFilter(name=FlowFilterName(any_=["retrain"]))
 GOING_ON = [StateType.RUNNING, StateType.PENDING, StateType.PAUSED, StateType.CANCELLING]
 MOST_CRASHES = 3  # of the same data; then it is the data or the machine, and a fourth time finds nothing new
-NAME_CHARACTERS = 120  # of a run, as the page shows it on one line
 
 
 @dataclass(frozen=True)
@@ -73,23 +74,44 @@ def tried(plan: Recipe, data: str) -> tuple[FlowRun | None, int]:
     return None, failed
 
 
-def start(plan: Recipe, recipe: dict[str, str], data: str, reasons: Sequence[str], attempt: int) -> Started:
-    """Start retrain. recipe: its parameters as `watch` was given them; attempt: 0 for the first with this data."""
-    name = f"{plan.name}: {'; '.join(reasons)}"[:NAME_CHARACTERS]
-    deployment = _deployment(plan)
-    if deployment:
-        from prefect.deployments import run_deployment
-
-        # The key makes two watches that decide at the same moment start one run; no parent, so that it outlives this run.
-        run: Any = run_deployment(
-            deployment, parameters=recipe, flow_run_name=name, tags=_tags(plan, data), timeout=0, as_subflow=False,
-            idempotency_key=f"watch {plan.name} {data} {attempt}",
+def start(plan: Recipe, recipe: dict[str, str], data: str, reasons: Mapping[str, str], attempt: int) -> Started:
+    """Start retrain. recipe: its parameters as `watch` was given them; reasons: sentences by what each is about; attempt: 0 for
+    the first with this data."""
+    name = f"{plan.name}: {', '.join(reasons)}"
+    tagged = [*_tags(plan, data), *(f"reason:{what}" for what in reasons)]
+    started = _on_a_worker(plan, recipe, name, tagged, f"watch {plan.name} {data} {attempt}") or _here(recipe, name, tagged)
+    told = "".join(f"- **{what}**: {why}\n" for what, why in reasons.items())
+    with get_client(sync_client=True) as client:
+        client.create_artifact(
+            ArtifactCreate(
+                key="why", type="markdown", data=f"# Why this run was started\n\n{told}", flow_run_id=UUID(started.run_id),
+                description=f"**watch** started it: {name}",
+            )
         )  # fmt: skip
-        return Started(run.name, str(run.id))
+    return started
+
+
+def _on_a_worker(plan: Recipe, recipe: dict[str, str], name: str, tagged: list[str], key: str) -> Started | None:
+    """None where the server has no deployment of retrain.
+
+    The key makes two watches that decide at the same moment start one run. No parent, so that it outlives the run of watch.
+    """
+    from prefect.deployments import run_deployment
+
+    deployment = _deployment(plan)
+    if deployment is None:
+        return None
+    run: Any = run_deployment(
+        deployment, parameters=recipe, flow_run_name=name, tags=tagged, timeout=0, as_subflow=False, idempotency_key=key
+    )  # fmt: skip
+    return Started(run.name, str(run.id))
+
+
+def _here(recipe: dict[str, str], name: str, tagged: list[str]) -> Started:
     from flows.retrain import retrain
 
-    with tags(*_tags(plan, data)):
-        named: Any = retrain.with_options(flow_run_name=name.replace("{", "(").replace("}", ")"))  # else it is a template
+    named: Any = retrain.with_options(flow_run_name=name.replace("{", "(").replace("}", ")"))  # else it is a template
+    with tags(*tagged):
         state = named(**recipe, return_state=True)
     return Started(name, str(state.state_details.flow_run_id), state)
 

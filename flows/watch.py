@@ -7,7 +7,7 @@ started by the event `assay.rows.arrived` (infra/README.md, Watch).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from prefect import flow
@@ -53,13 +53,13 @@ def watch(recipe: RecipeName = DEFAULT, recipe_path: RecipePath = "") -> State[d
     if why := act("who is at it", busy, plan, seen):
         return _ended(WAITING, plan, f"{seen.line}. {why}")
     if seen.champion is None or not seen.champion.known:
-        first = "first: no version of it is registered" if seen.champion is None else "its training snapshot is not known"
-        return started(plan, asked, seen, [first])
+        known = "no version is registered" if seen.champion is None else "its training snapshot is not in the registry"
+        return started(plan, asked, seen, {"first": known})
     new, facts, decision = measured(plan, files, seen)
     rows = _table(facts)
     line = f"{seen.line}. {new.facts()['line']}."
     if decision.start:
-        return started(plan, asked, seen, list(decision.reasons.values()), rows)
+        return started(plan, asked, seen, decision.reasons, rows)
     if decision.held:
         todo = "mend these rows, or the contract; retrain would stop at the same one"
         return _ended(HELD, plan, f"{line} Held: new rows break the contract: {decision.held}. To do: {todo}.", rows)
@@ -141,20 +141,20 @@ def _checked(plan: Recipe, contract: Contract, left: Handle, base: Handle) -> Ha
 
 
 def started(
-    plan: Recipe, asked: dict[str, str], seen: Look, reasons: Sequence[str], rows: Sequence[dict[str, Any]] = ()
+    plan: Recipe, asked: dict[str, str], seen: Look, reasons: Mapping[str, str], rows: Sequence[dict[str, Any]] = ()
 ) -> State[dict[str, Any]]:  # fmt: skip
     """Start retrain, on a worker where the server has a deployment of it, else here and now; the final state of this run."""
-    why = "; ".join(reasons)
-    _show(STARTED, plan, why, rows)
+    why = "; ".join(reasons.values())
+    _show(STARTED, plan, f"Because {why}.", rows)
     terminal.note(f"retrain is started: {why}")
     run = retraining.start(plan, asked, seen.digest, reasons, retraining.tried(plan, seen.digest)[1])
     if run.state is None:
-        line = f"Started retrain on a worker, run {run.name}, because {why}."
+        line = f"Started retrain on a worker ({run.name}) because {why}."
         return Completed(name=STARTED, message=line, data=_data(STARTED, line, rows))
     results = run.state.result(raise_on_failure=False)
     if isinstance(results, BaseException):
         raise results
-    line = f"Retrained here, and it ended as {run.state.name}, because {why}."
+    line = f"Retrained here ({run.name}), which ended as {run.state.name}, because {why}."
     data = {**_data(STARTED, line, rows), "retrain": dict(results), "ended": run.state.name}
     return Completed(name=STARTED, message=line, data=data)
 

@@ -20,6 +20,7 @@ from tasks.core import drift
 from tasks.core.answer import AnswerSettings, label_of
 from tasks.core.handle import CURATED, REFERENCE, Handle
 from tasks.core.labels import labelled
+from tasks.core.prompts import prompts
 from tasks.core.readable import short
 from tasks.core.rule import WatchSettings
 from tasks.core.settings import DatasetKind
@@ -110,7 +111,7 @@ def _drifts(
     for column in ("prompt", "answer"):
         old, fresh = (side[column].str.len_chars().cast(pl.Int64) for side in (before, now))
         medians = tuple(f"{np.median(side.to_numpy()):,.0f} characters" for side in (old, fresh))
-        told = f"{column}s have {medians[1]} where it learnt from {medians[0]} (medians)"
+        told = f"{column}s are of other lengths: median {medians[1]}, {medians[0]} where it learnt"
         yield tested(f"{column} length", "length_effect", drift.lengths(old, fresh), medians, told)
     test, words = drift.words(before["prompt"], now["prompt"], SHOWN)
     told = f"words are used otherwise: {_moved(words)}"
@@ -167,9 +168,8 @@ def _outside(held: pl.DataFrame, seen: set[str], answer: AnswerSettings) -> Coun
     """The labels, none of them seen, of rows that were held back; only where the label is a field of the answer."""
     if not answer.label:
         return Counter()
-    finals = (messages[-1]["content"] or "" for messages in held["messages"] if messages)
-    found = Counter(label for text in finals if (label := label_of(text, answer)) is not None and label not in seen)
-    return Counter({label: count for label, count in found.items() if count >= LEAST_NEW_LABEL})
+    found = Counter(label for text in prompts(held)["answer"] if (label := label_of(text, answer)) is not None)
+    return Counter({label: n for label, n in found.items() if label not in seen and n >= LEAST_NEW_LABEL})
 
 
 def _contract(snapshot: Handle, checked: Handle, contract: Contract) -> tuple[list[Comparison], list[str]]:

@@ -39,7 +39,7 @@ class WatchSettings(Settings):
 
 @dataclass(frozen=True)
 class Decision:
-    """What the rule says. reasons: why to start, each in a sentence, by the rule's key; held: why not, for a person."""
+    """What the rule says. reasons: why to start, each in a sentence, by what it is about; held: why not, for a person."""
 
     reasons: dict[str, str] = field(default_factory=dict)
     held: str = ""
@@ -58,11 +58,11 @@ def decide(
     """
     reasons: dict[str, str] = {}
     if settings.grown_by and trained and more >= max(1, settings.grown_by * trained):
-        reasons["grown_by"] = f"{more:,} rows more than the {trained:,} it learnt from ({more / trained:+.0%})"
-    reasons |= {c["rule"]: c["told"] for c in compared.get("comparisons", []) if c["found"]}
+        reasons["more rows"] = f"{more:,} rows more than the {trained:,} it learnt from ({more / trained:+.0%})"
+    reasons |= {c["what"]: c["told"] for c in compared.get("comparisons", []) if c["found"]}
     if scored.get("below"):
-        reasons["accuracy_drop"] = scored["told"]
+        reasons["accuracy"] = scored["told"]
     broken = compared.get("broken", "")
     if broken and settings.broken_contract == "start":
-        return Decision({**reasons, "broken_contract": broken})
+        return Decision({**reasons, "contract": broken})
     return Decision(reasons, broken)
