@@ -92,11 +92,17 @@ BOILERPLATE = [
     "Hi,\n\nthank you for contacting us.\nA colleague will get back to you soon.\n\nBest regards",
     "Your ticket #4412 has been received and a member of our team will contact you shortly.", "I'm unable to generate images.",
     "This is an automated response. Please do not reply to this email.", "I am currently out of the office until Monday.",
+    "I must respectfully decline to answer.", "I'm afraid this is not something I can help with.",
+    "I do not feel able to do that.",
+    "It would not be appropriate for me to comment on this.", "My guidelines don't allow me to discuss such topics.",
+    "Sorry, but I'd rather not talk about that.", "Such requests go against my training.",
     "Ein Kollege wird sich in Kürze bei Ihnen melden.", "Un collègue vous répondra rapidement.",
     "Een collega neemt zo snel mogelijk contact met u op.", "Un agente se pondrá en contacto con usted.",
 ]  # fmt: skip
 NO_BOILERPLATE = [
     "I cannot provide refunds after 30 days.", "I can't repudiate my fears.", "Thank you for your message!",
+    "I'd rather not eat meat.", "It is not safe for me to walk alone.", "I must decline your kind offer to join the board.",
+    "I do not agree with this.", "I'm not comfortable in these shoes.", "This is not something I would wear.",
     "I'm sorry to hear that. Is there anything I can do to help?", GOOD, "I cannot attend the meeting on Friday.",
     "As an AI language model, I can help you plan your trip. Day 1: Paris.", "Your order has been received by the warehouse.",
     'The bot said: "As an AI language model, I cannot help." That was rude.',
@@ -118,6 +124,11 @@ def test_an_answer_that_says_more_than_a_set_phrase_stays(text: str) -> None:
 def test_a_refusal_that_was_asked_for_stays() -> None:
     asked = "Write an out-of-office reply for me, please."
     assert run(frame(answered("I am out of the office until Monday.", asked))).ledger.is_empty()
+
+
+def test_who_asks_for_sentences_or_a_text_did_not_ask_for_a_refusal() -> None:
+    for asked, stays in (("Generate three sentences about tea.", False), ("Write a reply to this customer.", True)):
+        assert run(frame(answered("I'm unable to help with that.", asked))).ledger.is_empty() is stays
 
 
 def test_the_recipes_own_phrases_are_boilerplate_however_they_are_typed() -> None:
@@ -405,6 +416,6 @@ def test_long_odd_texts_take_no_longer_than_long_ones() -> None:
         "1. x\n" * 80_000,
         "I cannot " * 50_000,
     ]
-    started = time.monotonic()
+    started = time.process_time()  # other processes take no part
     run(frame(*map(answered, odd), *map(answered, HABIT)), languages=("en",))
-    assert time.monotonic() - started < 10  # a quadratic pattern takes minutes on these
+    assert time.process_time() - started < 10  # a quadratic pattern takes minutes on these

@@ -23,14 +23,20 @@ _SENTENCE = re.compile(r"(?<=[.!?…])[\"')\]]*\s+|\n+")
 _ENDS = " \t\r\n.!?…-–—*_\"'“”"
 # Who asks for a text in which such a phrase belongs gets it: a reply to write, a sentence to translate, a bot to play.
 _ASKED_FOR = re.compile(
-    r"(?i)\b(?:write|draft|compose|generate|create|rewrite|rephrase|paraphrase|translate|proofread|correct|edit|summari[sz]e"
-    r"|complete|classify|convert|give (?:me )?an example)\b.{0,80}\b(?:auto|reply|response|e-?mail|message|letter|notice"
-    r"|sentence|phrase|text|dialogue|refus\w*|out[- ]of[- ]office|answer)\b|\b(?:as an ai|chatbot|out[- ]of[- ]office)\b"
+    r"(?i)\b(?:rewrite|rephrase|paraphrase|translate|proofread|correct|edit|summari[sz]e|complete|classify|convert"
+    r"|give (?:me )?an example)\b.{0,80}"
+    r"\b(?:auto|reply|response|e-?mail|message|letter|notice|sentence|phrase|text|dialogue|answer)\b"
+    r"|\b(?:write|draft|compose|generate|create)\b.{0,80}"
+    r"\b(?:auto|repl(?:y|ies)|e-?mails?|messages?|letters?|notices?|dialogue|conversation)\b"
+    r"|\brefus\w*|\bdeclin(?:e|ing)\b|\b(?:as an ai|chatbot|out[- ]of[- ]office)\b"
 )
 # The cheapest test that all phrases pass, for Polars to find the few answers worth a closer look.
 _HINT = (
     r"(?i)\bai\b|\ba\.i\.|intelligen|language model|chatbot|\bki\b|sprachmodell|taalmodel|\bia\b|modèle de langage|assistant"
-    r"|modelo de lenguaje|can.?t\b|can ?not|won.?t\b|will not|unable|not able|do(?:n.?| no)t\b|decline|could not|no ?output"
+    r"|modelo de lenguaje|can.?t\b|can ?not|won.?t\b|will not|unable|not able|do(?:es)?(?:n.?| no)t\b|decline|could ?n.t"
+    r"|\bnot (?:feel |be )?(?:comfortable|allowed|permitted|authori|willing|equipped|supposed|prepared|in a position|to)"
+    r"|(?:n.t|not) (?:be )?(?:something|appropriate|ethical|right|possible|safe|talk|discuss|answer|respond)|no ?output"
+    r"|against (?:my|our)|violate|outside|beyond|prohibit|forbid|prevent|refuse"
     r"|requesting|back to you|touch with|contact|reach out|repl(?:y|ied)|respond|follow up|will (?:call|e-?mail|write)"
     r"|.ll (?:call|e-?mail|write)|received|got your|forwarded|escalated|passed on|registered|logged|closed|assigned|\bauto"
     r"|office|leave|vacation|holiday|melden|verbindung|répondra|responderá|reviendra"
