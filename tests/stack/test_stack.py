@@ -107,6 +107,16 @@ def test_starts_a_killed_service_again(stack: Stack, name: str) -> None:
         time.sleep(2)
 
 
+def test_a_killed_supervisor_takes_its_services_along_and_a_second_start_heals(stack: Stack) -> None:
+    os.kill(int((stack.folder / "supervisord.pid").read_text()), signal.SIGKILL)
+    deadline = time.monotonic() + 120
+    while marked := [process for process in psutil.process_iter() if _marks(process)[0] == str(stack.folder)]:
+        assert time.monotonic() < deadline, marked
+        time.sleep(1)
+    assert stack.call("assay", "doctor", "--stack").returncode == 1
+    assert stack.make("up").returncode == 0
+
+
 def process_of(stack: Stack, name: str) -> int:
     """The process of a service that runs, found by its marks."""
     marked = [process for process in psutil.process_iter() if _marks(process) == (str(stack.folder), name)]
