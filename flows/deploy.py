@@ -79,14 +79,15 @@ def _deployment(entry: Mapping[str, Any]) -> Any:
 
     limit = entry.get("concurrency_limit")
     return RunnerDeployment.from_flow(
-        _flow(entry["entrypoint"]), name=entry["name"], description=entry["description"], tags=entry["tags"],
+        load_flow(entry["entrypoint"]), name=entry["name"], description=entry["description"], tags=entry["tags"],
         parameters=entry.get("parameters", {}), schedules=[Schedule(**schedule) for schedule in entry.get("schedules", [])],
         concurrency_limit=ConcurrencyLimitConfig(**limit) if limit else None, work_pool_name=entry["work_pool"]["name"],
         work_queue_name=entry["work_pool"]["work_queue_name"], entrypoint_type=EntrypointType.MODULE_PATH,
     )  # fmt: skip
 
 
-def _flow(entrypoint: str) -> Any:
+def load_flow(entrypoint: str) -> Any:
+    """The flow of an entrypoint (package.module.flow). Raises AssayError for one that is not there."""
     module, _, name = entrypoint.rpartition(".")
     try:
         return getattr(importlib.import_module(module), name)

@@ -25,7 +25,7 @@ import psutil
 ROOT = Path(__file__).parents[2]
 AUTH = "assay:correct-horse-battery"
 HOST = "127.0.0.1"
-PATIENCE = 240  # seconds; several of these start at once, on two busy cores
+PATIENCE = 600  # seconds; several of these start at once, on two busy cores
 
 
 def free_port() -> int:
@@ -54,9 +54,8 @@ class Servers:
         self.prefect_url, self.mlflow_url = (f"http://{HOST}:{free_port()}" for _ in range(2))
         self.environment = {**_clean(), **self._settings()}
         self._start_prefect()
-        self._start_mlflow()
-        for url in (f"{self.prefect_url}/api/health", f"{self.mlflow_url}/health"):
-            until(lambda url=url: _answers(url), url)
+        self.start_mlflow()
+        until(lambda: _answers(f"{self.prefect_url}/api/health"), "Prefect")
 
     def _settings(self) -> dict[str, str]:
         return {
@@ -83,13 +82,6 @@ class Servers:
     def _start_prefect(self) -> None:
         self.start("prefect", "prefect", "server", "start", "--host", HOST, "--port", self.prefect_url.rsplit(":", 1)[1])
 
-    def _start_mlflow(self) -> None:
-        database = self.postgres.get_uri().replace("postgresql://", "postgresql+psycopg://")
-        self.start(
-            "mlflow", "mlflow", "server", "--host", HOST, "--port", self.mlflow_url.rsplit(":", 1)[1], "--workers", "1",
-            "--backend-store-uri", database, "--artifacts-destination", str(self.folder / "artifacts"), "--serve-artifacts",
-        )  # fmt: skip
-
     def run(self, *command: str) -> str:
         """Run `python -m command` to its end; its output. Fails unless it exits with 0."""
         done = subprocess.run(
@@ -100,7 +92,39 @@ class Servers:
         return done.stdout
 
     def start_worker(self, name: str = "worker") -> subprocess.Popen[bytes]:
-        return self.start(name, "prefect", "worker", "start", "--pool", "assay", "--type", "process", "--name", name)
+        """A process worker, on one core: threads of a tiny model wait for each other longer than they compute."""
+        worker = self.start(name, "prefect", "worker", "start", "--pool", "assay", "--type", "process", "--name", name)
+        with contextlib.suppress(AttributeError):  # there is no such thing on a Mac
+            psutil.Process(worker.pid).cpu_affinity([0])
+        return worker
+
+    def start_mlflow(self) -> None:
+        self.mlflow = self.start(
+            "mlflow", "mlflow", "server", "--host", HOST, "--port", self.mlflow_url.rsplit(":", 1)[1], "--workers", "1",
+            "--backend-store-uri", self.postgres.get_uri().replace("postgresql://", "postgresql+psycopg://"),
+            "--artifacts-destination", str(self.folder / "artifacts"), "--serve-artifacts",
+        )  # fmt: skip
+        until(lambda: _answers(f"{self.mlflow_url}/health"), "MLflow")
+
+    def stop_mlflow(self) -> None:
+        os.killpg(self.mlflow.pid, signal.SIGKILL)
+        self.mlflow.wait()
+
+    def api(self, method: str, path: str, body: Any = None) -> Any:
+        """One request to Prefect's API: GET or POST of JSON."""
+        import httpx
+
+        answer = httpx.request(method, f"{self.prefect_url}/api/{path}", json=body, auth=tuple(AUTH.split(":")), timeout=60)
+        answer.raise_for_status()
+        return answer.json()
+
+    def wait_for(self, run: str, *names: str) -> str:
+        """Wait until the flow run's state has one of these names; the name."""
+        until(lambda: self.state(run) in names, f"{' or '.join(names)} of run {run}, which is {self.state(run)}")
+        return self.state(run)
+
+    def state(self, run: str) -> str:
+        return str(self.api("GET", f"flow_runs/{run}")["state"]["name"])
 
     def members(self) -> list[psutil.Process]:
         """Everything that works for this home, in whatever process group: workers, flow runs, trainers, servers."""

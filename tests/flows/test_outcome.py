@@ -49,7 +49,7 @@ def test_links_lead_to_where_a_browser_finds_mlflow(
 
 
 @pytest.mark.parametrize(
-    ("error", "name"), [(ContractError("40 of 60 rows", todo="mend them"), "Blocked"), (DataError("gone", todo="find it"), "Failed")]
+    ("error", "name"), [(ContractError("40 of 60", todo="mend them"), "Blocked"), (DataError("gone", todo="find it"), "Failed")]
 )
 def test_a_broken_contract_and_a_failure_are_different_states_and_both_say_what_to_do(error: AssayError, name: str) -> None:
     state = stopped(error)
