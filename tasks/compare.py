@@ -126,7 +126,7 @@ def _drifts(
 def _no_drift(settings: WatchSettings, test: drift.Test, rows: int) -> str:
     if rows < settings.least_rows:
         return f"too few new rows to tell ({rows:,} of {settings.least_rows:,})"
-    return "chance explains it" if test.p >= settings.significance else "a difference too small to matter"
+    return "chance explains it" if test.by_chance(settings.significance) else "a difference too small to matter"
 
 
 def _moved(values: list[drift.Moved]) -> str:

@@ -23,7 +23,8 @@ import polars as pl
 
 MOST_ROWS = 5_000  # of each side, drawn by row_id, which is a sha256: an effect is known to a point or two then
 WORDS = 2_000  # the most frequent of both sides; the rest is one word: it grows when rows turn to what was never said
-RESAMPLES = 499  # p is known in steps of 0.002, a fifth of the strictest level that is usual, 0.01
+TESTS = 4  # a look makes: two of lengths, words, labels; the level asked for is shared out among them (Bonferroni)
+RESAMPLES = 999  # p is known in steps of 0.001, less than half of 0.01 shared among four
 CHUNK = 100  # resamples that are in memory at once: 100 x 2,001 words are 1.6 MB
 LETTERS = r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}]|[\p{L}\p{M}]+"  # scripts without spaces: a letter is a word
 SEED = 0
@@ -38,9 +39,13 @@ class Test:
     p: float
     effect: float
 
+    def by_chance(self, significance: float) -> bool:
+        """Whether chance explains it. significance: of all tests of a look together."""
+        return self.p >= significance / TESTS
+
     def found(self, significance: float, least: float) -> bool:
         """Whether chance is no explanation and the effect is at least `least`; a `least` of 0 finds nothing."""
-        return least > 0 and self.p < significance and self.effect >= least
+        return least > 0 and self.effect >= least and not self.by_chance(significance)
 
 
 @dataclass(frozen=True)
