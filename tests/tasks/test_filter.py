@@ -148,7 +148,8 @@ def test_an_answer_that_is_the_prompt_again_is_an_echo_and_one_that_goes_on_is_n
 
 
 LOOPS = [
-    "The answer is yes. " * 8, "Sure. " + "I think that this is it and " * 6, "no " * 40, "We look into it. " + "0" * 60,
+    "The answer is yes. " * 8, "It is what it is and that is what it is. " * 7,
+    "Sure. " + "I think that this is it and " * 6, "no " * 40, "We look into it. " + "0" * 60,
 ]  # fmt: skip
 NO_LOOPS = [
     "Row, row, row your boat, gently down the stream. Merrily, merrily, merrily, merrily, life is but a dream.",

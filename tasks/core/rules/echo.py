@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from itertools import islice
+from operator import eq
 
 import polars as pl
 
@@ -12,6 +14,7 @@ from tasks.core.rules.rule import About, Found, Row, answers
 WORDS = 4  # "Hello" answered by "Hello!" is polite, and a label may well be the text it labels
 # A loop is told by these three together: a refrain is shorter, a table's cells are fewer, a list's items differ.
 TIMES, LOOP_WORDS, SHARE = 4, 16, 0.4
+PERIODS = 3  # lengths of a block that are tried
 _WANTED = re.compile(r"(?i)\b(?:repeat|repeated(?:ly)?|times|loop|refrain|chant|mantra)\b")
 _WORD = re.compile(r"\w+")
 _RUN = re.compile(r"(\w{1,20}?)\1{39,}")  # one or a few characters forty times; rules and dotted lines are no words
@@ -62,15 +65,28 @@ def loops(row: Row, _: About) -> Found | None:
 def _longest_loop(words: list[str]) -> tuple[int, int]:
     """(words in a block, words covered) of the longest stretch in which one block follows itself; (0, 0) without one.
 
-    Linear: a block shows by the distance at which its three-word sequences come again. Blocks of digits alone are data.
+    Linear: a block shows by the distance at which its three-word sequences come again, the commonest of which are tried. A
+    sequence that stands in the block twice has other distances, but fewer. Blocks of digits alone are data.
     """
     last: dict[tuple[str, ...], int] = {}
-    best = period = streak = 0
-    found = (0, 0)
+    gaps: Counter[int] = Counter()
     for i, gram in enumerate(zip(words, islice(words, 1, None), islice(words, 2, None), strict=False)):
-        gap = i - last.get(gram, i)
+        if gram in last:
+            gaps[i - last[gram]] += 1
         last[gram] = i
-        period, streak = (period, streak + 1) if gap and gap == period else (gap, 1 if gap else 0)
-        if streak > best and any(len(word) > 1 and word.isalpha() for word in words[i : i + period]):
-            best, found = streak, (period, streak + period + 2)
+    found = (0, 0)
+    for period in sorted(sorted(gaps), key=lambda gap: -gaps[gap])[:PERIODS]:
+        streak = 0
+        for i, same in enumerate(map(eq, words, islice(words, period, None))):
+            streak = streak + 1 if same else 0
+            if (
+                streak + period > found[1]
+                and streak >= period
+                and any(_is_word(word) for word in words[i - period + 1 : i + 1])
+            ):
+                found = (period, streak + period)
     return found
+
+
+def _is_word(word: str) -> bool:
+    return len(word) > 1 and word.isalpha()
