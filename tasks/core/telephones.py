@@ -25,6 +25,7 @@ PHONE = (
     rf"|\d{{2,}}{_S}{{1,3}}\d{{2,4}}{_S}{{1,3}}\d{{2,}}|\d{{2,6}}{_S}{{1,3}}\d{{5,}}|[2-9]\d{{10}}|{_CALLED}\D{{0,20}}\d{{7}}"
 )
 _CALL = re.compile(rf"(?:^|[\W\d_]){_CALLED}(?:[\W_]\D{{0,20}})?$")
+_JOINS = re.compile(r"\s*[,;/&|]?\s*(?:(?:and|or|und|oder|et|ou|y|o|e|en|of)\s)?\s*")
 _CALLED_AT_ONCE = re.compile(rf"(?:^|[\W\d_]){_CALLED}[:-]?$")  # call09050000327
 _GLUED = re.compile(r"\w-?$|#$|\d\W$|[\d\w][.,]$")  # before the tail of an order number (HP-0791112345) or of a longer number
 _ADDED = re.compile(r"[\d)=+*×] ?$")  # before a term of a sum, or before the + of one
@@ -43,8 +44,11 @@ def phones(text: str, regions: Sequence[str]) -> Iterator[Span]:
     import phonenumbers
 
     for region in regions or (None,):
-        matcher = phonenumbers.PhoneNumberMatcher(text, region, leniency=phonenumbers.Leniency.POSSIBLE)
-        found = [match for match in matcher if _is_phone(text, match, region)]
+        found: list[Any] = []
+        for match in phonenumbers.PhoneNumberMatcher(text, region, leniency=phonenumbers.Leniency.POSSIBLE):
+            joined = bool(found) and _JOINS.fullmatch(text, found[-1].end, match.start) is not None
+            if _is_phone(text, match, region, joined=joined):
+                found.append(match)
         for match in [*found, *_beside_others(text, region, [(match.start, match.end) for match in found])]:
             raw = match.raw_string
             start = match.start + (raw.startswith("(") and ")" not in raw)  # "(020 7946 0958)"
@@ -91,10 +95,10 @@ def _starting_at(text: str, region: str | None, groups: Sequence[tuple[int, int]
     return possible
 
 
-def _is_phone(text: str, found: Any, region: str | None, beside: bool = False) -> bool:
+def _is_phone(text: str, found: Any, region: str | None, beside: bool = False, joined: bool = False) -> bool:
     """A possible number that is written as one; how sure its plan must be depends on how it is written.
 
-    beside: it may have another number right before it.
+    beside: it may have another number right before it. joined: "and", "or" or the like stands between it and a telephone number.
     """
     import phonenumbers
     from stdnum import ean
@@ -106,7 +110,7 @@ def _is_phone(text: str, found: Any, region: str | None, beside: bool = False) -
         return False
     if raw.lstrip("( ").startswith("+"):
         return True
-    called = _CALL.search(text, max(0, start - 40), start) is not None
+    called = joined or _CALL.search(text, max(0, start - 40), start) is not None
     glued = _GLUED.search(text, max(0, start - 2), start) and not (beside and text[start - 1].isspace())
     if glued and not _CALLED_AT_ONCE.search(text, max(0, start - 10), start):
         return False

@@ -168,6 +168,8 @@ def test_ibans(text: str, left: str) -> None:
     ("call09061701461now", "call[phone]now"), ('{"reply": "Ring:\\n07700 900461"}', '{"reply": "Ring:\\n[phone]"}'),
     ("(212) 736-5000", "[phone]"), ("cell 2127365000", "cell [phone]"), ("+1 (212) 736-5000", "[phone]"),
     ("06 12 34 56 78", "[phone]"),
+    ("Phone: 2127365000 and 2127365001, or 2127365002", "Phone: [phone] and [phone], or [phone]"),
+    ("Phone: 2127365000 and 3 boxes, 2127365001", "Phone: [phone] and 3 boxes, 2127365001"),
     ("order number 07911123456", "order number 07911123456"), ("2127365000", "2127365000"),
     ("cancelled 2127365000", "cancelled 2127365000"), ("= 36000 + 62426244000", "= 36000 + 62426244000"),
     ("(020 7946 0958)", "([phone])"),
