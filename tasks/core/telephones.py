@@ -98,7 +98,7 @@ def _starting_at(text: str, region: str | None, groups: Sequence[tuple[int, int]
 def _is_phone(text: str, found: Any, region: str | None, beside: bool = False, joined: bool = False) -> bool:
     """A possible number that is written as one; how sure its plan must be depends on how it is written.
 
-    beside: it may have another number right before it. joined: "and", "or" or the like stands between it and a telephone number.
+    beside: it may have another number right before it. joined: "and", "or" or the like joins it to a number.
     """
     import phonenumbers
     from stdnum import ean
