@@ -9,10 +9,8 @@ out as the names.
 
 from __future__ import annotations
 
-import gzip
 import io
 import json
-import zlib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import PurePosixPath
 from typing import Any
@@ -20,6 +18,7 @@ from typing import Any
 import polars as pl
 import polars.selectors as cs
 
+from tasks.core.packed import check_parquet, unpacked
 from tasks.core.records import Record, refused
 from tasks.core.shapes import recognised
 from tasks.core.tables import read_csv, read_tsv
@@ -28,7 +27,7 @@ KINDS = {
     ".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "json", ".csv": "csv", ".tsv": "tsv", ".tab": "tsv",
     ".parquet": "parquet", ".arrow": "arrow", ".feather": "arrow",
 }  # fmt: skip
-GZIP, ZSTD, PARQUET, ARROW, ARROW_STREAM = b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"PAR1", b"ARROW1", b"\xff\xff\xff\xff"
+PARQUET, ARROW, ARROW_STREAM = b"PAR1", b"ARROW1", b"\xff\xff\xff\xff"
 
 
 def read_records(name: str, data: bytes, header: Sequence[str] = ()) -> Iterator[Record]:
@@ -36,7 +35,7 @@ def read_records(name: str, data: bytes, header: Sequence[str] = ()) -> Iterator
 
     header: the column names of a text table that has none.
     """
-    data = _unpacked(name, data)
+    data = unpacked(name, data)
     if not data.strip(b" \t\r\n\xef\xbb\xbf"):
         raise refused(name, "is empty", "export it again, or take it out of the recipe")
     kind = _kind(name, data, header)
@@ -71,20 +70,6 @@ def with_class_names(frame: pl.DataFrame, names: dict[str, list[str]]) -> pl.Dat
     )
 
 
-def _unpacked(name: str, data: bytes) -> bytes:
-    """By the first bytes, not by the ending: exports are renamed more often than they are repacked."""
-    import zstandard
-
-    try:
-        if data.startswith(GZIP):
-            return gzip.decompress(data)
-        if data.startswith(ZSTD):
-            return zstandard.ZstdDecompressor().stream_reader(data, read_across_frames=True).read()
-    except (OSError, EOFError, zlib.error, zstandard.ZstdError) as error:
-        raise refused(name, f"is compressed, and damaged or cut off ({error})", "copy or export it again") from error
-    return data
-
-
 def _kind(name: str, data: bytes, header: Sequence[str]) -> str:
     if data.startswith(PARQUET):
         return "parquet"
@@ -112,6 +97,7 @@ def _frame(name: str, data: bytes, kind: str) -> pl.DataFrame:
     source = io.BytesIO(data)
     try:
         if kind == "parquet":
+            check_parquet(name, data)
             return with_class_names(pl.read_parquet(source), class_names(_features(data)))
         return pl.read_ipc(source) if data.startswith(ARROW) else pl.read_ipc_stream(source)
     except (pl.exceptions.PolarsError, OSError, ValueError) as error:
