@@ -13,6 +13,7 @@ from urllib.parse import quote
 from prefect.artifacts import create_link_artifact
 from prefect.logging import get_run_logger
 
+from flows.states import TODO
 from tasks.core import tracking
 from tasks.core.errors import AssayError
 from tasks.core.handle import Handle
@@ -25,8 +26,9 @@ def tell_outcome(model: str, report: Handle, version: Handle | None, steps: Sequ
     for key, (title, address, described) in links.items():
         create_link_artifact(address, title, key=key, description=described)
     linked = [f"- [{title}]({address})" for title, address, _ in links.values()]
+    todo = [f"**To do:** {TODO[report.facts()['verdict']]}.", ""]
     held = f"{contract.facts()['line']} (artifact `check`)"
-    publish(report, "\n".join([*linked, "", "## Rows", "", *waterfall(steps), "", "## Contract", "", held]))
+    publish(report, linked, [*todo, "## Rows", "", *waterfall(steps), "", "## Contract", "", held])
 
 
 def waterfall(steps: Sequence[Handle]) -> list[str]:

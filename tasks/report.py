@@ -8,6 +8,7 @@ invisible characters are named (tasks/core/readable.py), and personal data is no
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -112,27 +113,29 @@ def log_to_mlflow(run_id: str, page: Path) -> None:
         client.log_artifact(run_id, str(page))
 
 
-def publish(made: Handle, more: str = "") -> None:
+def publish(made: Handle, links: Sequence[str] = (), more: Sequence[str] = ()) -> None:
     """Put the summary and the page's place on the page of the Prefect run under way, also when it came from the cache.
 
-    A flow calls this after the step: only then does the artifact have its final place. more: Markdown that follows.
+    A flow calls this after the step: only then does the artifact have its final place. links: lines of Markdown that say where
+    a browser finds the page, instead of its path. more: lines that follow the summary.
     """
     from prefect.artifacts import create_markdown_artifact
     from prefect.context import FlowRunContext, TaskRunContext
 
     if FlowRunContext.get() or TaskRunContext.get():
         told = f"{WORDS[made.facts()['verdict']]}: {made.facts()['line']}"
-        create_markdown_artifact(f"{summary_markdown(made)}\n\n{more}", key="outcome", description=told)
+        create_markdown_artifact("\n".join([summary_markdown(made, links), "", *more]), key="outcome", description=told)
 
 
-def summary_markdown(made: Handle) -> str:
-    """The headline as Markdown, with a link to the page; the path is also text, as browsers follow no link to a file."""
+def summary_markdown(made: Handle, links: Sequence[str] = ()) -> str:
+    """The headline as Markdown, with links to the page; the path is also text, as browsers follow no link to a file."""
     facts, page = made.facts(), made.folder / PAGE
-    lines = [f"# {WORDS[facts['verdict']]}", facts["sentence"], facts["registered"], ""]
+    places = links or [f"The whole report: [{PAGE}]({page.as_uri()})", "", f"`{page}`"]
+    lines = [f"# {WORDS[facts['verdict']]}", facts["sentence"], facts["registered"], "", *places, ""]
     lines += [f"- {rule['verdict']}: {rule['rule']}. {rule['why']}" for rule in facts["missed"]]
     lines += ["", f"| on the holdout | {_variant(facts['best']) or 'base'} | {TUNED} |", "|---|---|---|"]
     lines += [f"| {_metric(row['metric'])} | {_cell(row['base'])} | {_cell(row['tuned'])} |" for row in facts["rows"]]
-    return "\n".join([*lines, "", f"The whole report: [{PAGE}]({page.as_uri()})", "", f"`{page}`"])
+    return "\n".join(lines)
 
 
 def _cell(measured: dict[str, Any] | None) -> str:
