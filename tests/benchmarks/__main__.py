@@ -5,11 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 from flows import environment
-from tests.benchmarks import demo, near_duplicates, training
+from tests.benchmarks import demo, million, near_duplicates, training
 from tests.benchmarks.table import document
 
 RESULTS = Path(__file__).with_name("RESULTS.md")
-PARTS = (("the demo, twice", demo), ("training", training), ("near-duplicates", near_duplicates))
+PARTS = (
+    ("the demo, twice", demo), ("training", training), ("near-duplicates", near_duplicates), ("a million rows curated", million)
+)  # fmt: skip
 
 
 def main() -> None:

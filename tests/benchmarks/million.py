@@ -35,10 +35,12 @@ SHOWN = 0.02  # share of the time from which a step has a line of its own
 
 @dataclass(frozen=True)
 class Step:
-    """A step that ended. seconds: since the one before it; peak: most resident bytes of the flow's process meanwhile."""
+    """A step that ended, since the one before it. processor: seconds that the flow's process computed, all its threads
+    together; peak: the most bytes that it had resident."""
 
     name: str
     seconds: float
+    processor: float
     peak: int
 
 
@@ -59,11 +61,11 @@ class Run:
 
 
 class Watch:
-    """Samples of a process (own) and of all its descendants together (others): time, bytes."""
+    """Samples of a process (own: time, processor seconds, bytes), and the most bytes of all its descendants (others)."""
 
     def __init__(self, process_id: int) -> None:
         self.root = psutil.Process(process_id)
-        self.own, self.others = list[tuple[float, int]](), 0
+        self.own, self.others = list[tuple[float, float, int]](), 0
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
 
@@ -78,11 +80,14 @@ class Watch:
     def _run(self) -> None:
         while not self._stop.wait(SAMPLE_SECONDS):
             with contextlib.suppress(psutil.Error):
-                self.own.append((time.monotonic(), self.root.memory_info().rss))
+                spent = self.root.cpu_times()
+                self.own.append((time.monotonic(), spent.user + spent.system, self.root.memory_info().rss))
                 self.others = max(self.others, sum(child.memory_info().rss for child in self.root.children(recursive=True)))
 
-    def most(self, start: float, end: float) -> int:
-        return max((size for at, size in self.own if start <= at <= end), default=0)
+    def step(self, name: str, start: float, end: float) -> Step:
+        before = max((spent for at, spent, _ in self.own if at <= start), default=0.0)
+        mine = [(spent, size) for at, spent, size in self.own if start - SAMPLE_SECONDS <= at <= end] or [(before, 0)]
+        return Step(name, end - start, max(0.0, mine[-1][0] - before), max(size for _, size in mine))
 
 
 def measure(sizes: Sequence[int] = SIZES) -> Section:
@@ -112,7 +117,7 @@ def run(rows: int, folder: Path) -> Run:
     steps, last = [], started
     for at, line in lines:
         if match := STEP_LINE.match(line):
-            steps.append(Step(match[2], at - last, watch.most(last, at)))
+            steps.append(watch.step(match[2], last, at))
             last = at
     return Run(rows, seconds, watch.others, steps, _told(home, "check")["seconds"], _told(home, "account"))
 
@@ -138,8 +143,9 @@ def _section(runs: Sequence[Run]) -> Section:
         "to exit in an empty home.",
         figures,
         [
-            "Of a step: seconds from the end of the step before it, share of the whole, and the most memory that the flow's "
-            "process held meanwhile, with what earlier steps have not given back. Peak memory is the largest of these.",
+            "Of a step: seconds from the end of the step before it, share of the whole, seconds that its threads computed, and "
+            "the most memory that the flow's process held, with what earlier steps have not given back. Peak memory is the "
+            "largest of these.",
             f"The Prefect server beside it held up to {_gb(last.servers)}.",
             f"Less than {SHOWN:.0%} of the time each: {', '.join(few)}.",
             f"Rows that went: {', '.join(left)}; {last.told['kept']:,} of {last.told['raw']:,} were kept.",
@@ -148,16 +154,20 @@ def _section(runs: Sequence[Run]) -> Section:
 
 
 def _of_step(step: Step, run: Run) -> Figure:
-    share = f"{step.seconds:,.1f} s, {step.seconds / run.seconds:.1%}, {_gb(step.peak)}"
+    share = f"{step.seconds:,.1f} s, {step.seconds / run.seconds:.1%}, {step.processor:,.1f} s computed, {_gb(step.peak)}"
     return Figure(f"at {run.rows:,} rows: {step.name}", share)
 
 
 def _whole(run: Run, largest: bool) -> list[Figure]:
     aim = (f"under {PEAK_BYTES / GB:.0f} GB", run.peak < PEAK_BYTES) if largest else ("", None)
     return [
-        Figure(f"{run.rows:,} rows", f"{run.seconds:,.0f} s, {run.rows / run.seconds:,.0f} rows a second"),
+        Figure(f"{run.rows:,} rows", f"{run.seconds:,.0f} s, {run.rows / run.seconds:,.0f} rows a second; {_computed(run)}"),
         Figure(f"{run.rows:,} rows: peak memory", _gb(run.peak), *aim),
     ]
+
+
+def _computed(run: Run) -> str:
+    return f"{sum(step.processor for step in run.steps):,.0f} s computed"
 
 
 def _gb(size: float) -> str:

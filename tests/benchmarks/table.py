@@ -46,7 +46,7 @@ def document(sections: Sequence[Section]) -> str:
     """RESULTS.md."""
     facts = [
         "# Benchmarks", "",
-        f"Measured on {datetime.now(UTC):%Y-%m-%d} by `make bench`, which makes this file again (about half an hour; let the "
+        f"Measured on {datetime.now(UTC):%Y-%m-%d} by `make bench`, which makes this file again (about an hour; let the "
         "machine do nothing else meanwhile).", "", *(f"- {fact}" for fact in machine_facts()),
     ]  # fmt: skip
     return "\n\n".join(["\n".join(facts), *(section.markdown() for section in sections)]) + "\n"
