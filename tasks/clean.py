@@ -147,6 +147,9 @@ _ATTRIBUTE = r"""\s+[\w:-]+\s*=\s*(?:"[^"]*"|'[^']*'|[^\s"'<>]+)"""
 # What nobody types by chance: a closing tag, an element that stands alone, an opening tag with attributes. Not a title alone:
 # that is XML someone asks about, and HTML to text would take its content for a page's name and leave it out.
 _MARKUP = re.compile(rf"</(?!title)(?:{_TAGS})\s*>|<(?:br|hr|wbr)\s*/?>|<(?:{_TAGS})(?:{_ATTRIBUTE})+\s*/?>", re.I)
+_IMAGE = re.compile(r"<img\b", re.I)
+_SUBJECT = re.compile(r"\b(?:x?html\d?|xml|css|svg|markup|tags?)\b", re.I)
+_ANY_TAG = re.compile(rf"<(?:{_TAGS})\b", re.I)
 _BLOCKS = re.compile(r"</?(?:br|p|div|li|tr|td|h[1-6]|ul|ol|table|blockquote|pre|body|html|hr)\b", re.I)
 _STRAY = re.compile(rf"<(?!/?(?:{_TAGS}|script)\b[^<]*>|!--|!\[|!doctype|\?xml)", re.I)
 _CODE = re.compile(r"```.*?```|`[^`\n]+`", re.S)
@@ -157,13 +160,23 @@ _CODE_OR_ENTITY = re.compile(_CODE.pattern + "|" + _ENTITY, re.S)
 
 def html_to_text(text: str) -> str:
     """The text of an HTML fragment, with its line breaks; plain text only has its entities decoded. Code spans stay."""
-    if not _MARKUP.search(_CODE.sub(" ", text)):
+    if not _is_wrapped(_CODE.sub(" ", text)):
         return _CODE_OR_ENTITY.sub(lambda found: html.unescape(f"&{found[1]}") if found[1] else found[0], text)
     from inscriptis import get_text
 
     if not _BLOCKS.search(text):
         text = text.replace("\n", "<br>")  # inline markup in plain text: its line breaks are meant
     return textwrap.dedent(get_text(_STRAY.sub("&lt;", text), _html_config()))
+
+
+def _is_wrapped(text: str) -> bool:
+    """Whether markup wraps the text. An image alone wraps none, nor is a snippet wrapping below a line that speaks of HTML."""
+    tags = _MARKUP.finditer(text)
+    first = next(tags, None)
+    if first is None or (_IMAGE.match(first[0]) and all(_IMAGE.match(tag[0]) for tag in tags)):
+        return False
+    above = text[: first.start()].rpartition("\n")[0]
+    return not (_SUBJECT.search(above) and not _ANY_TAG.search(above))
 
 
 @cache

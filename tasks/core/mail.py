@@ -48,6 +48,17 @@ _CLOSING = re.compile(
     r"\s*[,.!]*",
     re.I,
 )
+# A greeting below the first line, and a line that names a mail and is no header of one ("Subject: your message").
+_GREETING = re.compile(
+    r"\n[ \t]*(?:dear|hi|hello|hey|good (?:morning|afternoon|evening)|hallo|sehr geehrte\w*|guten (?:tag|morgen)|bonjour"
+    r"|(?:liebe[rs]?|beste)(?! *(?:gr|w))|ch[eè]re?s?|estimad[oa]s?|hola|gentile|buongiorno)\b",
+    re.I,
+)
+_MAIL_NAMED = re.compile(
+    r"^(?![\w -]{1,20}: ?\S)[^\n]{0,300}"
+    r"\b(?:e-?mail|mail|letter|message|brief|nachricht|courriel|lettre|correo|carta|bericht)\b[^\n]{0,300}[.:?!][ \t]*$",
+    re.M | re.I,
+)
 _PARTICLES = {"de", "der", "den", "van", "von", "la", "le", "di", "of", "&", "and", "the"}
 _NOT_SIGNED = re.compile(r"\?|^p\.? ?s\b", re.I)  # a question or a postscript is part of the message
 SIGNATURE_LINES = 8  # the customary limit is four; with a disclaimer twice that
@@ -65,10 +76,18 @@ def without_quotes(text: str) -> str:
 
 def without_signature(text: str) -> str:
     """The text without a signature below it: a device's line, what follows `-- `, or a closing and a name."""
+    if _is_about_a_mail(text):
+        return text
     lines = text.rstrip().split("\n")
     while (start := _signature_start(lines)) is not None:
         del lines[start:]
     return "\n".join(lines).rstrip() or text
+
+
+def _is_about_a_mail(text: str) -> bool:
+    """Whether a mail stands below what is said about it ("Summarize this email."), so that its closing is the matter too."""
+    greeting = _GREETING.search(text)
+    return greeting is not None and _MAIL_NAMED.search(text, 0, greeting.start()) is not None
 
 
 def _signature_start(lines: list[str]) -> int | None:
