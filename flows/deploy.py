@@ -74,6 +74,7 @@ def _deployment(entry: Mapping[str, Any]) -> Any:
     """What prefect.yaml wants, as Prefect's own object, with the schema of the flow's parameters."""
     from prefect.client.schemas.objects import ConcurrencyLimitConfig
     from prefect.deployments.runner import RunnerDeployment
+    from prefect.events import DeploymentEventTrigger
     from prefect.schedules import Schedule
     from prefect.types.entrypoint import EntrypointType
 
@@ -83,6 +84,7 @@ def _deployment(entry: Mapping[str, Any]) -> Any:
         parameters=entry.get("parameters", {}), schedules=[Schedule(**schedule) for schedule in entry.get("schedules", [])],
         concurrency_limit=ConcurrencyLimitConfig(**limit) if limit else None, work_pool_name=entry["work_pool"]["name"],
         work_queue_name=entry["work_pool"]["work_queue_name"], entrypoint_type=EntrypointType.MODULE_PATH,
+        triggers=[DeploymentEventTrigger(**trigger) for trigger in entry.get("triggers", [])],
     )  # fmt: skip
 
 

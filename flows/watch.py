@@ -37,7 +37,7 @@ from tasks.ingest import RawFile, find_sources
 from tasks.rescore import rescore
 from tasks.watch import Look, gained, joined, look, news, snapshot
 
-# How it ends; all of Prefect's type Completed. infra/automations.yaml lists them, for a run that has ended must not look dead.
+# How it ends, when nothing fails; all are of Prefect's type Completed.
 UNCHANGED, QUIET, WAITING, HELD, STARTED = "Unchanged", "Quiet", "Waiting", "Held", "Started"
 
 
