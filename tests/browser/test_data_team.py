@@ -14,29 +14,13 @@ from typing import Any
 
 import psutil
 import pytest
-import yaml
 
 from tests.browser.pages import Prefect
 from tests.browser.servers import Servers, until
-from tests.little import REFUSED, little_recipe
 
 pytestmark = pytest.mark.timeout(1800)
 Picture = Callable[..., None]
 ENDS = ("Completed", "Refused", "Undecided", "Blocked", "Failed", "Crashed", "Cancelled")
-
-
-@pytest.fixture(scope="module")
-def recipes(servers: Servers) -> Path:
-    """The folder of four recipes on one set of data: what `assay deploy` made runs them in a worker."""
-    servers.run("flows.cli", "deploy")
-    folder = servers.folder / "recipes"
-    little_recipe(folder)
-    little_recipe(folder, "refused", gate=REFUSED)
-    many = {"expect_table_row_count_to_be_between": {"min_value": 500}, "why": "Fewer teach too little."}
-    (folder / "strict.yaml").write_text(yaml.safe_dump({"extends": "sft", "expectations": [many]}))
-    little_recipe(folder, "blocked", contract="strict.yaml")
-    little_recipe(folder, "again", train={"epochs": 2, "batch_rows": 6, "learning_rate": 0.02, "validations_per_epoch": 1})
-    return folder
 
 
 @pytest.fixture(scope="module")
@@ -103,7 +87,8 @@ def test_a_run_shows_its_progress_its_outcome_and_links_that_open(
     picture("mlflow-version")
     prefect.open_artifact(run, "report")
     page.get_by_role("link", name="The report, in MLflow").click()
-    page.frame_locator("iframe").get_by_text("What happened").first.wait_for()
+    page.frame_locator("iframe").get_by_text("Assay report").first.wait_for()
+    picture("mlflow-report")
 
 
 def moved(servers: Servers, run: str, seen: set[float]) -> bool:

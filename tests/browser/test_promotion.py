@@ -19,6 +19,8 @@ from tests.registered import another, make_inputs
 
 MODEL = "support-triage"
 
+pytestmark = pytest.mark.timeout(1800)  # servers, three registrations, seven commands; minutes on busy cores
+
 
 @pytest.fixture(scope="module")
 def registered(servers: Servers) -> Iterator[Servers]:
