@@ -27,11 +27,11 @@ class Status:
 
 def examine_stack() -> list[Status]:
     """Each service in the compose file's order. Raises AssayError where no stack runs."""
-    services = [service for service in read_services().values() if not service.tool]
     caller = supervisor.connect()
     if caller is None:
         raise AssayError("No stack runs here.", where=str(stack_folder()),
                          todo="`make stack` starts one; STACK_FOLDER names another. Containers: docker compose ps")  # fmt: skip
+    services = [service for service in read_services().values() if not service.tool]
     return [_status(caller.getProcessInfo(service.name), service) for service in services]
 
 

@@ -102,9 +102,11 @@ def start(services: Iterable[Service]) -> Any:
 
 def connect() -> Any | None:
     """A caller of the running supervisor's methods; None when none runs."""
+    socket = stack_folder() / "supervisor.sock"
+    if not socket.exists():
+        return None
     from supervisor.xmlrpc import SupervisorTransport
 
-    socket = stack_folder() / "supervisor.sock"
     server = xmlrpc.client.ServerProxy("http://127.0.0.1", transport=SupervisorTransport(None, None, f"unix://{socket}"))
     with contextlib.suppress(OSError, xmlrpc.client.Error):
         server.supervisor.getState()
