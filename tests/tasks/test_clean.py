@@ -67,7 +67,7 @@ MENDED = {
     "delimiter and device": ("It leaks.\n-- \nJo Smith\nSent from my iPhone", "It leaks."),
     "a closing and a name": ("It leaks.\nBest wishes,\nHelen Okafor\n\nThink before you print.", "It leaks."),
     "a closing below a mention of a mail": ("Did you get my email?\n\nBest wishes,\nHelen Okafor", "Did you get my email?"),
-    "a closing below a header": ("Subject: my message\nHello,\nit leaks.\nRegards\nJo", "Subject: my message\nHello,\nit leaks."),
+    "a closing below a header": ("Subject: my letter\nHello,\nit leaks.\nRegards\nJo", "Subject: my letter\nHello,\nit leaks."),
     "an image in a mail": ('<p>It leaks.</p><img src="https://example.com/logo.png">', "It leaks."),
     "HTML that speaks of HTML": ("<p>Your HTML mails are broken.</p><p>Jo</p>", "Your HTML mails are broken.\n\nJo"),
     "a German closing that begins like a greeting": ("Kam mein Brief an?\n\nLiebe Grüße\nAnna", "Kam mein Brief an?"),
