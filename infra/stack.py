@@ -21,7 +21,7 @@ from infra.run import environment_of, find_program, prepare_folders
 from infra.services import Service, read_service, read_services, stack_folder
 from tasks.core.errors import AssayError
 
-UP_SECONDS = 600  # a first start makes three databases: about 60 s on two idle cores
+UP_SECONDS = 600  # a first start took 246 s on two cores that seven others worked on (2026-11-24)
 RETRY_SECONDS = 15  # a service that still ends at once after this long will not come up by itself
 STOPPED = ("STOPPED", "EXITED", "FATAL", "BACKOFF", "UNKNOWN")
 LAST_LINES = 12
