@@ -1,7 +1,8 @@
 """Whether new rows differ from older ones: lengths, words and labels, each by a stated test and by how large the difference is.
 
     lengths   two-sample Kolmogorov-Smirnov test. Effect: its statistic D, the share of rows by which the two differ at the
-              length where they differ most
+              length where they differ most, but a tenth longer or shorter counts as the same: where all rows are alike, a
+              digit more in an order number moves every one of them
     words     Jensen-Shannon divergence (base 2: 0 the same words, 1 none in common) between the shares that words have, a word
               counted once a row. p by permutation of whole rows, since the words of one row come together. Effect: the
               divergence above its mean over the permutations, because in few rows it is large by chance alone
@@ -27,6 +28,7 @@ TESTS = 4  # a look makes: two of lengths, words, labels; the level asked for is
 RESAMPLES = 999  # p is known in steps of 0.001, less than half of 0.01 shared among four
 CHUNK = 100  # resamples that are in memory at once: 100 x 2,001 words are 1.6 MB
 LETTERS = r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}]|[\p{L}\p{M}]+"  # scripts without spaces: a letter is a word
+ALIKE = 1.1  # lengths in this ratio are no different
 SEED = 0
 
 
@@ -66,8 +68,17 @@ def lengths(before: pl.Series, now: pl.Series) -> Test:
     """Two sets of lengths (integers), neither empty."""
     from scipy.stats import ks_2samp
 
-    told = ks_2samp(before.to_numpy(), now.to_numpy(), method="asymp")  # ties make it err on the side of no drift
-    return Test("Kolmogorov-Smirnov", float(told.statistic), float(told.pvalue), float(told.statistic))
+    one, other = before.to_numpy(), now.to_numpy()
+    told = ks_2samp(one, other, method="asymp")  # ties make it err on the side of no drift
+    effect = max(_shorter(one, other), _shorter(other, one))
+    return Test("Kolmogorov-Smirnov", float(told.statistic), float(told.pvalue), effect)
+
+
+def _shorter(one: Any, other: Any) -> float:
+    """The largest share by which more rows of `one` than of `other` stay below some length, a tenth allowed for."""
+    below, ordered = np.sort(one), np.sort(other)
+    reached = np.searchsorted(ordered, below * ALIKE, side="right") / len(ordered)
+    return float(max(0.0, (np.arange(1, len(below) + 1) / len(below) - reached).max()))
 
 
 def labels(before: pl.Series, now: pl.Series) -> Test:

@@ -78,6 +78,15 @@ def test_longer_messages_are_an_alarm_by_length() -> None:
     assert alarms(found(before, longer)["length"], "length")
 
 
+def test_a_digit_more_in_every_message_is_no_drift_and_half_as_long_is() -> None:
+    sizes = pl.Series(20 + np.random.default_rng(0).integers(0, 3, 300))
+    longer = drift.lengths(sizes, sizes + 2)
+    assert not longer.by_chance(LEVEL)
+    assert longer.effect == 0
+    assert drift.lengths(sizes, sizes * 3 // 2).effect == 1
+    assert drift.lengths(sizes, sizes // 2).effect == 1
+
+
 def test_the_words_that_moved_are_named_and_a_word_of_one_row_is_not() -> None:
     before = pl.Series(["where is my parcel"] * 50)
     now = pl.Series(["where is my refund"] * 49 + ["where is jo"])
