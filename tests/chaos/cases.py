@@ -1,0 +1,49 @@
+"""What is done to a run, as data: which process is hit, how, and while which step of retrain is under way.
+
+    python -m tests.chaos                     every case that has not been recorded
+    python -m tests.chaos 'mlflow .* register'    those whose name the pattern matches, again
+
+The order is that of value: a run that is stopped early tells most.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+STEPS = ("train", "register", "check", "tuned", "ingest", "report")  # `tuned`: the tuned model answers the holdout
+SERVICES = ("prefect-server", "mlflow", "postgres")
+WHO = {
+    "worker": "the worker alone; its flow run lives on until the worker's next start ends it",
+    "run": "the flow run's process",
+    "machine": "worker, flow run and trainer at once, as a machine that lost power",
+    "trainer": "the process that trains",
+    "prefect-server": "the Prefect API server",
+    "mlflow": "the MLflow server",
+    "postgres": "PostgreSQL, and with it both servers' memory",
+    "disk": "the disk of ASSAY_HOME is full to the last byte until the run has stopped",
+}
+
+
+@dataclass(frozen=True)
+class Case:
+    """how: KILL or TERM (the signal), STOP 10 (stopped for so many seconds), FULL (of a disk)."""
+
+    hit: str
+    how: str
+    step: str
+
+    @property
+    def name(self) -> str:
+        return f"{self.hit} {self.how} {self.step}"
+
+
+def matrix() -> list[Case]:
+    """Every case, the most telling first."""
+    cases: list[Case] = []
+    for step in STEPS:
+        trainer = ("trainer",) if step == "train" else ()
+        for how in ("KILL", "TERM"):
+            cases += [Case(hit, how, step) for hit in (*trainer, "worker", "run", *SERVICES)]
+        cases += [Case("machine", "KILL", step), Case("disk", "FULL", step)]
+        cases += [Case(hit, "STOP 10", step) for hit in SERVICES]
+    return [*cases, Case("mlflow", "STOP 600", "register")]

@@ -1,0 +1,187 @@
+"""Where the cases are played: a stack of its own, runs of a little recipe by its worker, and signals to its processes.
+
+    stage = Stage()                  # nothing of a user's: own folder, ports, secrets
+    stage.open()
+    run = stage.submit(stage.scene("one"))
+    stage.remove()
+
+The stack runs as `make stack` starts it, from the same settings. Two things differ: each case finds the worker's home empty,
+and the worker is held to one core, because threads of a tiny model wait for each other longer than they compute.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from infra import supervisor
+from infra.health import healthy
+from infra.leftovers import SERVICE, STACK
+from infra.services import read_services
+from tests.little import little_recipe
+from tests.stack.stacks import Stack
+
+UP_SECONDS, LOOK_SECONDS = 300, 0.003
+RETRIED = {"type": "SCHEDULED", "name": "AwaitingRetry", "message": "Retried by a person."}  # what the button Retry asks for
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A model's own recipe, and the worker's home. All recipes lie in one folder, and say the same but for the name."""
+
+    model: str
+    recipe: Path
+    home: Path
+
+
+class Stage(Stack):
+    """A stack with its deployments, and what the cases do to it."""
+
+    def open(self) -> None:
+        """Bring everything up and deploy. Raises RuntimeError with the command's words when that fails."""
+        if not self.settings.exists():
+            self.choose_settings()
+        os.environ |= {name: self.environment[name] for name in ("STACK_FOLDER", "STACK_ENV")}
+        self.done(self.make("up"))
+        self.done(self.make("run", "assay", "deploy"))
+        values = self.values()
+        self.prefect = f"http://127.0.0.1:{values['PREFECT_PORT']}/api"
+        user, _, password = values["PREFECT_AUTH"].partition(":")
+        self.auth = (user, password)
+        worker = read_services()["worker"].environment
+        os.environ |= {name: value for name, value in worker.items() if name.startswith("MLFLOW_")}
+        self.home = Path(worker["ASSAY_HOME"])
+        keeper = psutil.Process(int((self.folder / "supervisord.pid").read_text()))
+        for process in (keeper, *self.service("worker")):  # what is started again inherits it
+            process.cpu_affinity([max(process.cpu_affinity() or [0])])
+
+    def done(self, process: Any) -> str:
+        if process.returncode:
+            raise RuntimeError(f"{process.args} ended with {process.returncode}\n{process.stdout}\n{process.stderr}")
+        return str(process.stdout)
+
+    def scene(self, name: str, like: Path | None = None) -> Scene:
+        """A model that nobody has trained, and the worker's home emptied; what the last one made is put aside.
+
+        like: a home to begin with a copy of.
+        """
+        if self.home.exists():
+            self.home.rename(self.homes / f"before-{name}")
+        shutil.copytree(like, self.home) if like else self.home.mkdir()
+        return Scene(name, little_recipe(self.folder.parent / "little", name), self.home)
+
+    @property
+    def homes(self) -> Path:
+        """Where the homes of scenes that are over lie."""
+        folder = self.folder.parent / "homes"
+        folder.mkdir(exist_ok=True)
+        return folder
+
+    def api(self, method: str, path: str, body: Any = None) -> Any:
+        """One request to Prefect's API. Raises httpx.HTTPError."""
+        import httpx
+
+        answer = httpx.request(method, f"{self.prefect}/{path}", json=body, auth=self.auth, timeout=60)
+        answer.raise_for_status()
+        return answer.json() if answer.content else None
+
+    def submit(self, scene: Scene, deployment: str = "retrain/retrain") -> str:
+        """Ask for a run of a deployment, as the run form does; its id."""
+        found = self.api("GET", f"deployments/name/{deployment}")["id"]
+        asked = {"parameters": {"recipe_path": str(scene.recipe)}, "name": scene.model, "state": {"type": "SCHEDULED"}}
+        return str(self.api("POST", f"deployments/{found}/create_flow_run", asked)["id"])
+
+    def state(self, run: str) -> dict[str, Any]:
+        """The run's state; empty while the server does not answer."""
+        import httpx
+
+        with contextlib.suppress(httpx.HTTPError):
+            return dict(self.api("GET", f"flow_runs/{run}")["state"])
+        return {}
+
+    def retry(self, run: str) -> None:
+        """Press Retry."""
+        import httpx
+
+        with contextlib.suppress(httpx.HTTPError):
+            self.api("POST", f"flow_runs/{run}/set_state", {"state": RETRIED, "force": True})
+
+    def await_step(self, scene: Scene, step: str, ended: Callable[[], bool], seconds: float = 300) -> None:
+        """Return while `step` is under way: its scratch folder is there; of train, a checkpoint is written."""
+        place, deadline, looked = scene.home / "scratch" / step, time.monotonic() + seconds, 0.0
+        wanted = "*/checkpoints/checkpoint-*" if step == "train" else "*/"
+        while not any(path.is_dir() for path in place.glob(wanted)):
+            if time.monotonic() - looked > 2:
+                looked = time.monotonic()
+                if looked > deadline or ended():
+                    raise RuntimeError(f"step {step} of {scene.model} was never seen under way")
+            time.sleep(LOOK_SECONDS)
+
+    def processes(self, hit: str) -> list[psutil.Process]:
+        """The living processes that a case hits."""
+        mine = self.workings()
+        if hit == "trainer":
+            return [one for one in mine if "tasks.trainer" in one.cmdline() and "accelerate" not in " ".join(one.cmdline())]
+        if hit == "run":
+            return [one for one in mine if any(word.startswith("prefect.") for word in one.cmdline())]
+        if hit == "machine":
+            return [*mine, *self.service("worker")]
+        return self.service(hit)
+
+    def service(self, name: str) -> list[psutil.Process]:
+        """The service's own process, the one that the supervisor started."""
+        caller = supervisor.connect()
+        pid = caller.getProcessInfo(name)["pid"] if caller else 0
+        return [psutil.Process(pid)] if pid else []
+
+    def workings(self) -> list[psutil.Process]:
+        """Flow runs, and all they have started, whoever was their parent; not the worker."""
+        worker = {one.pid for one in self.service("worker")}
+        return [one for one, found in _environments() if found.get("ASSAY_HOME") == str(self.home) and one.pid not in worker]
+
+    def orphans(self) -> list[psutil.Process]:
+        """Processes of this stack that are no descendants of its supervisor."""
+        caller = supervisor.connect()
+        held = {one.pid for one in psutil.Process(caller.getPID()).children(recursive=True)} if caller else set()
+        return [one for one, found in _environments() if found.get(STACK) == str(self.folder) and one.pid not in held]
+
+    def pause(self, name: str, seconds: float) -> None:
+        """Stop every process of a service for so long: it holds its connections and answers nothing, like a cut network."""
+        marks = {STACK: str(self.folder), SERVICE: name}
+        stopped = [one for one, found in _environments() if marks.items() <= found.items()]
+        for one in stopped:
+            one.send_signal(signal.SIGSTOP)
+        try:
+            time.sleep(seconds)
+        finally:
+            for one in stopped:
+                with contextlib.suppress(psutil.Error):
+                    one.send_signal(signal.SIGCONT)
+
+    def well(self) -> bool:
+        """Whether every service that stays is healthy."""
+        return all(healthy(service) for service in read_services().values() if not service.once and not service.tool)
+
+    def worker(self, name: str) -> Any:
+        """A further worker, of the same pool and with the stack's settings; the caller ends it."""
+        command = ["-m", "infra.stack", "run", "prefect", "worker", "start", "--type", "process", "--pool", "assay"]
+        with (self.folder / "logs" / f"{name}.log").open("wb") as log:
+            return subprocess.Popen([sys.executable, *command, "--name", name], env=self.environment, stdout=log, stderr=log)
+
+
+def _environments() -> Iterator[tuple[psutil.Process, dict[str, str]]]:
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            if process.status() != psutil.STATUS_ZOMBIE:
+                yield process, process.environ()
