@@ -22,6 +22,7 @@ import yaml
 
 from data_contracts import vocabulary
 from tasks.core.errors import RecipeError
+from tasks.core.fence import check_inside
 from tasks.core.settings import Settings
 
 Severity = Literal["block", "warn"]
@@ -114,7 +115,7 @@ def _read(name: str, base: Path, readers: tuple[Path, ...]) -> Contract:
 def _find(name: str, base: Path) -> Path:
     path = base / name if name.endswith((".yaml", ".yml")) else HERE / f"{name}.yaml"
     if path.is_file():
-        return path.resolve()
+        return check_inside(path, "recipe: contract")
     raise RecipeError(
         f"There is no contract {name!r}.",
         where=str(path),

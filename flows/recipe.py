@@ -26,6 +26,7 @@ from tasks.core.answer import AnswerSettings
 from tasks.core.chat import PromptSettings
 from tasks.core.decisions import Decisions, read_decisions
 from tasks.core.errors import RecipeError
+from tasks.core.fence import check_inside
 from tasks.core.rule import WatchSettings
 from tasks.core.rules.language import check_languages
 from tasks.core.settings import DatasetKind, Settings
@@ -120,7 +121,7 @@ class Recipe(Settings):
     @property
     def decisions_file(self) -> Path:
         """Where reviewers' decisions are kept; there is none before the first."""
-        return self.folder / self.review.decisions
+        return check_inside(self.folder / self.review.decisions, "recipe: review.decisions")
 
     @property
     def decisions(self) -> Decisions:
@@ -152,6 +153,7 @@ def find_recipe(name_or_path: str) -> Path:
     if path.is_dir():
         path = path / FILE
     if path.is_file():
+        check_inside(path, "the recipe")
         return path
     raise RecipeError(
         f"There is no recipe {name_or_path!r}.", where=f"{told(RECIPES)}/, and the path {told(path.absolute())}",

@@ -20,6 +20,7 @@ from flows.registered import Model
 from flows.states import ends_in_words
 from tasks.core.action import act
 from tasks.core.errors import AssayError
+from tasks.core.fence import check_inside
 from tasks.core.handle import Handle
 from tasks.core.step import work_step
 from tasks.ingest import Source, find_sources
@@ -57,6 +58,7 @@ def check_target(target: Path) -> Path:
             allowed=f"a file that ends in {' or '.join(ENDINGS)}, in a folder that is there",
             todo="give another name, or make the folder",
         )  # fmt: skip
+    check_inside(target, "parameter: out")
     return target
 
 

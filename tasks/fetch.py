@@ -13,6 +13,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from tasks.core.errors import OutsideError, RecipeError
+from tasks.core.fence import check_inside
 from tasks.core.home import digest_path
 from tasks.core.settings import Settings
 from tasks.core.step import Made, Place
@@ -60,7 +61,7 @@ def find_model(settings: BaseModelSettings, base: Path) -> FoundModel:
         return _found(settings, folder / file)
     path = (base / Path(source).expanduser()).resolve()
     if path.exists():
-        return _found(settings, path)
+        return _found(settings, check_inside(path, "recipe: base_model.source"))
     if source.endswith(".gguf") or source.startswith((".", "/", "~")) or source.count("/") != 1:
         raise _missing(settings, "correct base_model.source in the recipe")
     return FoundModel(digest=settings.revision)

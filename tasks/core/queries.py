@@ -16,6 +16,7 @@ from urllib.parse import quote
 import polars as pl
 
 from tasks.core.errors import AssayError, DataError, OutsideError
+from tasks.core.fence import check_inside
 from tasks.core.home import digest_bytes, home_folder
 from tasks.core.readers import frame_records
 
@@ -129,7 +130,7 @@ def _url(sql: str, database: str, base: Path) -> URL:
         return url.set(drivername="postgresql+psycopg")
     if url.get_backend_name() != "sqlite":
         return url
-    file = base.absolute() / Path(url.database or "").expanduser()
+    file = check_inside(base.absolute() / Path(url.database or "").expanduser(), WHERE)
     if not file.is_file():
         raise _problem(sql, database, f"There is no SQLite file at {url.database}.", ALLOWED, "correct the path")
     return URL.create("sqlite", database=f"file:{quote(str(file))}", query={"mode": "ro", "uri": "true"})

@@ -18,6 +18,7 @@ import polars as pl
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from tasks.core.errors import AssayError, DataError, OutsideError
+from tasks.core.fence import check_inside
 from tasks.core.home import digest_bytes, digest_json
 from tasks.core.queries import check_database, keep_rows, query_name
 from tasks.core.readers import class_names, frame_records, read_records, with_class_names
@@ -101,7 +102,15 @@ def _found(source: Source, base: Path) -> Iterator[RawFile]:
         yield RawFile(name=query_name(source.sql, source.database), digest=digest, location=str(file), **how)
         return
     for location in _expand(source.path, base):
+        _stay_inside(location)
         yield RawFile(name=_name(location, source.path, base), digest=_digest(location), location=location, **how)
+
+
+def _stay_inside(location: str) -> None:
+    """Raise RecipeError for a local file outside ASSAY_RECIPES, also one behind fsspec's own words (file://, zip://a::/b)."""
+    protocol, _, path = location.rpartition("::")[2].rpartition("://")
+    if protocol in ("", "file", "local"):
+        check_inside(Path(path), "recipe: data")
 
 
 def read(file: RawFile) -> Iterator[Record]:

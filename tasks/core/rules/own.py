@@ -23,6 +23,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from tasks.core.errors import RecipeError
+from tasks.core.fence import check_inside
 from tasks.core.home import digest_json, digest_path
 from tasks.core.rules.rule import Row
 
@@ -51,7 +52,7 @@ def _find(name: str, folder: Path) -> OwnRule:
     if not place or not function.isidentifier():
         raise _refused(name, "does not name a function")
     if place.endswith(".py"):
-        file = (folder / place).resolve()
+        file = check_inside(folder / place, "recipe: filter.rules")
         if not file.is_file():
             raise _refused(name, "names no file in the recipe's folder")
         return OwnRule(name=name, digest=digest_path(file), file=str(file))
