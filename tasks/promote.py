@@ -106,7 +106,8 @@ def check_approval(candidate: Candidate, approve: bool) -> str:
     raise WaitingError(
         f"{candidate.name} passed its gate and waits for approval. {why}".strip(), where=f"tag {APPROVAL} of the version, "
         f"now: {said or 'not set'}", allowed="approved by NAME, or declined by NAME",
-        todo=f"set the tag on the version's page in MLflow, or approve here; then {promotes(candidate)}",
+        todo=f"set the tag `{APPROVAL}` on the version's page in MLflow, or tick Approve in the run form; then "
+        f"{promotes(candidate)}",
     )  # fmt: skip
 
 
@@ -161,4 +162,4 @@ def tell(model: str, number: int, error: PromotionError) -> None:
     """Say on the version's page in MLflow why it is not champion, where the person who looks for it will look."""
     with tracking.outside("tag the version"):
         waiting = "waiting; write here: approved by YOUR NAME" if isinstance(error, WaitingError) else ""
-        mark(tracking.client(), model, number, " ".join(error.render().split()), waiting)
+        mark(tracking.client(), model, number, f"{error.what} To do: {error.todo}.", waiting)

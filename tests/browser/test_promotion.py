@@ -51,7 +51,7 @@ def visit(page: Any, servers: Servers, version: int) -> None:
     """The page of a version, without the assistant that MLflow opens beside it."""
     page.goto(f"{servers.mlflow_url}/#/models/{MODEL}/versions/{version}")
     page.reload()
-    page.get_by_test_id("add-tag-button").wait_for()
+    page.get_by_role("button", name="Tags", exact=True).wait_for()
     closes = page.locator("[data-component-id='mlflow.assistant.chat_panel.close']")
     if closes.count():
         closes.click()
@@ -60,11 +60,6 @@ def visit(page: Any, servers: Servers, version: int) -> None:
 def tag(page: Any, name: str) -> Any:
     """The row of a tag in the table of the version's page."""
     return page.get_by_role("row").filter(has=page.get_by_text(name, exact=True))
-
-
-def aliases(page: Any) -> str:
-    """What the page says of the version's aliases."""
-    return str(page.locator("[data-component-id$='modelversionviewaliaseditor.tsx_29']").locator("xpath=..").inner_text())
 
 
 def test_a_tag_that_a_person_sets_on_the_page_lets_the_promotion_through(
@@ -115,7 +110,7 @@ def test_rollback_brings_the_champion_back_and_the_page_says_why(
     assert (code, "Rolled back" in said) == (0, True), said
     visit(page, registered, 3)
     page.get_by_text("champion", exact=True).first.wait_for()
-    assert "version 4 was set by mistake" in tag(page, "alias.0004").inner_text()
+    page.get_by_text("version 4 was set by mistake").last.wait_for()
     picture("rollback-done")
     page.goto(f"{registered.mlflow_url}/#/experiments")
     page.get_by_text(f"{MODEL} promotions").first.click()

@@ -21,12 +21,12 @@ from tasks.core import tracking
 from tasks.core.errors import PromotionError
 from tasks.core.hand_moves import up_to_date
 from tasks.core.home import home
-from tasks.core.promotion_tags import APPROVAL, show
+from tasks.core.promotion_tags import APPROVAL, OUTCOME, show
 from tasks.core.promotions import EXPERIMENT, Entry, Ledger, OvertakenError, append, read, settle
 from tasks.core.registry import CHALLENGER, CHAMPION, PREVIOUS, STATE, aliases
 from tasks.core.tracking import model_id
 from tasks.promote import WaitingError, check_answers, check_approval, check_evidence, find_candidate, move
-from tasks.reconcile import FLAG, reconcile
+from tasks.reconcile import FLAG, models, reconcile
 from tasks.rollback import rollback
 from tests.registered import another, make_inputs
 
@@ -361,6 +361,36 @@ def test_the_champion_is_what_mlflow_loads_by_its_alias(model: str, monkeypatch:
         loaded = mlflow.pyfunc.load_model(f"models:/{model}@{CHAMPION}")
         answers.append(loaded.predict([{"message": "Where is my parcel?"}])["answer"][0])
     assert answers[0] != answers[1]
+
+
+def test_the_flows_end_in_states_that_say_what_became_of_it_and_what_to_do(prefect: None, model: str) -> None:
+    from flows.promote import promote as promote_flow
+    from flows.reconcile import reconcile as reconcile_flow
+    from flows.rollback import rollback as rollback_flow
+
+    waiting = promote_flow(model, return_state=True)
+    assert (waiting.name, waiting.type.value) == ("Waiting for approval", "COMPLETED")
+    assert f"assay promote {model} --version 2" in waiting.message
+    assert tags(model, 2)[APPROVAL] == "waiting; write here: approved by YOUR NAME"
+    done = promote_flow(model, approve=True, reason="better", return_state=True)
+    assert (done.name, done.result()["champion"]) == ("Promoted", 2)
+    assert "Prefect run" in read(tracking.client(), model).entries[-1].who
+    assert OUTCOME not in tags(model, 2)
+    assert "champion already" in promote_flow(model, return_state=True).message
+    refused = rollback_flow(model, "slow", return_state=True)
+    assert (refused.name, "no previous champion" in refused.message) == ("Refused", True)
+    by_hand(model, CHAMPION, unproven(model))
+    flagged = reconcile_flow(model, return_state=True)
+    assert (flagged.name, flagged.type.value) == ("Flagged", "FAILED")
+    assert "To do: `assay rollback" in flagged.message
+    assert rollback_flow(model, "by mistake", return_state=True).name == "Rolled back"
+    assert reconcile_flow(model, return_state=True).name == "Completed"
+
+
+def test_reconcile_looks_at_every_model_of_assay_and_at_no_other(model: str) -> None:
+    tracking.client().create_registered_model(f"foreign-{model}")
+    assert model in models()
+    assert f"foreign-{model}" not in models()
 
 
 ROOT = Path(__file__).parents[2]

@@ -146,6 +146,15 @@ def test_an_alias_that_is_not_set_is_said_with_those_that_are(here: Inputs) -> N
     assert "challenger (version 1), champion (version 1)" in str(caught.value)
 
 
+def test_the_flow_writes_the_file_and_says_how_many_rows_have_an_error(prefect: None, here: Inputs, tmp_path: Path) -> None:
+    from flows.score import score as score_flow
+
+    out = tmp_path / "answers.jsonl"
+    state = score_flow("shop", "inbox.jsonl", str(out), return_state=True)
+    assert state.message == f"5 rows answered by shop version 1, 4 with an error: {out}"
+    assert [json.loads(line)["line"] for line in out.read_text().splitlines()] == list(range(1, 10))
+
+
 def here_unit() -> str:
     return str(tracking.client().get_model_version("shop", "1").tags[tracking.DIGEST])
 
