@@ -51,9 +51,19 @@ def stopped(error: AssayError) -> State[Any]:
     """The final state of a run that `error` stopped; the command finds the error in its data."""
     name = BLOCKED if isinstance(error, ContractError) else "Failed"
     if FlowRunContext.get():
-        text = f"# {name}\n\n```\n{error.render()}\n```"
-        create_markdown_artifact(text, key="outcome", description=f"{name}: {error.what.splitlines()[0]}")
+        told = f"{name}: {error.what.splitlines()[0]}"
+        create_markdown_artifact(f"# {name}\n\n{in_markdown(error)}", key="outcome", description=told)
     return Failed(name=name, message=error.render(), data=error)
+
+
+def in_markdown(error: AssayError) -> str:
+    """The error as paragraphs, which the page wraps; only the lines after the first, which may quote rows, stay as they are."""
+    first, _, rest = error.what.partition("\n")
+    told = [first, *([f"```\n{rest}\n```"] if rest else [])]
+    told += [f"**To do:** {error.todo}"] if error.todo else []
+    told += [f"**Where:** `{error.where}`"] if error.where else []
+    told += [f"**Allowed:** {error.allowed}"] if error.allowed else []
+    return "\n\n".join(told)
 
 
 def judged(verdict: str, line: str, results: Any) -> State[Any]:

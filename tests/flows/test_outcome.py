@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from flows.outcome import waterfall
-from flows.states import judged, stopped
+from flows.states import in_markdown, judged, stopped
 from tasks.core import tracking
 from tasks.core.errors import AssayError, ContractError, DataError
 from tasks.core.handle import FACTS, Handle
@@ -62,3 +62,9 @@ def test_each_verdict_is_a_state_of_its_own_and_says_what_to_do(verdict: str, na
     state: Any = judged(verdict, "It answers.", {})
     assert (state.name, state.type.value) == (name, "COMPLETED")
     assert "To do: " in state.message
+
+
+def test_an_error_is_paragraphs_and_what_quotes_rows_is_quoted() -> None:
+    told = in_markdown(ContractError("It broke.\n  row 1  <b>", where="a/b", allowed="all", todo="mend it"))
+    quoted = "```\n  row 1  <b>\n```"
+    assert told.split("\n\n") == ["It broke.", quoted, "**To do:** mend it", "**Where:** `a/b`", "**Allowed:** all"]
