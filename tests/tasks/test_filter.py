@@ -239,6 +239,11 @@ def test_an_edited_sentence_ends_as_its_original_does_and_so_do_its_own_words_in
         assert run(frame(answered(text), *map(answered, HABIT))).ledger.height == 1
 
 
+def test_a_copy_that_stops_where_its_original_goes_on_was_cut() -> None:
+    asked = "Repair this.\nWe has found the lamp in the old shop of the town"
+    assert run(frame(answered("We found the lamp in the old shop of the", asked), *map(answered, HABIT))).ledger.height == 1
+
+
 def test_a_list_in_the_open_with_fewer_items_than_asked_for_was_cut() -> None:
     items = "- Lamp\n- Kettle\n- Chair"
     rows = frame(

@@ -31,6 +31,7 @@ _UNENDED = re.compile(
     r"|verse|lyrics|song|rhyme|limerick)s?\b"
 )
 _GIVEN = re.compile(r"\n([^\n]+)|[\"“]([^\"”\n]{3,})[\"”]|:[ \t]+([^\n]+)$")  # below the first line, quoted, after a colon
+COPIED = 3  # words
 ALIKE = 0.5  # of the words of an edited sentence that its original has too, and at least so much of its length
 
 
@@ -84,7 +85,15 @@ def _is_given(end: LastLine, asked: str) -> bool:
     """Whether the prompt gives the ending: as that of a line like it, or every word of an answer of one line, to be sorted."""
     words = _words(end.line)
     same = end.last and any(given.endswith(end.last) for given in _given(asked)) and _edits(end.line, asked)
-    return bool(same) or (not end.before and any(words <= _words(given) for given in _given(asked)))
+    return bool(same) or (
+        not end.before and any(words <= _words(given) and not _goes_on(end, given) for given in _given(asked))
+    )
+
+
+def _goes_on(end: LastLine, given: str) -> bool:
+    """Whether a text has the last words of a line and then more: a copy that stopped."""
+    last = [re.escape(word) for word in re.findall(r"\w+", end.line)[-COPIED:]]
+    return re.search(r"\b" + r"\W+".join(last) + r" \w", given, re.I) is not None
 
 
 def _given(asked: str) -> list[str]:
