@@ -203,7 +203,7 @@ def test_rows_in_another_language_are_a_drift_and_retrain_is_started_with_the_re
     state = desk.watch()
     assert state.name == "Started"
     (run,) = started()
-    assert run.name == "watched: prompt length, answer length, words, labels"
+    assert run.name == "watched: prompt length, words, labels"
     assert {"watch", "model:watched", "reason:words"} < set(run.tags)
     assert run.parameters["recipe_path"] == str(desk.file)
     assert "prompts are of other lengths: median 6" in message(state)
