@@ -9,7 +9,7 @@ from tasks.core.promotion_tags import show
 from tasks.core.promotions import Ledger, OvertakenError, append, read, settle
 from tasks.core.registry import CHAMPION, PREVIOUS, aliases, find_version, read_evidence
 
-UNKNOWN = "unknown: MLflow keeps no record of it"
+UNKNOWN = "unknown, for MLflow keeps no record"
 ATTEMPTS = 5  # at writing an entry that others may be writing too
 
 

@@ -26,6 +26,8 @@ def sentence(entry: Entry) -> str:
     moved = f"champion {entry.was or 'none'} -> {entry.champion or 'none'}"
     if entry.was == entry.champion:
         moved = f"champion stays {entry.champion}, previous {entry.previous or 'none'}"
+    if entry.action == "by hand":
+        return f"{when} UTC: {moved}, by hand: {entry.why}; MLflow does not say by whom"
     approval = f" ({entry.approval})" if entry.approval else ""
     return f"{when} UTC: {moved}, {entry.action} by {entry.who}: {entry.why or 'no reason given'}{approval}"
 
