@@ -100,7 +100,7 @@ def _frame(name: str, data: bytes, kind: str) -> pl.DataFrame:
             check_parquet(name, data)
             return with_class_names(pl.read_parquet(source), class_names(_features(data)))
         return pl.read_ipc(source) if data.startswith(ARROW) else pl.read_ipc_stream(source)
-    except (pl.exceptions.PolarsError, OSError, ValueError) as error:
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError, ValueError) as error:
         raise refused(name, f"is not a readable {kind.title()} file ({error})", "copy or export it again") from error
 
 

@@ -136,7 +136,7 @@ def _dataset(file: RawFile) -> Iterator[Record]:
     try:
         dataset = datasets.load_from_disk(file.location)
         rows = dataset.with_format("polars")[:]
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, pl.exceptions.PanicException) as error:
         raise refused(file.name, f"is no dataset folder that can be read ({error})", "write it again") from error
     return frame_records(with_class_names(pl.DataFrame(rows), class_names(dataset.features.to_dict())))
 
