@@ -135,8 +135,8 @@ def _checked(plan: Recipe, contract: Contract, left: Handle, base: Handle) -> Ha
     told = tuple(e.model_copy(update={"severity": "warn"}) for e in contract.expectations)
     return work_step(
         check, plan.check, contract=contract.model_copy(update={"expectations": told}), rows=left, base=base,
-        personal=plan.redact, prompt=plan.prompt, kind=plan.rows_are, answer=plan.answer, holdout=judges["holdout"],
-        edge_cases=judges.get("edge_cases"),
+        personal=plan.redact, prompt=plan.prompt, kind=plan.rows_are, answer=plan.answer,
+        likenesses=plan.dedupe, contradictions=plan.conflicts, leaks=plan.decontaminate, **judges,
     )  # fmt: skip
 
 
