@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from typing import Any
 
 from tests.browser.servers import AUTH, Servers
@@ -63,9 +64,13 @@ class Prefect:
         self.page.get_by_text(key, exact=True).first.click()
         self.page.get_by_role("link", name=found["id"][:8]).click()
 
-    def menu(self, run: str, item: str) -> None:
-        """Choose from the run's menu, and confirm."""
+    def menu(self, run: str, item: str) -> float:
+        """Choose from the run's menu, and confirm; when the confirming click was made (time.monotonic)."""
         self.open_run(run, "Logs")
         self.page.get_by_role("button", name="Open menu").last.click()
         self.page.get_by_role("menuitem", name=item).click()
-        self.page.get_by_role("alertdialog").get_by_role("button", name=re.compile(f"^{item}")).last.click()
+        confirm = self.page.get_by_role("alertdialog").get_by_role("button", name=re.compile(f"^{item}")).last
+        confirm.wait_for()
+        pressed = time.monotonic()
+        confirm.click()
+        return pressed

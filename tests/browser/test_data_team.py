@@ -162,8 +162,7 @@ def test_cancel_ends_training_within_seconds_and_keeps_its_checkpoint(
     before = len(checkpoints(servers))
     run = prefect.start("retrain", Or_a_recipe=str(recipes / "little.yaml"), Epochs="100")
     until(lambda: len(checkpoints(servers)) > before and training(servers), "a checkpoint")
-    prefect.menu(run, "Cancel")
-    pressed = time.monotonic()
+    pressed = prefect.menu(run, "Cancel")
     until(lambda: not training(servers), "the end of the training")
     seconds = time.monotonic() - pressed
     assert servers.wait_for(run, *ENDS) == "Cancelled"
