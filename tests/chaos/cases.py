@@ -1,9 +1,9 @@
 """What is done to a run, as data: which process is hit, how, and while which step of retrain is under way.
 
     python -m tests.chaos                     every case that has not been recorded
-    python -m tests.chaos 'mlflow .* register'    those whose name the pattern matches, again
+    python -m tests.chaos 'mlflow .* register'      those whose name the pattern matches, again
 
-The order is that of value: a run that is stopped early tells most.
+The order is that of value, so that a matrix that is stopped early has told most.
 """
 
 from __future__ import annotations
@@ -38,12 +38,21 @@ class Case:
 
 
 def matrix() -> list[Case]:
-    """Every case, the most telling first."""
-    cases: list[Case] = []
-    for step in STEPS:
-        trainer = ("trainer",) if step == "train" else ()
-        for how in ("KILL", "TERM"):
-            cases += [Case(hit, how, step) for hit in (*trainer, "worker", "run", *SERVICES)]
-        cases += [Case("machine", "KILL", step), Case("disk", "FULL", step)]
-        cases += [Case(hit, "STOP 10", step) for hit in SERVICES]
-    return [*cases, Case("mlflow", "STOP 600", "register")]
+    """Every case, the most telling first: what is killed outright, at the costliest steps; then what is milder or elsewhere."""
+    first, later = STEPS[:2], STEPS[2:]
+    return [
+        *(case for step in first for case in _killed(step)),
+        *(Case("disk", "FULL", step) for step in first),
+        *(Case(hit, "STOP 10", step) for step in first for hit in SERVICES),
+        *(case for step in first for case in _killed(step, "TERM")),
+        *(case for step in later for case in _killed(step)),
+        *(case for step in later for case in _killed(step, "TERM")),
+        *(Case("disk", "FULL", step) for step in later),
+        *(Case(hit, "STOP 10", step) for step in later for hit in SERVICES),
+        Case("mlflow", "STOP 600", "register"),
+    ]
+
+
+def _killed(step: str, how: str = "KILL") -> list[Case]:
+    machine, trainer = ("machine",) if how == "KILL" else (), ("trainer",) if step == "train" else ()
+    return [Case(hit, how, step) for hit in (*trainer, "run", *machine, "worker", *SERVICES)]

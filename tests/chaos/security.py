@@ -6,6 +6,7 @@ import os
 import subprocess
 import urllib.error
 import urllib.request
+from base64 import b64encode
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -34,14 +35,23 @@ def refuses_without_credentials(stage: Stage, scene: Scene, wanted: Outcome) -> 
             status = _status(url, who, b"{}" if "PREFECT" in door else None)
             played.figures[f"{door.removesuffix('_PORT').lower()}{' (wrong)' if who else ''}"] = str(status)
             played.wrong += [] if status in (401, 403) else [f"{door} answers a stranger with {status}"]
+    played.figures["artifact path with .."] = str(status := _escapes(values))
+    played.wrong += [] if status >= 400 else [f"MLflow takes an artifact path that leaves its folder: {status}"]
     return played
 
 
-def _status(url: str, credentials: str, data: bytes | None) -> int:
+def _escapes(values: dict[str, str]) -> int:
+    """What MLflow says to its own admin who would write an artifact above the folder of artifacts."""
+    credentials = b64encode(f"{values['MLFLOW_ADMIN_USERNAME']}:{values['MLFLOW_ADMIN_PASSWORD']}".encode()).decode()
+    url = f"http://127.0.0.1:{values['MLFLOW_PORT']}/api/2.0/mlflow-artifacts/artifacts/1/..%2f..%2f..%2fescaped"
+    return _status(url, credentials, b"x", "PUT")
+
+
+def _status(url: str, credentials: str, data: bytes | None, method: str | None = None) -> int:
     headers = {"Content-Type": "application/json", **({"Authorization": f"Basic {credentials}"} if credentials else {})}
     direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
-        with direct.open(urllib.request.Request(url, data, headers), timeout=30) as answer:
+        with direct.open(urllib.request.Request(url, data, headers, method=method), timeout=30) as answer:
             return int(answer.status)
     except urllib.error.HTTPError as refused:
         return refused.code
