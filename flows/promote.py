@@ -14,7 +14,7 @@ from prefect.states import Completed
 
 from flows.registered import Approve, Model, Reason, Version, outcome, publish_ledger, publish_words
 from flows.states import REFUSED, ends_in_words
-from tasks.core.action import act
+from tasks.core.action import act, decision
 from tasks.core.errors import PromotionError
 from tasks.core.promotions import OvertakenError
 from tasks.promote import (
@@ -54,7 +54,7 @@ def promoted(candidate: Candidate, approve: bool, reason: str) -> State[dict[str
     evidence = act("read the evidence", check_evidence, candidate)
     approval = act("look for approval", check_approval, candidate, approve)
     answers = act("ask again", check_answers, candidate, evidence)
-    ledger = act("move champion", move, candidate, evidence, approval, reason, answers)
+    ledger = act("move champion", move, candidate, evidence, approval, reason, answers, decision())
     was = ledger.entries[-1].was
     place = f"in the place of version {was}" if was else "the first one"
     line = (

@@ -14,7 +14,7 @@ from prefect.states import Completed
 from flows.promote import not_promoted
 from flows.registered import Model, NeededReason, outcome, publish_ledger, publish_words
 from flows.states import ends_in_words
-from tasks.core.action import act
+from tasks.core.action import act, decision
 from tasks.core.errors import PromotionError
 from tasks.rollback import rollback as move_back
 
@@ -26,7 +26,7 @@ ROLLED_BACK = "Rolled back"
 def rollback(model: Model, reason: NeededReason) -> State[dict[str, Any]]:
     """Point champion at the version that was champion before. It proved itself then, so nothing is loaded now."""
     try:
-        ledger = act("move champion back", move_back, model, reason)
+        ledger = act("move champion back", move_back, model, reason, decision())
     except PromotionError as error:
         return not_promoted(error, model, 0)
     line = (

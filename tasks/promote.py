@@ -142,16 +142,17 @@ def check_answers(candidate: Candidate, evidence: Evidence) -> int:
     return len(given)
 
 
-def move(candidate: Candidate, evidence: Evidence, approval: str, reason: str, answers: int) -> Ledger:
+def move(candidate: Candidate, evidence: Evidence, approval: str, reason: str, answers: int, key: str = "") -> Ledger:
     """Write the decision, point `champion` at the version and `previous` at the one before, and read both back.
 
-    Raises OvertakenError, having moved nothing, when another process decided since the candidate was looked at.
+    key: of the decision, the same when it is tried again. Raises OvertakenError, having moved nothing, when another process
+    decided since the candidate was looked at.
     """
     ledger, proof = candidate.ledger, f"{evidence.metric}; gate passed; {answers} recorded answers given again; "
     with tracking.outside("move the alias"):
         client = tracking.client()
         decided = append(
-            client, ledger, action="promote", who=actor(), why=reason, champion=candidate.number, approval=approval,
+            client, ledger, key=key, action="promote", who=actor(), why=reason, champion=candidate.number, approval=approval,
             previous=way_back(client, ledger),
             evidence=f"{proof}evidence sha256 {evidence.digest}; model files sha256 {evidence.artifact}",
         )  # fmt: skip

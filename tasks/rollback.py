@@ -13,18 +13,21 @@ from tasks.core.promotions import Ledger, append, settle
 from tasks.core.registry import find_version, numbers, read_evidence
 
 
-def rollback(model: str, reason: str) -> Ledger:
+def rollback(model: str, reason: str, key: str = "") -> Ledger:
     """Point `champion` at what was previous, and `previous` at what was before that; the ledger with the entry of it.
 
-    Raises PromotionError when there is nothing to return to, or what there is never passed its gate.
+    key: of the decision; one that was carried out is not carried out again, or champion would go back twice. Raises
+    PromotionError when there is nothing to return to, or what there is never passed its gate.
     """
     with tracking.outside("move the alias back"):
         client = tracking.client()
         ledger, _ = up_to_date(client, model)
+        if key and ledger.holds(key):
+            return ledger
         target, before = ledger.previous, ledger.previous_of(ledger.previous)
         evidence = read_evidence(client, _found(client, ledger))
         decided = append(
-            client, ledger, action="rollback", who=actor(), why=reason, champion=target,
+            client, ledger, key=key, action="rollback", who=actor(), why=reason, champion=target,
             previous=before if find_version(client, model, before) else 0,
             evidence=f"{evidence.metric}; gate passed; evidence sha256 {evidence.digest}",
         )  # fmt: skip

@@ -11,6 +11,7 @@ import getpass
 import inspect
 from collections.abc import Callable
 from typing import Any, ParamSpec, TypeVar
+from uuid import uuid4
 
 from tasks.core.errors import OutsideError
 
@@ -48,6 +49,14 @@ def actor() -> str:
     except (KeyError, OSError):  # a container whose user id has no name
         account = "an account without a name"
     return f"{account} (Prefect run {run.name})" if run else account
+
+
+def decision() -> str:
+    """A key for the decision under way: the Prefect run's id, so that a run that is tried again decides nothing twice."""
+    from prefect.context import FlowRunContext
+
+    context = FlowRunContext.get()
+    return str(context.flow_run.id) if context and context.flow_run else uuid4().hex
 
 
 def _may_heal(_task: Any, _run: Any, state: Any) -> bool:

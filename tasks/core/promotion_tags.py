@@ -39,9 +39,8 @@ def show(client: Any, ledger: Ledger, entry: Entry) -> None:
     if found is not None:
         _tag(client, found, MOVE.format(entry.name), sentence(entry))
         _tag(client, found, STATE, state)
-        said = found.tags.get(APPROVAL, "")
-        if entry.action == "promote" and approves(said):  # an approval is for one promotion
-            _tag(client, found, APPROVAL, f"used for promotion {entry.name}: {said}")
+        if entry.action == "promote" and entry.approval:  # an approval is for one promotion
+            _tag(client, found, APPROVAL, f"used for promotion {entry.name}: {entry.approval}")
         if OUTCOME in found.tags:
             client.delete_model_version_tag(found.name, found.version, OUTCOME)
     lost = find_version(client, ledger.model, entry.was) if entry.was not in (0, entry.champion) else None

@@ -28,11 +28,13 @@ from pydantic import BaseModel, ConfigDict
 
 from tasks.core import tracking
 from tasks.core.errors import PromotionError
+from tasks.core.readable import short
 from tasks.core.registry import CHAMPION, PREVIOUS, aliases, find_version
 
 EXPERIMENT = "{} promotions"
 LEDGER = "assay.ledger"  # tag of the run that is a ledger: the model
 NUMBER = re.compile(r"\d{4,}")
+LONGEST = 1000  # characters of each text in an entry; a parameter holds 6000, and a cut one could not be read again
 LOOKS = 10  # at the aliases after a move, before giving up: a process that is late sets them once more, and sees that it is
 ELSEWHERE = "champion was set and points elsewhere"
 
@@ -44,7 +46,7 @@ class OvertakenError(PromotionError):
 class Entry(BaseModel):
     """A change of the aliases. at: UTC, ISO 8601. was: the champion before. 0 stands for no version.
 
-    key: random, so that two entries never are the same text by chance: MLflow takes the same value twice.
+    key: of the decision, so that one who tries again after a lost connection knows its own entry.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -83,6 +85,10 @@ class Ledger:
     def previous(self) -> int:
         return self.entries[-1].previous if self.entries else 0
 
+    def holds(self, key: str) -> bool:
+        """Whether the decision of this key was written."""
+        return any(entry.key == key for entry in self.entries)
+
     def previous_of(self, version: int) -> int:
         """What was `previous` when `version` last became champion; 0 when it never was, or was the first."""
         found = (e.previous for e in reversed(self.entries) if e.champion == version and e.previous != version)
@@ -98,13 +104,19 @@ def read(client: Any, model: str) -> Ledger:
     return _parsed(model, run) if run else Ledger(model)
 
 
-def append(client: Any, ledger: Ledger, **said: Any) -> Ledger:
-    """Write the entry after the last one of `ledger`. Raises OvertakenError, having changed nothing, when there is one."""
+def append(client: Any, ledger: Ledger, *, key: str = "", **said: Any) -> Ledger:
+    """Write the entry after the last one of `ledger`. Raises OvertakenError, having changed nothing, when there is one.
+
+    key: of the decision; an entry that has it is taken for written.
+    """
     run_id = ledger.run_id or _found(client, ledger.model).info.run_id
     number = len(ledger.entries) + 1
-    entry = Entry(number=number, at=now(), was=ledger.champion, key=uuid4().hex, **said)
+    cut: dict[str, Any] = {name: short(value, LONGEST) if isinstance(value, str) else value for name, value in said.items()}
+    entry = Entry(number=number, at=now(), was=ledger.champion, key=key or uuid4().hex, **cut)
     if not _write_once(client, run_id, entry.name, entry.model_dump_json()):
         first = read(client, ledger.model).entries[number - 1]
+        if first.key == entry.key:
+            return Ledger(ledger.model, run_id, (*ledger.entries, first), done=False)
         raise OvertakenError(
             f"Another process changed {ledger.model} first: champion is version {first.champion or 'none'} "
             f"({first.action}, by {first.who}, {first.at}).",

@@ -112,8 +112,3 @@ def test_rollback_brings_the_champion_back_and_the_page_says_why(
     page.get_by_text("champion", exact=True).first.wait_for()
     page.get_by_text("version 4 was set by mistake").last.wait_for()
     picture("rollback-done")
-    page.goto(f"{registered.mlflow_url}/#/experiments")
-    page.get_by_text(f"{MODEL} promotions").first.click()
-    page.get_by_text("ledger", exact=True).first.click()
-    page.get_by_text("Entries are parameters, which MLflow never changes").wait_for()
-    picture("promotion-ledger")

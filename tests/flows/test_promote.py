@@ -287,6 +287,25 @@ def test_a_process_killed_between_the_decision_and_the_alias_is_finished_by_the_
     assert (standing(model), moved, ledger.entries) == ((2, 1), "", decided.entries)
 
 
+def test_a_decision_that_is_tried_again_after_a_lost_connection_is_made_once(model: str) -> None:
+    for version in (1, 2, 3):
+        quickly(model, version)
+    assert rollback(model, "slow", "run 7").entries == rollback(model, "slow", "run 7").entries
+    assert standing(model) == (2, 1)
+    candidate = find_candidate(model, 3)
+    evidence = check_evidence(candidate)
+    append(tracking.client(), candidate.ledger, key="run 8", action="promote", who="p", why="", champion=3, previous=2)
+    assert move(candidate, evidence, "yes", "", 0, "run 8").entries[-1].number == 5
+    assert standing(model) == (3, 2)
+
+
+def test_a_very_long_text_is_cut_and_the_ledger_stays_readable(model: str) -> None:
+    candidate = find_candidate(model)
+    approval = "approved by Eve " + '"\\' * 4000
+    move(candidate, check_evidence(candidate), approval, "\n" * 4000, 0)
+    assert read(tracking.client(), model).entries[0].approval.startswith("approved by Eve")
+
+
 def test_a_version_deleted_between_the_decision_and_the_alias_leaves_the_champion_in_place(model: str) -> None:
     client = tracking.client()
     quickly(model, 1)
