@@ -17,6 +17,7 @@ from flows.states import TODO
 from tasks.core import tracking
 from tasks.core.errors import AssayError
 from tasks.core.handle import Handle
+from tasks.core.page import show
 from tasks.report import PAGE, publish
 
 
@@ -24,7 +25,7 @@ def tell_outcome(model: str, report: Handle, version: Handle | None, steps: Sequ
     """Publish it on the page of the flow run under way. steps: the row steps in order."""
     links = _links(model, report, version)
     for key, (title, address, described) in links.items():
-        create_link_artifact(address, title, key=key, description=described)
+        show(create_link_artifact, link=address, link_text=title, key=key, description=described)
     linked = [f"- [{title}]({address})" for title, address, _ in links.values()]
     todo = [f"**To do:** {TODO[report.facts()['verdict']]}.", ""]
     held = f"{contract.facts()['line']} (artifact `check`)"

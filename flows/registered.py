@@ -11,6 +11,7 @@ from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from flows.model_commands import LONGEST
 from flows.parameters import shown
 from tasks.core import tracking
+from tasks.core.page import show
 from tasks.core.promotion_tags import table
 from tasks.core.promotions import Ledger
 
@@ -33,7 +34,8 @@ def publish_ledger(ledger: Ledger) -> None:
     """Show the promotion ledger on the page of the run that is under way."""
     if ledger.entries:
         key = f"promotions-{_slug(ledger.model)}"
-        create_table_artifact(table=table(ledger), key=key, description=f"Promotion ledger of **{ledger.model}**, newest first")
+        described = f"Promotion ledger of **{ledger.model}**, newest first"
+        show(create_table_artifact, table=table(ledger), key=key, description=described)
 
 
 def publish_words(name: str, text: str, model: str, version: int = 0) -> None:
@@ -42,7 +44,7 @@ def publish_words(name: str, text: str, model: str, version: int = 0) -> None:
     page = f"{pages}/#/models/{quote(model, safe='')}" + (f"/versions/{version}" if version else "")
     link = f"\n\n[{model}{f' version {version}' if version else ''} in MLflow]({page})" if pages else ""
     said = f"# {name}\n\n```\n{text}\n```{link}"
-    create_markdown_artifact(said, key="outcome", description=f"{name}: {text.splitlines()[0]}")
+    show(create_markdown_artifact, markdown=said, key="outcome", description=f"{name}: {text.splitlines()[0]}")
 
 
 def _slug(name: str) -> str:

@@ -21,6 +21,7 @@ from prefect.context import FlowRunContext
 from prefect.states import Completed, Failed
 
 from tasks.core.errors import AssayError, ContractError
+from tasks.core.page import show
 
 P = ParamSpec("P")
 BLOCKED, REFUSED, UNDECIDED = "Blocked", "Refused", "Undecided"
@@ -52,7 +53,7 @@ def stopped(error: AssayError) -> State[Any]:
     name = BLOCKED if isinstance(error, ContractError) else "Failed"
     if FlowRunContext.get():
         told = f"{name}: {error.what.splitlines()[0]}"
-        create_markdown_artifact(f"# {name}\n\n{in_markdown(error)}", key="outcome", description=told)
+        show(create_markdown_artifact, markdown=f"# {name}\n\n{in_markdown(error)}", key="outcome", description=told)
     return Failed(name=name, message=error.render(), data=error)
 
 

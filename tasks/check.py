@@ -41,6 +41,7 @@ from tasks.core.errors import ContractError
 from tasks.core.handle import FACTS, ROWS, Handle
 from tasks.core.home import digest_path, home
 from tasks.core.judging import Measure
+from tasks.core.page import show
 from tasks.core.personal_data import PersonalData
 from tasks.core.readable import DIGEST
 from tasks.core.repeats import Likenesses
@@ -221,7 +222,8 @@ def _publish(made: Made) -> None:
     from prefect.context import TaskRunContext
 
     if TaskRunContext.get() is not None:
-        create_table_artifact(table=made.table, key="check", description=f"**check stopped the flow**: {made.line}")
+        described = f"**check stopped the flow**: {made.line}"
+        show(create_table_artifact, table=made.table, key="check", description=described)
 
 
 def _blocked(contract: Contract, made: Made, broken: list[dict[str, Any]], kept: Path) -> ContractError:

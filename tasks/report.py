@@ -21,6 +21,7 @@ from tasks.core.chat import PromptSettings
 from tasks.core.doubts import contradictions, doubted_labels
 from tasks.core.examples import PLAIN, changed, gone, mistakes
 from tasks.core.handle import Handle
+from tasks.core.page import show
 from tasks.core.settings import Settings
 from tasks.core.step import Made, Place
 
@@ -124,7 +125,8 @@ def publish(made: Handle, links: Sequence[str] = (), more: Sequence[str] = ()) -
 
     if FlowRunContext.get() or TaskRunContext.get():
         told = f"{WORDS[made.facts()['verdict']]}: {made.facts()['line']}"
-        create_markdown_artifact("\n".join([summary_markdown(made, links), "", *more]), key="outcome", description=told)
+        text = "\n".join([summary_markdown(made, links), "", *more])
+        show(create_markdown_artifact, markdown=text, key="outcome", description=told)
 
 
 def summary_markdown(made: Handle, links: Sequence[str] = ()) -> str:

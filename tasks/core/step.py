@@ -31,6 +31,7 @@ from tasks.core.handle import FACTS, LEDGER, QUARANTINE, ROWS, Handle
 from tasks.core.home import TOLD, commit, digest_json, digest_path, home, home_folder, new_artifact
 from tasks.core.ledger import Outcome, check_balance, count_reasons, quarantine
 from tasks.core.machine import release_memory
+from tasks.core.page import show
 from tasks.core.progress import Progress
 
 # Waits of 2, 4, 8 and 16 s: half a minute, which outlasts a restart of MLflow or an object store.
@@ -172,7 +173,8 @@ def _make(name: str, scratch: Path, body: Callable[[Place], Made]) -> Handle:
     release_memory()
     get_run_logger().info("%s: %s", name, made.line)
     if made.table:
-        create_table_artifact(table=made.table, key=name.replace("_", "-"), description=f"**{name}**: {made.line}")
+        described = f"**{name}**: {made.line}"
+        show(create_table_artifact, table=made.table, key=name.replace("_", "-"), description=described)
     return Handle.of(final, step=name, kind=made.kind, digest=digest, rows=made.rows)
 
 
@@ -188,7 +190,7 @@ def _show_cached(name: str, facts: dict[str, Any]) -> None:
     get_run_logger().info("%s: from the cache: %s", name, facts.get("line", ""))
     if facts.get("table") and context.flow_run and context.flow_run.run_count <= 1:
         described = f"**{name}**, from the cache: {facts['line']}"
-        create_table_artifact(table=facts["table"], key=name.replace("_", "-"), description=described)
+        show(create_table_artifact, table=facts["table"], key=name.replace("_", "-"), description=described)
 
 
 def _write_json(path: Path, value: dict[str, Any]) -> None:

@@ -1,0 +1,94 @@
+from __future__ import annotations
+
+import logging
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import Any
+
+import httpx
+import pytest
+
+from tasks.core import page
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def server(port: int, statuses: list[int]) -> Iterator[list[int]]:
+    """A server that answers with these statuses in turn, the last one for good; yields those it gave."""
+    given: list[int] = []
+
+    class Answer(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            given.append(statuses[min(len(given), len(statuses) - 1)])
+            self.send_response(given[-1])
+            self.end_headers()
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    running = HTTPServer(("127.0.0.1", port), Answer)
+    thread = threading.Thread(target=running.serve_forever)
+    thread.start()
+    try:
+        yield given
+    finally:
+        running.shutdown()
+        thread.join()
+        running.server_close()
+
+
+def post(port: int) -> Any:
+    return lambda **_: httpx.post(f"http://127.0.0.1:{port}", timeout=5).raise_for_status()
+
+
+@pytest.fixture(autouse=True)
+def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(page, "WAITS", (0.05, 0.1, 0.4, 0.8))
+
+
+def test_waits_for_a_server_that_restarts() -> None:
+    port = free_port()
+    came: list[list[int]] = []
+
+    def restart() -> None:
+        with server(port, [503, 201]) as given:
+            came.append(given)
+            done.wait(20)
+
+    done = threading.Event()
+    later = threading.Timer(0.2, restart)
+    later.start()
+    page.show(post(port), key="check")
+    done.set()
+    later.join()
+    assert came == [[503, 201]]
+
+
+def test_a_server_that_stays_away_costs_the_page_and_not_the_work(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING):
+        page.show(post(free_port()), key="check")
+    assert "not shown on the run's page: check" in caplog.text
+
+
+def test_what_the_server_refuses_is_not_asked_again(caplog: pytest.LogCaptureFixture) -> None:
+    port = free_port()
+    with server(port, [422]) as given:
+        page.show(post(port), key="check")
+    assert given == [422]
+    assert "422" in caplog.text
+
+
+def test_another_error_is_no_matter_of_the_page() -> None:
+    def broken(**_: Any) -> None:
+        raise ValueError("a bug")
+
+    with pytest.raises(ValueError, match="a bug"):
+        page.show(broken, key="check")
