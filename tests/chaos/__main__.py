@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import shutil
+import signal
 import sys
 import time
 from collections.abc import Callable
@@ -42,6 +43,7 @@ def main(pattern: str = "") -> int:
         name for name in (*names[:SOON], *OTHERS, *names[SOON:])
         if (re.search(pattern, name) if pattern else name not in known or known[name]["wrong"])
     ]  # fmt: skip
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that the stack is ended then, too
     stage, wrong = Stage(), 0
     try:
         stage.open()
