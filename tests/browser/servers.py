@@ -142,6 +142,15 @@ class Servers:
                     found.append(process)
         return found
 
+    def at_work(self, module: str) -> list[psutil.Process]:
+        """Those of them that run this module; none that is dead already and only waits to be reaped."""
+        found = []
+        for process in self.members():
+            with contextlib.suppress(psutil.Error):
+                if module in " ".join(process.cmdline()):
+                    found.append(process)
+        return found
+
     def stop(self) -> None:
         for process in reversed(self.processes):
             with contextlib.suppress(ProcessLookupError):

@@ -41,10 +41,6 @@ def start(servers: Servers, recipe: Path) -> str:
     return str(servers.api("POST", f"deployments/{deployment}/create_flow_run", asked)["id"])
 
 
-def at_work(servers: Servers, module: str) -> list[psutil.Process]:
-    return [process for process in servers.members() if module in " ".join(process.cmdline())]
-
-
 def kill(processes: list[psutil.Process]) -> None:
     for process in processes:
         process.kill()
@@ -61,12 +57,13 @@ def test_a_run_whose_worker_and_processes_were_killed_is_found_started_again_and
 ) -> None:
     worker = servers.start_worker("doomed", PREFECT_FLOWS_HEARTBEAT_FREQUENCY=str(HEARTBEAT))
     run = start(servers, recipes / "little.yaml")
-    until(lambda: at_work(servers, "tasks.trainer"), "the training")
-    trainer = at_work(servers, "tasks.trainer")[0].pid
-    place = Path(at_work(servers, "tasks.trainer")[0].cmdline()[-1]).parent
+    until(lambda: servers.at_work("tasks.trainer"), "the training")
+    trainer = servers.at_work("tasks.trainer")[0].pid
+    place = Path(servers.at_work("tasks.trainer")[0].cmdline()[-1]).parent
     until(lambda: list(place.glob("checkpoints/*/trainer_state.json")), "a checkpoint")
     os.killpg(worker.pid, signal.SIGKILL)
-    kill(at_work(servers, "prefect.engine"))
+    worker.wait()
+    kill(servers.at_work("prefect.engine"))
     until(lambda: not psutil.pid_exists(trainer), "the end of the trainer", 10)
     assert servers.state(run) == "Running"
     servers.start_worker("next", PREFECT_FLOWS_HEARTBEAT_FREQUENCY=str(HEARTBEAT))

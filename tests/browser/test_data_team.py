@@ -37,7 +37,7 @@ def prefect(page: Any, servers: Servers, worker: Any) -> Prefect:
 
 
 def training(servers: Servers) -> list[psutil.Process]:
-    return [process for process in servers.members() if "tasks.trainer" in " ".join(process.cmdline())]
+    return servers.at_work("tasks.trainer")
 
 
 def checkpoints(servers: Servers) -> list[Path]:
