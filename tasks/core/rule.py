@@ -19,8 +19,8 @@ class WatchSettings(Settings):
     grown_by: float = Field(default=0.1, ge=0)
     # Of a new kind a few rows matter; but of fewer than fifty new rows no test here can tell chance from change.
     least_rows: int = Field(default=50, ge=1)
-    # How often a look at rows like the old ones may call chance a drift, all its tests together; the effects below are asked for
-    # as well.
+    # How often a look at rows like the old ones may call chance a drift, all its tests together; the effects below are asked
+    # for as well.
     significance: float = Field(default=0.01, gt=0, le=0.2)
     # What counts as drift (tasks/core/drift.py says how each is measured). Measured on the example's messages: batches of its
     # own rows reach 0.016 bits of words, one topic alone 0.08, another language 0.8.
