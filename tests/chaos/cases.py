@@ -20,6 +20,7 @@ WHO = {
     "prefect-server": "the Prefect API server",
     "mlflow": "the MLflow server",
     "postgres": "PostgreSQL, and with it both servers' memory",
+    "network": "both servers stop answering, as they do for a worker whose network is cut",
     "disk": "the disk of ASSAY_HOME is full to the last byte until the run has stopped",
 }
 
@@ -49,7 +50,7 @@ def matrix() -> list[Case]:
         *(case for step in later for case in _killed(step, "TERM")),
         *(Case("disk", "FULL", step) for step in later),
         *(Case(hit, "STOP 10", step) for step in later for hit in SERVICES),
-        Case("mlflow", "STOP 600", "register"),
+        Case("network", "STOP 600", "register"),
     ]
 
 

@@ -82,7 +82,7 @@ def hit_it(stage: Stage, case: Case, scene: Scene, run: str) -> None:
     """Do to the processes, or to the disk, what the case says. Raises RuntimeError where there is nothing to hit."""
     kind, _, seconds = case.how.partition(" ")
     if kind == "STOP":
-        stage.pause(case.hit, float(seconds))
+        stage.pause(("prefect-server", "mlflow") if case.hit == "network" else (case.hit,), float(seconds))
         return
     if kind == "FULL":
         _fill(scene.home)

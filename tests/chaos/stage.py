@@ -18,7 +18,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -156,10 +156,10 @@ class Stage(Stack):
         held = {one.pid for one in psutil.Process(caller.getPID()).children(recursive=True)} if caller else set()
         return [one for one, found in _environments() if found.get(STACK) == str(self.folder) and one.pid not in held]
 
-    def pause(self, name: str, seconds: float) -> None:
-        """Stop every process of a service for so long: it holds its connections and answers nothing, like a cut network."""
-        marks = {STACK: str(self.folder), SERVICE: name}
-        stopped = [one for one, found in _environments() if marks.items() <= found.items()]
+    def pause(self, names: Sequence[str], seconds: float) -> None:
+        """Stop every process of these services for so long: they hold their connections and answer nothing."""
+        mine = [(one, found) for one, found in _environments() if found.get(STACK) == str(self.folder)]
+        stopped = [one for one, found in mine if found.get(SERVICE) in names]
         for one in stopped:
             one.send_signal(signal.SIGSTOP)
         try:
