@@ -99,7 +99,7 @@ def hit_it(stage: Stage, case: Case, scene: Scene, run: str) -> None:
 
 def _heal(stage: Stage, run: str, played: Played, hit: float) -> None:
     """Follow the run to its end, and press Retry where a person would. Raises RuntimeError when it does not come to it."""
-    quiet, seen, retries = time.monotonic(), "", 0
+    quiet, seen, retries, asked = time.monotonic(), "", 0, ""
     while time.monotonic() < hit + GIVE_UP_SECONDS + 600:
         time.sleep(0.5)
         state = stage.state(run)
@@ -108,8 +108,9 @@ def _heal(stage: Stage, run: str, played: Played, hit: float) -> None:
             return
         if name != seen:
             quiet, seen = now, name
-            if name in ("AwaitingRetry",) and not (played.recovered and played.recovered[-1] == "Retry"):
+            if name == "AwaitingRetry" and asked != "by hand":
                 played.recovered.append("automation")
+            asked = ""
             if name in ("Failed", "Crashed", "Blocked"):
                 played.told.append(f"{name}: {state.get('message') or ''}"[:300])
         dead = ended(state) or (name in ("Running", "Pending", "AwaitingConcurrencySlot") and not stage.workings())
@@ -118,7 +119,7 @@ def _heal(stage: Stage, run: str, played: Played, hit: float) -> None:
         if now - quiet > PATIENCE_SECONDS and stage.well():
             if retries == MOST_RETRIES:
                 break
-            retries, quiet = retries + 1, now
+            retries, quiet, asked = retries + 1, now, "by hand"
             played.recovered.append("Retry" if ended(state) else f"Retry of a run that stayed {name}")
             stage.retry(run)
     raise RuntimeError(f"the run did not come to its end; it is {stage.state(run).get('name')}")
