@@ -11,7 +11,7 @@ from tasks.core.machine import usable_memory
 from tasks.core.records import refused
 
 GZIP, ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
-SHARE = 8  # a file is held as pieces, bytes, text and rows, some of them at once: about eight times its size
+SHARE = 4  # a file is held as bytes, as text and as rows, some of them at once: four times its size and more
 PIECE = 1 << 20
 ROW_BYTES = 64  # the least that a row takes, even one of nulls, of which Parquet packs millions into nothing
 
