@@ -139,12 +139,15 @@ def _schedules(wanted: Any) -> str:
 
 
 def _wanted_parts(wanted: Any) -> dict[str, Any]:
-    """The parts of a deployment that prefect.yaml and the flow decide; `_found_parts` are the server's."""
+    """The parts of a deployment that prefect.yaml and the flow decide; `_found_parts` are the server's.
+
+    No version: Prefect takes one from git where the checkout has a remote, and the worker runs the code that it has anyway.
+    """
     schema = wanted._parameter_openapi_schema.model_dump(exclude_unset=True)
     options = wanted.concurrency_options
     return {
         "description": wanted.description, "tags": sorted(wanted.tags), "entrypoint": wanted.entrypoint,
-        "parameters": wanted.parameters, "form": schema, "version": wanted.version,
+        "parameters": wanted.parameters, "form": schema,
         "work pool": (wanted.work_pool_name, wanted.work_queue_name), "limit": wanted.concurrency_limit,
         "collisions": options and options.collision_strategy, "schedules": _times(wanted.schedules or []),
     }  # fmt: skip
@@ -154,7 +157,7 @@ def _found_parts(there: Any) -> dict[str, Any]:
     limit, options = there.global_concurrency_limit, there.concurrency_options
     return {
         "description": there.description, "tags": sorted(there.tags), "entrypoint": there.entrypoint,
-        "parameters": there.parameters, "form": there.parameter_openapi_schema, "version": there.version,
+        "parameters": there.parameters, "form": there.parameter_openapi_schema,
         "work pool": (there.work_pool_name, there.work_queue_name), "limit": limit and limit.limit,
         "collisions": options and options.collision_strategy, "schedules": _times(there.schedules),
     }  # fmt: skip
