@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from tests.chaos.cases import WHO, matrix
+from tests.chaos.cases import SERVICES, WHO, Case, matrix
 from tests.chaos.play import Played
 
 FOLDER = Path(__file__).parent
@@ -54,7 +54,7 @@ def table(kept: dict[str, dict[str, Any]]) -> str:
     if base := kept.get("undisturbed"):
         parts += [f"An undisturbed run took {base['seconds']:.0f} s, from Submit to Completed ({base['date']}).\n"]
     parts += [f"{len(played)} of {len(cases)} cases of the matrix were played; {right} are right.\n"]
-    rows = [f"| {cases[name].hit} | {cases[name].how} | {cases[name].step} | {_cells(kept[name])} |" for name in played]
+    rows = [_row(cases[name], kept[name]) for name in played]
     parts += ["| hit | how | at step | recovered by | seconds | verdict | date |\n|---|---|---|---|---|---|---|", *rows, ""]
     parts += [*(f"- **{who}**: {what}" for who, what in WHO.items()), ""]
     others = {name: record for name, record in kept.items() if name not in {*cases, "undisturbed"}}
@@ -67,9 +67,11 @@ def table(kept: dict[str, dict[str, Any]]) -> str:
     return "\n".join(parts).rstrip() + "\n"
 
 
-def _cells(record: dict[str, Any]) -> str:
-    recovered = ", then ".join(record["recovered"]) or "itself"
-    return f"{recovered} | {record['seconds']:.0f} | {_verdict(record)} | {record['date']}"
+def _row(case: Case, record: dict[str, Any]) -> str:
+    supervised = case.how in ("KILL", "TERM") and case.hit in (*SERVICES, "worker", "machine")
+    recovered = ", then ".join([*(["supervisor"] if supervised else []), *record["recovered"]]) or "itself"
+    told = (recovered, f"{record['seconds']:.0f}" if record["seconds"] else "", _verdict(record), record["date"])
+    return f"| {' | '.join((case.hit, case.how, case.step, *told))} |"
 
 
 def _figures(record: dict[str, Any]) -> str:
