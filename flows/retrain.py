@@ -27,6 +27,7 @@ from flows.parameters import (
 from flows.promote import promote
 from flows.recipe import Recipe
 from flows.states import ends_in_words, judged
+from tasks.core import tracking
 from tasks.core.chat import PromptSettings
 from tasks.core.errors import RecipeError
 from tasks.core.handle import Handle
@@ -49,6 +50,7 @@ def retrain(
     asked = {ROWS: rows, EPOCHS: epochs, RATE: learning_rate, SEED: seed, MINUTES: minutes}
     plan = planned(recipe, recipe_path, asked)
     check_trainable(plan)
+    tracking.check_access()
     with alone(plan.name):
         return retrained(plan)
 

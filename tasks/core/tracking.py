@@ -57,6 +57,16 @@ def pages() -> str:
     return public(address).rstrip("/") if address.startswith("http") else ""
 
 
+def check_access() -> None:
+    """Raise RegistrationError when a server refuses us, before hours of training would end at its door.
+
+    One that is away raises nothing: it may be back when a model is to be registered, and that step waits for it.
+    """
+    if os.environ.get("MLFLOW_TRACKING_URI", "").startswith("http"):
+        with contextlib.suppress(OutsideError), outside("let us in"):
+            client().search_registered_models(max_results=1)
+
+
 @contextlib.contextmanager
 def outside(doing: str) -> Iterator[None]:
     """Turn MLflow's errors into ours: OutsideError where a retry may heal, RegistrationError where it cannot.

@@ -45,3 +45,15 @@ def test_a_server_that_is_ill_may_heal(client: Any, monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", "b")
     with pytest.raises(OutsideError), tracking.outside("x"):
         tracking.experiment(client, "x")
+
+
+def test_a_server_that_refuses_us_is_known_before_a_run_and_one_that_is_away_stops_none(
+    client: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(RegistrationError, match="MLFLOW_TRACKING_USERNAME"):
+        tracking.check_access()
+    monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", "ada")
+    monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", "correct horse")
+    tracking.check_access()  # it knows us, and is ill
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:///nowhere/else.db")
+    tracking.check_access()
