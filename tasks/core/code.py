@@ -10,6 +10,7 @@ from pathlib import Path
 from tasks.core.home import digest_json, digest_path
 
 ROOT = Path(__file__).parents[2]
+MOST_TRIES = 50
 OWN = ("tasks", "data_contracts")  # below ROOT; flows only arrange steps, so they do not change what a step makes
 
 
@@ -35,13 +36,25 @@ def _collect(module: str, seen: dict[str, Path]) -> None:
     if file is None or module in seen:
         return
     seen[module] = file
-    tree = ast.parse(file.read_bytes())
+    tree = parse(file.read_bytes())
     for folder in _named_folders(tree, file.parent):
         seen[f"{module}: {folder.name}"] = folder
     for name in _imports(tree):
         _collect(name, seen)
     if file.stem == "__init__":
         _collect(f"{module}.__main__", seen)
+
+
+def parse(source: bytes) -> ast.Module:
+    """The syntax tree. Python 3.11 counts the depth of all threads' trees in one place: while another thread parses, and a
+    garbage collection lets it in between, parsing fails with SystemError (3 of 50 runs of a busy worker did). Then again.
+    """
+    for _ in range(MOST_TRIES):
+        try:
+            return ast.parse(source)
+        except SystemError:
+            continue
+    return ast.parse(source)
 
 
 def _file(module: str) -> Path | None:
