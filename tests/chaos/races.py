@@ -8,6 +8,8 @@ import time
 from itertools import pairwise
 from typing import Any
 
+import psutil
+
 from infra.settings import CODE
 from tests.chaos.judge import Outcome, differences, outcome_of
 from tests.chaos.play import Played, ended, left_running, until
@@ -96,7 +98,10 @@ def _finish(stage: Stage, played: Played, run: str) -> None:
 def _command_line(stage: Stage, scene: Scene, *variables: str) -> subprocess.Popen[bytes]:
     words = ["-m", "infra.stack", "run", "env", *variables, sys.executable, "-m", "flows.cli", "run", str(scene.recipe)]
     with (stage.folder / "logs" / f"{scene.model}.log").open("wb") as log:
-        return subprocess.Popen([sys.executable, *words], env=stage.environment, cwd=CODE, stdout=log, stderr=log)
+        begun = subprocess.Popen([sys.executable, *words], env=stage.environment, cwd=CODE, stdout=log, stderr=log)
+    held = stage.service("worker")[0].cpu_affinity()
+    psutil.Process(begun.pid).cpu_affinity(held)  # as the worker: with other threads training ends in other last digits
+    return begun
 
 
 def _workers(stage: Stage) -> list[Any]:
