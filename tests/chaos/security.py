@@ -19,6 +19,7 @@ from tests.chaos.play import Played
 from tests.chaos.stage import Scene, Stage
 
 DATABASES = ("prefect", "mlflow", "mlflow_auth")
+OPEN = ("S3_ACCESS_KEY",)  # a user's name, which every S3 request carries in clear, and which SeaweedFS writes to its log
 DOORS = {  # what a stranger asks each server for, by the variable that holds its port
     "PREFECT_PUBLIC_PORT": "/api/flows/count", "PREFECT_PORT": "/api/flows/count", "MLFLOW_PUBLIC_PORT": "/",
     "MLFLOW_PORT": "/api/2.0/mlflow/experiments/search?max_results=1", "S3_PORT": "/", "S3_FILER_PORT": "/",
@@ -60,12 +61,12 @@ def _status(url: str, credentials: str, data: bytes | None, method: str | None =
 def tells_no_secret(stage: Stage, scene: Scene, wanted: Outcome) -> Played:
     """Every secret of the settings, looked for in logs, homes, databases, stored artifacts and command lines."""
     played, values = Played("secrets told"), stage.values()
-    secrets = {name: values[name].split(":")[-1].encode() for name in SECRETS}
+    secrets = {name: values[name].split(":")[-1].encode() for name in SECRETS if name not in OPEN}
     looked = dict.fromkeys(("logs", "homes", "databases", "artifacts", "command lines"), 0)
     for kind, where, text in _texts(stage):
         looked[kind] += len(text)
         played.wrong += [f"{name} stands in {where}" for name, secret in secrets.items() if secret in text]
-    played.figures = {kind: f"{size / 1e6:.1f} MB" for kind, size in looked.items()}
+    played.figures = {kind: f"{size / 1e6:.2f} MB" for kind, size in looked.items()}
     played.wrong += [f"there was nothing to look at: {kind}" for kind, size in looked.items() if not size]
     return played
 
