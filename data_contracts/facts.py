@@ -12,6 +12,7 @@ import polars as pl
 
 from data_contracts.vocabulary import COLUMNS, FIELD
 from tasks.core.answer import AnswerSettings, broken_rule, parse
+from tasks.core.calls import with_calls
 from tasks.core.personal_data import PersonalData, kinds_in
 from tasks.core.prompts import normalised, prompts
 
@@ -40,7 +41,7 @@ def row_facts(rows: pl.DataFrame, answer: AnswerSettings, columns: Collection[st
     """
     known = [*COLUMNS, *(f"{FIELD}{name}" for name in answer.graded)]
     wanted = [name for name in known if columns is None or name in columns or name == "row_id"]
-    kept = rows.sort("row_id")
+    kept = with_calls(rows).sort("row_id")
     texts = kept.lazy().select("row_id", "source", "messages", "rejected", **texts_of())
     role = pl.element().struct.field("role")
     facts = texts.with_columns(

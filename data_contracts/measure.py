@@ -18,6 +18,7 @@ from data_contracts.facts import row_facts
 from data_contracts.relations import Measures, contradictions, leaked, twins
 from data_contracts.vocabulary import COSTLY
 from tasks.core.answer import AnswerSettings
+from tasks.core.calls import tools_of, turns
 from tasks.core.chat import PromptSettings, encode
 from tasks.core.errors import RecipeError
 from tasks.core.personal_data import PersonalData, kinds_in
@@ -91,14 +92,15 @@ def _tokens(rows: pl.DataFrame, folder: Path, prompt: PromptSettings) -> pl.Seri
 
     tokenizer = AutoTokenizer.from_pretrained(folder)
     counts = [
-        max(len(encode(tokenizer, side, prompt).input_ids) for side in _sides(row)) for row in rows.iter_rows(named=True)
+        max(len(encode(tokenizer, side, prompt, tools=tools_of(row["meta"])).input_ids) for side in _sides(row))
+        for row in rows.iter_rows(named=True)
     ]
     return pl.Series("tokens", counts, dtype=pl.Int64)
 
 
-def _sides(row: dict[str, Any]) -> list[list[dict[str, str]]]:
+def _sides(row: dict[str, Any]) -> list[list[dict[str, Any]]]:
     """A row's conversation; of a preference pair also the one that ends with the rejected answer."""
-    messages = row["messages"]
+    messages = turns(row)
     if row["rejected"] is None:
         return [messages]
     return [messages, [*messages[:-1], {"role": "assistant", "content": row["rejected"]}]]

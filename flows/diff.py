@@ -95,8 +95,11 @@ def _ends(dataset: Handle) -> pl.DataFrame:
     ledger = pl.scan_parquet(dataset.folder / LEDGER).with_columns(pl.col("action").cast(pl.String))
     final = ledger.filter((pl.col("step") == STEP) | pl.col("action").is_in(GONE))
     end = pl.concat_str("action", pl.lit(" by "), "step", pl.lit(": "), "reason")
-    said = pl.struct("messages", "rejected", "weights").struct.json_encode()
-    curated = pl.scan_parquet(dataset.folder / CURATED).select("row_id", "split", said=said)
+    curated = pl.scan_parquet(dataset.folder / CURATED)
+    calls = ["calls"] if "calls" in curated.collect_schema() else []  # runs before there were tool calls did not write it
+    called = [pl.col(name).list.join("\n", ignore_nulls=True).fill_null("") for name in calls]
+    said = pl.concat_str(pl.struct("messages", "rejected", "weights").struct.json_encode(), *called)
+    curated = curated.select("row_id", "split", said=said)
     return final.select("row_id", "action", end=end).join(curated, on="row_id", how="left").collect()
 
 

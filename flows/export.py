@@ -27,7 +27,7 @@ def export_file(curated: Path, kind: str, format: ExportFormat, out: Path) -> No
         columns = set(pl.read_parquet_schema(curated))
     except (OSError, pl.exceptions.PolarsError):
         columns = set()
-    if not ROW_SCHEMA.keys() <= columns:
+    if not ROW_SCHEMA.keys() - {"calls"} <= columns:  # which runs before there were tool calls did not write
         raise DataError(
             f"{curated} holds no curated rows.", where="assay export DATA", allowed="a recipe, or the curated.parquet of a run",
             todo="`assay curate` prints where it lies",

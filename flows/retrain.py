@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import polars as pl
 from prefect import flow
 from prefect.client.schemas.objects import State
 
@@ -28,8 +29,9 @@ from flows.promote import promote
 from flows.recipe import Recipe
 from flows.states import ends_in_words, judged
 from tasks.core import tracking
+from tasks.core.calls import any_calls, tools_of
 from tasks.core.chat import PromptSettings
-from tasks.core.errors import RecipeError
+from tasks.core.errors import DataError, RecipeError
 from tasks.core.handle import Handle
 from tasks.core.step import work_step
 from tasks.evaluate import SETS, evaluate, slice_names
@@ -38,6 +40,8 @@ from tasks.predict import PredictSettings, predict
 from tasks.register import RecipeText, is_challenger, register
 from tasks.report import report
 from tasks.train import train
+
+NAMED_ROWS = 5  # rows named in an error; more would scroll the message away
 
 
 @flow(name="retrain", persist_result=False)
@@ -59,6 +63,7 @@ def retrained(plan: Recipe) -> State[Results]:
     """The steps of a run, in order."""
     steps, data = curated(plan)
     base = data["base"]
+    check_answerable({name: data[name].frame() for name in SETS if name in data})
     slices = slice_names(**{name: data[name].frame() for name in SETS if name in data})
     check_rules(plan.gate, plan.answer.metrics, slices)  # a rule that names nothing shows now, not after training
     adapter = work_step(train, plan.train, prompt=plan.prompt, base=base, dataset=data["dataset"])
@@ -85,6 +90,19 @@ def check_trainable(plan: Recipe) -> None:
             allowed="sft, classification",
             todo="`assay curate` this recipe, then `assay export` it for a trainer of preferences",
         )  # fmt: skip
+
+
+def check_answerable(sets: dict[str, pl.DataFrame]) -> None:
+    """Raise DataError for rows that are judged by an answer with tools, which is neither compared nor served yet."""
+    for name, rows in sets.items():
+        offered = rows["meta"].map_elements(lambda meta: tools_of(meta) is not None, return_dtype=pl.Boolean, skip_nulls=False)
+        if (called := rows.filter(any_calls(rows) | offered)).height:
+            raise DataError(
+                f"{called.height:,} of {rows.height:,} rows of the {name} have tools or tool calls; no model is judged by them.",
+                where=f"rows {', '.join(row_id[:12] for row_id in called['row_id'].sort()[:NAMED_ROWS])}",
+                allowed="questions and answers in text; rows with tools can be curated, exported and trained on",
+                todo=f"take these rows out of the {name} file",
+            )  # fmt: skip
 
 
 def predicted(plan: Recipe, base: Handle, adapter: Handle, data: Results) -> list[Handle]:

@@ -85,7 +85,8 @@ def _advice(
 def _asked(rows: pl.DataFrame, answer: AnswerSettings, kind: DatasetKind) -> pl.DataFrame:
     """The frame that topics look at (tasks/core/advice.py)."""
     ordered = rows.sort("row_id").select("row_id", "split", "messages", "rejected")
-    texts = ordered.join(prompts(rows), on="row_id", maintain_order="left")
+    texts = ordered.join(prompts(rows.drop("meta")), on="row_id", maintain_order="left")
+    # Without meta: tools on offer are no system message that one could make alike.
     labelled = kind.name == "classification" or bool(answer.label)
     classes = _classes(answer)
     said = pl.col("answer").map_elements(lambda text: spoken(text, classes), return_dtype=pl.String)

@@ -2,13 +2,15 @@
 
     openai        {messages} in JSONL, weights as each message's `weight`, with the tools it came with; pairs in OpenAI's
                   preference format
-    trl           {messages} in JSONL; pairs as {prompt, chosen, rejected}, each a list of messages
+    trl           {messages, tools} in JSONL, the arguments of calls as values, which chat templates want; pairs as {prompt,
+                  chosen, rejected}, each a list of messages
     alpaca        {instruction, input, output, system} in one JSON list; pairs with chosen and rejected in output's place
     huggingface   a folder of datasets.save_to_disk with its splits: messages (with `weight` where a row has weights), pairs as
                   for trl, a classification row as text and label, a ClassLabel
 
-What is read back by ingest says the same, row by row: the messages, the rejected answer and the weights are equal. A row that
-a format cannot hold is an error, never a loss: several turns in Alpaca, weights anywhere but in openai and huggingface.
+What is read back by ingest says the same, row by row: the messages, the rejected answer, the weights and the tool calls are
+equal (from trl, arguments are in the form in which Python writes JSON). A row that a format cannot hold is an error, never a
+loss: several turns or tools in Alpaca, weights anywhere but in openai and huggingface.
 """
 
 from __future__ import annotations
@@ -23,9 +25,9 @@ from typing import Any, Literal, get_args
 
 import polars as pl
 
+from tasks.core.calls import tools_of, turns, with_arguments
 from tasks.core.errors import DataError
 from tasks.core.home import digest_path
-from tasks.core.ledger import MESSAGES
 from tasks.core.settings import DatasetKind
 
 ExportFormat = Literal["openai", "trl", "alpaca", "huggingface"]
@@ -33,6 +35,12 @@ FORMATS: tuple[str, ...] = get_args(ExportFormat)
 NAMED_ROWS = 5  # rows named in an error; more would scroll the message away
 TOOLS = ("tools", "parallel_tool_calls")
 Row = dict[str, Any]
+FUNCTION: dict[str, Any] = {"name": pl.String, "arguments": pl.String}
+CALL: dict[str, Any] = {"id": pl.String, "type": pl.String, "function": pl.Struct(FUNCTION)}
+SAID: dict[str, Any] = {  # the columns of a message in a dataset; each but the first two is there if any message has it
+    "role": pl.String, "content": pl.String, "weight": pl.Float64, "tool_calls": pl.List(pl.Struct(CALL)),
+    "tool_call_id": pl.String, "name": pl.String,
+}  # fmt: skip
 
 
 class _UnheldError(ValueError):
@@ -114,7 +122,7 @@ def _openai(row: Row, kind: str) -> Row:
             "input": {"messages": prompt, **_tools(meta.get("input"))}, "preferred_output": [chosen],
             "non_preferred_output": [_assistant(row["rejected"])],
         }  # fmt: skip
-    return {"messages": _weighted(row, int), **_tools(meta)}
+    return {"messages": _weighted(row, int), **_tools(meta), **_offered(row)}
 
 
 def _tools(meta: Any) -> Row:
@@ -122,11 +130,17 @@ def _tools(meta: Any) -> Row:
     return {key: meta[key] for key in TOOLS if meta.get(key) is not None} if isinstance(meta, dict) else {}
 
 
+def _offered(row: Row) -> Row:
+    """The tools on offer, also those that came as JSON text in a table's column."""
+    tools = tools_of(row["meta"])
+    return {"tools": tools} if tools else {}
+
+
 def _weighted(row: Row, number: Callable[[float], float]) -> list[Row]:
     """The messages; the assistant's with a weight where the row has weights: other roles have none in OpenAI's format."""
     if row["weights"] is None:
-        return list(row["messages"])
-    pairs = zip(row["messages"], row["weights"], strict=True)
+        return turns(row)
+    pairs = zip(turns(row), row["weights"], strict=True)
     return [{**said, "weight": number(weight)} if said["role"] == "assistant" else said for said, weight in pairs]
 
 
@@ -134,7 +148,7 @@ def _trl(row: Row, kind: str) -> Row:
     if kind == "preference":
         *prompt, chosen = row["messages"]
         return {"prompt": prompt, "chosen": [chosen], "rejected": [_assistant(row["rejected"])]}
-    return {"messages": row["messages"]}
+    return {"messages": [with_arguments(said) for said in turns(row)], **_offered(row)}
 
 
 def _assistant(text: str) -> Row:
@@ -142,6 +156,8 @@ def _assistant(text: str) -> Row:
 
 
 def _alpaca(row: Row, kind: str) -> Row:
+    if row.get("calls") or tools_of(row["meta"]):
+        raise _UnheldError("has tools or tool calls, which it has no place for")
     system, asked, answer = _single(row)
     answers = {"chosen": answer, "rejected": row["rejected"]} if kind == "preference" else {"output": answer}
     return {"instruction": asked, "input": "", **answers, **({"system": system} if system else {})}
@@ -164,7 +180,18 @@ def _huggingface(row: Row, kind: str) -> Row:
         if system:
             raise _UnheldError("has a system message, for which text and label have no place")
         return {"text": text, "label": label}
-    return _trl(row, kind) if kind == "preference" else {"messages": _weighted(row, float)}
+    if kind == "preference":
+        return _trl(row, kind)
+    tools = {name: json.dumps(value, ensure_ascii=False) for name, value in _offered(row).items()}
+    return {"messages": [_as_columns(said) for said in _weighted(row, float)], **tools}
+
+
+def _as_columns(said: Row) -> Row:
+    """A message whose tool calls have the columns of all calls, and no others."""
+    for call in said.get("tool_calls", ()):
+        if not (call.keys() <= CALL.keys() and call["function"].keys() <= FUNCTION.keys()):
+            raise _UnheldError(f"has a tool call of more than {', '.join(CALL)}")
+    return said
 
 
 def _write_jsonl(records: dict[str, list[Row]], folder: Path) -> None:
@@ -192,10 +219,12 @@ def _write_dataset(records: dict[str, list[Row]], folder: Path) -> None:
 
 def _frame(rows: list[Row], records: dict[str, list[Row]]) -> pl.DataFrame:
     """The rows of a split with the columns and types of all, so that the splits make one dataset."""
-    said_in = (said for split in records.values() for row in split for said in row.get("messages", []))
-    weighted = any("weight" in said for said in said_in)
-    said = pl.List(pl.Struct({"role": pl.String, "content": pl.String, "weight": pl.Float64})) if weighted else MESSAGES
-    return pl.DataFrame(rows, schema={name: pl.String if isinstance(rows[0][name], str) else said for name in rows[0]})
+    every = [row for split in records.values() for row in split]
+    keys = {key for row in every for said in row.get("messages", []) for key in said}
+    said = pl.List(pl.Struct({name: dtype for name, dtype in SAID.items() if name in keys | {"role", "content"}}))
+    names = list(dict.fromkeys(name for row in every for name in row))
+    texts = {name for row in every for name in row if isinstance(row[name], str)}
+    return pl.DataFrame(rows, schema={name: pl.String if name in texts else said for name in names})
 
 
 _BUILDERS: dict[str, Callable[[Row, str], Row]] = {

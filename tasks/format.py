@@ -3,7 +3,7 @@
 The form is the recipe's answer.json_schema; without one it is the form that most answers have (tasks/core/forms.py): JSON with
 certain keys, one of a set of labels, a list, or prose. Data without a clear majority keeps all its forms.
 
-    sft             every answer that teaches (weights).
+    sft             every answer that teaches (weights) and is no tool call.
     preference      the chosen answer must keep the form. A rejected one may break it, that can be why it was rejected; if it
                     is JSON it is spelled as the chosen one is, so that a pair does not teach spelling.
     classification  labels that differ in case, width and separators only get the spelling used most. None is held back.
@@ -111,7 +111,7 @@ def _form(rows: pl.DataFrame, settings: FormatSettings, kind: DatasetKind, answe
         return Form("label")
     if answer.json_schema:
         return Form("object", schema=answer.json_schema)
-    return learn(About(rows, kind).answers["text"], settings.majority)
+    return learn(About(rows, kind).written["text"], settings.majority)
 
 
 def _told(

@@ -71,6 +71,7 @@ class Columns:
     def __init__(self) -> None:
         self.ids, self.sources, self.lines, self.metas = list[str](), list[str](), list[int](), list[str]()
         self.rejected, self.weights = list[str | None](), list[list[float] | None]()
+        self.calls = list[list[str | None] | None]()
         self.roles, self.contents, self.ends = list[str](), list[str](), [0]
 
     def frame(self) -> pl.DataFrame:
@@ -83,7 +84,7 @@ class Columns:
         messages = pl.Series("messages", pa.LargeListArray.from_arrays(pa.array(self.ends, pa.int64()), said))
         columns = {
             "row_id": self.ids, "source": self.sources, "line": self.lines, "messages": messages,
-            "rejected": self.rejected, "weights": self.weights, "meta": self.metas,
+            "rejected": self.rejected, "weights": self.weights, "calls": self.calls, "meta": self.metas,
         }  # fmt: skip
         return pl.DataFrame(columns, schema=ROW_SCHEMA)
 
@@ -105,6 +106,7 @@ def _add(rows: Columns, source: str, record: Record, adapt: Adapter) -> None:
     rows.metas.append(meta)
     rows.rejected.append(row["rejected"])
     rows.weights.append(row["weights"])
+    rows.calls.append(row["calls"])
     rows.roles.extend([said["role"] for said in row["messages"]])
     rows.contents.extend([said["content"] for said in row["messages"]])
     rows.ends.append(len(rows.roles))

@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from tasks.core.answer import AnswerSettings, parse
+from tasks.core.calls import without_calls
 from tasks.core.labels import labelled
 from tasks.core.ledger import Outcome, changed, entries, entry
 from tasks.core.prompts import prompts
@@ -77,7 +78,7 @@ def label_errors(rows: pl.DataFrame, settings: LabelErrorSettings, answer: Answe
     """
     if settings.policy == "off":
         return Outcome(rows, entries(STEP, []))
-    asked = labelled(rows, answer, kind).drop_nulls("label")
+    asked = labelled(without_calls(rows), answer, kind).drop_nulls("label")
     often = pl.len().over("label") >= settings.min_rows
     judged = asked.filter(often)
     found = _suspects(judged, settings) if judged["label"].n_unique() > 1 else {}

@@ -10,6 +10,7 @@ import polars as pl
 from pydantic import Field
 
 from tasks.core.answer import AnswerSettings, label_of
+from tasks.core.calls import without_calls
 from tasks.core.chat import Message, PromptSettings, expected, question
 from tasks.core.generate import load_speaker
 from tasks.core.handle import CURATED, Handle
@@ -63,7 +64,7 @@ def _examples(rows: pl.DataFrame, answer: AnswerSettings, count: int) -> list[Me
     if not count:
         return []
     by_label: dict[str, list[Sequence[Message]]] = {}
-    for messages in rows.filter(pl.col("split") == "train").sort("row_id")["messages"]:
+    for messages in without_calls(rows).filter(pl.col("split") == "train").sort("row_id")["messages"]:
         by_label.setdefault(label_of(expected(messages), answer) or "", []).append(messages)
     ranked = {label: sorted(group, key=_length) for label, group in sorted(by_label.items())}
     rounds = [group[i] for i in range(max(map(len, ranked.values()))) for group in ranked.values() if i < len(group)]

@@ -4,8 +4,8 @@
 who is meant stays clear. The originals are written nowhere: the ledger has counts by kind only. What is found and how sure
 one is of it: tasks/core/personal_data.py.
 
-sft: every message, and meta. preference: the rejected answer too, with the placeholders of its conversation.
-classification: text and label. Meta is redacted with them in every kind. Weights stay as they are.
+sft: every message, the arguments of tool calls, and meta. preference: the rejected answer too, with the placeholders of its
+conversation. classification: text and label. Meta is redacted with them in every kind. Weights stay as they are.
 """
 
 from __future__ import annotations
@@ -46,7 +46,8 @@ class _Conversation:
     def __init__(self, row: dict[str, Any], settings: PersonalData) -> None:
         self._settings = settings
         self._names: dict[tuple[Kind, str], str] = {}
-        whole = "\n".join([*(m["content"] or "" for m in row["messages"]), row["rejected"] or "", row["meta"] or ""])
+        contents = (m["content"] for m in row["messages"])
+        whole = "\n".join(filter(None, (*contents, *(row.get("calls") or ()), row["rejected"], row["meta"])))
         self._last: Counter[str] = Counter()
         for kind, number in re.findall(r"<([A-Z]{1,10})_(\d{1,6})>", whole):
             self._last[kind] = max(self._last[kind], int(number))

@@ -19,6 +19,7 @@ from pydantic import Field
 
 from data_contracts.personal import hidden, hidden_in
 from tasks.core.answer import AnswerSettings
+from tasks.core.calls import spoken
 from tasks.core.decisions import BY_REVIEWERS, DROPPED, EDITED, Decisions, new_row
 from tasks.core.examples import texts_of
 from tasks.core.handle import CURATED, LEDGER, QUARANTINE, Handle
@@ -140,8 +141,13 @@ def _texts(text: str, read: bool) -> dict[str, str]:
         return {"prompt": visible(text), "answer": "", "rejected": ""}
     said = json.loads(text)
     row = said if isinstance(said, dict) else {"messages": said}
-    prompt, answer = cells(row["messages"])
+    prompt, answer = cells([spoken(turn) for turn in row["messages"]])
     return {"prompt": prompt, "answer": answer, "rejected": row.get("rejected") or ""}
+
+
+def _editable(row: Held) -> bool:
+    """Whether the cells of a sheet can hold all that the row says: they have no place for tool calls."""
+    return not (row.read and ('"tool_calls"' in row.row["text"] or '"tool_call_id"' in row.row["text"]))
 
 
 def _said(messages: Sequence[dict[str, str]]) -> str:
@@ -163,8 +169,9 @@ def _safe(rows: list[Held], personal: PersonalData) -> list[Held]:
 
 
 def _record(row: Held, case: int, values: dict[str, Any], answer: AnswerSettings) -> dict[str, Any]:
-    suggestion = row.suggestion(values, answer)
-    choices = [*(["keep"] if row.read else []), "edit", "drop", *(["suggested"] if suggestion else [])]
+    suggestion = row.suggestion(values, answer) if _editable(row) else ""
+    offered = {"keep": row.read, "edit": _editable(row), "drop": True, "suggested": bool(suggestion)}
+    choices = [choice for choice, offer in offered.items() if offer]
     return {
         "case": case, "decision": "", "note": "", "choices": ", ".join(choices), **row.texts, "suggestion": suggestion,
         "step": row.step, "reason": row.reason, "why": in_words(row.evidence), "beside": row.beside,

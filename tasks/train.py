@@ -23,6 +23,7 @@ from pydantic import Field, model_validator
 
 from tasks import trainer
 from tasks.core import terminal
+from tasks.core.calls import tools_of, turns
 from tasks.core.chat import IGNORED, Example, PromptSettings, encode
 from tasks.core.errors import DataError, TrainingError
 from tasks.core.handle import CURATED, Handle
@@ -114,7 +115,7 @@ def _write_examples(
 
 def _encode(tokenizer: Any, row: dict[str, Any], prompt: PromptSettings) -> Example:
     try:
-        return encode(tokenizer, row["messages"], prompt, row.get("weights"))
+        return encode(tokenizer, turns(row), prompt, row.get("weights"), tools_of(row["meta"]))
     except DataError as error:
         where = f"row {row['row_id'][:12]} ({row['source']}, line {row['line']}); {error.where}"
         raise DataError(error.what, where=where, allowed=error.allowed, todo=error.todo) from error

@@ -93,8 +93,9 @@ def news(place: Place, settings: WatchSettings, rows: Handle, snapshot: Handle) 
 def joined(place: Place, settings: WatchSettings, snapshot: Handle, new: Handle) -> Made:
     """The new rows and the snapshot's curated ones, where they are kept, for the steps that compare rows with one another."""
     fresh = new.frame()
-    kept = snapshot.frame(CURATED).select(fresh.columns) if CURATED in snapshot.facts()["files"] else fresh.clear()
-    both = pl.concat([kept, fresh.join(kept, on="row_id", how="anti")]).sort("row_id")
+    kept = snapshot.frame(CURATED) if CURATED in snapshot.facts()["files"] else fresh.clear()
+    both = pl.concat([kept, fresh.join(kept, on="row_id", how="anti")], how="diagonal")  # an old snapshot has no `calls`
+    both = both.select(fresh.columns).sort("row_id")
     both.write_parquet(place.out / ROWS)
     line = f"{kept.height:,} rows of the snapshot and {both.height - kept.height:,} new ones"
     return Made("rows", line, {"kept": kept.height}, rows=both.height)

@@ -4,6 +4,9 @@ A conversation is rendered piece by piece: the text up to each assistant turn, t
 tokenised on its own, here as there, so the tokens a model is trained on are exactly those it is prompted with, and the loss can
 be laid on the assistant's tokens alone whatever the template (most templates carry no generation markers). All this is for
 conversations and for a text and its label alike; of a preference pair it sees the prompt and the chosen answer.
+
+How a tool call is written is the template's to say: an assistant turn with calls is what it puts there up to the stop token,
+and is learnt as an answer is; a tool's answer is read. A template that leaves out calls or tools is refused, never trained on.
 """
 
 from __future__ import annotations
@@ -14,10 +17,12 @@ from typing import Any
 
 from pydantic import Field
 
+from tasks.core.calls import name_of, with_arguments
 from tasks.core.errors import DataError, RecipeError
 from tasks.core.settings import Settings
 
-Message = dict[str, str]
+Message = dict[str, Any]
+WHERE = "base model's chat template, or recipe: prompt.chat_template"
 IGNORED = -100  # the label PyTorch's cross entropy leaves out
 
 
@@ -44,7 +49,7 @@ class Example:
 
 def conversation(messages: Sequence[Message], prompt: PromptSettings) -> list[Message]:
     """The messages as the model sees them: with the recipe's system prompt in the place of a row's own."""
-    plain = [{"role": m["role"], "content": m["content"] or ""} for m in messages]
+    plain = [{**m, "content": m["content"] or ""} for m in messages]
     if not prompt.system:
         return plain
     return [{"role": "system", "content": prompt.system}, *(m for m in plain if m["role"] != "system")]
@@ -82,18 +87,19 @@ def stop_ids(tokenizer: Any, prompt: PromptSettings) -> list[int]:
 
 
 def encode(
-    tokenizer: Any, messages: Sequence[Message], prompt: PromptSettings, weights: Sequence[float] | None = None
-) -> Example:
+    tokenizer: Any, messages: Sequence[Message], prompt: PromptSettings, weights: Sequence[float] | None = None,
+    tools: list[Any] | None = None,
+) -> Example:  # fmt: skip
     """Tokenise a training row; the loss counts on every assistant turn that teaches and its stop token, nowhere else.
 
-    weights: of a row (tasks/core/ledger.py), one a message; an assistant turn of weight 0 is read and not learnt. None:
-    all teach. What follows the last turn that teaches is left out; of a row in which none does, nothing is left. Raises
-    DataError for a row the template cannot render.
+    messages, tools: as tasks/core/calls.py has them of a row. weights: one a message (tasks/core/ledger.py); an
+    assistant turn of weight 0 is read and not learnt. None: all teach. What follows the last turn that teaches is left out;
+    of a row in which none does, nothing is left. Raises DataError for a row the template cannot render.
     """
     turns = conversation(messages, prompt)
     taught = _teaching(messages, turns, weights)
     end = max((i + 1 for i, teaches in enumerate(taught) if teaches), default=0)
-    return _answered(tokenizer, turns[:end], prompt, taught)[0]
+    return _answered(_Template(tokenizer, prompt, tools), turns[:end], taught)[0]
 
 
 def _teaching(messages: Sequence[Message], turns: list[Message], weights: Sequence[float] | None) -> list[bool]:
@@ -106,55 +112,87 @@ def _teaching(messages: Sequence[Message], turns: list[Message], weights: Sequen
 def prompt_ids(tokenizer: Any, messages: Sequence[Message], prompt: PromptSettings) -> list[int]:
     """The tokens a model is given to answer `messages`: exactly those that stand before this answer in a training row."""
     turns = conversation(messages, prompt)
-    past, done = _answered(tokenizer, turns, prompt, [True] * len(turns))
-    return past.input_ids + _tokens(tokenizer, _text(tokenizer, turns, prompt, done))
+    template = _Template(tokenizer, prompt)
+    past, done = _answered(template, turns, [True] * len(turns))
+    return past.input_ids + template.tokens(template.asked(turns, done))
 
 
-def _answered(
-    tokenizer: Any, turns: list[Message], prompt: PromptSettings, taught: list[bool]
-) -> tuple[Example, str]:
+def _answered(template: _Template, turns: list[Message], taught: list[bool]) -> tuple[Example, str]:
     """`turns` up to the last assistant turn, as tokens, with labels on the turns that are taught, and as the text they are."""
-    stop = stop_ids(tokenizer, prompt)[0]
     ids: list[int] = []
     labels: list[int] = []
     done = ""
     for i, turn in enumerate(turns):
         if turn["role"] == "assistant":
-            asked = _text(tokenizer, turns[:i], prompt, done)
-            before = _tokens(tokenizer, asked)
-            answer = [*_tokens(tokenizer, turn["content"]), stop]
+            asked = template.asked(turns[:i], done)
+            said = template.called(turns[: i + 1], done + asked) if turn.get("tool_calls") else turn["content"]
+            before = template.tokens(asked)
+            answer = [*template.tokens(said), template.stop]
             ids += before + answer
             labels += [IGNORED] * len(before) + (answer if taught[i] else [IGNORED] * len(answer))
-            done += asked + turn["content"] + tokenizer.decode([stop])
+            done += asked + said + template.stop_text
     return Example(ids, labels), done
 
 
-def _tokens(tokenizer: Any, text: str) -> list[int]:
-    ids: list[int] = tokenizer.encode(text, add_special_tokens=False)
-    return ids
+class _Template:
+    """A tokenizer with the chat template, the stop token and the tools of one row."""
 
+    def __init__(self, tokenizer: Any, prompt: PromptSettings, tools: list[Any] | None = None) -> None:
+        self._tokenizer, self._tools = tokenizer, tools
+        self._template = prompt.chat_template or tokenizer.chat_template
+        if not self._template:
+            raise RecipeError("The base model has no chat template.", where=WHERE, todo="set prompt.chat_template, in Jinja")
+        self.stop = stop_ids(tokenizer, prompt)[0]
+        self.stop_text: str = tokenizer.decode([self.stop])
 
-def _text(tokenizer: Any, turns: list[Message], prompt: PromptSettings, done: str) -> str:
-    """What the template puts between the text `done` and the answer to `turns`."""
-    from jinja2 import TemplateError
+    def tokens(self, text: str) -> list[int]:
+        ids: list[int] = self._tokenizer.encode(text, add_special_tokens=False)
+        return ids
 
-    where = "base model's chat template, or recipe: prompt.chat_template"
-    template = prompt.chat_template or tokenizer.chat_template
-    if not template:
-        raise RecipeError("The base model has no chat template.", where=where, todo="set prompt.chat_template, in Jinja")
-    try:
-        text: str = tokenizer.apply_chat_template(turns, chat_template=template, tokenize=False, add_generation_prompt=True)
-    except TemplateError as error:
+    def asked(self, turns: list[Message], done: str) -> str:
+        """What the template puts between the text `done` and the answer to `turns`."""
+        text = self._text(turns, answering=True)
+        if not done:
+            self._check_named(text, self._tools or (), "the tools on offer")
+        if not text.startswith(done):
+            raise DataError(
+                "The chat template writes earlier turns differently once a later one follows, so a row cannot be cut into "
+                "turns.",
+                where=WHERE, allowed="a template whose text for n turns, with the stop text, begins the text for n + 1 turns",
+                todo="set prompt.stop to the text with which the template ends a turn, or set prompt.chat_template, or train "
+                "on single-turn rows",
+            )  # fmt: skip
+        return text[len(done) :]
+
+    def called(self, turns: list[Message], done: str) -> str:
+        """How the template writes the last of `turns`, which has tool calls, after the text `done`."""
+        text = self._text(turns, answering=False)
+        said = text[len(done) :].split(self.stop_text)[0] if text.startswith(done) else ""
+        self._check_named(said, turns[-1]["tool_calls"], "an assistant's tool calls")
+        return said
+
+    def _check_named(self, text: str, functions: Sequence[Any], what: str) -> None:
+        """Raise DataError when `text` does not have the name of each function: the template has no place for it."""
+        if all(name_of(function) in text for function in functions):
+            return
         raise DataError(
-            f"The chat template refuses a conversation of {', '.join(t['role'] for t in turns) or 'no turn'}: {error}",
-            where=where, allowed="for most templates: user and assistant in turn, after at most one system prompt",
-            todo="filter such rows out, or set prompt.chat_template",
-        ) from error  # fmt: skip
-    if not text.startswith(done):
-        raise DataError(
-            "The chat template writes earlier turns differently once a later one follows, so a row cannot be cut into turns.",
-            where=where, allowed="a template whose text for n turns, with the stop text, begins the text for n + 1 turns",
-            todo="set prompt.stop to the text with which the template ends a turn, or set prompt.chat_template, or train on "
-            "single-turn rows",
+            f"The chat template does not write {what}, so a model would learn to answer without.", where=WHERE,
+            allowed="for rows with tool calls, a template that writes `tools` and `tool_calls`",
+            todo="take a base model whose template knows tools, set prompt.chat_template, or take these rows out",
         )  # fmt: skip
-    return text[len(done) :]
+
+    def _text(self, turns: list[Message], answering: bool) -> str:
+        from jinja2 import TemplateError
+
+        try:
+            text: str = self._tokenizer.apply_chat_template(
+                [with_arguments(turn) for turn in turns], tools=self._tools, chat_template=self._template, tokenize=False,
+                add_generation_prompt=answering,
+            )  # fmt: skip
+        except TemplateError as error:
+            raise DataError(
+                f"The chat template refuses a conversation of {', '.join(t['role'] for t in turns) or 'no turn'}: {error}",
+                where=WHERE, allowed="for most templates: user and assistant in turn, after at most one system prompt",
+                todo="filter such rows out, or set prompt.chat_template",
+            ) from error  # fmt: skip
+        return text

@@ -12,7 +12,7 @@ from tasks.core.answer import AnswerSettings, broken_rule
 from tasks.core.fitting import VALUE, fit, folded
 from tasks.core.forms import Form, shapes, spellings
 from tasks.core.json_text import TwiceError, is_cut_off, read, says_the_same, standard, strict
-from tasks.core.rules.rule import REJECTED, About, Found, Row, answers
+from tasks.core.rules.rule import REJECTED, About, Found, Row, answers, written
 
 STANDARD, SPELLING = "standard JSON form", "spelling of the label"
 LABEL = "label"  # the field that an answer is which is nothing but a label
@@ -66,7 +66,7 @@ def _objects(about: About, answer: AnswerSettings, old: Old) -> Conformed:
 def _object_row(row: Row, answer: AnswerSettings, old: Old) -> tuple[Row, list[str], Found | None]:
     done: list[str] = []
     texts = {}
-    for number, text, _ in answers(row):
+    for number, text, _ in written(row):
         new, found = _object_answer(text, answer, old, done)
         if found is not None:
             return row, [], (found[0], {"message": number, **found[1]})
@@ -124,7 +124,7 @@ def _rejected(text: str | None, answer: AnswerSettings, old: Old, done: list[str
 
 def _labels(about: About, form: Form, values: Mapping[str, str]) -> Conformed:
     """Labels in their usual spelling. form.labels: those that are used often enough; empty where any label may be meant."""
-    said = about.texts.filter(pl.col("taught") | (pl.col("role") == REJECTED))
+    said = pl.concat([about.written, about.texts.filter(role=REJECTED)])
     counts = said.group_by("text").len()
     renamed: dict[str, int] = {}
     for text, times in counts.iter_rows():
@@ -136,7 +136,7 @@ def _labels(about: About, form: Form, values: Mapping[str, str]) -> Conformed:
     touched = said.filter(pl.col("text").is_in([text for text in new if new[text] != text or text in strange]))
     out = Conformed()
     for row in about.rows[touched["row"].unique().sort()].iter_rows(named=True):
-        row_id, taught = row["row_id"], {number: text for number, text, _ in answers(row)}
+        row_id, taught = row["row_id"], {number: text for number, text, _ in written(row)}
         if odd := [number for number, text in taught.items() if text in strange]:
             evidence = {"message": odd[0], "characters": len(taught[odd[0]]), "labels": len(form.labels)}
             out.lost[row_id] = ("answer is none of the labels", evidence)
@@ -160,7 +160,7 @@ def _other_shapes(about: About, form: Form) -> Conformed:
         return Conformed()
     shape = shapes(pl.col("text"))
     other = shape == "object" if form.name == "prose" else shape != form.name
-    odd = about.answers.filter(other).select("row", "number", shape=shape).sort("row", "number")
+    odd = about.written.filter(other).select("row", "number", shape=shape).sort("row", "number")
     first = {row: (number, shape) for row, number, shape in reversed(list(odd.iter_rows()))}
     out = Conformed()
     for place, row in zip(sorted(first), about.rows[sorted(first)].iter_rows(named=True), strict=True):

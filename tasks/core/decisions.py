@@ -212,7 +212,8 @@ def _settled(row: dict[str, Any], decision: Decision) -> dict[str, Any]:
 def new_row(row: dict[str, Any], decision: Decision) -> dict[str, Any]:
     """`row` (row_id, source and line at least) as the edit wrote it.
 
-    Weights stay where every message has one still; else only the last answer teaches, the one a person looked at.
+    What was edited is all that is said: a sheet offers no edit of a row with tool calls. Weights stay where every message has
+    one still; else only the last answer teaches, the one a person looked at.
     """
     messages = [said.model_dump() for said in decision.messages]
     weights = row.get("weights")
@@ -220,4 +221,4 @@ def new_row(row: dict[str, Any], decision: Decision) -> dict[str, Any]:
         weights = [*(0.0 for _ in messages[1:]), 1.0]
     rejected = row.get("rejected") if decision.rejected is None else decision.rejected
     given = {"row_id": row["row_id"], "source": row["source"], "line": row["line"], "meta": row.get("meta") or "{}"}
-    return {**row, **given, "messages": messages, "rejected": rejected, "weights": weights}
+    return {**row, **given, "messages": messages, "rejected": rejected, "weights": weights, "calls": None}

@@ -17,6 +17,7 @@ import polars as pl
 from markupsafe import Markup
 
 from tasks.core.answer import parse
+from tasks.core.calls import with_calls
 from tasks.core.chat import Message
 from tasks.core.handle import LEDGER, QUARANTINE, ROWS, Handle
 from tasks.core.ledger import GONE
@@ -164,9 +165,9 @@ def _pick(step: Handle, action: str, ids: list[str], texts: dict[str, Any]) -> d
 
 
 def texts_of(step: Handle, ids: list[str]) -> dict[str, list[Message]]:
-    """{row_id: messages} of those of `ids` that `step` left."""
-    rows = pl.scan_parquet(step.folder / ROWS).filter(pl.col("row_id").is_in(ids)).select("row_id", "messages")
-    told = rows.collect().iter_rows()
+    """{row_id: messages, with their tool calls as text} of those of `ids` that `step` left."""
+    rows = pl.scan_parquet(step.folder / ROWS).filter(pl.col("row_id").is_in(ids)).collect()
+    told = with_calls(rows).select("row_id", "messages").iter_rows()
     return {row_id: [{**turn, "content": turn["content"] or ""} for turn in messages] for row_id, messages in told}
 
 

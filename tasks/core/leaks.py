@@ -18,6 +18,7 @@ from typing import Any
 import polars as pl
 
 from tasks.core.answer import AnswerSettings, parse
+from tasks.core.calls import with_calls
 from tasks.core.contamination import Contamination
 from tasks.core.judging import Measure
 from tasks.core.prompts import prompts
@@ -61,7 +62,7 @@ def _training(rows: pl.DataFrame, answer: AnswerSettings, kind: DatasetKind) -> 
     place = pl.int_range(pl.len()).alias("row")
     texts = [prompts(rows).select(place, part=pl.lit("prompt"), text="prompt")]
     if kind.name != "classification":
-        turns = rows.select(place, turn="messages").explode("turn").unnest("turn")
+        turns = with_calls(rows).select(place, turn="messages").explode("turn").unnest("turn")
         said = turns.filter(pl.col("role") == "assistant").select("row", part=pl.lit("answer"), text="content")
         other = rows.select(place, part=pl.lit("rejected"), text="rejected").drop_nulls("text")
         texts += [_free(one, answer) for one in (said, other)]

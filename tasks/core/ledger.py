@@ -7,6 +7,7 @@ Canonical row (`ROW_SCHEMA`), one for every dataset kind:
                the prompt and the chosen answer
     rejected   the answer that a preference pair says is worse; null in every other row
     weights    how much each message teaches, 0 or 1, as its source says; null when every answer teaches
+    calls      the tool calls of each message (tasks/core/calls.py); null in a row without any
     meta       JSON text of the row's other columns as they came (slice, created_at, ...)
 
 Invariant 1, checked at the end of every step by `check_balance`: rows in = kept + dropped + quarantined.
@@ -20,6 +21,7 @@ from typing import Any
 
 import polars as pl
 
+from tasks.core.calls import turns
 from tasks.core.home import digest_bytes
 
 MESSAGES = pl.List(pl.Struct({"role": pl.String, "content": pl.String}))
@@ -31,6 +33,7 @@ ROW_SCHEMA: Schema = {
     "messages": MESSAGES,
     "rejected": pl.String,
     "weights": pl.List(pl.Float64),
+    "calls": pl.List(pl.String),
     "meta": pl.String,
 }
 LEDGER_SCHEMA: Schema = {
@@ -93,7 +96,7 @@ def quarantine(before: pl.DataFrame | None, outcome: Outcome) -> pl.DataFrame:
     if outcome.raw is not None:
         texts = outcome.raw.select("row_id", "text")
     elif before is not None:
-        said = pl.struct("messages", "rejected", "weights").map_elements(content_json, return_dtype=pl.String)
+        said = pl.struct("messages", "rejected", "weights", "calls").map_elements(content_json, return_dtype=pl.String)
         texts = before.join(held, on="row_id", how="semi").select("row_id", text=said)
     else:
         texts = pl.DataFrame(schema={"row_id": pl.String, "text": pl.String})
@@ -103,9 +106,9 @@ def quarantine(before: pl.DataFrame | None, outcome: Outcome) -> pl.DataFrame:
 def content_json(row: dict[str, Any]) -> str:
     """What a row says as one JSON text, the form that its digest is taken of.
 
-    Its messages; a row with rejected or weights is an object of those and its messages.
+    Its messages, with the tool calls in them; a row with rejected or weights is an object of those and its messages.
     """
-    messages = [{"role": m["role"], "content": m["content"]} for m in row["messages"]]
+    messages = turns(row)
     more = {name: row[name] for name in ("rejected", "weights") if row.get(name) is not None}
     return json.dumps({"messages": messages, **more} if more else messages, ensure_ascii=False)
 

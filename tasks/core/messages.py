@@ -9,13 +9,13 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-Message = dict[str, str]
+Message = dict[str, Any]
 ROLES = {
     "system": "system", "developer": "system", "user": "user", "human": "user", "prompter": "user",
     "assistant": "assistant", "gpt": "assistant", "chatgpt": "assistant", "bot": "assistant", "model": "assistant",
 }  # fmt: skip
 CALLS = ("tool", "function", "function_call", "observation")  # roles of OpenAI and of ShareGPT that are parts of tool calls
-CORE = ("role", "from", "content", "value")
+CORE = ("role", "from", "content", "value", "weight")
 
 
 class UnadaptedError(ValueError):
@@ -26,16 +26,27 @@ class UnadaptedError(ValueError):
         super().__init__(reason)
 
 
-def message(turn: dict[str, Any]) -> Message:
-    """One turn. Raises UnadaptedError for a role nobody knows, a tool call, and what is not text."""
+def message(turn: dict[str, Any], calls: bool = False) -> Message:
+    """One turn. Raises UnadaptedError for a role nobody knows, a tool call, and what is not text.
+
+    calls: take OpenAI's calls and answers of tools as well (tasks/core/calls.py); their older form and ShareGPT's never.
+    """
     role = turn.get("role", turn.get("from"))
     if turn.get("tool_calls") or turn.get("function_call") or role in CALLS:
-        raise UnadaptedError("tool calls are not supported")
+        if not (calls and _calls(turn)):
+            raise UnadaptedError("tool calls are not supported")
+        return {"role": role, "content": content(turn.get("content"))}
     known = ROLES.get(role) if isinstance(role, str) else None
     if known is None and (known := ROLES.get(str(role).lower())) is None:
         raise UnadaptedError("role not recognised", role=str(role)[:40], allowed=sorted(ROLES))
     value = turn.get("content", turn.get("value"))
     return {"role": known, "content": value if isinstance(value, str) else content(value)}
+
+
+def _calls(turn: dict[str, Any]) -> bool:
+    """Whether a turn that is part of a call is one in the form OpenAI has now."""
+    made = bool(turn.get("tool_calls"))
+    return not turn.get("function_call") and turn.get("role") == ("assistant" if made else "tool")
 
 
 def content(value: Any) -> str:
@@ -100,6 +111,11 @@ def _weight(value: Any) -> float:
 
 
 def message_fields(turns: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """What single messages say beside role, content and weight (name, time), turn by turn; empty when there is nothing."""
-    fields = [{k: v for k, v in turn.items() if k not in CORE and k != "weight" and v is not None} for turn in turns]
+    """What single messages say beside role, content, weight and calls (name, time), turn by turn; empty when it is nothing."""
+    fields = [{k: v for k, v in turn.items() if k not in CORE and v is not None and not _said(k, turn)} for turn in turns]
     return {"message_fields": fields} if any(fields) else {}
+
+
+def _said(key: str, turn: dict[str, Any]) -> bool:
+    """Whether a row has this of a turn in its calls."""
+    return (key == "tool_calls" and bool(turn[key])) or (key in ("tool_call_id", "name") and turn.get("role") == "tool")

@@ -20,6 +20,7 @@ from typing import Any, Literal, get_args
 import polars as pl
 from pydantic import field_validator
 
+from tasks.core.calls import any_calls, rewritten_call
 from tasks.core.national_ids import RULES, candidates, ids
 from tasks.core.personal_numbers import CARD, IBAN, cards, ibans
 from tasks.core.personal_texts import EMAIL, IP, addresses, emails, first_words, names
@@ -161,7 +162,8 @@ def suspects(rows: pl.DataFrame, settings: PersonalData) -> pl.Series:
     contents = pl.col("messages").list.eval(pl.element().struct.field("content")).list.join("\n", ignore_nulls=True)
     said = pl.concat_str(contents, "rejected", separator="\n", ignore_nulls=True)
     could = suspect(said, settings) | suspect(pl.col("meta"), settings)
-    return rows.select(could.alias("suspect"))["suspect"]
+    # Arguments are JSON inside JSON, where escapes hide things from patterns: all rows with calls are looked through.
+    return rows.select(could.alias("suspect"))["suspect"] | any_calls(rows)
 
 
 def kinds_in(rows: pl.DataFrame, settings: PersonalData | None = None) -> pl.Series:
@@ -184,16 +186,18 @@ def _kinds(row: dict[str, Any], settings: PersonalData) -> str | None:
 
 
 def rewritten(row: dict[str, Any], change: Callable[[str, str], str]) -> dict[str, Any]:
-    """`row` with each of its texts as `change(text, before)` makes it: messages, then rejected, then names and values of meta.
+    """`row` with each of its texts as `change(text, before)` makes it: messages, rejected, calls, names and values of meta.
 
-    before: the name of the value in meta ("phone: "), or "". A number that is changed becomes a text.
+    before: the name of the value in meta or among arguments ("phone: "), or "". A number that is changed becomes a text.
     """
     messages = [{"role": m["role"], "content": m["content"] and change(m["content"], "")} for m in row["messages"]]
     rejected = row["rejected"] and change(row["rejected"], "")
+    calls = [call and rewritten_call(call, lambda value: _rewritten_json(value, change, "")) for call in row.get("calls") or ()]
     told = json.loads(row["meta"]) if row["meta"] else {}
     new = _rewritten_json(told, change, "")
     meta = row["meta"] if new == told else json.dumps(new, ensure_ascii=False, sort_keys=True)
-    return {**row, "messages": messages, "rejected": rejected, "meta": meta}
+    said = {**row, "messages": messages, "rejected": rejected, "meta": meta}
+    return {**said, "calls": calls} if calls else said
 
 
 def _rewritten_json(value: Any, change: Callable[[str, str], str], before: str) -> Any:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from contextlib import suppress
 
 import numpy as np
 import polars as pl
 
+from tasks.core.calls import tools_of, with_calls
 from tasks.core.near_duplicates import TooManyPairsError, near_duplicate_groups
 from tasks.core.survivors import Jaccard, survivors
 
@@ -19,20 +21,31 @@ def prompts(rows: pl.DataFrame) -> pl.DataFrame:
 
     prompt: every message before the final answer but the system's, one below the other; of a conversation of several
     turns that is all the model is shown, earlier answers included. system: the system messages; the same words under
-    another system message are another task. Both normalised: Unicode NFKC, lower case, white space collapsed. answer:
-    the last message, if it is the assistant's, trimmed; else empty.
+    another system message, or with other tools on offer, are another task. Both normalised: Unicode NFKC, lower case, white
+    space collapsed. answer: the last message, if it is the assistant's, trimmed; else empty. Calls are part of what it says.
     """
-    messages = pl.col("messages")
+    rows, messages = with_calls(rows), pl.col("messages")
     final = messages.list.last().struct.field("role").eq_missing("assistant")
     before = pl.when(final).then(messages.list.head(messages.list.len() - 1)).otherwise(messages)
     role, content = pl.element().struct.field("role"), pl.element().struct.field("content").fill_null("")
     answer = pl.when(final).then(messages.list.last().struct.field("content")).otherwise(pl.lit(""))
+    system = before.list.eval(content.filter(role == "system")).list.join("\n")
     return rows.select(
         "row_id",
-        system=normalised(before.list.eval(content.filter(role == "system")).list.join("\n")),
+        system=normalised(pl.concat_str(system, *_tools(rows), separator="\n", ignore_nulls=True)),
         prompt=normalised(before.list.eval(content.filter(role != "system")).list.join("\n")),
         answer=answer.fill_null("").str.strip_chars(),
     ).sort("row_id")
+
+
+def _tools(rows: pl.DataFrame) -> list[pl.Series]:
+    """The tools on offer in each row, as text, if any row has some."""
+    offers = rows["meta"].str.contains('"tools"', literal=True).fill_null(False) if "meta" in rows.columns else None
+    if offers is None or not offers.any():
+        return []
+    found = (tools_of(meta) if offer else None for meta, offer in zip(rows["meta"], offers, strict=True))
+    texts = [tools and json.dumps(tools, ensure_ascii=False, sort_keys=True) for tools in found]
+    return [pl.Series("tools", texts, pl.String)]
 
 
 def similar_prompts(asked: pl.DataFrame, threshold: float, ngram: int) -> tuple[pl.DataFrame, pl.DataFrame]:

@@ -19,6 +19,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from tasks.core import preferences, ratings
+from tasks.core.calls import calls
 from tasks.core.messages import Message, UnadaptedError, answer, content, message, message_fields, spoken, turn_list, weights
 from tasks.core.settings import DatasetKind, Settings
 
@@ -60,6 +61,7 @@ class Shaped:
     kind: str = "sft"
     rejected: str | None = None
     weights: list[float] | None = None
+    calls: list[str | None] | None = None
     fields: dict[str, Any] = field(default_factory=dict)
 
 
@@ -82,7 +84,7 @@ Adapter = Callable[[dict[str, Any]], tuple[dict[str, Any], dict[str, Any]]]
 
 
 def adapter(reading: Reading, kind: DatasetKind) -> Adapter:
-    """A function from a record to (row, meta); row: messages, rejected and weights as in ROW_SCHEMA.
+    """A function from a record to (row, meta); row: messages, rejected, weights and calls as in ROW_SCHEMA.
 
     It raises UnadaptedError when no shape fits, the one that fits is of another kind, or it holds what a row cannot.
     """
@@ -106,7 +108,9 @@ def adapter(reading: Reading, kind: DatasetKind) -> Adapter:
         if rated and ratings.good(row, reading.rating, reading.good_from) is False:
             shaped.weights = [0.0] * len(shaped.messages)
         meta = {key: record[key] for key, name in zip(record, names, strict=True) if name not in shaped.used}
-        said = {"messages": shaped.messages, "rejected": shaped.rejected, "weights": shaped.weights}
+        said = {
+            "messages": shaped.messages, "rejected": shaped.rejected, "weights": shaped.weights, "calls": shaped.calls,
+        }  # fmt: skip
         return said, {**meta, **shaped.fields}
 
     return adapt
@@ -143,7 +147,7 @@ def _check_kind(shaped: Shaped, kind: str) -> None:
     if (kind, shaped.kind) != ("classification", "sft"):
         raise UnadaptedError(f"a row of kind {shaped.kind}, where the recipe says {kind}")
     roles = [said["role"] for said in shaped.messages]
-    if roles not in (["user", "assistant"], ["system", "user", "assistant"]) or shaped.weights:
+    if roles not in (["user", "assistant"], ["system", "user", "assistant"]) or shaped.weights or shaped.calls:
         raise UnadaptedError("more or less than a text and its label", roles=roles[:10], turns=len(roles))
 
 
@@ -166,8 +170,9 @@ def _turns(*keys: str) -> Shape:
 
 
 def _conversation(turns: list[dict[str, Any]], used: set[str]) -> Shaped:
-    messages = [message(turn) for turn in turns]
-    return Shaped(messages, used, weights=weights(turns, messages), fields=message_fields(turns))
+    messages = [message(turn, calls=True) for turn in turns]
+    made = calls(turns, messages)
+    return Shaped(messages, used, weights=weights(turns, messages), calls=made, fields=message_fields(turns))
 
 
 def _alpaca(row: dict[str, Any]) -> Shaped:
@@ -194,6 +199,7 @@ def _with_system(row: dict[str, Any], shaped: Shaped) -> Shaped:
         return shaped
     shaped.messages, shaped.used = [{"role": "system", "content": system}, *shaped.messages], shaped.used | {"system"}
     shaped.weights = [0.0, *shaped.weights] if shaped.weights else None
+    shaped.calls = [None, *shaped.calls] if shaped.calls else None
     return shaped
 
 

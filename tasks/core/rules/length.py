@@ -8,6 +8,7 @@ from typing import Any
 
 import polars as pl
 
+from tasks.core.calls import messages_of
 from tasks.core.rules.rule import About, Found, Row
 
 
@@ -27,7 +28,7 @@ def is_too_long(row: Row, about: About) -> Found | None:
     if about.base is None or about.context is None:
         return None
     tokenizer = _tokenizer(about.base.folder / "model")
-    sizes = [_tokens(tokenizer, message["content"] or "") for message in row["messages"]]
+    sizes = [_tokens(tokenizer, message["content"] or "") for message in messages_of(row)]
     tokens = sum(sizes[:-1]) + max([*sizes[-1:], _tokens(tokenizer, row["rejected"] or "")])
     evidence = {"tokens": tokens, "context": about.context}
     return ("longer than the model can hold", evidence) if tokens > about.context else None

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import polars as pl
 
+from tasks.core.calls import any_calls, messages_of, with_calls
 from tasks.core.handle import Handle
 from tasks.core.rules.habits import Habits, habits
 from tasks.core.settings import DatasetKind
@@ -33,10 +34,11 @@ class About:
     def texts(self) -> pl.DataFrame:
         """Every text, in order: row (its position in rows), number (of the message, from 1), role, text, taught.
 
-        taught: an answer that the model learns from. That is every assistant message whose weight is not 0.
+        text: tool calls are part of it. taught: an answer that the model learns from. That is every assistant message whose
+        weight is not 0.
         """
         size = pl.col("messages").list.len()
-        turns = self.rows.lazy().select(
+        turns = with_calls(self.rows).lazy().select(
             row=pl.int_range(pl.len(), dtype=pl.UInt32),
             number=pl.int_ranges(1, size.cast(pl.Int64) + 1),
             message="messages",
@@ -67,6 +69,15 @@ class About:
         """The texts that teach."""
         return self.texts.filter("taught")
 
+    @cached_property
+    def written(self) -> pl.DataFrame:
+        """The texts that teach and are no tool calls."""
+        if not any_calls(self.rows).any():
+            return self.answers
+        turns = self.rows.select(row=pl.int_range(pl.len(), dtype=pl.UInt32), call="calls").drop_nulls().explode("call")
+        made = turns.with_columns(number=pl.int_range(1, pl.len() + 1).over("row")).drop_nulls()
+        return self.answers.join(made, on=["row", "number"], how="anti", maintain_order="left")
+
 
 @dataclass(frozen=True)
 class Rule:
@@ -87,11 +98,17 @@ def answers(row: Row) -> Iterator[tuple[int, str, str]]:
     """(number of the message from 1, its text, the message it answers) of each answer that teaches."""
     weights = row["weights"] or [1] * len(row["messages"])
     asked = ""
-    for number, (message, weight) in enumerate(zip(row["messages"], weights, strict=True), 1):
+    for number, (message, weight) in enumerate(zip(messages_of(row), weights, strict=True), 1):
         if message["role"] == "assistant" and weight != 0:
             yield number, message["content"] or "", asked
         if message["role"] == "user":
             asked = message["content"] or ""
+
+
+def written(row: Row) -> Iterator[tuple[int, str, str]]:
+    """Of `answers` those that are no tool calls."""
+    made = row.get("calls") or [None] * len(row["messages"])
+    return ((number, text, asked) for number, text, asked in answers(row) if made[number - 1] is None)
 
 
 def turns(row: Row, role: str) -> Iterator[tuple[int, str]]:

@@ -176,3 +176,46 @@ def test_a_template_that_refuses_a_row_says_so_in_its_own_words(tokenizer: Any) 
     strict = "{% if messages[0].role != 'user' %}{{ raise_exception('must begin with user') }}{% endif %}" + CHATML
     with pytest.raises(DataError, match=r"conversation of system, user: must begin with user"):
         encode(tokenizer, say("s:x", "u:no", "a:ok"), PromptSettings(chat_template=strict))
+
+
+# ---------------------------------------------------------------- tool calls
+
+TOOLING = (  # as Qwen's and Hermes' templates: tools in a turn of their own, calls as JSON in tags
+    "{% if tools %}<|im_start|>system\nTools: {{ tools | map(attribute='function.name') | join(', ') }}<|im_end|>\n{% endif %}"
+    "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}{% for c in m.tool_calls or [] %}"
+    '<call>{"name": "{{ c.function.name }}", "arguments": {{ c.function.arguments | tojson }}}</call>{% endfor %}<|im_end|>\n'
+    "{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+TOOLS = [{"type": "function", "function": {"name": "weather"}}]
+CALLED: list[Message] = [
+    {"role": "user", "content": "Rain?"},
+    {"role": "assistant", "content": None, "tool_calls": [
+        {"id": "1", "type": "function", "function": {"name": "weather", "arguments": '{"city":"Bonn"}'}}]},
+    {"role": "tool", "content": "wet", "tool_call_id": "1"},
+    {"role": "assistant", "content": "Yes."},
+]  # fmt: skip
+
+
+def test_a_call_is_learnt_as_the_template_writes_it_and_the_tools_answer_is_read(tokenizer: Any) -> None:
+    example = encode(tokenizer, CALLED, PromptSettings(chat_template=TOOLING), tools=TOOLS)
+    assert shown(tokenizer, example) == [
+        ("<|im_start|>system\nTools: weather<|im_end|>\n<|im_start|>user\nRain?<|im_end|>\n<|im_start|>assistant\n", False),
+        ('<call>{"name": "weather", "arguments": {"city": "Bonn"}}</call><|im_end|>', True),
+        ("\n<|im_start|>tool\nwet<|im_end|>\n<|im_start|>assistant\n", False),
+        ("Yes.<|im_end|>", True),
+    ]
+
+
+def test_a_conversation_may_end_in_a_call_and_a_call_of_weight_zero_is_only_read(tokenizer: Any) -> None:
+    prompt = PromptSettings(chat_template=TOOLING, system="Be brief.")
+    last = shown(tokenizer, encode(tokenizer, CALLED[:2], prompt, tools=TOOLS))[-1]
+    assert last == ('<call>{"name": "weather", "arguments": {"city": "Bonn"}}</call><|im_end|>', True)
+    learnt = [text for text, counts in shown(tokenizer, encode(tokenizer, CALLED, prompt, [0, 0, 0, 1], TOOLS)) if counts]
+    assert learnt == ["Yes.<|im_end|>"]
+
+
+def test_a_template_without_a_place_for_calls_or_tools_is_refused_in_words(tokenizer: Any) -> None:
+    with pytest.raises(DataError, match="does not write an assistant's tool calls"):
+        encode(tokenizer, CALLED, PromptSettings(chat_template=CHATML))
+    with pytest.raises(DataError, match="does not write the tools on offer"):
+        encode(tokenizer, say("u:no", "a:ok"), PromptSettings(chat_template=CHATML), tools=TOOLS)
