@@ -98,7 +98,7 @@ def check_answerable(sets: dict[str, pl.DataFrame]) -> None:
         offered = rows["meta"].map_elements(lambda meta: tools_of(meta) is not None, return_dtype=pl.Boolean, skip_nulls=False)
         if (called := rows.filter(any_calls(rows) | offered)).height:
             raise DataError(
-                f"{called.height:,} of {rows.height:,} rows of the {name} have tools or tool calls; no model is judged by them.",
+                f"{called.height:,} of {rows.height:,} rows of {name} have tools or tool calls; no model is judged by it.",
                 where=f"rows {', '.join(row_id[:12] for row_id in called['row_id'].sort()[:NAMED_ROWS])}",
                 allowed="questions and answers in text; rows with tools can be curated, exported and trained on",
                 todo=f"take these rows out of the {name} file",

@@ -4,7 +4,7 @@ A row has them in `calls`, one text for each message, as `weights` has one numbe
 its tool_calls, of a tool's the JSON object of its tool_call_id (and name), of any other null. A row without any has null in
 their place, so rows without tools cost nothing. The tools that were on offer stay in meta, as they came.
 
-What a call is compared by, searched for and shown as is one line: {"name": "weather", "arguments": {"city": "Bonn"}}. Ids do
+What a call is compared by, searched for and shown as is one line: {"arguments": {"city": "Bonn"}, "name": "weather"}. Ids do
 not count there, which are new in every conversation, and neither does the order of arguments.
 """
 

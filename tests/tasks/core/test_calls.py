@@ -147,7 +147,8 @@ def test_rows_that_differ_in_a_call_are_no_copies_and_ids_of_calls_do_not_count(
         tmp_path, ends_in_call(call()), ends_in_call(call(id="call_77")), ends_in_call(call('{"city": "Ulm"}')),
         {**ends_in_call(call()), "tools": [{"type": "function", "function": {"name": "other"}}]},
     ).kept  # fmt: skip
-    outcome = dedupe(rows, DedupeSettings.model_validate({"prompt": {"policy": "off"}, "pair": {"policy": "drop", "threshold": 1}}))
+    by_pair = {"prompt": {"policy": "off"}, "pair": {"policy": "drop", "threshold": 1}}
+    outcome = dedupe(rows, DedupeSettings.model_validate(by_pair))
     assert sorted(outcome.kept["line"]) in ([1, 3, 4], [2, 3, 4])
     assert outcome.ledger["reason"].to_list() == ["exact duplicate"]
 
@@ -159,7 +160,8 @@ def test_what_a_row_is_compared_by_has_its_calls(tmp_path: Path) -> None:
     )
     assert asked["answer"] == "Yes, it is."
     assert '"name": "weather"' in asked["system"]
-    assert prompts(read(tmp_path, ends_in_call(call())).kept)["answer"][0] == '{"arguments": {"city": "Bonn"}, "name": "weather"}'
+    answer = prompts(read(tmp_path, ends_in_call(call())).kept)["answer"][0]
+    assert answer == '{"arguments": {"city": "Bonn"}, "name": "weather"}'
 
 
 def test_an_answer_of_calls_alone_is_not_empty(tmp_path: Path) -> None:
