@@ -162,6 +162,20 @@ def test_a_preference_sheet_has_the_rejected_answer_and_others_have_no_such_colu
     assert records(reviewed(kind="preference", answer=AnswerSettings()))[0]["rejected"] == ""
 
 
+def test_a_row_with_tool_calls_shows_them_and_can_be_kept_or_dropped_but_not_edited() -> None:
+    call = '[{"function": {"arguments": "{}", "name": "track"}, "id": "1", "type": "function"}]'
+    said = [{"role": "user", "content": "Where?"}, {"role": "assistant", "content": ""}]
+    odd = {**row("Where?"), "messages": said, "calls": [None, call]}
+    steps = [step("ingest", None, Outcome(rows([odd, RARE]), entries("ingest", [])))]
+    steps.append(step("redact", steps[-1], Outcome(steps[-1].frame(), entries("redact", []))))
+    steps.append(judged("judge", steps[-1], lambda one: ("quarantined", "looks odd", {}) if one["calls"] else None))
+    steps.append(judged("split", steps[-1], lambda _: None, split=pl.lit("train")))
+    dataset = close(steps)
+    settings = (ReviewSettings(), steps, dataset, AnswerSettings(), DatasetKind(), PersonalData())
+    (record,) = records(artifact("review", lambda place: review(place, *settings)))
+    assert (record["choices"], record["answer"]) == ("keep, drop", '{"arguments": {}, "name": "track"}')
+
+
 # ---------------------------------------------------------------- decide
 
 

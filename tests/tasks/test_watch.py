@@ -125,3 +125,12 @@ def test_training_gains_nothing_from_a_new_row_that_takes_an_older_ones_place() 
     found = artifact("gained", lambda place: gained(place, RULE, left, both, new))
     assert pl.read_parquet(found.folder / ROWS).height == 2
     assert found.facts()["more"] == 1
+
+
+def test_a_snapshot_from_before_rows_had_tool_calls_is_joined_with_new_rows() -> None:
+    old, other = row("Where is my parcel?", "a"), row("Money back!", "b")
+    before, new = rows([old]).drop("calls"), step("format", None, Outcome(rows([other]), entries("format", [])))
+    kept = snapshot(Outcome(rows([old]), entries("ingest", [])), before)
+    both = artifact("joined", lambda place: joined(place, RULE, kept, new))
+    assert both.frame().columns == new.frame().columns
+    assert both.rows == 2

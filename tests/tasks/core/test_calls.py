@@ -9,8 +9,10 @@ from typing import Any
 import polars as pl
 import pytest
 
+from flows.retrain import check_answerable
 from tasks.core.answer import AnswerSettings
 from tasks.core.calls import spoken, tools_of, turns, with_calls
+from tasks.core.errors import DataError
 from tasks.core.ledger import Outcome, entries, entry, quarantine
 from tasks.core.prompts import prompts
 from tasks.core.settings import DatasetKind
@@ -75,7 +77,7 @@ def test_what_is_exported_is_read_back_with_the_same_ids(tmp_path: Path, format:
 
 def test_alpaca_has_no_place_for_tools_and_says_so(tmp_path: Path) -> None:
     rows = read(tmp_path, ends_in_call(call())).kept
-    with pytest.raises(Exception, match="has tools or tool calls, which it has no place for"):
+    with pytest.raises(DataError, match="has tools or tool calls, which it has no place for"):
         export(rows, "alpaca", tmp_path / "out", SFT)
 
 
@@ -188,3 +190,11 @@ def test_rows_without_calls_are_handed_through_untouched(tmp_path: Path) -> None
     assert with_calls(rows) is rows
     assert with_calls(rows.drop("calls")).columns == rows.drop("calls").columns
     assert spoken({"role": "tool", "content": "x", "tool_call_id": "call_1"}) == {"role": "tool", "content": "x"}
+
+
+def test_no_run_starts_whose_model_would_be_judged_by_a_call(tmp_path: Path) -> None:
+    plain = {"messages": [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Yo"}]}
+    check_answerable({"holdout": read(tmp_path, plain).kept})
+    offered = {**plain, "tools": TOOLS}
+    with pytest.raises(DataError, match="2 of 3 rows of holdout have tools or tool calls"):
+        check_answerable({"holdout": read(tmp_path, plain, offered, ends_in_call(call())).kept})
