@@ -49,9 +49,9 @@ def outcome_of(scene: Scene) -> Outcome:
 
 
 def handle_of(record: Path) -> dict[str, Any]:
-    """The handle in one of Prefect's persisted results; nothing where it is an error."""
-    found = json.loads(record.read_text())["result"]
-    parsed = json.loads(found) if isinstance(found, str) else found
+    """The handle in one of Prefect's persisted results; nothing where it is an error, or empty, of a disk that was full."""
+    found = json.loads(record.read_text() or '{"result": null}')["result"]
+    parsed = json.loads(found) if found and isinstance(found, str) else found
     handle = parsed.get("data", parsed) if isinstance(parsed, dict) else {}
     return handle if isinstance(handle, dict) and "digest" in handle else {}
 
