@@ -28,7 +28,7 @@ minutes; to play a matrix the harness looks itself, and the table says `Retry of
 Right means: the run ends Completed; every artifact has the digest that the undisturbed run gave it; raw = kept + dropped +
 quarantined, with its numbers; one model version, one READY model and one run in MLflow, alias `challenger` on version 1; no
 unfinished work in the home, no process left over. Seconds are from the hit to the end of the run, so they hold the rest of the
-run too.
+run too, and the pauses of a Retry. On 2026-11-24 other work shared the two cores (load averages of 5 to 30), so they are long.
 """
 
 
