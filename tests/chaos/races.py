@@ -43,7 +43,7 @@ def two_runs_one_home(stage: Stage, scene: Scene, wanted: Outcome) -> Played:
 
 def two_runs_two_homes(stage: Stage, scene: Scene, wanted: Outcome) -> Played:
     """The same on two machines that share the registry and no home, so no lock is between them."""
-    played, home = Played("two runs of one model, two homes"), stage.home.with_name("second-home")
+    played, home = Played("two runs of one model, two homes"), stage.homes / f"second-{scene.model}"
     other = _command_line(stage, scene, f"ASSAY_HOME={home}", f"PREFECT_LOCAL_STORAGE_PATH={home}/results")
     _finish(stage, played, stage.submit(scene))
     played.wrong += [] if other.wait(SECONDS) == 0 else [f"the command ended with {other.returncode}"]
