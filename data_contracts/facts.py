@@ -15,15 +15,11 @@ from tasks.core.answer import AnswerSettings, broken_rule, parse
 from tasks.core.calls import with_calls
 from tasks.core.personal_data import PersonalData, kinds_in
 from tasks.core.prompts import normalised, prompts
+from tasks.core.readable import HTML
 
 EMAIL = r"[A-Za-z0-9._%+-]+@(?:[A-Za-z0-9-]+\.)+[A-Za-z]{2,}"
 # 13 to 19 digits from 2 to 6 on (ISO/IEC 7812: banks, travel and retail cards): what may be a card number.
 CARD = r"\b[2-6](?:[ -]?[0-9]){12,18}\b"
-# Tags and entities that text from a mail or a web form is full of; `a < b` and <order number> are no HTML.
-HTML = (
-    r"(?i)</?(?:a|b|blockquote|body|br|code|div|em|font|h[1-6]|head|hr|html|i|img|li|ol|p|pre|script|span|strong|style|table"
-    r"|tbody|td|th|tr|u|ul)\b[^<>]*>|&(?:amp|apos|gt|lt|nbsp|quot|#[0-9]+|#x[0-9a-f]+);"
-)
 CONTROL = r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\x{FFFD}]"  # all but tab and line breaks
 
 # The columns that the texts alone give; the others take the recipe's `answer`, prompts made alike, or finders.

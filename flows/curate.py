@@ -17,11 +17,12 @@ from tasks.advise import advise
 from tasks.check import check
 from tasks.clean import clean
 from tasks.conflicts import conflicts
+from tasks.core.base_model import find_model
 from tasks.core.handle import Handle
 from tasks.core.step import row_step, work_step
 from tasks.decontaminate import decontaminate
 from tasks.dedupe import dedupe
-from tasks.fetch import fetch, find_model
+from tasks.fetch import fetch
 from tasks.filter import filter_rows, find_rules
 from tasks.format import format_answers
 from tasks.ingest import RawFile, find_sources, ingest

@@ -136,7 +136,7 @@ def _version(name: str) -> str:
 def _recipes() -> list[Finding]:
     """Whether each ready recipe can be read, and where its base model comes from."""
     from flows.recipe import load_recipe
-    from tasks.fetch import find_model
+    from tasks.core.base_model import find_model
 
     findings = []
     for name in installed_recipes():

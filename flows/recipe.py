@@ -23,6 +23,7 @@ from tasks.check import CheckSettings
 from tasks.clean import CleanSettings
 from tasks.conflicts import ConflictSettings
 from tasks.core.answer import AnswerSettings
+from tasks.core.base_model import BaseModelSettings
 from tasks.core.chat import PromptSettings
 from tasks.core.decisions import Decisions, read_decisions
 from tasks.core.errors import RecipeError
@@ -34,7 +35,6 @@ from tasks.core.strict_yaml import Location, nearest, read_yaml, refuse, told
 from tasks.decontaminate import DecontaminateSettings
 from tasks.dedupe import DedupeSettings
 from tasks.evaluate import EvaluateSettings
-from tasks.fetch import BaseModelSettings
 from tasks.filter import FilterSettings, find_rules
 from tasks.format import FormatSettings, check_format
 from tasks.gate import GateSettings

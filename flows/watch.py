@@ -26,13 +26,14 @@ from tasks.compare import compare, table
 from tasks.conflicts import conflicts
 from tasks.core import terminal
 from tasks.core.action import act
+from tasks.core.base_model import find_model
 from tasks.core.errors import NothingLeftError
 from tasks.core.handle import Handle
 from tasks.core.rule import Decision, decide
 from tasks.core.snapshot import find_registered
 from tasks.core.step import row_step, work_step
 from tasks.dedupe import dedupe
-from tasks.fetch import fetch, find_model
+from tasks.fetch import fetch
 from tasks.ingest import RawFile, find_sources
 from tasks.rescore import rescore
 from tasks.watch import Look, gained, joined, look, news, snapshot

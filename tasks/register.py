@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from tasks.core import evidence, tracking
 from tasks.core.answer import AnswerSettings
+from tasks.core.base_model import BaseModelSettings
 from tasks.core.chat import PromptSettings, question
 from tasks.core.errors import AssayError, RegistrationError
 from tasks.core.handle import Handle
@@ -27,7 +28,6 @@ from tasks.core.registry import ARTIFACT, CHALLENGER, EVIDENCE, METRIC, STATE, a
 from tasks.core.settings import Settings
 from tasks.core.step import Made, Place
 from tasks.core.unit import UNIT, Unit
-from tasks.fetch import BaseModelSettings
 
 PERSONAL = PersonalData()
 

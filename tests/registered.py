@@ -15,6 +15,7 @@ from typing import Any
 import polars as pl
 
 from tasks.core.answer import AnswerSettings
+from tasks.core.base_model import BaseModelSettings, find_model
 from tasks.core.chat import PromptSettings, question
 from tasks.core.generate import load_speaker
 from tasks.core.handle import FACTS, Handle
@@ -22,7 +23,7 @@ from tasks.core.home import TOLD, commit, home, new_artifact
 from tasks.core.ledger import ROW_SCHEMA
 from tasks.core.progress import Progress
 from tasks.core.step import Made, Place
-from tasks.fetch import BaseModelSettings, fetch, find_model
+from tasks.fetch import fetch
 from tasks.register import RecipeText, RegisterSettings, register
 from tests.tiny import tiny_adapter, tiny_model
 

@@ -15,8 +15,11 @@ from typing import Any
 
 from markupsafe import Markup
 
-from data_contracts.facts import HTML
-
+# Tags and entities that text from a mail or a web form is full of; `a < b` and <order number> are no HTML.
+HTML = (
+    r"(?i)</?(?:a|b|blockquote|body|br|code|div|em|font|h[1-6]|head|hr|html|i|img|li|ol|p|pre|script|span|strong|style|table"
+    r"|tbody|td|th|tr|u|ul)\b[^<>]*>|&(?:amp|apos|gt|lt|nbsp|quot|#[0-9]+|#x[0-9a-f]+);"
+)
 # Needed inside words of Persian and Hindi and inside emoji, and unable to reorder text.
 JOINERS = "\u200c\u200d"
 LEAD = 120  # characters kept before the first difference of two long texts, for context

@@ -23,15 +23,13 @@ import pandas as pd
 from filelock import FileLock
 from mlflow.exceptions import MlflowException
 
+from tasks.core.base_model import BaseModelSettings, find_model, write_model
 from tasks.core.chat import Message
 from tasks.core.errors import RegistrationError
 from tasks.core.generate import load_speaker
 from tasks.core.handle import FACTS
 from tasks.core.home import commit, digest_path, home, home_folder, new_artifact
-from tasks.core.progress import Progress
-from tasks.core.step import Place
 from tasks.core.unit import Base, Unit
-from tasks.fetch import BaseModelSettings, fetch, find_model
 
 SOURCE = "ASSAY_BASE_MODEL"  # names the base model where the unit's own source is not to be had; the digest still binds
 
@@ -86,17 +84,16 @@ def _at_hand(base: Base) -> Path | None:
 def _fetched(base: Base) -> Path:
     settings = BaseModelSettings(source=os.environ.get(SOURCE) or base.source, revision=base.revision)
     with new_artifact(f"served-{base.digest[:16]}") as out:
-        place = Place(out, home_folder(f"scratch/served-{base.digest[:16]}"), Progress("fetch"))
-        made = fetch(place, settings=settings, found=find_model(settings, Path.cwd()))
-        if made.facts["digest"] != base.digest:
+        facts = write_model(out / "model", settings, find_model(settings, Path.cwd()))
+        if facts["digest"] != base.digest:
             raise RegistrationError(
                 f"The base model at {settings.source!r} is not the one that was evaluated.",
-                where=f"unit.json: base; its digest is {made.facts['digest']}",
+                where=f"unit.json: base; its digest is {facts['digest']}",
                 allowed=f"digest {base.digest} ({base.source})",
                 todo=f"name the right one with {SOURCE}=<hub id, folder or file>, or set ASSAY_HOME to the home it was "
                 "evaluated in",
             )
-        (out / FACTS).write_text(json.dumps(made.facts, indent=1, ensure_ascii=False))
+        (out / FACTS).write_text(json.dumps(facts, indent=1, ensure_ascii=False))
         return commit(out, "fetch")[0] / "model"
 
 

@@ -10,12 +10,13 @@ from typing import Any
 import polars as pl
 
 from flows.recipe import Recipe
+from tasks.core.base_model import find_model
 from tasks.core.chat import Message
 from tasks.core.handle import CURATED, FACTS, Handle
 from tasks.core.home import TOLD, home_folder
 from tasks.core.progress import Progress
 from tasks.core.step import Made, Place
-from tasks.fetch import fetch, find_model
+from tasks.fetch import fetch
 
 
 def base_model(recipe: Recipe) -> Handle:

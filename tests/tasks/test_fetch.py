@@ -11,10 +11,11 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
+from tasks.core.base_model import BaseModelSettings, FoundModel, find_model
 from tasks.core.errors import OutsideError, RecipeError
 from tasks.core.home import digest_path
 from tasks.core.step import Made
-from tasks.fetch import BaseModelSettings, FoundModel, fetch, find_model
+from tasks.fetch import fetch
 from tests.tiny import CONTEXT, tiny_model
 from tests.training import place
 

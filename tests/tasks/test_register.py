@@ -25,6 +25,7 @@ import polars as pl
 import pytest
 
 from tasks.core import tracking
+from tasks.core.base_model import BaseModelSettings
 from tasks.core.code import code_files
 from tasks.core.errors import OutsideError, RegistrationError
 from tasks.core.handle import Handle
@@ -32,7 +33,6 @@ from tasks.core.home import home
 from tasks.core.packaging import LIBRARIES, SERVED, describe
 from tasks.core.registry import CHALLENGER, STATE
 from tasks.core.step import Made
-from tasks.fetch import BaseModelSettings
 from tasks.register import create_version
 from tests.registered import PREDICTIONS, PROMPT, TEXTS, Inputs, artifact, make_inputs, recorded
 from tests.tiny import tiny_adapter, tiny_model

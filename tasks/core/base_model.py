@@ -1,0 +1,168 @@
+"""The base model: any source becomes one local folder of safetensors and tokenizer, pinned by digest.
+
+    found = find_model(settings, folder)                  # looks, loads nothing
+    facts = write_model(target, settings, found)          # digest, parameters, context, architecture
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import math
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from tasks.core.errors import OutsideError, RecipeError
+from tasks.core.fence import check_inside
+from tasks.core.home import digest_path
+from tasks.core.settings import Settings
+
+PICKLES = ("*.bin", "*.pt", "*.pth", "*.h5", "*.ckpt")  # weights that could run code when they are loaded
+SOURCES = "a hub id (org/name), a local folder, a .gguf file, or package:<module>/<file.gguf> of an installed package"
+
+
+class BaseModelSettings(Settings):
+    """Which pretrained model to adapt."""
+
+    # See SOURCES.
+    source: str
+    # A hub branch, tag or commit; a commit pins the weights for good, the digest in the registry proves them either way.
+    revision: str = "main"
+
+    @field_validator("source")
+    @classmethod
+    def _not_empty(cls, value: str) -> str:
+        if not value.strip():
+            raise ValueError(f"empty; allowed: {SOURCES}")
+        return value
+
+
+class FoundModel(BaseModel):
+    """Where a source was found. location stays out of the cache key: a digest names the same weights on any machine."""
+
+    model_config = ConfigDict(frozen=True)
+
+    digest: str  # sha256 of the file or folder; the revision for a hub id
+    location: str = Field(default="", exclude=True)  # absolute path; empty for a hub id
+
+
+def find_model(settings: BaseModelSettings, base: Path) -> FoundModel:
+    """Look the source up without loading it. Raises RecipeError when it should be on this machine and is not.
+
+    base: the folder that relative paths start from (the recipe's).
+    """
+    source = settings.source
+    if source.startswith("package:"):
+        module, _, file = source.removeprefix("package:").partition("/")
+        folder = _package_folder(module)
+        if folder is None or not (folder / file).is_file():
+            raise _missing(settings, f"install the Python package that holds {module}/{file}")
+        return _found(settings, folder / file)
+    path = (base / Path(source).expanduser()).resolve()
+    if path.exists():
+        return _found(settings, check_inside(path, "recipe: base_model.source"))
+    if source.endswith(".gguf") or source.startswith((".", "/", "~")) or source.count("/") != 1:
+        raise _missing(settings, "correct base_model.source in the recipe")
+    return FoundModel(digest=settings.revision)
+
+
+def _package_folder(module: str) -> Path | None:
+    try:
+        spec = importlib.util.find_spec(module)
+    except (ImportError, ValueError):  # a parent package is missing; or no name at all
+        return None
+    places = (spec and spec.submodule_search_locations) or []
+    return next(map(Path, places), None)
+
+
+def _found(settings: BaseModelSettings, path: Path) -> FoundModel:
+    if path.is_file() and path.suffix != ".gguf":
+        raise _missing(settings, "name the model's folder, not one file in it")
+    return FoundModel(digest=digest_path(path), location=str(path))
+
+
+def write_model(target: Path, settings: BaseModelSettings, found: FoundModel) -> dict[str, Any]:
+    """Write the model to the new folder `target`; returns its digest, parameters, context (tokens) and architecture.
+
+    A GGUF is dequantised to float32, so the digest is of the weights that train. Raises RecipeError for a source without
+    usable weights, OutsideError for a hub that does not answer.
+    """
+    source = Path(found.location) if found.location else _download(settings)
+    if source.is_dir():
+        shutil.copytree(source, target, copy_function=_link_or_copy, ignore=shutil.ignore_patterns(*PICKLES, ".*"))
+    else:
+        _convert_gguf(source, target)
+    return _describe(target, settings)
+
+
+def _link_or_copy(source: str, target: str) -> None:
+    """Weights are large and never written to, so a hard link serves where the file system has them."""
+    try:
+        os.link(os.path.realpath(source), target)  # the hub's cache is a folder of symbolic links, which would not travel
+    except OSError:
+        shutil.copy2(source, target)
+
+
+def _convert_gguf(file: Path, target: Path) -> None:
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(str(file.parent), gguf_file=file.name)
+    model = AutoModelForCausalLM.from_pretrained(str(file.parent), gguf_file=file.name, dtype=torch.float32)
+    model.hf_quantizer = None  # it is dequantised already; with this left on, transformers refuses to save
+    if hasattr(model.config, "quantization_config"):
+        del model.config.quantization_config
+    model.save_pretrained(target)
+    tokenizer.save_pretrained(target)
+
+
+def _download(settings: BaseModelSettings) -> Path:
+    """The model's folder in the hub's own cache, which goes on with a broken download and needs no network for a whole one."""
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HFValidationError, RepositoryNotFoundError, RevisionNotFoundError
+
+    try:
+        return Path(snapshot_download(settings.source, revision=settings.revision, ignore_patterns=list(PICKLES)))
+    except (RepositoryNotFoundError, RevisionNotFoundError, HFValidationError) as error:
+        raise _missing(settings, "check the id and the revision, and that you may read it") from error
+    except Exception as error:  # no route, time-out, 5xx, a broken transfer: what a retry may heal
+        raise OutsideError(
+            f"The model hub did not give {settings.source!r}: {error}", where="recipe: base_model.source",
+            allowed=SOURCES, todo="check the network, or name a model that is on this machine",
+        ) from error  # fmt: skip
+
+
+def _describe(target: Path, settings: BaseModelSettings) -> dict[str, Any]:
+    from safetensors import safe_open
+
+    parameters = 0
+    for file in _weights(target, settings):
+        with safe_open(file, "pt") as weights:
+            parameters += sum(math.prod(weights.get_slice(name).get_shape()) for name in weights.keys())  # noqa: SIM118
+    config = json.loads((target / "config.json").read_text())
+    return {
+        "digest": digest_path(target), "parameters": parameters, "context": config.get("max_position_embeddings"),
+        "architecture": (config.get("architectures") or ["?"])[0],
+    }  # fmt: skip
+
+
+def _weights(target: Path, settings: BaseModelSettings) -> list[Path]:
+    """The files of weights, all of those that the index names. A partly copied model must not train."""
+    index = target / "model.safetensors.index.json"
+    named = set(json.loads(index.read_text())["weight_map"].values()) if index.exists() else set()
+    files = sorted(target.glob("*.safetensors"))
+    if not files or not (target / "config.json").is_file():
+        raise _missing(settings, "use a model published as config.json and safetensors; pickled weights are never loaded")
+    if absent := sorted(named - {file.name for file in files}):
+        raise _missing(settings, f"complete it: {absent[0]}, which its index names, is not there")
+    return files
+
+
+def _missing(settings: BaseModelSettings, todo: str) -> RecipeError:
+    return RecipeError(
+        f"There is no usable base model at {settings.source!r}.", where="recipe: base_model.source", allowed=SOURCES, todo=todo
+    )
