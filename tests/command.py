@@ -71,13 +71,7 @@ class Work:
         until(lambda: not self.processes(), "the end of every process of this home")
 
     def processes(self) -> list[psutil.Process]:
-        """Everything that works for this home, in whatever process group: servers, keepers, trainers."""
-        found = []
-        for process in psutil.process_iter():
-            with contextlib.suppress(psutil.Error):
-                if process.environ().get("ASSAY_HOME") == str(self.home):
-                    found.append(process)
-        return found
+        return at_home(self.home)
 
     def end(self) -> None:
         """End what a failed test has left running."""
@@ -88,6 +82,16 @@ class Work:
     def made(self, step: str) -> list[Path]:
         """The artifacts of a step."""
         return list((self.home / "artifacts" / step).glob("*"))
+
+
+def at_home(home: Path) -> list[psutil.Process]:
+    """Everything that works for this home, in whatever process group: servers, keepers, workers, flow runs, trainers."""
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            if process.environ().get("ASSAY_HOME") == str(home):
+                found.append(process)
+    return found
 
 
 def until(true: Callable[[], Any], what: str) -> None:

@@ -23,6 +23,8 @@ from typing import Any
 
 import psutil
 
+from tests.command import at_home
+
 ROOT = Path(__file__).parents[2]
 AUTH = "assay:correct-horse-battery"
 HOST = "127.0.0.1"
@@ -134,13 +136,7 @@ class Servers:
         return str(self.api("GET", f"flow_runs/{run}")["state"]["name"])
 
     def members(self) -> list[psutil.Process]:
-        """Everything that works for this home, in whatever process group: workers, flow runs, trainers, servers."""
-        found = []
-        for process in psutil.process_iter():
-            with contextlib.suppress(psutil.Error):
-                if process.environ().get("ASSAY_HOME") == str(self.home):
-                    found.append(process)
-        return found
+        return at_home(self.home)
 
     def at_work(self, module: str) -> list[psutil.Process]:
         """Those of them that run this module; none that is dead already and only waits to be reaped."""
