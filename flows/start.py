@@ -69,14 +69,17 @@ def _close_runs_before(started: datetime) -> None:
 
 def ask_prefect() -> None:
     """Raise AssayError unless the server that the user named answers, and to us."""
+    import httpx
     from prefect import get_client
     from prefect.exceptions import PrefectHTTPStatusError
 
     where = f"PREFECT_API_URL={os.environ['PREFECT_API_URL']}"
     with get_client(sync_client=True) as client:
         if error := client.api_healthcheck():
+            status = error.response.status_code if isinstance(error, httpx.HTTPStatusError) else 0
+            wrong = f"says {status} when asked how it is; it may be something else" if status else f"does not answer: {error}"
             raise AssayError(
-                f"The Prefect server does not answer: {error}", where=where,
+                f"The Prefect server {wrong}", where=where,
                 todo="start it, correct the address, or unset PREFECT_API_URL to use a server of our own",
             )  # fmt: skip
         try:
