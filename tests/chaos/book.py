@@ -62,6 +62,8 @@ def table(kept: dict[str, dict[str, Any]]) -> str:
     parts += ["## Races, schedules, load, security\n\n| what | seen | verdict | date |\n|---|---|---|---|", *rows, ""]
     wrong = [f"- `{name}`: {'; '.join(record['wrong'])}" for name, record in kept.items() if record["wrong"]]
     parts += ["## What is not right\n", *wrong, ""] if wrong else []
+    edited = [f"- `{name}`: {record['edited']}" for name, record in kept.items() if "edited" in record]
+    parts += ["## Records that a person changed\n", *edited, ""] if edited else []
     missed = [name for name in cases if name not in kept]
     parts += ["## Not run\n", ", ".join(f"`{name}`" for name in missed)] if missed else []
     return "\n".join(parts).rstrip() + "\n"
