@@ -13,7 +13,7 @@ from urllib.parse import quote
 from prefect.artifacts import create_link_artifact
 from prefect.logging import get_run_logger
 
-from flows.states import TODO
+from flows.states import NEXT_BY_VERDICT
 from tasks.core import tracking
 from tasks.core.errors import AssayError
 from tasks.core.handle import Handle
@@ -27,7 +27,7 @@ def tell_outcome(model: str, report: Handle, version: Handle | None, steps: Sequ
     for key, (title, address, described) in links.items():
         show(create_link_artifact, link=address, link_text=title, key=key, description=described)
     linked = [f"- [{title}]({address})" for title, address, _ in links.values()]
-    todo = [f"**To do:** {TODO[report.facts()['verdict']]}.", ""]
+    todo = [f"**To do:** {NEXT_BY_VERDICT[report.facts()['verdict']]}.", ""]
     held = f"{contract.facts()['line']} (artifact `check`)"
     publish(report, linked, [*todo, "## Rows", "", *waterfall(steps), "", "## Contract", "", held])
 

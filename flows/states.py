@@ -26,7 +26,7 @@ from tasks.core.page import show
 P = ParamSpec("P")
 BLOCKED, REFUSED, UNDECIDED = "Blocked", "Refused", "Undecided"
 ENDS = {"passed": "Completed", "refused": REFUSED, "undecided": UNDECIDED}  # by the gate's verdict
-TODO = {
+NEXT_BY_VERDICT = {
     "passed": "look at the report, then promote the challenger",
     "refused": "read in the report which rule did not hold; mend what it shows, then run again",
     "undecided": "the report says how many holdout rows would decide; add them, then run again",
@@ -69,4 +69,4 @@ def in_markdown(error: AssayError) -> str:
 
 def judged(verdict: str, line: str, results: Any) -> State[Any]:
     """The final state of a run that came to its end. verdict: the gate's. line: the outcome in a sentence."""
-    return Completed(name=ENDS[verdict], message=f"{line} To do: {TODO[verdict]}.", data=results)
+    return Completed(name=ENDS[verdict], message=f"{line} To do: {NEXT_BY_VERDICT[verdict]}.", data=results)
