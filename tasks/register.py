@@ -16,15 +16,16 @@ import polars as pl
 from pydantic import BaseModel, ConfigDict, Field
 
 from tasks.core import evidence, tracking
-from tasks.core.answer import AnswerSettings
 from tasks.core.base_model import BaseModelSettings
-from tasks.core.chat import PromptSettings, question
+from tasks.core.calls import tools_of, turns
+from tasks.core.chat import PromptSettings
 from tasks.core.errors import AssayError, RegistrationError
 from tasks.core.handle import Handle
+from tasks.core.once import REGISTERED, once
 from tasks.core.packaging import describe, write_model
 from tasks.core.personal_data import KINDS, PersonalData
 from tasks.core.readable import short
-from tasks.core.registry import ARTIFACT, CHALLENGER, EVIDENCE, METRIC, STATE, artifact_digest, ask, download
+from tasks.core.registry import ARTIFACT, CHALLENGER, EVIDENCE, METRIC, STATE, artifact_digest, ask, download, recorded
 from tasks.core.settings import Settings
 from tasks.core.step import Made, Place
 from tasks.core.unit import UNIT, Unit
@@ -53,7 +54,7 @@ class RecipeText(BaseModel):
 
 
 def register(
-    place: Place, *, settings: RegisterSettings, prompt: PromptSettings, answer: AnswerSettings, recipe: RecipeText,
+    place: Place, *, settings: RegisterSettings, prompt: PromptSettings, recipe: RecipeText,
     base_source: BaseModelSettings, base: Handle, adapter: Handle, dataset: Handle, contract: Handle, scores: Handle,
     verdict: Handle, predictions: Handle, holdout: Handle, personal: PersonalData = PERSONAL,
 ) -> Made:  # fmt: skip
@@ -67,13 +68,14 @@ def register(
     _refuse_unless_passed(verdict)
     proof = {"contract": contract, "dataset": dataset, "scores": scores, "verdict": verdict}
     unit = describe(prompt, base_source, base, adapter, dataset)
-    tags = _tags(unit, proof, evidence.headline(scores.facts(), answer.headline))
+    tags = _tags(unit, proof, evidence.headline(scores.facts()))
     asked = questions(holdout, predictions, settings.checked_answers)
     with tracking.outside("register the model"):
         client = tracking.client()
         run = tracking.run(client, tracking.experiment(client, recipe.name), recipe.name, unit.digest)
         place.progress(0.1, "writing the model")
         version = create_version(client, place.scratch / "model", run, recipe.name, unit, adapter.folder / "adapter")
+        run = tracking.its_run(client, version)  # another machine's, when that was first
         rows = {"rows": dataset} if settings.keep_rows and set(personal.kinds) == set(KINDS) else {}
         digest = _log_evidence(client, run, version, recipe, unit, adapter, {**proof, **rows}, asked)
         _tag(client, version, {**tags, EVIDENCE: digest})
@@ -84,14 +86,14 @@ def register(
     size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
     facts = {
         "name": recipe.name, "version": int(version.version), "alias": CHALLENGER, "unit_digest": unit.digest,
-        "checked_answers": asked.height, "unit": unit.model_dump(mode="json"),
+        "checked_answers": len(asked), "unit": unit.model_dump(mode="json"),
     }  # fmt: skip
     told = {
         "run_id": run.info.run_id, "experiment_id": run.info.experiment_id, "model_id": tracking.model_id(version),
         "model_uri": f"models:/{recipe.name}/{version.version}", "tracking_uri": tracking.public(client.tracking_uri),
         "artifact_bytes": size, "seconds": time.monotonic() - started,
     }  # fmt: skip
-    line = f"{recipe.name} version {version.version} is {CHALLENGER} ({size / 1e6:,.1f} MB, {asked.height} answers checked)"
+    line = f"{recipe.name} version {version.version} is {CHALLENGER} ({size / 1e6:,.1f} MB, {len(asked)} answers checked)"
     return Made("version", line, facts, [{"tag": key, "value": value} for key, value in tags.items()], told=told)
 
 
@@ -117,23 +119,24 @@ def _refuse_unless_passed(verdict: Handle) -> None:
 
 def create_version(client: Any, scratch: Path, run: Any, name: str, unit: Unit, adapter: Path) -> Any:
     """The version of this unit under the model `name`: the one there is, else a new one, never a second."""
-    found = tracking.version(client, name, unit.digest)
-    if found is not None:
-        return found
-    model = tracking.logged_model(client, run, name, unit.digest)
-    if model.status != "READY":
-        shutil.rmtree(scratch, ignore_errors=True)
-        write_model(scratch, unit, adapter, run.info.run_id, model.model_id)
-        client.log_model_artifacts(model.model_id, str(scratch))
-        client.finalize_logged_model(model.model_id, "READY")
-    tracking.ensure_registered_model(client, name)
-    tags = {tracking.DIGEST: unit.digest, STATE: "registered"}
-    return client.create_model_version(name, f"models:/{model.model_id}", run.info.run_id, tags=tags, model_id=model.model_id)
+
+    def make() -> None:
+        model = tracking.logged_model(client, run, name, unit.digest)
+        if model.status != "READY":
+            shutil.rmtree(scratch, ignore_errors=True)
+            write_model(scratch, unit, adapter, run.info.run_id, model.model_id)
+            client.log_model_artifacts(model.model_id, str(scratch))
+            client.finalize_logged_model(model.model_id, "READY")
+        tracking.ensure_registered_model(client, name)
+        tags = {tracking.DIGEST: unit.digest, STATE: REGISTERED}
+        client.create_model_version(name, f"models:/{model.model_id}", run.info.run_id, tags=tags, model_id=model.model_id)
+
+    return once(client, name, run.info.experiment_id, unit.digest, make)
 
 
 def _log_evidence(
     client: Any, run: Any, version: Any, recipe: RecipeText, unit: Unit, adapter: Handle, proof: dict[str, Handle],
-    asked: pl.DataFrame,
+    asked: list[dict[str, Any]],
 ) -> str:  # fmt: skip
     """Log what speaks for the version to its run; returns the digest of it."""
     run_id, trained = run.info.run_id, adapter.facts()
@@ -141,7 +144,7 @@ def _log_evidence(
     model_id = tracking.model_id(version)
     evidence.log_metrics(client, run, model_id, proof["scores"].facts(), trained.get("history", []))
     evidence.log_dataset(client, run_id, recipe.name, proof["dataset"])
-    checked = json.dumps(asked.to_dicts(), indent=1, ensure_ascii=False)
+    checked = json.dumps(asked, indent=1, ensure_ascii=False)
     texts = {"recipe.yaml": recipe.yaml, UNIT: unit.model_dump_json(indent=1), evidence.CHECKED: checked}
     told = {key: value for key, value in proof["dataset"].facts().items() if key in ("sources", "decisions")}
     texts |= {evidence.SOURCES: json.dumps(told, indent=1, ensure_ascii=False)} if told else {}
@@ -170,26 +173,35 @@ def _tag(client: Any, version: Any, tags: dict[str, str]) -> None:
     tracking.link(client, version)
 
 
-def questions(holdout: Handle, predictions: Handle, count: int) -> pl.DataFrame:
-    """The first `count` holdout rows by row_id, which is a hash and so a fair draw: row_id, messages, answer as recorded."""
-    answers = predictions.frame("predictions.parquet").filter(pl.col("set") == "holdout").select("row_id", "answer")
-    return holdout.frame().select("row_id", "messages").join(answers, on="row_id", how="left").sort("row_id").head(count)
+def questions(holdout: Handle, predictions: Handle, count: int) -> list[dict[str, Any]]:
+    """The first `count` holdout rows by row_id, which is a hash and so a fair draw: row_id, messages, answer as recorded; and
+    tools, calls where there are any."""
+    answers = predictions.frame("predictions.parquet").filter(pl.col("set") == "holdout")
+    kept = holdout.frame().sort("row_id").head(count)
+    told = kept.join(answers.select("row_id", "answer", made="calls"), on="row_id", how="left", maintain_order="left")
+    return [_question(row) for row in told.iter_rows(named=True)]
 
 
-def check_answers(client: Any, version: Any, folder: Path, asked: pl.DataFrame) -> None:
+def _question(row: dict[str, Any]) -> dict[str, Any]:
+    beside = {"tools": tools_of(row["meta"]), "calls": row["made"]}
+    asked = {"row_id": row["row_id"], "messages": turns(row), "answer": row["answer"]}
+    return {**asked, **{key: value for key, value in beside.items() if value is not None}}
+
+
+def check_answers(client: Any, version: Any, folder: Path, asked: list[dict[str, Any]]) -> None:
     """Raise RegistrationError, and reject the version, unless the loaded model gives each recorded answer to the letter."""
     try:
-        given = ask(folder, [question(messages) for messages in asked["messages"]])
+        given = ask(folder, asked)
     except RegistrationError:  # it refused to load: another base model, or an adapter that was changed
         _reject(client, version)
         raise
-    for (row_id, recorded), got in zip(asked.select("row_id", "answer").iter_rows(), given, strict=True):
-        if got == recorded:
+    for row, got in zip(asked, given, strict=True):
+        if got == recorded(row):
             continue
         _reject(client, version)
         raise RegistrationError(
             f"{version.name} version {version.version}, loaded back, does not answer as it was evaluated.",
-            where=f"holdout row {row_id}: recorded {short(str(recorded), 300)!r}, now {short(got, 300)!r}",
+            where=f"holdout row {row['row_id']}: recorded {short(recorded(row).told, 300)!r}, now {short(got.told, 300)!r}",
             allowed="the same text, to the letter",
             todo="the version has no alias and is marked rejected; run again on the machine that evaluated it, with the same "
             "libraries, and report it as a bug if it recurs",
@@ -220,6 +232,6 @@ def name_challenger(client: Any, version: Any, artifact: str) -> None:
                 where=f"registered model {version.name}",
                 todo="another run is registering the same model; run again when it is done",
             )
-        if version.tags.get(STATE) in (None, "registered", "rejected"):  # else it was champion, and its state says what of it
+        if version.tags.get(STATE) in (None, REGISTERED, "rejected"):  # else it was champion, and its state says what of it
             client.set_model_version_tag(version.name, version.version, STATE, CHALLENGER)
         client.set_terminated(version.run_id, "FINISHED")

@@ -14,7 +14,6 @@ from typing import Any
 
 import polars as pl
 
-from tasks.core.answer import AnswerSettings
 from tasks.core.base_model import BaseModelSettings, find_model
 from tasks.core.chat import PromptSettings, question
 from tasks.core.generate import load_speaker
@@ -48,16 +47,17 @@ class Inputs:
     name: str = "shop"
     prompt: PromptSettings = PROMPT
 
-    def register(self, checked: int = 8) -> Made:
+    def register(self, checked: int = 8, scratch: str = "") -> Made:
+        """scratch: of this call alone, where several register at once."""
         proof = {
             key: getattr(self, key)
             for key in ("base", "adapter", "dataset", "contract", "scores", "verdict", "predictions", "holdout")
         }
-        scratch = home() / "scratch" / self.name
-        scratch.mkdir(parents=True, exist_ok=True)
+        place = home() / "scratch" / (scratch or self.name)
+        place.mkdir(parents=True, exist_ok=True)
         return register(
-            Place(home() / "out", scratch, Progress("register")), settings=RegisterSettings(checked_answers=checked),
-            prompt=self.prompt, answer=AnswerSettings(), recipe=RecipeText(name=self.name, yaml=YAML),
+            Place(home() / "out", place, Progress("register")), settings=RegisterSettings(checked_answers=checked),
+            prompt=self.prompt, recipe=RecipeText(name=self.name, yaml=YAML),
             base_source=BaseModelSettings(source=str(home().parent / "base")), **proof,
         )  # fmt: skip
 
@@ -91,7 +91,9 @@ def rows(texts: list[str]) -> pl.DataFrame:
 def predicted(base: Handle, adapter: Handle, asked: pl.DataFrame) -> Handle:
     speaker = load_speaker(base.folder / "model", adapter.folder / "adapter", PROMPT)
     answers = speaker.answer([question(messages) for messages in asked["messages"]])
-    return recorded(asked.select("row_id", pl.lit("holdout").alias("set"), pl.Series("answer", [a.text for a in answers])))
+    told = {"answer": [a.text for a in answers], "calls": [a.calls for a in answers]}
+    schema = dict.fromkeys(told, pl.String)
+    return recorded(asked.select("row_id", pl.lit("holdout").alias("set")).hstack(pl.DataFrame(told, schema=schema)))
 
 
 def recorded(frame: pl.DataFrame) -> Handle:
@@ -116,6 +118,7 @@ def make_inputs(folder: Path) -> Inputs:
     asked = rows(TEXTS)
     cell = {"slice": "holdout", "metric": "exact"}
     scores = {
+        "headline": "exact",
         "metrics": [{"variant": v, **cell, **measured(x)} for v, x in (("zero_shot", 0.2), ("tuned", 0.9))],
         "differences": [{"baseline": "zero_shot", **cell, "n": 6, "difference": 0.7, "low": 0.5, "high": 0.8}],
     }

@@ -17,6 +17,8 @@ from tasks.core.errors import AssayError, OutsideError, RegistrationError
 from tasks.core.home import home, home_folder
 
 DIGEST = "assay.digest"  # the tag by which a unit's run, model and version are found again
+EXISTS = "RESOURCE_ALREADY_EXISTS"  # MLflow's error code
+CLASH = re.compile(r"UNIQUE constraint failed|UniqueViolation|Duplicate entry")  # in SQLite's, PostgreSQL's and MySQL's words
 DEFAULTS = {
     # MLflow's own 7 retries and 120 s would keep each call of a dead server waiting for minutes; the step wrapper retries
     # the whole step with a longer back-off, so MLflow itself only bridges a hiccup. Uploads have a limit of their own.
@@ -100,7 +102,8 @@ def _may_heal(error: Exception) -> bool | None:
     """Whether a retry may heal it; None when it does not come from MLflow or from what lies behind it.
 
     MLflow raises MlflowException for what a server said and for a server that is not there (status 500, its default), the same
-    with 503 for a locked or lost database, requests' own errors while artifacts move, SQLAlchemy's while it connects.
+    with 503 for a locked or lost database, with 400 where another process wrote the very same row since it looked, requests'
+    own errors while artifacts move, SQLAlchemy's while it connects.
     """
     from mlflow.exceptions import MlflowException
     from requests import RequestException
@@ -108,7 +111,7 @@ def _may_heal(error: Exception) -> bool | None:
 
     if isinstance(error, MlflowException):
         status = error.get_http_status_code()
-        return bool(status >= 500 or status == 429)
+        return bool(status >= 500 or status == 429 or CLASH.search(str(error)))
     if isinstance(error, RequestException):
         return error.response is None or error.response.status_code >= 500 or error.response.status_code == 429
     if isinstance(error, OperationalError | ConnectionError | TimeoutError) or type(error).__module__.startswith(CLOUDS):
@@ -122,25 +125,36 @@ def experiment(client: Any, name: str) -> str:
     A database that we open ourselves gets its artifacts below ASSAY_HOME: left unsaid, they would go to ./mlruns in
     whatever folder the command was typed. A server knows its own place.
     """
+    from mlflow.exceptions import MlflowException
+
     found = client.get_experiment_by_name(name)
     if found is None:
         served = os.environ["MLFLOW_TRACKING_URI"].startswith(("http:", "https:", "databricks"))
         place = None if served else (home_folder("mlartifacts") / name).as_uri()
-        return str(client.create_experiment(name, artifact_location=place))
+        try:
+            return str(client.create_experiment(name, artifact_location=place))
+        except MlflowException as error:  # another process made it since we looked
+            if error.error_code != EXISTS or (found := client.get_experiment_by_name(name)) is None:
+                raise
     if found.lifecycle_stage == "deleted":
         client.restore_experiment(found.experiment_id)
     return str(found.experiment_id)
 
 
 def run(client: Any, experiment_id: str, name: str, digest: str) -> Any:
-    """The one run of a unit: found by its tag, else made, so that a retry or a kill never leaves two."""
-    found = client.search_runs([experiment_id], f"tags.`{DIGEST}` = '{digest}'", order_by=["attributes.start_time ASC"])
+    """The run of a unit: found by its tag, else made, so that a retry or a kill leaves no second one."""
+    found = runs(client, experiment_id, digest)
     return found[0] if found else client.create_run(experiment_id, run_name=f"{name}-{digest[:8]}", tags={DIGEST: digest})
 
 
+def runs(client: Any, experiment_id: str, digest: str) -> list[Any]:
+    """The runs of a unit, oldest first: one, but while two machines register it."""
+    return list(client.search_runs([experiment_id], _tagged(digest), order_by=["attributes.start_time ASC"]))
+
+
 def logged_model(client: Any, run: Any, name: str, digest: str) -> Any:
-    """The one logged model of a unit: a READY one if there is one, else what a kill left half written, else a new one."""
-    found = client.search_logged_models([run.info.experiment_id], f"tags.`{DIGEST}` = '{digest}'")
+    """The logged model of a unit: a READY one if there is one, else what a kill left half written, else a new one."""
+    found = logged_models(client, run.info.experiment_id, digest)
     if found:
         return min(found, key=lambda model: (model.status != "READY", model.creation_timestamp, model.model_id))
     from mlflow.entities import LoggedModelOutput
@@ -152,15 +166,37 @@ def logged_model(client: Any, run: Any, name: str, digest: str) -> Any:
     return made
 
 
+def logged_models(client: Any, experiment_id: str, digest: str) -> list[Any]:
+    """The logged models of a unit: one, but while two machines register it."""
+    return list(client.search_logged_models([experiment_id], _tagged(digest)))
+
+
 def version(client: Any, name: str, digest: str) -> Any | None:
-    """The registered version of a unit, or None."""
-    found = client.search_model_versions(f"name = '{name}' AND tags.`{DIGEST}` = '{digest}'")
-    return min(found, key=lambda v: int(v.version), default=None)
+    """The registered version of a unit, the first of them, or None."""
+    return next(iter(versions(client, name, digest)), None)
+
+
+def versions(client: Any, name: str, digest: str) -> list[Any]:
+    """The registered versions of a unit, by number: one, but while two machines register it (tasks/core/once.py)."""
+    found = client.search_model_versions(f"name = '{name}' AND {_tagged(digest)}")
+    return sorted(found, key=lambda version: int(version.version))
+
+
+def _tagged(digest: str) -> str:
+    return f"tags.`{DIGEST}` = '{digest}'"
 
 
 def model_id(version: Any) -> str:
     """The logged model of a version; MLflow's SQL store keeps it in the source only."""
     return str(version.source).removeprefix("models:/")
+
+
+def its_run(client: Any, version: Any) -> Any:
+    """The run of a version; what a person deleted in the UI is restored."""
+    run = client.get_run(version.run_id)
+    if run.info.lifecycle_stage == "deleted":
+        client.restore_run(version.run_id)
+    return run
 
 
 def link(client: Any, version: Any) -> None:
@@ -178,5 +214,5 @@ def ensure_registered_model(client: Any, name: str) -> None:
     try:
         client.create_registered_model(name)
     except MlflowException as error:
-        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+        if error.error_code != EXISTS:
             raise
