@@ -1,7 +1,7 @@
 """`make chaos`: bring a stack up, hit it while retrain runs, and write down what became of each run.
 
-    python -m tests.chaos                       what was never played, or was wrong; the most telling first
-    python -m tests.chaos 'mlflow .* register'  what the pattern matches, again
+    python -m tests.chaos                       what was never played, or was wrong
+    python -m tests.chaos 'mlflow .* register'  what the pattern matches, again; several are played one after another
 """
 
 from __future__ import annotations
@@ -11,16 +11,15 @@ import shutil
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 
 from tests.chaos import book, load, races, security
-from tests.chaos.cases import matrix
+from tests.chaos.cases import in_runs, matrix
 from tests.chaos.judge import Outcome
 from tests.chaos.play import Played, play, undisturbed, until
 from tests.chaos.stage import Scene, Stage
 
-SOON = 13  # cases of the matrix that come before the others: every process killed outright at train and at register
 Case = Callable[[Stage, Scene, Outcome], Played]
 OTHERS: dict[str, Case] = {
     "two workers, one run": races.two_workers_one_run,
@@ -35,14 +34,10 @@ OTHERS: dict[str, Case] = {
 }
 
 
-def main(pattern: str = "") -> int:
+def main(*patterns: str) -> int:
     """Play what is wanted; 1 when a case was wrong."""
-    known, cases = book.records(), {case.name: case for case in matrix()}
-    names = list(cases)
-    wanted = [
-        name for name in (*names[:SOON], *OTHERS, *names[SOON:])
-        if (re.search(pattern, name) if pattern else name not in known or known[name]["wrong"])
-    ]  # fmt: skip
+    cases = {case.name: case for case in matrix()}
+    runs = in_runs(cases[name] for name in _wanted(cases, patterns))
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that the stack is ended then, too
     stage, wrong = Stage(), 0
     try:
@@ -51,30 +46,42 @@ def main(pattern: str = "") -> int:
         yardstick, seconds = undisturbed(stage, scene)
         shutil.copytree(scene.home, whole := stage.homes / "undisturbed")
         book.keep(Played("undisturbed", seconds))
-        for number, name in enumerate(wanted, 1):
-            begun, model = time.monotonic(), f"case-{number}"
-            if name in cases:
-                call = partial(play, cases[name], stage, model, whole, yardstick)
-            else:
-                call = partial(OTHERS[name], stage, stage.scene(model), yardstick)
-            played = _judged(name, call, stage)
-            book.keep(played)
-            wrong += bool(played.wrong)
-            what = f"{', '.join(played.recovered)}  {'; '.join(played.wrong) or 'right'}"
-            print(f"{number:>3} of {len(wanted)}  {name:<32} {time.monotonic() - begun:>4.0f} s  {what}", flush=True)
+        for number, together in enumerate(runs, 1):
+            names = [case.name for case in together]
+            wrong += _tell(stage, names, partial(play, together, stage, f"case-{number}", whole, yardstick))
+        for number, name in enumerate(_wanted(OTHERS, patterns), 1):
+            wrong += _tell(stage, [name], partial(_other, name, stage, f"other-{number}", yardstick))
     finally:
         stage.remove()
     return min(wrong, 1)
 
 
-def _judged(name: str, call: Callable[[], Played], stage: Stage) -> Played:
-    """What the case tells; one that cannot be judged is wrong, and the next is played when the stack is whole again."""
+def _wanted(names: Iterable[str], patterns: Sequence[str]) -> list[str]:
+    """The names that the patterns match, in their order; without any, what was never played or was wrong."""
+    known, names = book.records(), list(names)
+    if not patterns:
+        return [name for name in names if name not in known or known[name]["wrong"]]
+    return list(dict.fromkeys(name for pattern in patterns for name in names if re.search(pattern, name)))
+
+
+def _other(name: str, stage: Stage, model: str, yardstick: Outcome) -> list[Played]:
+    return [OTHERS[name](stage, stage.scene(model), yardstick)]
+
+
+def _tell(stage: Stage, names: list[str], call: Callable[[], list[Played]]) -> int:
+    """Play, keep and print; how many were wrong. What cannot be judged is wrong; it is over when the stack is whole again."""
+    begun = time.monotonic()
     try:
-        return call()
+        all_played = call()
     except Exception as error:
-        return Played(name, wrong=[f"{type(error).__name__}: {str(error)[:300]}"])
-    finally:
-        until(stage.well, 180)
+        all_played = [Played(name, wrong=[f"{type(error).__name__}: {str(error)[:300]}"]) for name in names]
+    until(stage.well, 180)
+    print(f"{len(names)} in {time.monotonic() - begun:.0f} s")
+    for played in all_played:
+        book.keep(played)
+        what = f"{', '.join(played.recovered)}  {'; '.join(played.wrong) or 'right'}"
+        print(f"  {played.name:<32} {played.seconds:>4.0f} s  {what}", flush=True)
+    return sum(bool(played.wrong) for played in all_played)
 
 
 if __name__ == "__main__":

@@ -18,17 +18,18 @@ Real processes on a stack as `make stack` starts it (PostgreSQL, Redis, SeaweedF
 worker, proxy), in a throwaway folder, held to the machine's two cores. Written by `make chaos` from `results.jsonl`; each row
 carries the date (UTC) it was measured at. `make chaos ONLY='mlflow .* register'` plays the cases again whose name matches.
 
-A case starts `retrain` of a little recipe (tests/little.py) by the worker, waits until the step is under way, and hits. Steps
-before the one that is hit come from the cache, from an undisturbed run; that step and all after it are made anew. A team
-then has three things, and so has a case: the stack's supervisor, which starts again what ends; the automations of
-`infra/automations.yaml`; and the button Retry, pressed when a run stays Failed or Crashed for 20 s, or when nothing works on
-it any more though the server takes it for running. (That last is a run without heartbeat: the automation finds it after ten
-minutes; to play a matrix the harness looks itself, and the table says `Retry of a run that stayed Running`.)
+A run of `retrain` of a little recipe (tests/little.py) is started by the worker and hit while a step is under way; cases that
+differ in the step only are played in one run, which is hit again and again. Steps before the first hit come from the cache,
+from an undisturbed run; all others are made anew. A team then has three things, and so has a case: the stack's supervisor,
+which starts again what ends; the automations of `infra/automations.yaml`; and the button Retry, pressed when a run stays Failed
+or Crashed for 10 s, or when nothing works on it any more though the server takes it for running. (That last is a run without
+heartbeat: the automation finds it after ten minutes; to play a matrix the harness looks itself, and the table says `Retry of a
+run that stayed Running`.) What healed a run is read from the states that the Prefect server kept of it.
 
 Right means: the run ends Completed; every artifact has the digest that the undisturbed run gave it; raw = kept + dropped +
 quarantined, with its numbers; one model version, one READY model and one run in MLflow, alias `challenger` on version 1; no
-unfinished work in the home, no process left over. Seconds are from the hit to the end of the run, so they hold the rest of the
-run too, and the pauses of a Retry. On 2026-11-24 other work shared the two cores (load averages of 5 to 30), so they are long.
+unfinished work in the home, no process left over. A run that is wrong in the end is wrong for each hit in it. Seconds are from
+the hit to the next one or to the end of the run, so they hold the work until then, and the pauses of a Retry. On 2026-11-24 other work shared the two cores (load averages of 5 to 30), so they are long.
 """
 
 

@@ -1,4 +1,4 @@
-"""Play a case: start a run, wait for the step, hit, heal as a team would, judge.
+"""Play cases: start a run, hit it at each of their steps, heal as a team would, judge.
 
 A team has the stack's supervisor (it starts what ends), the automations of infra/automations.yaml (they start a crashed retrain
 again, once) and the button Retry. Retry is pressed for a run that stays Failed or Crashed, and for one that nobody works on
@@ -12,10 +12,12 @@ import shutil
 import signal
 import subprocess
 import tempfile
+import threading
 import time
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -23,15 +25,16 @@ import psutil
 
 from tests.chaos.cases import Case
 from tests.chaos.judge import Outcome, differences, forget_from, outcome_of
-from tests.chaos.stage import Scene, Stage
+from tests.chaos.stage import RETRIED, Scene, Stage
 
-GIVE_UP_SECONDS, PATIENCE_SECONDS, MOST_RETRIES = 600, 20, 3
+GIVE_UP_SECONDS, PATIENCE_SECONDS, MOST_RETRIES = 600, 10, 3
+LOOK_SECONDS = 0.003  # the shortest step takes some hundredths of a second
 DISK_MEGABYTES = 200
 
 
 @dataclass
 class Played:
-    """What became of a case. recovered: what healed it, in order. seconds: from the hit to the end of the run.
+    """What became of a case. recovered: what healed it, in order. seconds: from the hit to the next one, or to the run's end.
 
     wrong: what is not as it should be, in words; told: what the run said when it stopped; figures: what was measured.
     """
@@ -49,32 +52,74 @@ class Played:
         return asdict(self)
 
 
+class Hitter(threading.Thread):
+    """Hits a run at the step of each case in turn.
+
+    at: when each was hit, by its name; faults: what went wrong in it. busy: a hit lasts; since: when the last began or ended.
+    """
+
+    def __init__(self, stage: Stage, scene: Scene, run: str, cases: Sequence[Case]) -> None:
+        super().__init__(daemon=True)
+        self.stage, self.scene, self.run_id, self.coming = stage, scene, run, list(cases)
+        self.at: dict[str, float] = {}
+        self.faults: dict[str, str] = {}
+        self.busy, self.since, self.over = False, time.time(), False
+
+    def run(self) -> None:
+        while self.coming and not self.over:
+            under_way = next((case for case in self.coming if self.stage.is_under_way(self.scene, case.step)), None)
+            if under_way is None:
+                time.sleep(LOOK_SECONDS)
+                continue
+            self.busy, self.since = True, time.time()
+            self.at[under_way.name] = self.since
+            try:
+                hit_it(self.stage, under_way, self.scene, self.run_id)
+            except Exception as error:
+                self.faults[under_way.name] = f"{type(error).__name__}: {error}"[:300]
+            self.coming = self.coming[self.coming.index(under_way) + 1 :]
+            self.busy, self.since = False, time.time()
+
+
 def undisturbed(stage: Stage, scene: Scene) -> tuple[Outcome, float]:
     """A run that nothing happens to: what all others are compared with, and its seconds."""
     run, begun = stage.submit(scene), time.monotonic()
-    _heal(stage, run, Played("undisturbed"), begun)
+    _heal(stage, run, Hitter(stage, scene, run, []))
     return outcome_of(scene), time.monotonic() - begun
 
 
-def play(case: Case, stage: Stage, name: str, whole: Path, wanted: Outcome) -> Played:
-    """Play a case. whole: the undisturbed run's home, of which all before the case's step is taken over, as from a cache.
-
-    Raises RuntimeError where the case cannot be played or the run does not come to its end.
+def play(cases: Sequence[Case], stage: Stage, name: str, whole: Path, wanted: Outcome) -> list[Played]:
+    """Play cases in one run. whole: the undisturbed run's home; all before the first case's step is taken over from it, as
+    from a cache. A run that is wrong in the end is wrong for each hit in it.
     """
-    played, scene = Played(case.name), stage.scene(name, whole)
-    forget_from(scene.home, case.step)
-    with _own_disk(scene.home) if case.hit == "disk" else contextlib.nullcontext():
+    scene = stage.scene(name, whole)
+    forget_from(scene.home, cases[0].step)
+    with _own_disk(scene.home) if cases[0].hit == "disk" else contextlib.nullcontext():
         run = stage.submit(scene)
-        stage.await_step(scene, case.step, lambda: ended(stage.state(run)))
-        hit = time.monotonic()
-        hit_it(stage, case, scene, run)
-        try:
-            _heal(stage, run, played, hit)
-        except RuntimeError as error:
-            return replace(played, wrong=[str(error)])
-        played.seconds = round(time.monotonic() - hit, 1)
-        played.wrong += differences(outcome_of(scene), wanted)
-        played.wrong += left_running(stage)
+        hitter = Hitter(stage, scene, run, cases)
+        hitter.start()
+        wrong = _heal(stage, run, hitter)
+        hitter.over, end = True, time.time()
+        hitter.join(GIVE_UP_SECONDS)
+        wrong = wrong or [*differences(outcome_of(scene), wanted), *left_running(stage)]
+    return [_played(stage, run, case, hitter, end, wrong) for case in cases]
+
+
+def _played(stage: Stage, run: str, case: Case, hitter: Hitter, end: float, wrong: list[str]) -> Played:
+    """What became of one case of a run, by the states that the server kept of it between this hit and the next."""
+    if case.name not in hitter.at:
+        return Played(case.name, wrong=wrong or [f"step {case.step} was never seen under way"])
+    begun = hitter.at[case.name]
+    until_then = min((at for at in hitter.at.values() if at > begun), default=end)
+    played = Played(case.name, round(until_then - begun, 1), wrong=[*wrong, *filter(None, [hitter.faults.get(case.name)])])
+    before = ""
+    for at, name, message in stage.history(run):
+        if begun <= at < until_then and name == "AwaitingRetry":
+            by_hand = "Retry" if before in ("Failed", "Crashed", "Blocked") else f"Retry of a run that stayed {before}"
+            played.recovered.append(by_hand if message == RETRIED["message"] else "automation")
+        if begun <= at < until_then and name in ("Failed", "Crashed", "Blocked"):
+            played.told.append(f"{name}: {message}"[:300])
+        before = name
     return played
 
 
@@ -97,32 +142,24 @@ def hit_it(stage: Stage, case: Case, scene: Scene, run: str) -> None:
             process.send_signal(signal.Signals[f"SIG{kind}"])
 
 
-def _heal(stage: Stage, run: str, played: Played, hit: float) -> None:
-    """Follow the run to its end, and press Retry where a person would. Raises RuntimeError when it does not come to it."""
-    quiet, seen, retries, asked = time.monotonic(), "", 0, ""
-    while time.monotonic() < hit + GIVE_UP_SECONDS + 600:
+def _heal(stage: Stage, run: str, hitter: Hitter) -> list[str]:
+    """Follow the run to its end, and press Retry where a person would; what is wrong when it does not come to it."""
+    quiet, seen, retries = time.time(), "", Counter[int]()
+    while hitter.busy or time.time() < hitter.since + GIVE_UP_SECONDS:
         time.sleep(0.5)
-        state = stage.state(run)
-        name, now = state.get("name", "no answer"), time.monotonic()
+        state, now, hits = stage.state(run), time.time(), len(hitter.at)
+        name = state.get("name", "no answer")
         if state.get("type") == "COMPLETED":
-            return
-        if name != seen:
+            return []
+        stuck = name in ("Running", "Pending", "AwaitingConcurrencySlot") and not stage.workings()
+        if name != seen or hitter.busy or not (ended(state) or stuck):
             quiet, seen = now, name
-            if name == "AwaitingRetry" and asked != "by hand":
-                played.recovered.append("automation")
-            asked = ""
-            if name in ("Failed", "Crashed", "Blocked"):
-                played.told.append(f"{name}: {state.get('message') or ''}"[:300])
-        dead = ended(state) or (name in ("Running", "Pending", "AwaitingConcurrencySlot") and not stage.workings())
-        if not dead:
-            quiet = now
         if now - quiet > PATIENCE_SECONDS and stage.well():
-            if retries == MOST_RETRIES:
+            if retries[hits] == MOST_RETRIES:
                 break
-            retries, quiet, asked = retries + 1, now, "by hand"
-            played.recovered.append("Retry" if ended(state) else f"Retry of a run that stayed {name}")
             stage.retry(run)
-    raise RuntimeError(f"the run did not come to its end; it is {stage.state(run).get('name')}")
+            retries[hits], quiet = retries[hits] + 1, time.time()
+    return [f"the run did not come to its end; it is {stage.state(run).get('name')}"]
 
 
 def ended(state: dict[str, object]) -> bool:

@@ -18,8 +18,9 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,6 @@ from infra.services import read_services
 from tests.little import little_recipe
 from tests.stack.stacks import Stack
 
-UP_SECONDS, LOOK_SECONDS = 300, 0.003
 RETRIED = {"type": "SCHEDULED", "name": "AwaitingRetry", "message": "Retried by a person."}  # what the button Retry asks for
 
 
@@ -117,16 +117,16 @@ class Stage(Stack):
         with contextlib.suppress(httpx.HTTPError):
             self.api("POST", f"flow_runs/{run}/set_state", {"state": RETRIED, "force": True})
 
-    def await_step(self, scene: Scene, step: str, ended: Callable[[], bool], seconds: float = 300) -> None:
-        """Return while `step` is under way: its scratch folder is there; of train, a checkpoint is written."""
-        place, deadline, looked = scene.home / "scratch" / step, time.monotonic() + seconds, 0.0
+    def history(self, run: str) -> list[tuple[float, str, str]]:
+        """Every state that the server kept of the run: when (seconds since 1970), name, message; oldest first."""
+        states = self.api("GET", f"flow_run_states/?flow_run_id={run}")
+        found = [(datetime.fromisoformat(one["timestamp"]).timestamp(), one["name"], one["message"] or "") for one in states]
+        return sorted(found)
+
+    def is_under_way(self, scene: Scene, step: str) -> bool:
+        """Whether `step` is being made: its scratch folder is there; of train, a checkpoint is written."""
         wanted = "*/checkpoints/checkpoint-*" if step == "train" else "*/"
-        while not any(path.is_dir() for path in place.glob(wanted)):
-            if time.monotonic() - looked > 2:
-                looked = time.monotonic()
-                if looked > deadline or ended():
-                    raise RuntimeError(f"step {step} of {scene.model} was never seen under way")
-            time.sleep(LOOK_SECONDS)
+        return any(path.is_dir() for path in (scene.home / "scratch" / step).glob(wanted))
 
     def processes(self, hit: str) -> list[psutil.Process]:
         """The living processes that a case hits."""
