@@ -29,7 +29,8 @@ run that stayed Running`.) What healed a run is read from the states that the Pr
 Right means: the run ends Completed; every artifact has the digest that the undisturbed run gave it; raw = kept + dropped +
 quarantined, with its numbers; one model version, one READY model and one run in MLflow, alias `challenger` on version 1; no
 unfinished work in the home, no process left over. A run that is wrong in the end is wrong for each hit in it. Seconds are from
-the hit to the next one or to the end of the run, so they hold the work until then, and the pauses of a Retry. On 2026-11-24 other work shared the two cores (load averages of 5 to 30), so they are long.
+the hit to the next one or to the end of the run, so they hold the work until then, and the pauses of a Retry. On 2026-11-24
+other work shared the two cores (load averages of 5 to 30), so they are long.
 """
 
 
