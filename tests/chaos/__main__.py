@@ -25,6 +25,7 @@ OTHERS: dict[str, Case] = {
     "two workers, one run": races.two_workers_one_run,
     "two runs of one model, one home": races.two_runs_one_home,
     "two runs of one model, two homes": races.two_runs_two_homes,
+    "registrations of one unit at once": races.registers_at_once,
     "schedule fires while a run is on": races.schedule_while_a_run_is_on,
     "two watches at once": races.second_watch_is_dropped,
     "50 runs queued at once": load.fifty_runs,

@@ -45,7 +45,7 @@ def outcome_of(scene: Scene) -> Outcome:
             rows = {name: facts[name] for name in ("raw", "kept", "dropped", "quarantined")}
         known = digest_json({name: facts[name] for name in REGISTERED}) if step == "register" else handle["digest"]
         digests[step] = "made" if step == "report" else known
-    return Outcome(digests, rows, _registered(scene.model), [*wrong, *_left(scene.home)])
+    return Outcome(digests, rows, registered_of(scene.model), [*wrong, *_left(scene.home)])
 
 
 def handle_of(record: Path) -> dict[str, Any]:
@@ -65,7 +65,8 @@ def forget_from(home: Path, step: str) -> None:
         record.unlink()
 
 
-def _registered(model: str) -> dict[str, Any]:
+def registered_of(model: str) -> dict[str, Any]:
+    """What of a model is in MLflow: how many versions, models and runs, in which states, and the aliases."""
     from tasks.core import tracking
 
     client = tracking.client()

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import json
+import os
 import subprocess
 import sys
 import time
+from dataclasses import replace
+from functools import partial
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import psutil
 
 from infra.settings import CODE
-from tests.chaos.judge import Outcome, differences, outcome_of
+from tests.chaos.judge import Outcome, differences, outcome_of, registered_of
 from tests.chaos.play import Played, ended, left_running, until
+from tests.chaos.racer import prepare
 from tests.chaos.stage import Scene, Stage
 
 SECONDS = 900
+RACERS, ROUNDS = 4, 5
 
 
 def two_workers_one_run(stage: Stage, scene: Scene, wanted: Outcome) -> Played:
@@ -47,7 +54,35 @@ def two_runs_two_homes(stage: Stage, scene: Scene, wanted: Outcome) -> Played:
     other = _command_line(stage, scene, f"ASSAY_HOME={home}", f"PREFECT_LOCAL_STORAGE_PATH={home}/results")
     _finish(stage, played, stage.submit(scene))
     played.wrong += [] if other.wait(SECONDS) == 0 else [f"the command ended with {other.returncode}"]
-    played.wrong += [*differences(outcome_of(scene), wanted), *left_running(stage)]
+    for where, one in (("", scene), ("second home: ", replace(scene, home=home))):
+        played.wrong += [where + what for what in differences(outcome_of(one), wanted)]
+    played.wrong += left_running(stage)
+    return played
+
+
+def registers_at_once(stage: Stage, scene: Scene, wanted: Outcome) -> Played:
+    """RACERS processes with a home each register the same unit at the same moment, ROUNDS times, against one MLflow."""
+    played, place = Played("registrations of one unit at once"), stage.homes / f"race-{scene.model}"
+    place.mkdir()
+    names, begun = [f"{scene.model}-round-{number}" for number in range(ROUNDS)], time.monotonic()
+    command = [sys.executable, "-m", "tests.chaos.racer", str(place), *names]
+    racers = [
+        subprocess.Popen(command, env={**os.environ, "ASSAY_HOME": str(home)}, cwd=CODE, stdout=subprocess.PIPE, text=True)
+        for home in prepare(place, RACERS)
+    ]
+    for name in names:
+        until(partial(_all_ready, place, name), SECONDS)
+        (place / f"go-{name}").touch()
+    told = [line for racer in racers for line in racer.communicate(timeout=SECONDS)[0].splitlines()]
+    played.seconds = round(time.monotonic() - begun, 1)
+    ends = [json.loads(line) for line in told if line.startswith("{")]
+    played.figures |= {"processes": str(RACERS), "rounds": str(ROUNDS), "registrations": str(len(ends))}
+    played.wrong += [f"a process ended with {racer.returncode}: {told[-1:]}" for racer in racers if racer.returncode]
+    for name in names:
+        found = registered_of(name)
+        played.wrong += [f"{name}: in the registry: {found} for {wanted.registered}"] if found != wanted.registered else []
+        told_of = {(end["version"], end["run"]) for end in ends if end["name"] == name}
+        played.wrong += [f"{name}: the processes told of {sorted(told_of)}"] if len(told_of) != 1 else []
     return played
 
 
@@ -84,6 +119,10 @@ def second_watch_is_dropped(stage: Stage, scene: Scene, wanted: Outcome) -> Play
     if sorted(str(state.get("type")) for state in states)[0] != "CANCELLED" or states[0].get("type") == states[1].get("type"):
         played.wrong.append(f"one was to be cancelled and one to end: {played.figures['states']}")
     return played
+
+
+def _all_ready(place: Path, name: str) -> bool:
+    return len(list(place.glob(f"ready-{name}-*"))) == RACERS
 
 
 def _finish(stage: Stage, played: Played, run: str) -> None:
