@@ -27,7 +27,6 @@ from tasks.core.calls import tools_of, turns
 from tasks.core.chat import IGNORED, Example, PromptSettings, encode
 from tasks.core.errors import DataError, TrainingError
 from tasks.core.handle import CURATED, Handle
-from tasks.core.machine import usable_cores
 from tasks.core.settings import Settings
 from tasks.core.step import Made, Place
 
@@ -57,6 +56,9 @@ class TrainSettings(Settings):
     patience: int = Field(default=3, ge=1, le=100)
     # Processes, one a GPU; more need as many GPUs.
     processes: int = Field(default=1, ge=1, le=64)
+    # Threads of a process on a CPU. Another number sums in another order and ends in other last digits, so it stands here and
+    # does not follow the machine's cores: the same recipe would make another adapter on each. A small machine has two.
+    threads: int = Field(default=2, ge=1, le=256)
     # The last two do not change what is learnt, so they are not part of the cache key (exclude): with another deadline the
     # same training goes on. Seconds between checkpoints: what a kill costs at most.
     checkpoint_seconds: float = Field(default=60.0, gt=0, exclude=True)
@@ -175,8 +177,8 @@ def _follow(place: Place, settings: TrainSettings) -> dict[str, Any]:
 
 def _command(spec: Path, settings: TrainSettings) -> list[str]:
     launcher = ["-m", "accelerate.commands.launch", "--num_machines", "1", "--num_processes", str(settings.processes)]
-    threads = max(1, usable_cores() // settings.processes)  # left unsaid, the launcher allows one
-    launcher += ["--num_cpu_threads_per_process", str(threads), "--mixed_precision", "no", "--dynamo_backend", "no"]
+    launcher += ["--num_cpu_threads_per_process", str(settings.threads)]
+    launcher += ["--mixed_precision", "no", "--dynamo_backend", "no"]
     launcher += ["--multi_gpu"] if settings.processes > 1 else []
     return [sys.executable, *launcher, "-m", trainer.__name__, str(spec)]
 
@@ -212,9 +214,16 @@ def _take(event: dict[str, Any], facts: dict[str, Any], place: Place) -> None:
 def _plan_line(plan: dict[str, Any]) -> str:
     return (
         f"{plan['rows']:,} rows, {plan['tokens']:,} tokens, {plan['cut_tokens']} cut; {plan['trainable_share']:.1%} of "
-        f"{plan['total_parameters'] / 1e6:,.0f} M parameters; {plan['steps']} steps in {plan['dtype']} on {plan['device']}; "
+        f"{plan['total_parameters'] / 1e6:,.0f} M parameters; {plan['steps']} steps in {plan['dtype']} on {_device(plan)}; "
         f"about {plan['estimated_seconds'] / 60:.1f} min"
     )
+
+
+def _device(plan: dict[str, Any]) -> str:
+    if plan["device"] != "cpu":
+        return str(plan["device"])
+    idle = f" of {plan['cores']} cores (train.threads)" if plan["cores"] > plan["threads"] else ""
+    return f"{plan['threads']} CPU threads{idle}"
 
 
 def _line(facts: dict[str, Any]) -> str:

@@ -55,7 +55,9 @@ def plan() -> dict[str, Any]:
         "answer": {"label": "intent", "graded": ["intent"], "json_schema": schema},
         "data": {"train": ["raw/*"], "holdout": ["holdout.jsonl"], "edge_cases": ["edge_cases.jsonl"]},
         "contract": "contract.yaml", "evaluate": {"few_shot": 2}, "register": {"checked_answers": 3},
-        "train": {"epochs": 6, "batch_rows": 6, "learning_rate": 0.02, "validations_per_epoch": 1, "patience": 100},
+        "train": {
+            "threads": 1, "epochs": 6, "batch_rows": 6, "learning_rate": 0.02, "validations_per_epoch": 1, "patience": 100,
+        },
         "gate": {"rules": [{"metric": "json_valid", "at_least": 0.3}]},
     }  # fmt: skip
 

@@ -105,6 +105,7 @@ def _plan(
         "steps": -(-passes // settings["batch_rows"]), "epochs": settings["epochs"], "effective_batch": settings["batch_rows"],
         "micro_batch": arguments.per_device_train_batch_size, "learning_rate": arguments.learning_rate,
         "dtype": machine.dtype, "device": machine.device, "torch": torch.__version__,
+        "threads": settings["threads"] * settings["processes"], "cores": machine.cores,
         "estimated_seconds": estimate_seconds(model, counted, settings["epochs"], arguments.per_device_train_batch_size),
     }  # fmt: skip
 

@@ -25,7 +25,7 @@ from typing import Any
 from flows.recipe import Recipe, load_recipe
 from tasks.core.chat import IGNORED, Example, Message, conversation, encode
 from tasks.core.handle import Handle
-from tasks.core.machine import choose_device_and_dtype, usable_cores
+from tasks.core.machine import choose_device_and_dtype
 from tasks.core.progress import Progress
 from tasks.core.step import Place
 from tasks.train import TrainSettings, train
@@ -136,7 +136,7 @@ def _trl_rates(
     }  # fmt: skip
     (folder / "trl.json").write_text(json.dumps(spec))
     command = [sys.executable, "-m", "tests.benchmarks.trl_defaults", str(folder / "trl.json")]
-    threads = str(usable_cores())  # as many as our launcher gives
+    threads = str(TrainSettings().threads)  # as many as ours has
     environment = {**os.environ, "OMP_NUM_THREADS": threads, "TOKENIZERS_PARALLELISM": "false", "HF_HUB_OFFLINE": "1"}
     with (folder / "trl.log").open("w+") as log:
         ended = subprocess.run(command, stdout=subprocess.PIPE, stderr=log, text=True, env=environment, check=False)

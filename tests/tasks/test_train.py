@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -32,15 +32,7 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 ROOT = Path(__file__).parents[2]
 PROMPT = PromptSettings(system="Triage.")
 # Five steps and one validation an epoch, each with a checkpoint: long enough to be killed in the middle.
-LONG = TrainSettings(epochs=12, batch_rows=4, validations_per_epoch=1, patience=100, rank=4)
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _one_thread() -> Iterator[None]:
-    """Threads that wait for each other cost more than a model this small has to compute."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(step, "usable_cores", lambda: 1)
-        yield
+LONG = TrainSettings(epochs=12, batch_rows=4, validations_per_epoch=1, patience=100, rank=4, threads=1)
 
 
 @pytest.fixture(scope="module")
@@ -150,6 +142,32 @@ def test_killed_then_out_of_time_then_resumed_gives_the_same_adapter(
     assert 0 < resumed.told["actual"]["resumed_from_step"] < 60
     assert resumed.facts == undisturbed.facts
     assert digest_path(where.out) == digest_path(work / "undisturbed" / "out")
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system cannot hold a process to some of its cores")
+def test_the_cores_of_a_machine_do_not_change_what_is_learnt(
+    work: Path, given: dict[str, Handle], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OMP_WAIT_POLICY", "PASSIVE")
+    settings = LONG.model_copy(update={"epochs": 2, "threads": 2})
+    cores, digests = os.sched_getaffinity(0), set()
+    for some in ({min(cores)}, cores):
+        os.sched_setaffinity(0, some)  # the trainer inherits it
+        try:
+            made = train(place(work / f"cores{len(some)}"), settings=settings, prompt=PROMPT, **given)
+        finally:
+            os.sched_setaffinity(0, cores)
+        digests.add(digest_path(work / f"cores{len(some)}" / "out"))
+    assert len(digests) == 1
+    assert made.told["plan"]["threads"] == 2
+
+
+@pytest.mark.parametrize(
+    ("device", "cores", "told"),
+    [("cpu", 2, "2 CPU threads;"), ("cpu", 8, "2 CPU threads of 8 cores (train.threads);"), ("cuda", 8, "on cuda;")],
+)
+def test_the_plan_says_when_cores_would_stay_idle(undisturbed: Made, device: str, cores: int, told: str) -> None:
+    assert told in step._plan_line({**undisturbed.told["plan"], "device": device, "threads": 2, "cores": cores})
 
 
 def test_a_killed_flow_leaves_no_trainer_behind(work: Path, given: dict[str, Handle]) -> None:

@@ -25,7 +25,7 @@ from tests.training import base_handle, rows
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 # So high a rate that validation gets worse; five steps an epoch, each validated.
-HASTY = TrainSettings(epochs=4, batch_rows=4, validations_per_epoch=5, patience=3, rank=4, learning_rate=0.1)
+HASTY = TrainSettings(epochs=4, batch_rows=4, validations_per_epoch=5, patience=3, rank=4, learning_rate=0.1, threads=1)
 
 
 class KilledError(Exception):
@@ -91,7 +91,7 @@ def test_a_run_killed_while_it_waits_for_a_better_loss_stops_where_the_undisturb
 def test_a_checkpoint_by_the_clock_between_two_validations_is_resumed_exactly(
     run: Callable[..., dict[str, Any]], tmp_path: Path
 ) -> None:
-    calm = TrainSettings(epochs=2, batch_rows=4, validations_per_epoch=1, rank=4)
+    calm = TrainSettings(epochs=2, batch_rows=4, validations_per_epoch=1, rank=4, threads=1)
     whole = run(tmp_path / "whole", calm)
     killed_at(8, lambda: run(tmp_path / "killed", calm))
     again = run(tmp_path / "killed", calm)
@@ -106,7 +106,7 @@ def test_a_checkpoint_by_the_clock_between_two_validations_is_resumed_exactly(
 def test_a_batch_that_divides_neither_rows_nor_micro_batches_trains_every_row_without_validation_too(
     run: Callable[..., dict[str, Any]], tmp_path: Path, count: int, batch_rows: int, steps: int
 ) -> None:
-    settings = TrainSettings(epochs=2, batch_rows=batch_rows, rank=4)
+    settings = TrainSettings(epochs=2, batch_rows=batch_rows, rank=4, threads=1)
     told = run(tmp_path, settings, count, validation=0, checkpoint_seconds=60)
     assert (tmp_path / "out" / "adapter_model.safetensors").exists()
     assert told["plan"]["rows"] == count
