@@ -22,11 +22,11 @@ from typing import Any
 import polars as pl
 
 from tasks.core import mail
+from tasks.core.batches import row_by_row
 from tasks.core.ledger import Outcome, changed, entries, entry
 from tasks.core.settings import Settings
 
 Rule = tuple[str, Callable[[str], str]]  # its name in the ledger, and what it does
-PART = 50_000  # rows that are Python objects at a time
 _NOT_PLAIN = r"[^\t\n\x20-\x7E]|^\s|\s$"  # as Polars' regular expressions have it: $ is the end of the text
 _NOT_PLAIN_LINE = r"[^\x20-\x7E]|[<&]|  |^ | $"  # a quote or a signature takes a line of its own, with another above it
 
@@ -42,24 +42,22 @@ class CleanSettings(Settings):
     signatures: bool = True
 
 
+@row_by_row()
 def clean(rows: pl.DataFrame, settings: CleanSettings) -> Outcome:
     """kept: rows with clean messages. dropped: rows where a user's message was only markup, quotes or signature."""
     rules = _rules(settings)
-    frames: list[pl.DataFrame] = []
+    new: list[dict[str, Any]] = []
     told: list[dict[str, Any]] = []
-    for part in rows.filter(_suspect()).iter_slices(PART):
-        new: list[dict[str, Any]] = []
-        for row in part.iter_rows(named=True):
-            messages, fired, emptied = _clean_messages(row["messages"], rules)
-            if emptied:
-                told.append(entry(row, "dropped", "empty message after cleaning", rules=fired))
-            elif fired:
-                new.append({**row, "messages": messages})
-                told.append(changed(row, new[-1], "text cleaned", rules=fired))
-        frames.append(pl.DataFrame(new, schema=rows.schema))
+    for row in rows.filter(_suspect()).iter_rows(named=True):
+        messages, fired, emptied = _clean_messages(row["messages"], rules)
+        if emptied:
+            told.append(entry(row, "dropped", "empty message after cleaning", rules=fired))
+        elif fired:
+            new.append({**row, "messages": messages})
+            told.append(changed(row, new[-1], "text cleaned", rules=fired))
     ledger = entries("clean", told)
     same = rows.join(ledger, on="row_id", how="anti", maintain_order="left")
-    return Outcome(pl.concat([same, *frames]).sort("row_id"), ledger)
+    return Outcome(pl.concat([same, pl.DataFrame(new, schema=rows.schema)]).sort("row_id"), ledger)
 
 
 def _suspect() -> pl.Expr:

@@ -13,18 +13,20 @@ tasks/core/rules, or of one's own (tasks/core/rules/own.py); of several that a r
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Literal
 
 import polars as pl
 from pydantic import Field, field_validator
 
+from tasks.core.batches import row_by_row
 from tasks.core.handle import Handle
 from tasks.core.ledger import Outcome, entries, entry
 from tasks.core.rules.boilerplate import is_boilerplate, may_be_boilerplate
 from tasks.core.rules.control import has_control_characters, may_have_control_characters
 from tasks.core.rules.echo import echoes, loops, may_echo, may_loop
 from tasks.core.rules.endings import is_cut, may_be_cut
+from tasks.core.rules.habits import SAMPLE, Habits, habits
 from tasks.core.rules.language import check_languages, is_foreign, may_be_foreign
 from tasks.core.rules.length import is_too_long, may_be_too_long
 from tasks.core.rules.nothing import lacks_something, may_lack_something, may_teach_nothing, teaches_nothing
@@ -39,6 +41,7 @@ ACTIONS = {"drop": "dropped", "quarantine": "quarantined"}
 ALL: dict[str, Action] = {"sft": "drop", "preference": "drop", "classification": "drop"}
 SEEN: dict[str, Action] = {"sft": "quarantine", "preference": "quarantine", "classification": "quarantine"}
 WRITTEN: dict[str, Action] = {"sft": "quarantine", "preference": "quarantine"}  # a label is not written text
+TRUNCATED = Rule("truncated", may_be_cut, is_cut, WRITTEN)
 RULES = (
     Rule("empty", may_lack_something, lacks_something, ALL),
     Rule("unrated", may_teach_nothing, teaches_nothing, ALL),
@@ -46,7 +49,7 @@ RULES = (
     Rule("boilerplate", may_be_boilerplate, is_boilerplate, WRITTEN),
     Rule("echo", may_echo, echoes, WRITTEN),
     Rule("repetition", may_loop, loops, WRITTEN),
-    Rule("truncated", may_be_cut, is_cut, WRITTEN),
+    TRUNCATED,
     Rule("language", may_be_foreign, is_foreign, SEEN),
     Rule("too_long", may_be_too_long, is_too_long, SEEN),
 )
@@ -75,21 +78,38 @@ class FilterSettings(Settings):
         return value
 
 
+def how_answers_end(
+    batches: Iterable[pl.DataFrame], settings: FilterSettings, kind: DatasetKind, **_inputs: Any
+) -> dict[str, Any]:  # fmt: skip
+    """What the rule `truncated` must know of a dataset before it can judge one of its rows: the step's input `learnt`."""
+    if _action(TRUNCATED, settings, kind) == "off":
+        return {}
+    texts, found = list[pl.DataFrame](), 0
+    for rows in batches:
+        texts.append(About(rows, kind).answers.select("text"))
+        found += texts[-1].height
+        if found >= SAMPLE:
+            break
+    return {"learnt": habits(pl.concat(texts))}
+
+
+@row_by_row(learn=how_answers_end)
 def filter_rows(
-    rows: pl.DataFrame, settings: FilterSettings, kind: DatasetKind, base: Handle | None = None, rules: Sequence[OwnRule] = ()
-) -> Outcome:
+    rows: pl.DataFrame, settings: FilterSettings, kind: DatasetKind, base: Handle | None = None, rules: Sequence[OwnRule] = (),
+    learnt: Habits | None = None,
+) -> Outcome:  # fmt: skip
     """kept: rows that break no rule, unchanged. dropped, quarantined: the others, as the rule's action says.
 
     base: the base model, for the rule too_long, which is skipped without it. rules: settings.rules as find_rules found them.
+    learnt: how the dataset's answers end, where `rows` are only a part of it.
     Raises RecipeError for a language that cannot be told, or a rule that cannot be run.
     """
     rows = rows.sort("row_id")
     check_languages(settings.languages)
-    about = About(rows, kind, settings.languages, settings.phrases, base)
-    chosen: dict[str, Action] = {str(name): action for name, action in settings.actions.items()}
+    about = About(rows, kind, settings.languages, settings.phrases, base, learnt)
     told: dict[int, dict[str, Any]] = {}
     for rule in RULES:
-        action = chosen.get(rule.name) or rule.actions.get(kind.name, "off")
+        action = _action(rule, settings, kind)
         if action != "off":
             places = [place for place in rule.suspects(about).unique().sort() if place not in told]
             for place, row in zip(places, rows[places].iter_rows(named=True), strict=True):
@@ -99,6 +119,11 @@ def filter_rows(
     gone = pl.Series(sorted(told), dtype=pl.UInt32)
     kept = rows.with_row_index("place").filter(~pl.col("place").is_in(gone.implode())).drop("place")
     return Outcome(kept, entries("filter", list(told.values())))
+
+
+def _action(rule: Rule, settings: FilterSettings, kind: DatasetKind) -> Action:
+    chosen: dict[str, Action] = {str(name): action for name, action in settings.actions.items()}
+    return chosen.get(rule.name) or rule.actions.get(kind.name, "off")
 
 
 def _apply_own(rows: pl.DataFrame, rules: Sequence[OwnRule], told: dict[int, dict[str, Any]]) -> None:

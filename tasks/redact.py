@@ -17,6 +17,7 @@ from typing import Any
 
 import polars as pl
 
+from tasks.core.batches import row_by_row
 from tasks.core.ledger import Outcome, changed, entries
 from tasks.core.personal_data import KINDS, Kind, PersonalData, replaced, rewritten, suspects
 
@@ -25,6 +26,7 @@ class RedactSettings(PersonalData):
     """What counts as personal data; every row is kept."""
 
 
+@row_by_row()
 def redact(rows: pl.DataFrame, settings: RedactSettings) -> Outcome:
     """kept: every row, redacted. Nothing is dropped."""
     new: list[dict[str, Any]] = []

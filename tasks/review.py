@@ -19,6 +19,7 @@ from pydantic import Field
 
 from data_contracts.personal import hidden, hidden_in
 from tasks.core.answer import AnswerSettings
+from tasks.core.batches import row_by_row
 from tasks.core.calls import spoken
 from tasks.core.decisions import BY_REVIEWERS, DROPPED, EDITED, Decisions, new_row
 from tasks.core.examples import texts_of
@@ -56,6 +57,7 @@ class ReviewSettings(Settings):
     rows: int = Field(default=5_000, ge=1, le=1_000_000)
 
 
+@row_by_row()
 def decide(rows: pl.DataFrame, settings: ReviewSettings, decisions: Decisions) -> Outcome:
     """Do what was decided of rows, as soon as they are read. decisions: `changes` of them all, drops and edits.
 

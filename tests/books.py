@@ -51,7 +51,7 @@ def step(name: str, before: Handle | None, outcome: Outcome, decisions: Decision
     asked = (decisions or Decisions()).asked_by(name)
     settled = honoured(name, came, outcome, asked) if asked.made else outcome
     check_balance(name, came, settled)
-    return artifact(name, lambda place: _write_rows(place.out, name, came, settled))
+    return artifact(name, lambda place: _write_rows(place.out, name, [(came, settled)]))
 
 
 def judged(

@@ -115,10 +115,19 @@ def content_json(row: dict[str, Any]) -> str:
 
 def count_reasons(ledger: pl.DataFrame) -> dict[str, dict[str, int]]:
     """{action: {reason: rows}} of a ledger, in descending order."""
-    counts = ledger.group_by("action", "reason").agg(pl.col("row_id").n_unique().cast(pl.Int64).alias("rows"))
-    ordered = counts.with_columns(pl.col("action").cast(pl.String)).sort("action", -pl.col("rows"), pl.col("reason"))
+    return by_action(counted(ledger))
+
+
+def counted(ledger: pl.DataFrame) -> pl.DataFrame:
+    """action, reason, rows: of parts of a ledger that have no row in common, one below the other adds up to the whole."""
+    return ledger.group_by("action", "reason").agg(pl.col("row_id").n_unique().cast(pl.Int64).alias("rows"))
+
+
+def by_action(counts: pl.DataFrame) -> dict[str, dict[str, int]]:
+    """What was `counted`, as {action: {reason: rows}} in descending order."""
+    total = counts.group_by(pl.col("action").cast(pl.String), "reason").agg(pl.col("rows").sum())
     told: dict[str, dict[str, int]] = {}
-    for action, reason, rows in ordered.iter_rows():
+    for action, reason, rows in total.sort("action", -pl.col("rows"), pl.col("reason")).iter_rows():
         told.setdefault(action, {})[reason] = rows
     return told
 

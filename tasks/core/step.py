@@ -1,6 +1,6 @@
 """The one wrapper around every step: a plain function becomes a cached, retried, accounted Prefect task.
 
-    rows   = row_step(clean, recipe.clean, rows=rows)          # frame in, frame and ledger out, balance checked
+    rows   = row_step(clean, recipe.clean, rows=rows)          # frames in, frames and ledger out, balance checked
     scores = work_step(evaluate, recipe.evaluate, ...)         # files in, files out
 
 Both give back a `Handle`. A step's cache key is the digest of its name, its settings, its inputs' digests and its code; the
@@ -13,23 +13,23 @@ from __future__ import annotations
 import inspect
 import json
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import polars as pl
 from filelock import FileLock, Timeout
 from pydantic import BaseModel
 
 from tasks.core import terminal
 from tasks.core.code import code_digest
-from tasks.core.decisions import Decisions, honoured
+from tasks.core.decisions import Decisions
 from tasks.core.errors import NothingLeftError, OutsideError
-from tasks.core.handle import FACTS, LEDGER, QUARANTINE, ROWS, Handle
+from tasks.core.handle import FACTS, Handle
 from tasks.core.home import TOLD, commit, digest_json, digest_path, home, home_folder, new_artifact
-from tasks.core.ledger import Outcome, check_balance, count_reasons, quarantine
+from tasks.core.judged import Judged, judged, write_rows
+from tasks.core.ledger import GONE, Outcome
 from tasks.core.machine import release_memory
 from tasks.core.page import show
 from tasks.core.progress import Progress
@@ -72,21 +72,19 @@ def row_step(
 ) -> Handle:  # fmt: skip
     """Run `function(rows=frame, settings=..., **inputs) -> Outcome` as a task; check invariant 1; write Parquet.
 
-    inputs: a handle of rows arrives as a frame, anything else as it is. reviewed: what people decided; of rows that this step
-    holds back, their word stands above its own (tasks/core/decisions.py). Raises LedgerError when a row is unaccounted for
-    and DataError when none is left.
+    rows: all of them in one frame; for a step that is declared `row_by_row` (tasks/core/batches.py) some at a time, and so are
+    they written. inputs: a handle of rows arrives as a frame, anything else as it is. reviewed: what people decided; of rows
+    that this step holds back, their word stands above its own (tasks/core/decisions.py). Raises LedgerError when a row is
+    unaccounted for and DataError when none is left.
     """
     name = label or function.__name__
     given = {**({"rows": rows} if rows else {}), **inputs}
     asked = (reviewed or Decisions()).asked_by(name)
 
     def body(place: Place) -> Made:
-        loaded = {key: _load(value) for key, value in given.items()}
-        outcome = function(settings=settings, **loaded)
-        if asked.made:
-            outcome = honoured(name, loaded.get("rows"), outcome, asked)
-        check_balance(name, loaded.get("rows"), outcome)
-        return _write_rows(place.out, name, loaded.get("rows"), outcome)
+        loaded = {key: _load(value) for key, value in inputs.items()}
+        outcomes = judged(name, function, rows, {"settings": settings, **loaded}, asked, place.progress)
+        return _write_rows(place.out, name, outcomes)
 
     return _run(name, function, settings, {**given, **({"reviewed": asked} if asked.made else {})}, body)
 
@@ -197,14 +195,10 @@ def _write_json(path: Path, value: dict[str, Any]) -> None:
     path.write_text(json.dumps(value, indent=1, ensure_ascii=False, default=str))
 
 
-def _write_rows(out: Path, name: str, before: pl.DataFrame | None, outcome: Outcome) -> Made:
-    kept = outcome.kept.sort("row_id")
-    kept.write_parquet(out / ROWS)
-    outcome.ledger.write_parquet(out / LEDGER)
-    quarantine(before, outcome).write_parquet(out / QUARANTINE)
-    counts = count_reasons(outcome.ledger)
-    came = kept.height + sum(sum(counts.get(action, {}).values()) for action in ("dropped", "quarantined"))
-    if not kept.height:
+def _write_rows(out: Path, name: str, outcomes: Iterable[Judged]) -> Made:
+    rows, counts = write_rows(out, outcomes)
+    came = rows + sum(sum(counts.get(action, {}).values()) for action in GONE)
+    if not rows:
         raise NothingLeftError(
             f"No row is left after {name}: {came:,} came in.",
             where=f"step {name}: " + "; ".join(f"{r} {n:,}" for a in counts.values() for r, n in a.items()),
@@ -212,10 +206,10 @@ def _write_rows(out: Path, name: str, before: pl.DataFrame | None, outcome: Outc
             todo="look at the reasons above; loosen this step in the recipe, or mend the source",
         )
     table = [{"action": a, "reason": r, "rows": n} for a, reasons in counts.items() for r, n in reasons.items()]
-    line = f"{came:,} rows in, {kept.height:,} kept" + "".join(
+    line = f"{came:,} rows in, {rows:,} kept" + "".join(
         f", {sum(reasons.values()):,} {action}" for action, reasons in counts.items() if action != "kept"
     )
-    return Made("rows", line, {"in": came, "kept": kept.height, "counts": counts}, table, kept.height)
+    return Made("rows", line, {"in": came, "kept": rows, "counts": counts}, table, rows)
 
 
 def _holds(key: str, still: Callable[[Handle], bool]) -> bool:

@@ -34,7 +34,7 @@ def step(name: str, before: str, kept: str, *, dropped: str = "", quarantined: s
     if name == "split":
         frame = frame.with_columns(split=pl.lit("train"))
     with new_artifact(name) as out:
-        made = _write_rows(out, name, rows(before), Outcome(frame, entries(name, told)))
+        made = _write_rows(out, name, [(rows(before), Outcome(frame, entries(name, told)))])
         (out / FACTS).write_text(json.dumps(made.facts))
         (out / TOLD).write_text(json.dumps({"line": made.line}))
         path, digest = commit(out, name)

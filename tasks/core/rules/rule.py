@@ -22,13 +22,15 @@ REJECTED = "rejected"  # the role that a preference row's other answer has among
 
 @dataclass(frozen=True, eq=False)
 class About:
-    """All that rules look at. rows: the dataset, sorted by row_id. languages, phrases: as the recipe states them."""
+    """All that rules look at. rows: the dataset or a part of it, sorted by row_id. languages, phrases: as the recipe states
+    them. learnt: how answers of the whole dataset end; without it that is learned from `rows`."""
 
     rows: pl.DataFrame
     kind: DatasetKind
     languages: tuple[str, ...] = ()
     phrases: tuple[str, ...] = ()
     base: Handle | None = None
+    learnt: Habits | None = None
 
     @cached_property
     def texts(self) -> pl.DataFrame:
@@ -62,7 +64,7 @@ class About:
     @cached_property
     def habits(self) -> Habits:
         """How this dataset's answers end."""
-        return habits(self.answers)
+        return self.learnt or habits(self.answers)
 
     @cached_property
     def answers(self) -> pl.DataFrame:
