@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from dotenv import dotenv_values, set_key
 
@@ -42,6 +43,25 @@ class Stack:
     def call(self, *command: str) -> subprocess.CompletedProcess[str]:
         """Run a command with this stack's variables."""
         return subprocess.run(command, env=self.environment, cwd=CODE, capture_output=True, text=True, timeout=SECONDS)
+
+    def client(self) -> dict[str, str]:
+        """The variables of a client outside the stack that comes in by the proxy's door to MLflow, as an administrator."""
+        values = self.values()
+        return {
+            "MLFLOW_TRACKING_URI": f"http://localhost:{values['MLFLOW_PUBLIC_PORT']}",
+            "MLFLOW_TRACKING_USERNAME": values["MLFLOW_ADMIN_USERNAME"],
+            "MLFLOW_TRACKING_PASSWORD": values["MLFLOW_ADMIN_PASSWORD"],
+        }
+
+    def prefect(self, method: str, path: str, body: Any = None) -> Any:
+        """One request of JSON to Prefect's API, by the proxy's door."""
+        import httpx
+
+        values = self.values()
+        url, who = f"http://localhost:{values['PREFECT_PUBLIC_PORT']}/api/{path}", values["PREFECT_AUTH"].split(":")
+        answer = httpx.request(method, url, json=body, auth=(who[0], who[1]), timeout=60)
+        answer.raise_for_status()
+        return answer.json() if answer.content else None
 
     def remove(self) -> None:
         """End it and remove all it wrote."""

@@ -11,7 +11,6 @@ import time
 import urllib.error
 import urllib.request
 from base64 import b64encode
-from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -33,13 +32,6 @@ KILLED = ("postgres", "redis", "s3", "prefect-server", "prefect-services", "mlfl
 
 
 @pytest.fixture(scope="module")
-def stack() -> Iterator[Stack]:
-    stack = Stack()
-    yield stack
-    stack.remove()
-
-
-@pytest.fixture(scope="module")
 def little(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return little_recipe(tmp_path_factory.mktemp("recipe") / "little")
 
@@ -56,18 +48,22 @@ def status(url: str, credentials: str = "", data: bytes | None = None) -> int:
         return error.code
 
 
-def test_refuses_to_start_without_secrets_and_says_how(stack: Stack) -> None:
-    done = stack.make("up")
-    assert done.returncode == 1
-    assert "MLFLOW_ADMIN_PASSWORD is not set" in done.stderr
-    assert "make stack-settings" in done.stderr
-    assert not (stack.folder / "supervisord.pid").exists()
+def test_refuses_to_start_without_secrets_and_says_how() -> None:
+    bare = Stack()
+    try:
+        done = bare.make("up")
+        assert done.returncode == 1
+        assert "MLFLOW_ADMIN_PASSWORD is not set" in done.stderr
+        assert "make stack-settings" in done.stderr
+        assert not (bare.folder / "supervisord.pid").exists()
+    finally:
+        bare.remove()
 
 
-def test_comes_up_with_one_command(stack: Stack) -> None:
-    stack.choose_settings()
-    done = stack.make("up")
-    assert done.returncode == 0, done.stdout + done.stderr
+def test_came_up_with_one_command_which_again_changes_nothing(stack: Stack) -> None:
+    before = {name: process_of(stack, name) for name in KILLED}
+    assert stack.make("up").returncode == 0
+    assert {name: process_of(stack, name) for name in KILLED} == before
     doctor = stack.call("assay", "doctor", "--stack")
     assert doctor.returncode == 0, doctor.stdout
     assert "Everything is up." in doctor.stdout

@@ -6,17 +6,7 @@ Real MLflow on SQLite, a real (tiny) base model with a real adapter. One databas
 from __future__ import annotations
 
 import ast
-import json
-import os
-import signal
-import socket
-import subprocess
 import sys
-import time
-import urllib.error
-import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -35,6 +25,7 @@ from tasks.core.registry import CHALLENGER, STATE
 from tasks.core.step import Made
 from tasks.register import create_version
 from tests.registered import PREDICTIONS, PROMPT, TEXTS, Inputs, artifact, make_inputs, recorded
+from tests.serving import free_port, post, serving
 from tests.tiny import tiny_adapter, tiny_model
 
 
@@ -236,51 +227,3 @@ def test_mlflow_models_serve_gives_the_recorded_answer_over_http(inputs: Inputs,
         _, conversation = post(url, {"dataframe_records": turns})
     assert body["predictions"] == [{"answer": truth(inputs)[0]}]
     assert conversation["predictions"] == [{"answer": truth(inputs)[3]}]
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-@contextmanager
-def serving(uri: str, log: Path) -> Iterator[str]:
-    """`mlflow models serve` as a process of its own, ended with everything it started."""
-    port = free_port()
-    command = [sys.executable, "-m", "mlflow", "models", "serve", "-m", uri, "--env-manager", "local", "-p", str(port)]
-    with log.open("w") as out:
-        server = subprocess.Popen(
-            [*command, "-h", "127.0.0.1"], cwd=log.parent, stdout=out, stderr=subprocess.STDOUT, start_new_session=True,
-            env={**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"},
-        )  # fmt: skip
-    try:
-        deadline = time.monotonic() + 100
-        while not answers(f"http://127.0.0.1:{port}/ping"):
-            assert server.poll() is None, log.read_text()
-            assert time.monotonic() < deadline, log.read_text()
-            time.sleep(0.2)
-        yield f"http://127.0.0.1:{port}/invocations"
-    finally:
-        os.killpg(server.pid, signal.SIGTERM)
-        server.wait(20)
-
-
-def answers(url: str) -> bool:
-    try:
-        return bool(direct().open(url, timeout=5).status == 200)
-    except OSError:
-        return False
-
-
-def post(url: str, body: dict[str, Any]) -> tuple[int, Any]:
-    request = urllib.request.Request(url, json.dumps(body).encode(), {"Content-Type": "application/json"})
-    try:
-        with direct().open(request, timeout=60) as response:
-            return response.status, json.loads(response.read())
-    except urllib.error.HTTPError as error:
-        return error.code, error.read().decode()
-
-
-def direct() -> urllib.request.OpenerDirector:
-    return urllib.request.build_opener(urllib.request.ProxyHandler({}))

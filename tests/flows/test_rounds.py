@@ -1,0 +1,114 @@
+"""The rounds of a model that follows its gate: run, watch that finds nothing, rows that came, watch that retrains. As typed.
+
+One recipe, `promote: {approval: gate}` and `register: {keep_rows: false}`, in real processes on a tiny model.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mlflow import MlflowClient
+
+from flows.watch import looked
+from tasks.core.evidence import FILES
+from tasks.core.promotions import read
+from tasks.core.registry import CHALLENGER, CHAMPION, PREVIOUS, aliases
+from tests.command import Ended, Work
+from tests.little import HELD_OUT, ask, conversation, little_recipe, write_lines
+
+pytestmark = pytest.mark.timeout(900)  # two trainings, three commands
+NAME = "rounds"
+BY_ITS_GATE = "by its gate alone, as the recipe says"
+
+
+@pytest.fixture(scope="module")
+def recipe(work: Work) -> Path:
+    return little_recipe(
+        work.folder / "little", NAME, promote={"approval": "gate"}, register={"checked_answers": 3, "keep_rows": False},
+        watch={"scored_rows": 12},
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def first(work: Work, recipe: Path) -> Ended:
+    return work.run("run", recipe)
+
+
+@pytest.fixture(scope="module")
+def nothing_new(work: Work, recipe: Path, first: Ended) -> Ended:
+    return work.run("watch", recipe)
+
+
+@pytest.fixture(scope="module")
+def more(work: Work, recipe: Path, nothing_new: Ended) -> Ended:
+    """What watch says once a dozen questions more lie at the source."""
+    asked = [(label, thing) for label, thing in product(("order", "refund"), HELD_OUT)]
+    rows = [conversation(ask(label, f"old {thing}", "in spring"), label) for label, thing in asked]
+    write_lines(recipe.parent / "raw" / "later.jsonl", rows)
+    return work.run("watch", recipe)
+
+
+def client(work: Work) -> MlflowClient:
+    return MlflowClient(f"sqlite:///{work.home / 'mlflow.db'}")
+
+
+def runs(work: Work) -> list[tuple[str, str, str]]:
+    """(name, state, tags) of each flow run, oldest first."""
+    with sqlite3.connect(work.home / "prefect.db") as database:
+        return list(database.execute("select name, state_name, tags from flow_run order by created"))
+
+
+def test_a_recipe_that_follows_the_gate_makes_its_version_champion_at_the_end_of_retrain(work: Work, first: Ended) -> None:
+    assert first.code == 0, first.err
+    assert aliases(client(work), NAME) == {CHALLENGER: 1, CHAMPION: 1}
+    (entry,) = read(client(work), NAME).entries
+    assert (entry.action, entry.champion, entry.why, entry.approval) == ("promote", 1, "follows the gate", BY_ITS_GATE)
+
+
+def test_rows_that_may_not_leave_home_are_in_no_registry_and_their_ledger_is(work: Work, first: Ended) -> None:
+    run = client(work).get_model_version(NAME, "1").run_id
+    assert run
+    held = set(json.loads(Path(client(work).download_artifacts(run, "evidence.json", str(work.folder))).read_text()))
+    assert not held & set(FILES["rows"].values())
+    assert set(FILES["dataset"].values()) < held
+    stored = {file.name for file in (work.home / "mlartifacts").rglob("*")}
+    assert not stored & set(FILES["rows"])
+
+
+def test_watch_says_that_nothing_is_new_and_runs_nothing(work: Work, nothing_new: Ended) -> None:
+    assert nothing_new.code == 0, nothing_new.err
+    assert "unchanged  2 of 2 sources are as champion rounds version 1 learnt from them" in nothing_new.out
+    assert nothing_new.err == ""
+    assert not (work.home / "artifacts" / "news").exists()
+
+
+def test_watch_retrains_for_a_reason_once_rows_have_come_and_the_new_version_becomes_champion(work: Work, more: Ended) -> None:
+    assert more.code == 0, more.out + more.err
+    assert "compared" in more.out
+    assert f"started    Retrained here ({NAME}: more rows), which ended as Completed" in more.out
+    assert aliases(client(work), NAME) == {CHALLENGER: 2, CHAMPION: 2, PREVIOUS: 1}
+    assert [entry.approval for entry in read(client(work), NAME).entries] == [BY_ITS_GATE] * 2
+    (tags,) = [tags for name, state, tags in runs(work) if name == f"{NAME}: more rows"]
+    assert {"watch", f"model:{NAME}", "reason:more rows"} < set(json.loads(tags))
+
+
+def test_the_round_after_finds_nothing_again(work: Work, recipe: Path, more: Ended) -> None:
+    after = work.run("watch", recipe)
+    assert (after.code, "unchanged  3 of 3 sources are as champion rounds version 2" in after.out) == (0, True), after.out
+
+
+def test_the_sources_are_known_from_the_registry_and_the_rows_are_not(
+    work: Work, recipe: Path, more: Ended, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from flows.recipe import load_recipe
+    from tasks.core.snapshot import fill
+
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{work.home / 'mlflow.db'}")
+    seen: Any = looked(load_recipe(str(recipe)))[1]
+    assert (seen.unchanged, seen.champion.version, len(seen.same)) == (True, 2, 3)
+    assert sorted(fill(home, seen.champion)) == ["contract.json", "dataset.json", "ledger.parquet", "scores.json"]
