@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, PrivateAttr
+from pydantic import Field, PrivateAttr, ValidationError
 
 from data_contracts.contract import check_kind, read_contract
 from flows.overrides import Overrides, overridden
@@ -22,7 +22,7 @@ from tasks.advise import AdviseSettings
 from tasks.check import CheckSettings
 from tasks.clean import CleanSettings
 from tasks.conflicts import ConflictSettings
-from tasks.core.answer import AnswerSettings
+from tasks.core.answer import CALL_METRICS, AnswerSettings
 from tasks.core.base_model import BaseModelSettings
 from tasks.core.chat import PromptSettings
 from tasks.core.decisions import Decisions, read_decisions
@@ -139,6 +139,7 @@ def load_recipe(name_or_path: str, overrides: Overrides | None = None) -> Recipe
     if overrides:
         text = overridden(text, overrides)
         recipe = read_yaml(file, Recipe, text=text)
+    recipe = _with_listed_names(recipe, file)
     recipe._file, recipe._text = file.resolve(), text
     _check_together(recipe, file)
     return recipe
@@ -162,6 +163,23 @@ def find_recipe(name_or_path: str) -> Path:
     )  # fmt: skip
 
 
+def _with_listed_names(recipe: Recipe, file: Path) -> Recipe:
+    """The recipe with the lines of redact.names_file among its names; its text goes on naming the file alone."""
+    if not recipe.redact.names_file:
+        return recipe
+    location, listed = ("redact", "names_file"), file.resolve().parent / recipe.redact.names_file
+    try:
+        lines = check_inside(listed, "recipe: redact.names_file").read_text(encoding="utf-8-sig").splitlines()
+        names = [*recipe.redact.names, *filter(None, map(str.strip, lines))]
+        redact = RedactSettings.model_validate({**recipe.redact.model_dump(), "names": names})
+    except (OSError, UnicodeDecodeError) as error:
+        problem = f"{listed} cannot be read ({getattr(error, 'strerror', '') or 'no UTF-8 text'})"
+        raise refuse(file, location, problem, todo="give the path of a text file from the recipe's folder") from error
+    except ValidationError as error:
+        raise refuse(file, location, f"{listed}: {error.errors()[0]['msg']}", todo="correct that line of the file") from error
+    return recipe.model_copy(update={"redact": redact})
+
+
 def _check_together(recipe: Recipe, file: Path) -> None:
     """What no step's settings can see alone; found here, before a run has cost minutes."""
     check_kind(read_contract(recipe.contract, recipe.folder), recipe.kind)
@@ -169,10 +187,11 @@ def _check_together(recipe: Recipe, file: Path) -> None:
     check_languages(recipe.filter.languages)
     find_rules(recipe.filter.rules, recipe.folder)
     answer, fields = recipe.answer, list(recipe.answer.json_schema.get("properties", {}))
+    metrics = (*answer.metrics, *CALL_METRICS)  # whether the rows that judge have tools is seen once they are read
     named: list[tuple[Location, str, Sequence[str]]] = [
         *([(("answer", "label"), answer.label, fields)] if answer.label else []),
         *((("answer", "graded", i), field, fields) for i, field in enumerate(answer.graded)),
-        *((("gate", "rules", i, "metric"), rule.metric, answer.metrics) for i, rule in enumerate(recipe.gate.rules)),
+        *((("gate", "rules", i, "metric"), rule.metric, metrics) for i, rule in enumerate(recipe.gate.rules)),
     ]
     for location, name, known in named:
         if name not in known:

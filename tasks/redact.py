@@ -25,6 +25,10 @@ from tasks.core.personal_data import KINDS, Kind, PersonalData, replaced, rewrit
 class RedactSettings(PersonalData):
     """What counts as personal data; every row is kept."""
 
+    # More names, one a line of a text file beside the recipe: the recipe's text is registered with each model, and a list of
+    # customers or of staff should not be. Whoever reads the recipe adds them to `names`.
+    names_file: str = ""
+
 
 @row_by_row()
 def redact(rows: pl.DataFrame, settings: RedactSettings) -> Outcome:

@@ -107,3 +107,25 @@ def test_reading_a_recipe_loads_none_of_the_heavy_libraries() -> None:
     heavy = {"torch", "transformers", "mlflow", "great_expectations", "prefect", "pandas", "datasets"}
     code = f"import sys, flows.recipe; print(sorted({heavy} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "[]\n"
+
+
+def test_names_in_a_file_are_redacted_and_stand_in_no_text_that_is_registered(changed: Change) -> None:
+    file = changed("gate:", "redact: {names: [Bo Berg], names_file: staff.txt}\ngate:")
+    (file.parent / "staff.txt").write_text("\ufeffZoë Müller\n\n  Ian Jo \r\n", encoding="utf-8")
+    recipe = load_recipe(str(file))
+    assert recipe.redact.names == ("Bo Berg", "Zoë Müller", "Ian Jo")
+    assert "Zoë" not in recipe.text
+    assert "staff.txt" in recipe.text
+
+
+@pytest.mark.parametrize(
+    ("staff", "told"),
+    [(None, "cannot be read (No such file"), (b"Ann\nB\n", "no name: 'B'"), (b"\xff\xfe\xfa", "no UTF-8 text")],
+)
+def test_a_file_of_names_that_cannot_be_used_is_told(changed: Change, staff: bytes | None, told: str) -> None:
+    file = changed("gate:", "redact: {names_file: staff.txt}\ngate:")
+    if staff is not None:
+        (file.parent / "staff.txt").write_bytes(staff)
+    error = refused(file)
+    assert told in error.what
+    assert "redact.names_file" in error.what
