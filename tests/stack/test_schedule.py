@@ -1,4 +1,4 @@
-"""A schedule that fires by itself, on the whole stack: nothing is new, and it says so; rows have come, and there is a version more.
+"""A schedule that fires by itself on the whole stack: nothing is new, and it says so; rows have come, and it makes a version.
 
 Prefect's own scheduler, its worker, MLflow on PostgreSQL; a tiny model. Nothing is started by hand after the schedule is made.
 """
@@ -61,8 +61,8 @@ def scheduled(stack: Stack, recipe: Path) -> Iterator[None]:
 
 def runs(stack: Stack, flow: str, state: str) -> list[dict[str, Any]]:
     """The runs of a flow that are in a state of this name, newest first."""
-    asked = {"flows": {"name": {"any_": [flow]}}, "flow_runs": {"state": {"name": {"any_": [state]}}}, "sort": "START_TIME_DESC"}
-    return list(stack.prefect("POST", "flow_runs/filter", asked))
+    asked = {"flows": {"name": {"any_": [flow]}}, "flow_runs": {"state": {"name": {"any_": [state]}}}}
+    return list(stack.prefect("POST", "flow_runs/filter", {**asked, "sort": "START_TIME_DESC"}))
 
 
 def until(true: Callable[[], Any], what: str) -> Any:
