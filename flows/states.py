@@ -12,15 +12,18 @@ from __future__ import annotations
 
 import functools
 import inspect
+import logging
 from collections.abc import Callable
 from typing import Any, ParamSpec
 
 from prefect.artifacts import create_markdown_artifact
 from prefect.client.schemas.objects import State
 from prefect.context import FlowRunContext
+from prefect.logging import get_run_logger
 from prefect.states import Completed, Failed
 
 from tasks.core.errors import AssayError, ContractError
+from tasks.core.machine import exit_quickly
 from tasks.core.page import show
 
 P = ParamSpec("P")
@@ -33,11 +36,32 @@ NEXT_BY_VERDICT = {
 }
 
 
+class InWords(logging.Filter):
+    """In the logs of runs, an error that a person can act on says its own words; a traceback stays with unexpected ones.
+
+    Prefect's engine raises the error of a failed state once more, and logs that as "unexpected exception" with forty lines of
+    its own code. Records of level DEBUG keep their traceback (PREFECT_LOGGING_LEVEL=DEBUG).
+    """
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        error = record.exc_info[1] if record.exc_info else None
+        if isinstance(error, AssayError) and record.levelno > logging.DEBUG:
+            record.msg, record.args, record.exc_info = error.render(), (), None
+        return True
+
+
+IN_WORDS = InWords()
+RUN_LOGS = ("prefect.flow_runs", "prefect.task_runs")  # what a run's page shows as its logs
+
+
 def ends_in_words(function: Callable[P, Any]) -> Callable[P, Any]:
     """Make an error that a person can act on the flow's final state, with its own words and no traceback."""
 
     @functools.wraps(function)
     def run(*args: P.args, **kwargs: P.kwargs) -> Any:
+        for name in RUN_LOGS:
+            logging.getLogger(name).addFilter(IN_WORDS)  # once, however often
+        exit_quickly()
         try:
             return function(*args, **kwargs)
         except AssayError as error:
@@ -52,6 +76,7 @@ def stopped(error: AssayError) -> State[Any]:
     """The final state of a run that `error` stopped; the command finds the error in its data."""
     name = BLOCKED if isinstance(error, ContractError) else "Failed"
     if FlowRunContext.get():
+        get_run_logger().debug("Where it was raised:", exc_info=error)
         told = f"{name}: {error.what.splitlines()[0]}"
         show(create_markdown_artifact, markdown=f"# {name}\n\n{in_markdown(error)}", key="outcome", description=told)
     return Failed(name=name, message=error.render(), data=error)

@@ -6,7 +6,9 @@ the same machine always makes the same bytes.
 
 from __future__ import annotations
 
+import atexit
 import contextlib
+import gc
 import os
 from dataclasses import dataclass
 from functools import cache
@@ -89,6 +91,15 @@ def release_memory() -> None:
 
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL("libc.so.6").malloc_trim(0)
+
+
+def exit_quickly() -> None:
+    """Let this process end without a last search for cycles of garbage, which the system frees anyway.
+
+    The libraries of a run are 735,000 objects that Python goes through several times at its end: 2.2 s of a core, and 0.2 s
+    without (2026-11-24). A worker says that a run was cancelled only when its process has ended.
+    """
+    atexit.register(gc.freeze)
 
 
 def usable_cores() -> int:

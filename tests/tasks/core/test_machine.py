@@ -64,3 +64,17 @@ def test_memory_that_was_freed_below_the_end_of_the_heap_goes_back_to_the_system
         "size = psutil.Process().memory_info; held = size().rss; release_memory(); print(held - size().rss)"
     )
     assert int(subprocess.check_output([sys.executable, "-c", code])) > 150_000_000
+
+
+def test_a_process_that_ends_quickly_looks_for_no_cycles_and_still_does_what_was_registered() -> None:
+    code = (
+        "import atexit, sys; from tasks.core.machine import exit_quickly\n"
+        "if sys.argv[1] == 'quickly': exit_quickly()\n"
+        "atexit.register(print, 'registered')\n"
+        "class Cycle:\n"
+        "    def __init__(self): self.me = self\n"
+        "    def __del__(self): print('found')\n"
+        "Cycle()"
+    )
+    told = [subprocess.check_output([sys.executable, "-c", code, word], text=True).split() for word in ("as it is", "quickly")]
+    assert told == [["registered", "found"], ["registered"]]
