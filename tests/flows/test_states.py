@@ -59,7 +59,8 @@ def test_an_error_that_a_person_can_act_on_is_told_in_words_line_by_line(lines: 
     with pytest.raises(kind):
         run(stop)
     assert "Traceback" not in lines.text()
-    assert lines.text().endswith("No file matches.\n  where:   recipe: data.train\n  allowed: a file\n  to do:   correct the path")
+    told = "No file matches.\n  where:   recipe: data.train\n  allowed: a file\n  to do:   correct the path"
+    assert lines.text().endswith(told)
 
 
 def test_its_traceback_is_there_at_debug_level(lines: Lines) -> None:
