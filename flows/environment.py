@@ -25,6 +25,11 @@ def own_prefect() -> bool:
     return not os.environ.get("PREFECT_API_URL")
 
 
+def prefect_pages() -> str:
+    """Where a browser finds Prefect. PREFECT_UI_URL says so where people come in by another door than clients."""
+    return os.environ.get("PREFECT_UI_URL") or os.environ["PREFECT_API_URL"].removesuffix("/api")
+
+
 def own_mlflow() -> bool:
     """Whether MLflow works on a database file below ASSAY_HOME, and not on a server that the user named."""
     return os.environ.get("MLFLOW_TRACKING_URI", "") == mlflow_database()

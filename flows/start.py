@@ -43,7 +43,7 @@ def run_with(name: str, on: str, **parameters: Any) -> Any:
     else:
         flow = load(name)
         ask_prefect()
-    told = f"{name} {on}, shown at {os.environ['PREFECT_API_URL'].removesuffix('/api')}"
+    told = f"{name} {on}, shown at {environment.prefect_pages()}"
     terminal.console().print(told, style="bold", markup=False)
     return flow(**parameters, return_state=True)
 

@@ -187,6 +187,13 @@ def test_what_a_user_has_set_wins_over_our_defaults(as_it_was: None) -> None:
     assert os.environ["MLFLOW_DISABLE_TELEMETRY"] == "true"
 
 
+def test_people_are_shown_the_door_that_is_theirs(as_it_was: None) -> None:
+    os.environ |= {"PREFECT_API_URL": "http://prefect-server:4200/api", "PREFECT_UI_URL": ""}
+    assert environment.prefect_pages() == "http://prefect-server:4200"
+    os.environ["PREFECT_UI_URL"] = "https://prefect.example"
+    assert environment.prefect_pages() == "https://prefect.example"
+
+
 def test_our_own_servers_are_asked_directly_where_a_proxy_is_set(as_it_was: None) -> None:
     os.environ["NO_PROXY"] = "internal.example"
     environment.prepare()
