@@ -64,7 +64,8 @@ class Stage(Stack):
         self.home = Path(worker["ASSAY_HOME"])
         keeper = psutil.Process(int((self.folder / "supervisord.pid").read_text()))
         for process in (keeper, *self.service("worker")):  # what is started again inherits it
-            process.cpu_affinity([max(process.cpu_affinity() or [0])])
+            cores = process.cpu_affinity() or [0]
+            process.cpu_affinity([cores[os.getpid() % len(cores)]])  # another stage may take the other one
 
     def done(self, process: Any) -> str:
         if process.returncode:
