@@ -29,19 +29,18 @@ from flows.promote import promote
 from flows.recipe import Recipe
 from flows.states import ends_in_words, judged
 from tasks.core import tracking
-from tasks.core.calls import any_calls, tools_of
+from tasks.core.call_form import call_form, check_judged
+from tasks.core.calls import any_tools
 from tasks.core.chat import PromptSettings
-from tasks.core.errors import DataError, RecipeError
+from tasks.core.errors import RecipeError
 from tasks.core.handle import Handle
 from tasks.core.step import work_step
-from tasks.evaluate import SETS, evaluate, slice_names
+from tasks.evaluate import SETS, evaluate, measured_in
 from tasks.gate import check_rules, gate
 from tasks.predict import PredictSettings, predict
 from tasks.register import RecipeText, is_challenger, register
 from tasks.report import report
 from tasks.train import train
-
-NAMED_ROWS = 5  # rows named in an error; more would scroll the message away
 
 
 @flow(name="retrain", persist_result=False)
@@ -63,9 +62,9 @@ def retrained(plan: Recipe) -> State[Results]:
     """The steps of a run, in order."""
     steps, data = curated(plan)
     base = data["base"]
-    check_answerable({name: data[name].frame() for name in SETS if name in data})
-    slices = slice_names(**{name: data[name].frame() for name in SETS if name in data})
-    check_rules(plan.gate, plan.answer.metrics, slices)  # a rule that names nothing shows now, not after training
+    judged_by = {name: data[name].frame() for name in SETS if name in data}
+    check_rules(plan.gate, measured_in(judged_by, plan.answer))  # a rule that names nothing shows now, not after training
+    check_answerable(judged_by, base, plan.prompt)
     adapter = work_step(train, plan.train, prompt=plan.prompt, base=base, dataset=data["dataset"])
     answers = predicted(plan, base, adapter, data)
     sets = {name: data.get(name) for name in SETS}
@@ -92,17 +91,18 @@ def check_trainable(plan: Recipe) -> None:
         )  # fmt: skip
 
 
-def check_answerable(sets: dict[str, pl.DataFrame]) -> None:
-    """Raise DataError for rows that are judged by an answer with tools, which is neither compared nor served yet."""
-    for name, rows in sets.items():
-        offered = rows["meta"].map_elements(lambda meta: tools_of(meta) is not None, return_dtype=pl.Boolean, skip_nulls=False)
-        if (called := rows.filter(any_calls(rows) | offered)).height:
-            raise DataError(
-                f"{called.height:,} of {rows.height:,} rows of {name} have tools or tool calls; no model is judged by it.",
-                where=f"rows {', '.join(row_id[:12] for row_id in called['row_id'].sort()[:NAMED_ROWS])}",
-                allowed="questions and answers in text; rows with tools can be curated, exported and trained on",
-                todo=f"take these rows out of the {name} file",
-            )  # fmt: skip
+def check_answerable(sets: dict[str, pl.DataFrame], base: Handle, prompt: PromptSettings) -> None:
+    """Raise DataError for rows with tools that the base model's template cannot ask, or whose calls it cannot give back."""
+    rows = {name: frame.filter(any_tools(frame)) for name, frame in sets.items()}
+    if not any(frame.height for frame in rows.values()):
+        return
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(base.folder / "model")
+    form = call_form(tokenizer, prompt)
+    for name, frame in rows.items():
+        for row in frame.sort("row_id").iter_rows(named=True):
+            check_judged(form, tokenizer, prompt, name, row)
 
 
 def predicted(plan: Recipe, base: Handle, adapter: Handle, data: Results) -> list[Handle]:
@@ -127,7 +127,7 @@ def registered(plan: Recipe, proof: Results, adapter: Handle, answers: Handle, h
     if proof["verdict"].facts()["verdict"] != "passed":
         return None
     return work_step(
-        register, plan.register, "register", is_challenger, prompt=plan.prompt, answer=plan.answer, base_source=plan.base_model,
+        register, plan.register, "register", is_challenger, prompt=plan.prompt, base_source=plan.base_model,
         recipe=RecipeText(name=plan.name, yaml=plan.text), personal=plan.redact, adapter=adapter, predictions=answers,
         holdout=holdout, **proof,
     )  # fmt: skip

@@ -117,11 +117,11 @@ def _scores(facts: Mapping[str, Any]) -> None:
         for d in facts["differences"]
         if d["slice"] == "holdout" and d["baseline"] == best
     }
-    _line("holdout", f"{holdout[0]['n']:,} rows, intervals of {facts['confidence']:.0%}")
-    _line("", f"{'':<14}{'base, ' + (best or 'none'):<19}{'tuned':<19}difference", "dim")
+    _line("holdout", f"{max(m['n'] for m in holdout):,} rows, intervals of {facts['confidence']:.0%}")
+    _line("", f"{'':<16}{'base, ' + (best or 'none'):<19}{'tuned':<19}difference", "dim")
     for metric in dict.fromkeys(m["metric"] for m in holdout):
         base, tuned = measured.get((best, metric), "-"), measured["tuned", metric]
-        _line("", f"{metric:<14}{base:<19}{tuned:<19}{gained.get(metric, '-')}")
+        _line("", f"{metric:<16}{base:<19}{tuned:<19}{gained.get(metric, '-')}")
 
 
 def _verdict(facts: Mapping[str, Any]) -> None:

@@ -1,23 +1,25 @@
 """Evaluate: mark every answer of every variant, and count with intervals on the holdout, the edge cases and each slice.
 
-Marks are yes or no, one a metric (`AnswerSettings.metrics`). All variants answered the same rows, so they are compared
+Marks are yes or no, one a metric (tasks/core/marking.py). All variants answered the same rows, so they are compared
 row by row: a difference rests on the rows where exactly one of two is right. Intervals: tasks/core/stats.py.
-An answer that is no JSON object is wrong in every field. None is left out: one missing or doubled is an error.
+An answer that is no JSON object is wrong in every field. None is left out: one missing or doubled is an error. A metric counts
+the rows that have it, which their own answers decide: one in text has no arguments to be right in, and a call is no JSON text.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from typing import Any
 
 import polars as pl
 from pydantic import Field
 
-from tasks.core.answer import AnswerSettings, broken_rule, mark, parse
+from tasks.core.answer import AnswerSettings
 from tasks.core.errors import DataError
 from tasks.core.handle import Handle
+from tasks.core.marking import Said, Wanted, headline, measured
 from tasks.core.settings import Settings
 from tasks.core.stats import paired_difference, percent, rate
 from tasks.core.step import Made, Place
@@ -43,18 +45,20 @@ def evaluate(
     place: Place, *, settings: EvaluateSettings, answer: AnswerSettings, holdout: Handle, predictions: list[Handle],
     edge_cases: Handle | None = None,
 ) -> Made:  # fmt: skip
-    """Write graded.parquet (a row per row, set and variant; a boolean column a metric) and count it.
+    """Write graded.parquet (a row per row, set and variant; a boolean column a metric, null where a row has none) and count it.
 
     predictions: one handle a variant, `tuned` among them, each with exactly one answer a row of holdout and edge cases.
     Raises DataError when answers are missing, doubled or unknown, or when an expected answer breaks its own schema.
     """
     frames = {"holdout": holdout.frame()} | ({"edge_cases": edge_cases.frame()} if edge_cases else {})
-    expected = pl.concat([expected_answers(name, frame, answer) for name, frame in frames.items()])
-    slices = slice_names(**frames)
+    wanted = {name: answers_wanted(name, frame, answer) for name, frame in frames.items()}
+    expected = pl.concat([_expected(name, frame, wanted[name]) for name, frame in frames.items()])
+    metrics = measured([one for by_row in wanted.values() for one in by_row.values()], answer)
     variants = _variants(predictions)
-    graded = pl.concat([_grade(name, frame, expected, answer) for name, frame in variants.items()])
+    graded = pl.concat([_grade(name, frame, expected, wanted, metrics, answer) for name, frame in variants.items()])
     graded.sort("set", "row_id", "variant").write_parquet(place.out / "graded.parquet")
-    facts = _count(graded, list(variants), slices, answer, settings.confidence)
+    speaks = headline(measured([*wanted["holdout"].values()], answer), answer)
+    facts = _count(graded, list(variants), slice_names(**frames), metrics, speaks, settings.confidence)
     return Made("scores", _line(facts), facts, _table(facts), graded.height)
 
 
@@ -76,38 +80,46 @@ def slice_names(holdout: pl.DataFrame, edge_cases: pl.DataFrame | None = None) -
     return (*frames, *sorted(set.union(*named)))
 
 
-def expected_answers(name: str, frame: pl.DataFrame, answer: AnswerSettings) -> pl.DataFrame:
-    """What a set asks and expects: row_id, set, slice (empty: none), question, expected.
+def measured_in(frames: Mapping[str, pl.DataFrame], answer: AnswerSettings) -> dict[str, tuple[str, ...]]:
+    """The metrics that each slice of these sets has, each set as a whole among them. Raises DataError as `evaluate` would."""
+    slices: dict[str, list[Wanted]] = {name: [] for name in slice_names(**frames)}
+    for name, frame in frames.items():
+        for meta, one in zip(frame["meta"], answers_wanted(name, frame, answer).values(), strict=True):
+            for place in filter(None, (name, _slice(meta))):
+                slices[place].append(one)
+    return {name: measured(wanted, answer) for name, wanted in slices.items()}
 
-    Raises DataError when an expected answer is missing or breaks the schema: no model could ever be right there.
+
+def answers_wanted(name: str, frame: pl.DataFrame, answer: AnswerSettings) -> dict[str, Wanted]:
+    """What a set asks for, by row_id, in the order of its rows.
+
+    Raises DataError when an expected answer is missing or breaks its schema: no model could ever be right there.
     """
+    found = {row["row_id"]: Wanted.of(row) for row in frame.iter_rows(named=True)}
+    if broken := [(row_id, fault) for row_id, wanted in found.items() if (fault := wanted.fault(answer))]:
+        raise DataError(
+            f"{len(broken):,} of {len(found):,} expected answers break the recipe's own answer form, or a tool's.",
+            where="; ".join(f"{name} row {row_id[:12]}: {rule}" for row_id, rule in sorted(broken)[:EXAMPLES]),
+            allowed="an assistant message at the end that keeps answer.json_schema; of tool calls, arguments that keep the "
+            "schema of a tool on offer",
+            todo=f"mend these rows of the {name} file, or the schema in the recipe",
+        )  # fmt: skip
+    return found
+
+
+def _expected(name: str, frame: pl.DataFrame, wanted: Mapping[str, Wanted]) -> pl.DataFrame:
+    """What a set asks and expects, as text: row_id, set, slice (empty: none), question, expected."""
     rows = [
-        {"row_id": row["row_id"], "set": name, "slice": _slice(row["meta"]), "question": _last(row["messages"], "user"),
-         "expected": _last(row["messages"], "assistant")}
+        {"row_id": row["row_id"], "set": name, "slice": _slice(row["meta"]), "question": _asked(row["messages"]),
+         "expected": said.told if (said := wanted[row["row_id"]].said) else None}
         for row in frame.iter_rows(named=True)
     ]  # fmt: skip
-    if broken := [(row["row_id"], rule) for row in rows if (rule := _fault(row["expected"], answer))]:
-        raise DataError(
-            f"{len(broken):,} of {len(rows):,} expected answers break the recipe's own answer form.",
-            where="; ".join(f"{name} row {row_id[:12]}: {rule}" for row_id, rule in sorted(broken)[:EXAMPLES]),
-            allowed="an assistant message at the end that keeps answer.json_schema",
-            todo=f"mend these rows of the {name} file, or the schema in the recipe",
-        )
     columns = ("row_id", "set", "slice", "question", "expected")
     return pl.DataFrame(rows, schema=dict.fromkeys(columns, pl.String))
 
 
-def _fault(expected: str | None, answer: AnswerSettings) -> str:
-    if expected is None:
-        return "no assistant message"
-    if not answer.json_schema:
-        return ""
-    value = parse(expected)
-    return "not a JSON object" if value is None else broken_rule(value, answer)
-
-
-def _last(messages: list[dict[str, str]], role: str) -> str | None:
-    return next((m["content"] for m in reversed(messages) if m["role"] == role), None)
+def _asked(messages: list[dict[str, str]]) -> str | None:
+    return next((m["content"] for m in reversed(messages) if m["role"] == "user"), None)
 
 
 def _slice(meta: str) -> str:
@@ -125,13 +137,19 @@ def _variants(predictions: list[Handle]) -> dict[str, pl.DataFrame]:
     return {name: handle.frame("predictions.parquet") for name, handle in zip(names, predictions, strict=True)}
 
 
-def _grade(variant: str, frame: pl.DataFrame, expected: pl.DataFrame, answer: AnswerSettings) -> pl.DataFrame:
+def _grade(
+    variant: str, frame: pl.DataFrame, expected: pl.DataFrame, wanted: Mapping[str, Mapping[str, Wanted]],
+    metrics: tuple[str, ...], answer: AnswerSettings,
+) -> pl.DataFrame:  # fmt: skip
     _check_complete(variant, frame, expected)
-    rows = expected.join(frame.select("row_id", "set", "answer"), on=["row_id", "set"]).sort("set", "row_id")
-    marks = [mark(e, a, answer) for e, a in rows.select("expected", "answer").iter_rows()]
-    columns = dict.fromkeys(answer.metrics, pl.Boolean())
-    ordered = rows.select("row_id", "set", "slice", pl.lit(variant).alias("variant"), "question", "expected", "answer")
-    return pl.concat([ordered, pl.DataFrame(marks, schema=columns)], how="horizontal")
+    rows = expected.join(frame.select("row_id", "set", "answer", "calls"), on=["row_id", "set"]).sort("set", "row_id")
+    given = [Said(text, calls) for text, calls in rows.select("answer", "calls").iter_rows()]
+    keys = rows.select("set", "row_id").iter_rows()
+    marks = [wanted[name][row_id].marks(said, answer) for (name, row_id), said in zip(keys, given, strict=True)]
+    told = pl.Series("answer", [said.told for said in given], pl.String)
+    ordered = rows.select("row_id", "set", "slice", pl.lit(variant).alias("variant"), "question", "expected", told)
+    columns = {name: pl.Series(name, [one.get(name) for one in marks], pl.Boolean) for name in metrics}
+    return ordered.with_columns(**columns)
 
 
 def _check_complete(variant: str, frame: pl.DataFrame, expected: pl.DataFrame) -> None:
@@ -153,37 +171,40 @@ def _check_complete(variant: str, frame: pl.DataFrame, expected: pl.DataFrame) -
 
 
 def _count(
-    graded: pl.DataFrame, variants: list[str], slices: tuple[str, ...], answer: AnswerSettings, confidence: float
+    graded: pl.DataFrame, variants: list[str], slices: tuple[str, ...], metrics: tuple[str, ...], speaks: str, confidence: float
 ) -> dict[str, Any]:
-    metrics: list[dict[str, Any]] = []
+    """speaks: the metric of the headline."""
+    rates: list[dict[str, Any]] = []
     differences: list[dict[str, Any]] = []
-    for place, marks in _cells(graded, variants, slices, answer):
+    for place, marks in _cells(graded, variants, slices, metrics):
         for variant, right in marks.items():
             told = asdict(rate(int(right.sum()), right.len(), confidence))
-            metrics.append({"variant": variant, **place, "right": int(right.sum()), **told})
+            rates.append({"variant": variant, **place, "right": int(right.sum()), **told})
         for baseline in (v for v in variants if v != TUNED):
             wins, losses = int((marks[TUNED] & ~marks[baseline]).sum()), int((~marks[TUNED] & marks[baseline]).sum())
             told = asdict(paired_difference(wins, losses, marks[TUNED].len(), confidence))
             told["difference"] = told.pop("value")
             differences.append({"baseline": baseline, **place, "wins": wins, "losses": losses, **told})
-    headline = {m["variant"]: m["value"] for m in metrics if (m["slice"], m["metric"]) == ("holdout", answer.headline)}
-    best = max((v for v in variants if v != TUNED), key=lambda v: headline[v], default="")  # the first of equals
+    reached = {m["variant"]: m["value"] for m in rates if (m["slice"], m["metric"]) == ("holdout", speaks)}
+    best = max((v for v in variants if v != TUNED), key=lambda v: reached[v], default="")  # the first of equals
     return {
-        "variants": variants, "best_baseline": best, "headline": answer.headline, "confidence": confidence,
-        "metrics": metrics, "differences": differences,
+        "variants": variants, "best_baseline": best, "headline": speaks, "confidence": confidence,
+        "metrics": rates, "differences": differences,
     }  # fmt: skip
 
 
 def _cells(
-    graded: pl.DataFrame, variants: list[str], slices: tuple[str, ...], answer: AnswerSettings
+    graded: pl.DataFrame, variants: list[str], slices: tuple[str, ...], metrics: tuple[str, ...]
 ) -> Iterator[tuple[dict[str, str], dict[str, pl.Series]]]:
-    """Each slice and metric with the marks of every variant, aligned row by row."""
+    """Each slice and metric with the marks of every variant, aligned row by row; those alone that any row has."""
     frames = {v: graded.filter(pl.col("variant") == v).sort("set", "row_id") for v in variants}
     for name in slices:
         inside = pl.col("set" if name in SETS else "slice") == name
         within = {v: frame.filter(inside) for v, frame in frames.items()}
-        for metric in answer.metrics:
-            yield {"slice": name, "metric": metric}, {v: frame[metric] for v, frame in within.items()}
+        for metric in metrics:
+            marks = {v: frame[metric].drop_nulls() for v, frame in within.items()}
+            if marks[TUNED].len():
+                yield {"slice": name, "metric": metric}, marks
 
 
 def _line(facts: dict[str, Any]) -> str:

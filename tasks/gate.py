@@ -11,7 +11,7 @@ never make passing easier, and a model that just misses one in truth passes it a
 from __future__ import annotations
 
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any, Self
 
 from pydantic import Field, model_validator
@@ -63,7 +63,10 @@ class GateSettings(Settings):
 def gate(place: Place, *, settings: GateSettings, scores: Handle) -> Made:
     """Judge the scores by the rules. Raises RecipeError when a rule names what was not measured."""
     facts = scores.facts()
-    check_rules(settings, {m["metric"] for m in facts["metrics"]}, {m["slice"] for m in facts["metrics"]})
+    slices: dict[str, list[str]] = {}
+    for m in facts["metrics"]:
+        slices.setdefault(m["slice"], []).append(m["metric"])
+    check_rules(settings, slices)
     judged = [_floor(rule, facts) if rule.at_least is not None else _better(rule, facts) for rule in settings.rules]
     verdict = min((rule["verdict"] for rule in judged), key=WORST_FIRST.index)
     passed = sum(rule["verdict"] == "passed" for rule in judged)
@@ -72,13 +75,17 @@ def gate(place: Place, *, settings: GateSettings, scores: Handle) -> Made:
     return Made("verdict", line, {"verdict": verdict, "rules": judged}, table, len(judged))
 
 
-def check_rules(settings: GateSettings, metrics: Collection[str], slices: Collection[str]) -> None:
-    """Raise RecipeError when a rule names a metric or slice that is not among these. Cheap: ask before training."""
+def check_rules(settings: GateSettings, slices: Mapping[str, Collection[str]]) -> None:
+    """Raise RecipeError when a rule names a slice that is not among these, or a metric that it does not have.
+
+    slices: the metrics of each. Cheap: ask before training.
+    """
     for i, rule in enumerate(settings.rules):
-        for key, name, known in (("metric", rule.metric, sorted(metrics)), ("slice", rule.slice, sorted(slices))):
+        for key, name, of in (("slice", rule.slice, slices), ("metric", rule.metric, slices.get(rule.slice, ()))):
+            known = sorted(of)
             if name not in known:
                 raise RecipeError(
-                    f"A gate rule names the {key} {name!r}, which is not measured.",
+                    f"A gate rule names the {key} {name!r}, which is not measured{f' on {rule.slice}' * (key == 'metric')}.",
                     where=f"recipe: gate.rules.{i}.{key}", allowed=", ".join(known),
                     todo=nearest(name, known) or "correct the rule, or add to answer.graded or the data what it needs",
                 )  # fmt: skip

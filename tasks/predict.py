@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from typing import Literal
+from collections.abc import Callable, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any, Literal
 
 import polars as pl
 from pydantic import Field
 
 from tasks.core.answer import AnswerSettings, label_of
-from tasks.core.calls import without_calls
-from tasks.core.chat import Message, PromptSettings, expected, question
+from tasks.core.calls import name_of, spoken, tools_of, turns
+from tasks.core.chat import Message, PromptSettings, expected, prompt_ids, question
+from tasks.core.errors import DataError
 from tasks.core.generate import load_speaker
 from tasks.core.handle import CURATED, Handle
 from tasks.core.settings import Settings
@@ -32,22 +35,28 @@ def predict(
     place: Place, *, settings: PredictSettings, prompt: PromptSettings, answer: AnswerSettings, base: Handle, dataset: Handle,
     holdout: Handle, edge_cases: Handle | None = None, adapter: Handle | None = None,
 ) -> Made:  # fmt: skip
-    """Answer every row of both sets; leaves predictions.parquet: row_id, set, answer, prompt_tokens, answer_tokens, stopped.
+    """Answer every row of both sets; leaves predictions.parquet: row_id, set, answer, calls, prompt_tokens, answer_tokens,
+    stopped.
 
-    adapter: None for a prompted base model.
+    adapter: None for a prompted base model. calls: the JSON list of an answer's tool calls; null without any.
     """
     sets = {"holdout": holdout, **({"edge_cases": edge_cases} if edge_cases else {})}
     rows = pl.concat([handle.frame().with_columns(set=pl.lit(name)) for name, handle in sets.items()], how="diagonal")
-    examples = _examples(dataset.frame(CURATED), answer, settings.examples)
-    speaker = load_speaker(base.folder / "model", adapter.folder / "adapter" if adapter else None, prompt, examples)
+    asked, tools = [question(turns(row)) for row in rows.iter_rows(named=True)], [tools_of(meta) for meta in rows["meta"]]
+    model = base.folder / "model"
+    fits = _fits(model, prompt, next(filter(None, tools), None))
+    examples = _examples(dataset.frame(CURATED), answer, settings.examples, fits)
+    speaker = load_speaker(model, adapter.folder / "adapter" if adapter else None, prompt, examples)
     started = time.monotonic()
     answers = speaker.answer(
-        [question(messages) for messages in rows["messages"]],
-        lambda share: place.progress(share, f"{settings.variant}: {share * rows.height:.0f} of {rows.height} answered"),
+        asked, lambda share: place.progress(share, f"{settings.variant}: {share * rows.height:.0f} of {rows.height} answered"),
+        tools,
     )
     seconds = time.monotonic() - started
     columns = {name: [getattr(a, name) for a in answers] for name in ("prompt_tokens", "answer_tokens", "stopped")}
-    frame = rows.select("row_id", "set").with_columns(pl.Series("answer", [a.text for a in answers]), **_series(columns))
+    calls = pl.Series("calls", [a.calls for a in answers], pl.String)
+    said = rows.select("row_id", "set").with_columns(pl.Series("answer", [a.text for a in answers]), calls)
+    frame = said.with_columns(**_series(columns))
     frame.sort("set", "row_id").write_parquet(place.out / PREDICTIONS)
     cut = sum(not a.stopped for a in answers)
     line = f"{rows.height:,} answers in {seconds:.0f} s" + (f", {cut:,} cut at {prompt.max_new_tokens} tokens" if cut else "")
@@ -59,17 +68,43 @@ def _series(columns: dict[str, list[int]]) -> dict[str, pl.Series]:
     return {name: pl.Series(name, values) for name, values in columns.items()}
 
 
-def _examples(rows: pl.DataFrame, answer: AnswerSettings, count: int) -> list[Message]:
-    """`count` training rows as turns: the shortest row of each label in turn, labels in alphabetical order."""
-    if not count:
-        return []
-    by_label: dict[str, list[Sequence[Message]]] = {}
-    for messages in without_calls(rows).filter(pl.col("split") == "train").sort("row_id")["messages"]:
-        by_label.setdefault(label_of(expected(messages), answer) or "", []).append(messages)
+def _fits(model: Path, prompt: PromptSettings, tools: list[Any] | None) -> Callable[[list[Message]], bool]:
+    """Whether an example with tool calls can stand before a question: never before one without tools."""
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(model)
+
+    def fits(example: list[Message]) -> bool:
+        try:
+            return bool(tools and prompt_ids(tokenizer, [*example, {"role": "user", "content": "?"}], prompt, tools))
+        except DataError:
+            return False
+
+    return fits
+
+
+def _examples(
+    rows: pl.DataFrame, answer: AnswerSettings, count: int, fits: Callable[[list[Message]], bool] = lambda _: False
+) -> list[Message]:
+    """`count` training rows as turns: the shortest row of each label in turn, labels in alphabetical order.
+
+    An answer of tool calls is labelled by them. fits: whether a row with calls may be among them.
+    """
+    by_label: dict[str, list[list[Message]]] = {}
+    for row in rows.filter(pl.col("split") == "train").sort("row_id").iter_rows(named=True) if count else ():
+        said = [turn for turn in turns(row) if turn["role"] != "system"]
+        by_label.setdefault(_label(said, answer), []).append(said)
     ranked = {label: sorted(group, key=_length) for label, group in sorted(by_label.items())}
-    rounds = [group[i] for i in range(max(map(len, ranked.values()))) for group in ranked.values() if i < len(group)]
-    return [m for messages in rounds[:count] for m in messages if m["role"] != "system"]
+    most = max(map(len, ranked.values()), default=0)
+    rounds = (group[i] for i in range(most) for group in ranked.values() if i < len(group))
+    usable = (said for said in rounds if not any("tool_calls" in turn for turn in said) or fits(said))
+    return [turn for said in islice(usable, count) for turn in said]
+
+
+def _label(said: list[Message], answer: AnswerSettings) -> str:
+    called = next((turn.get("tool_calls") or () for turn in reversed(said) if turn["role"] == "assistant"), ())
+    return ", ".join(map(name_of, called)) or label_of(expected(said), answer) or ""
 
 
 def _length(messages: Sequence[Message]) -> int:
-    return sum(len(m["content"]) for m in messages)
+    return sum(len(spoken(turn)["content"]) for turn in messages)

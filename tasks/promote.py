@@ -13,14 +13,24 @@ from typing import Any, Literal
 
 from tasks.core import tracking
 from tasks.core.action import actor
-from tasks.core.chat import question
 from tasks.core.errors import AssayError, OutsideError, PromotionError
 from tasks.core.hand_moves import up_to_date, way_back
 from tasks.core.home import home_folder
 from tasks.core.promotion_tags import APPROVAL, approves, declines, mark, show
 from tasks.core.promotions import Ledger, append, settle
 from tasks.core.readable import short
-from tasks.core.registry import CHALLENGER, Evidence, aliases, ask, check_files, download, find_version, numbers, read_evidence
+from tasks.core.registry import (
+    CHALLENGER,
+    Evidence,
+    aliases,
+    ask,
+    check_files,
+    download,
+    find_version,
+    numbers,
+    read_evidence,
+    recorded,
+)
 from tasks.core.settings import Settings
 
 POLICY = "promote.approval"  # a parameter of the version's run, so what the recipe said when it was registered
@@ -121,9 +131,8 @@ def check_answers(candidate: Candidate, evidence: Evidence) -> int:
     with TemporaryDirectory(dir=home_folder("scratch"), prefix="promote-") as place:
         folder = download(candidate.version, Path(place) / "model")
         check_files(candidate.version, evidence, folder)
-        asked = [question(row["messages"]) for row in evidence.checked]
         try:
-            given = ask(folder, asked)
+            given = ask(folder, evidence.checked)
         except OutsideError:
             raise
         except AssayError as error:  # another base model, which the unit refuses to answer on
@@ -131,10 +140,10 @@ def check_answers(candidate: Candidate, evidence: Evidence) -> int:
                 f"{candidate.name} cannot be loaded: {error.what}", where=error.where, allowed=error.allowed, todo=error.todo
             ) from error
     for row, got in zip(evidence.checked, given, strict=True):
-        if got != row["answer"]:
+        if got != recorded(row):
             raise PromotionError(
                 f"{candidate.name} does not answer as it was evaluated.",
-                where=f"holdout row {row['row_id']}: recorded {short(row['answer'], 300)!r}, now {short(got, 300)!r}",
+                where=f"holdout row {row['row_id']}: recorded {short(recorded(row).told, 300)!r}, now {short(got.told, 300)!r}",
                 allowed="the same text, to the letter",
                 todo="promote on a machine like the one that evaluated it, with the libraries of its requirements.txt; or run "
                 "the recipe again here",

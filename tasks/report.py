@@ -28,8 +28,16 @@ from tasks.core.step import Made, Place
 PAGE = "report.html"
 TUNED = "tuned"
 SETS = {"holdout": "the holdout", "edge_cases": "the edge cases"}
-METRICS = {"json_valid": "valid JSON", "schema_valid": "schema kept", "all_graded": "all fields right", "exact": "exact match"}
-FAULTS = {"json_valid": "not valid JSON", "schema_valid": "schema broken", "exact": "another text than expected"}
+METRICS = {
+    "json_valid": "valid JSON", "schema_valid": "schema kept", "all_graded": "all fields right", "exact": "exact match",
+    "call_due": "tool called when due, and only then", "call_schema": "tool's schema kept", "call_name": "right tool",
+    "call_arguments": "right tool and arguments",
+}  # fmt: skip
+FAULTS = {
+    "json_valid": "not valid JSON", "schema_valid": "schema broken", "exact": "another text than expected",
+    "call_due": "tool call missing, or not wanted", "call_schema": "tool's schema broken", "call_name": "wrong tool",
+    "call_arguments": "wrong arguments",
+}  # fmt: skip
 VARIANTS = {"zero_shot": "base, zero-shot", "few_shot": "base, few-shot"}
 LEVELS = {"warning": "Act", "note": "Look", "good": "Good"}
 WORDS = {"refused": "Refused", "undecided": "Undecided", "passed": "Passed"}  # the worst first
@@ -95,11 +103,12 @@ def summary(scores: dict[str, Any], verdict: dict[str, Any], version: Handle | N
     tuned, against = cells[TUNED, metric], cells.get((best, metric))
     sentence = f"The tuned model gets {_metric(metric)} on {readable.percent(tuned['value'])} of {tuned['n']:,} holdout rows"
     sentence += f"; the same base model, prompted, on {readable.percent(against['value'])}." if against else "."
-    names = sorted(_metrics(scores), key=lambda name: name != metric)  # what the sentence is about comes first
+    names = sorted((m for v, m in cells if v == TUNED), key=lambda name: name != metric)  # the sentence's comes first
     missed = sorted((r for r in verdict["rules"] if r["verdict"] != "passed"), key=lambda r: list(WORDS).index(r["verdict"]))
     return {
         "verdict": verdict["verdict"], "sentence": sentence, "registered": _registered(verdict, version, missed),
         "missed": missed, "best": best, "confidence": f"{100 * scores['confidence']:g}",
+        "n": max(cell["n"] for cell in cells.values()),
         "rows": [{"metric": name, "tuned": cells[TUNED, name], "base": cells.get((best, name))} for name in names],
     }  # fmt: skip
 
@@ -161,9 +170,10 @@ def _metrics(scores: dict[str, Any]) -> list[str]:
 def _scores(facts: dict[str, Any]) -> dict[str, Any]:
     """The scores as the page shows them: by slice, metric and variant; the sets apart from their slices; paired differences."""
     names, slices = _metrics(facts), list(dict.fromkeys(m["slice"] for m in facts["metrics"]))
+    sizes = {s: max(m["n"] for m in facts["metrics"] if m["slice"] == s) for s in slices}  # `exact` is a metric of every row
     return {
         **facts, "cells": {(m["slice"], m["metric"], m["variant"]): m for m in facts["metrics"]}, "names": names,
-        "sets": [s for s in slices if s in SETS], "slices": [s for s in slices if s not in SETS],
+        "sizes": sizes, "sets": [s for s in slices if s in SETS], "slices": [s for s in slices if s not in SETS],
         "others": [name for name in names if name != facts["headline"] and name not in PLAIN],
         "paired": [d for d in facts["differences"] if d["baseline"] == facts["best_baseline"] and d["slice"] in SETS],
     }  # fmt: skip

@@ -14,10 +14,12 @@ import polars as pl
 from pydantic import BaseModel, ConfigDict
 
 from tasks.core import registry, tracking
-from tasks.core.answer import AnswerSettings, mark
-from tasks.core.chat import expected, question
+from tasks.core.answer import AnswerSettings
+from tasks.core.calls import tools_of, turns
+from tasks.core.chat import question
 from tasks.core.dates import USUAL, written_at
 from tasks.core.handle import Handle
+from tasks.core.marking import Said, Wanted, headline, measured
 from tasks.core.rule import WatchSettings
 from tasks.core.snapshot import Champion
 from tasks.core.stats import percent, rate
@@ -57,17 +59,21 @@ def rescore(
         version = client.get_model_version(champion.name, str(champion.version))
     place.progress(0.02, f"loading {champion.title}")
     model = registry.load(registry.download(version, place.scratch / "champion"))
-    answers: list[str] = []
-    for start in range(0, asked.height, BATCH):
-        answers += _answers(model, asked["messages"].slice(start, BATCH))
-        place.progress(len(answers) / asked.height, f"{len(answers):,} of {asked.height:,} rows answered")
-    wanted = [expected(messages) for messages in asked["messages"]]
-    marks = pl.DataFrame([mark(right, given, answer) for right, given in zip(wanted, answers, strict=True)])
-    said = asked.select("row_id", pl.Series("expected", wanted), pl.Series("answer", answers))
-    pl.concat([said, marks], how="horizontal").write_parquet(place.out / "rescored.parquet")
-    right = marks[answer.headline]
+    given: list[Said] = []
+    for some in asked.iter_slices(BATCH):
+        questions = [question(turns(row)) for row in some.iter_rows(named=True)]
+        given += registry.answers(model, questions, [tools_of(meta) for meta in some["meta"]])
+        place.progress(len(given) / asked.height, f"{len(given):,} of {asked.height:,} rows answered")
+    wanted = [Wanted.of(row) for row in asked.iter_rows(named=True)]
+    marked = [one.marks(said, answer) for one, said in zip(wanted, given, strict=True)]
+    marks = pl.DataFrame(marked, schema=dict.fromkeys(measured(wanted, answer), pl.Boolean))
+    texts = {"expected": [one.said.told if one.said else None for one in wanted], "answer": [said.told for said in given]}
+    told = [asked.select("row_id"), pl.DataFrame(texts), marks]
+    pl.concat(told, how="horizontal").write_parquet(place.out / "rescored.parquet")
+    metric = headline(marks.columns, answer)
+    right = marks[metric].drop_nulls()
     now = Measured(**asdict(rate(int(right.sum()), right.len(), CONFIDENCE)))
-    facts = judged(settings, answer.headline, now, registered(snapshot, answer.headline))
+    facts = judged(settings, metric, now, registered(snapshot, metric))
     return Made("rescored", facts["told"], facts, [_row(facts)], asked.height)
 
 
@@ -75,13 +81,6 @@ def newest(rows: pl.DataFrame, most: int) -> pl.DataFrame:
     """At most `most` rows, the last written first; of rows without a date, which come last, a fair draw by row_id."""
     dates = pl.Series("at", [written_at(meta, USUAL) for meta in rows["meta"]], dtype=pl.Float64)
     return rows.with_columns(dates).sort("at", "row_id", descending=[True, False], nulls_last=True).head(most).drop("at")
-
-
-def _answers(model: Any, conversations: pl.Series) -> list[str]:
-    import pandas as pd
-
-    asked = [question(messages) for messages in conversations]
-    return [str(text) for text in model.predict(pd.DataFrame({"messages": asked}))["answer"]]
 
 
 def registered(snapshot: Handle, metric: str) -> Measured | None:

@@ -1,7 +1,8 @@
 """Score: one version answers every row of a file; a row that cannot be read or answered comes out with its error.
 
-Leaves answers.parquet, in the order of the file: source, line, input (the record as JSON, or as it stood), answer, error,
-model, version. Answered parts are kept in scratch, so that a killed run goes on behind the last of them.
+Leaves answers.parquet, in the order of the file: source, line, input (the record as JSON, or as it stood), answer, tool_calls
+(their JSON list, where a record has tools), error, model, version. Answered parts are kept in scratch, so that a killed run
+goes on behind the last of them.
 """
 
 from __future__ import annotations
@@ -16,23 +17,26 @@ import polars as pl
 from pydantic import Field
 
 from tasks.core import tracking
+from tasks.core.calls import asked_turns
 from tasks.core.chat import Message, question
 from tasks.core.errors import AssayError
-from tasks.core.messages import UnadaptedError, content, message, spoken, turn_list
+from tasks.core.marking import Said
+from tasks.core.messages import UnadaptedError, content, parsed, spoken, turn_list
 from tasks.core.preferences import instruction
 from tasks.core.ratings import TEXTS
 from tasks.core.records import Record
-from tasks.core.registry import aliases, download, find_version, load
+from tasks.core.registry import aliases, answers, download, find_version, load
 from tasks.core.settings import Settings
 from tasks.core.sources import RawFile, read
 from tasks.core.step import Made, Place
 
 ANSWERS = "answers.parquet"
+ASKING = ("user", "tool")  # whose turn an answer follows
 TURNS = ("messages", "conversations", "conversation")
 QUESTIONS = ("message", "prompt", "question", "query", "input", *TEXTS)  # the first that a record has is what it asks
 SCHEMA = {
-    "source": pl.String, "line": pl.Int64, "input": pl.String, "answer": pl.String, "error": pl.String, "model": pl.String,
-    "version": pl.Int64,
+    "source": pl.String, "line": pl.Int64, "input": pl.String, "answer": pl.String, "tool_calls": pl.String,
+    "error": pl.String, "model": pl.String, "version": pl.Int64,
 }  # fmt: skip
 
 
@@ -103,7 +107,7 @@ def _row(source: str, record: Record) -> dict[str, Any]:
     if record.value is None:
         return {**row, "error": record.reason}
     try:
-        return {**row, "asked": asked(record.value)}
+        return {**row, "asked": asked(record.value), "tools": parsed(record.value.get("tools"), "[") or None}
     except UnadaptedError as error:
         return {**row, "error": error.reason}
 
@@ -113,40 +117,40 @@ def asked(record: dict[str, Any]) -> list[Message]:
     row = {key.strip().lower(): value for key, value in record.items()}
     for key in TURNS:
         if (turns := turn_list(row.get(key))) is not None:
-            return _ends_in_question([message(turn) for turn in turns])
+            return _ends_in_question(asked_turns(turns))
     if "instruction" in row:
         return _ends_in_question(instruction(row))
     name = next((name for name in QUESTIONS if row.get(name) is not None), None)
     if name is None:
         raise UnadaptedError("asks nothing: no column " + ", ".join((*TURNS, "instruction", *QUESTIONS[:5], TEXTS[0])))
     if turns := spoken(row[name]):
-        return _ends_in_question([message(turn) for turn in turns])
+        return _ends_in_question(asked_turns(turns))
     return [{"role": "user", "content": content(row[name])}]
 
 
 def _ends_in_question(messages: list[Message]) -> list[Message]:
-    turns = messages if messages and messages[-1]["role"] == "user" else question(messages)
-    if not turns or turns[-1]["role"] != "user":
+    turns = messages if messages and messages[-1]["role"] in ASKING else question(messages)
+    if not turns or turns[-1]["role"] not in ASKING:
         raise UnadaptedError("asks nothing: no user turn before the last answer")
     return turns
 
 
-def _answers(model: Any, rows: list[dict[str, Any]]) -> Iterator[tuple[str | None, str | None]]:
+def _answers(model: Any, rows: list[dict[str, Any]]) -> Iterator[tuple[Said | None, str | None]]:
     """(answer, error) of each row, in order."""
-    given = iter(_ask(model, [row["asked"] for row in rows if "asked" in row]))
+    given = iter(_ask(model, [(row["asked"], row["tools"]) for row in rows if "asked" in row]))
     for row in rows:
         yield next(given) if "asked" in row else (None, row["error"])
 
 
-def _ask(model: Any, questions: list[list[Message]]) -> list[tuple[str | None, str | None]]:
+def _ask(model: Any, questions: list[tuple[list[Message], Any]]) -> list[tuple[Said | None, str | None]]:
     """All at once; where the model refuses, half by half, until the one question is found that it cannot answer."""
-    import pandas as pd
     from mlflow.exceptions import MlflowException
 
     if not questions:
         return []
     try:
-        return [(str(text), None) for text in model.predict(pd.DataFrame({"messages": questions}))["answer"]]
+        asked, tools = zip(*questions, strict=True)
+        return [(said, None) for said in answers(model, asked, tools)]
     except (AssayError, MlflowException) as error:
         if len(questions) == 1:
             return [(None, getattr(error, "what", str(error)).splitlines()[0])]
@@ -154,8 +158,10 @@ def _ask(model: Any, questions: list[list[Message]]) -> list[tuple[str | None, s
     return _ask(model, questions[:half]) + _ask(model, questions[half:])
 
 
-def _answered(row: dict[str, Any], said: tuple[str | None, str | None]) -> dict[str, Any]:
-    return {**{key: row[key] for key in ("source", "line", "input")}, "answer": said[0], "error": said[1]}
+def _answered(row: dict[str, Any], answer: tuple[Said | None, str | None]) -> dict[str, Any]:
+    said, error = answer
+    given = {"answer": said.text, "tool_calls": said.calls} if said else {}
+    return {**{key: row[key] for key in ("source", "line", "input")}, **given, "error": error}
 
 
 def _save(part: Path, rows: list[dict[str, Any]], served: Served) -> None:

@@ -14,9 +14,11 @@ from pydantic import Field, field_validator
 
 from tasks.core.settings import Settings
 
+# What tool calls are marked on, the gravest fault first (tasks/core/marking.py).
+CALL_METRICS = ("call_due", "call_schema", "call_name", "call_arguments")
 # Names that a graded field cannot have: the other metrics, and the columns that stand beside them in graded.parquet.
 RESERVED = (
-    "json_valid", "schema_valid", "all_graded", "exact",
+    "json_valid", "schema_valid", "all_graded", "exact", *CALL_METRICS,
     "row_id", "set", "slice", "variant", "question", "expected", "answer",
 )  # fmt: skip
 SHOWN_CHARACTERS = 40  # of a label that is not among the allowed ones
@@ -61,23 +63,24 @@ class AnswerSettings(Settings):
 
     @property
     def metrics(self) -> tuple[str, ...]:
-        """What each answer is marked on, right or wrong; evaluate measures these and gate rules name them."""
+        """What each answer in text is marked on, right or wrong; evaluate measures these and gate rules name them."""
         if not self.json_schema:
             return ("exact",)
         return ("json_valid", "schema_valid", *self.graded, *(("all_graded",) if self.graded else ()), "exact")
 
     @property
     def headline(self) -> str:
-        """The one metric that speaks for a variant: the first graded field, else exact match."""
+        """The one metric that speaks for a variant whose answers are text: the first graded field, else exact match."""
         return self.graded[0] if self.graded and self.json_schema else "exact"
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=64)  # the recipe's, and those of the tools on offer
 def _validators(schema: str) -> tuple[Any, jsonschema.Draft202012Validator]:
     """Two of the same schema: one in Rust, seventy times as fast, that says whether; and one whose errors can be told."""
     import jsonschema_rs
 
-    return jsonschema_rs.Draft202012Validator(schema), jsonschema.Draft202012Validator(json.loads(schema))
+    # offline: a tool's schema comes with the data, and must not make us fetch what it names.
+    return jsonschema_rs.Draft202012Validator(schema, offline=True), jsonschema.Draft202012Validator(json.loads(schema))
 
 
 def _told(error: jsonschema.ValidationError) -> str:
@@ -110,7 +113,12 @@ def broken_rule(value: dict[str, Any], settings: AnswerSettings) -> str:
 
     Of the value itself only a short label is told, and names of keys: the ledger must not repeat what people wrote.
     """
-    fast, thorough = _validators(settings.schema_text)
+    return broken_schema(value, settings.schema_text)
+
+
+def broken_schema(value: dict[str, Any], schema: str) -> str:
+    """`broken_rule` of any JSON schema, given as text. Raises ValueError for what is none."""
+    fast, thorough = _validators(schema)
     if fast.is_valid(value):
         return ""
     errors = sorted(thorough.iter_errors(value), key=lambda error: list(map(str, error.path)))
@@ -135,17 +143,17 @@ def mark(expected: str, given: str, settings: AnswerSettings) -> dict[str, bool]
     fields = {name: _same_field(right, got, name) for name in settings.graded}
     marks = {
         "json_valid": True, "schema_valid": not broken_rule(got, settings), **fields,
-        "all_graded": all(fields.values()), "exact": _same(right, got),
+        "all_graded": all(fields.values()), "exact": same(right, got),
     }  # fmt: skip
     return {name: marks[name] for name in settings.metrics}
 
 
 def _same_field(right: dict[str, Any], got: dict[str, Any], name: str) -> bool:
     if name in right and name in got:
-        return _same(right[name], got[name])
+        return same(right[name], got[name])
     return name not in right and name not in got
 
 
-def _same(right: Any, got: Any) -> bool:
+def same(right: Any, got: Any) -> bool:
     """Equality as JSON has it: 1 is 1.0, and true is not 1, though Python says it is."""
     return jsonschema.Draft202012Validator({"const": right}).is_valid(got)

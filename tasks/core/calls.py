@@ -16,7 +16,7 @@ from typing import Any
 
 import polars as pl
 
-from tasks.core.messages import Message, UnadaptedError, parsed
+from tasks.core.messages import Message, UnadaptedError, message, parsed
 
 Turn = dict[str, Any]
 _JSON = json.JSONEncoder(ensure_ascii=False, sort_keys=True, default=str)
@@ -100,6 +100,21 @@ def turns(row: dict[str, Any]) -> list[Turn]:
     return [_turn(said, call) for said, call in zip(row["messages"], row["calls"], strict=True)]
 
 
+def asked_turns(given: Sequence[Turn]) -> list[Turn]:
+    """Turns of a request as those of a row: roles by their usual names, calls checked. Raises UnadaptedError as ingest does."""
+    if any(turn.get("content", turn.get("value")) is None and not turn.get("tool_calls") for turn in given):
+        raise UnadaptedError("a message without content")
+    messages = [message(turn, calls=True) for turn in given]
+    return turns({"messages": messages, "calls": calls(given, messages)})
+
+
+def made_call(number: int, name: str, arguments: Any) -> Turn:
+    """A call that a model made, in OpenAI's form; number: of the conversation's calls, from 1. Nine characters are what
+    Mistral's templates ask of an id."""
+    text = json.dumps(arguments, ensure_ascii=False)
+    return {"id": f"call{number:05}", "type": "function", "function": {"name": name, "arguments": text}}
+
+
 def _turn(said: Turn, call: str | None) -> Turn:
     if call is None:
         return said
@@ -163,6 +178,13 @@ def with_calls(rows: pl.DataFrame) -> pl.DataFrame:
         return rows
     told = [messages_of(row) for row in rows.select("messages", "calls").iter_rows(named=True)]
     return rows.with_columns(messages=pl.Series(told, dtype=rows.schema["messages"]))
+
+
+def any_tools(rows: pl.DataFrame) -> pl.Series:
+    """For each of `rows`, whether it has tool calls, or tools on offer."""
+    offers = rows["meta"].str.contains('"tools"', literal=True).fill_null(False)
+    told = [offer and tools_of(meta) is not None for offer, meta in zip(offers, rows["meta"], strict=True)]
+    return any_calls(rows) | pl.Series(told, dtype=pl.Boolean)
 
 
 def without_calls(rows: pl.DataFrame) -> pl.DataFrame:

@@ -109,12 +109,21 @@ def _teaching(messages: Sequence[Message], turns: list[Message], weights: Sequen
     return [turn["role"] == "assistant" and next(answers) for turn in turns]
 
 
-def prompt_ids(tokenizer: Any, messages: Sequence[Message], prompt: PromptSettings) -> list[int]:
+def prompt_ids(
+    tokenizer: Any, messages: Sequence[Message], prompt: PromptSettings, tools: list[Any] | None = None
+) -> list[int]:
     """The tokens a model is given to answer `messages`: exactly those that stand before this answer in a training row."""
     turns = conversation(messages, prompt)
-    template = _Template(tokenizer, prompt)
+    template = _Template(tokenizer, prompt, tools)
     past, done = _answered(template, turns, [True] * len(turns))
     return past.input_ids + template.tokens(template.asked(turns, done))
+
+
+def written_calls(tokenizer: Any, turns: Sequence[Message], prompt: PromptSettings, tools: list[Any] | None) -> str:
+    """What the template writes, and a model learns, for the last of `turns`, which has tool calls. Raises DataError."""
+    said, template = conversation(turns, prompt), _Template(tokenizer, prompt, tools)
+    _, done = _answered(template, said[:-1], [True] * len(said))
+    return template.called(said, done + template.asked(said[:-1], done))
 
 
 def _answered(template: _Template, turns: list[Message], taught: list[bool]) -> tuple[Example, str]:
@@ -169,30 +178,41 @@ class _Template:
         text = self._text(turns, answering=False)
         said = text[len(done) :].split(self.stop_text)[0] if text.startswith(done) else ""
         self._check_named(said, turns[-1]["tool_calls"], "an assistant's tool calls")
+        if turns[-1]["content"].strip() not in said:
+            raise _unwritten("what an assistant says beside its tool calls")
         return said
 
     def _check_named(self, text: str, functions: Sequence[Any], what: str) -> None:
         """Raise DataError when `text` does not have the name of each function: the template has no place for it."""
-        if all(name_of(function) in text for function in functions):
-            return
-        raise DataError(
-            f"The chat template does not write {what}, so a model would learn to answer without.", where=WHERE,
-            allowed="for rows with tool calls, a template that writes `tools` and `tool_calls`",
-            todo="take a base model whose template knows tools, set prompt.chat_template, or take these rows out",
-        )  # fmt: skip
+        if not all(name_of(function) in text for function in functions):
+            raise _unwritten(what)
 
     def _text(self, turns: list[Message], answering: bool) -> str:
+        """The arguments of calls as values, which most templates write as JSON; as text where one can only join texts."""
         from jinja2 import TemplateError
 
         try:
-            text: str = self._tokenizer.apply_chat_template(
-                [with_arguments(turn) for turn in turns], tools=self._tools, chat_template=self._template, tokenize=False,
-                add_generation_prompt=answering,
-            )  # fmt: skip
-        except TemplateError as error:
+            try:
+                return self._rendered([with_arguments(turn) for turn in turns], answering)
+            except TypeError:
+                return self._rendered(turns, answering)
+        except (TemplateError, TypeError) as error:
             raise DataError(
                 f"The chat template refuses a conversation of {', '.join(t['role'] for t in turns) or 'no turn'}: {error}",
                 where=WHERE, allowed="for most templates: user and assistant in turn, after at most one system prompt",
                 todo="filter such rows out, or set prompt.chat_template",
             ) from error  # fmt: skip
+
+    def _rendered(self, turns: list[Message], answering: bool) -> str:
+        text: str = self._tokenizer.apply_chat_template(
+            turns, tools=self._tools, chat_template=self._template, tokenize=False, add_generation_prompt=answering
+        )
         return text
+
+
+def _unwritten(what: str) -> DataError:
+    return DataError(
+        f"The chat template does not write {what}, so a model would learn to answer without.", where=WHERE,
+        allowed="for rows with tool calls, a template that writes `tools` and `tool_calls`",
+        todo="take a base model whose template knows tools, set prompt.chat_template, or take these rows out",
+    )  # fmt: skip

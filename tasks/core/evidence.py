@@ -123,8 +123,9 @@ def log_files(client: Any, run_id: str, texts: Mapping[str, str], handles: Mappi
     return digest_bytes(listed.encode())
 
 
-def headline(scores: Mapping[str, Any], metric: str) -> str:
+def headline(scores: Mapping[str, Any]) -> str:
     """The one figure that speaks for the model: `intent 93.3 % [88.1, 96.4] on 150 holdout rows`."""
+    metric = scores["headline"]
     cell = {"variant": TUNED, "metric": metric, "slice": "holdout"}
     m = next(m for m in scores["metrics"] if cell.items() <= m.items())
     return f"{metric} {percent(m['value'], m['low'], m['high'], digits=1)} on {m['n']:,} holdout rows"

@@ -116,10 +116,10 @@ def mistakes(graded: pl.DataFrame, metrics: Sequence[str]) -> list[Mistake]:
     falling gravity.
     """
     checks = [m for m in metrics if m not in PLAIN] or [m for m in metrics if m in PLAIN][-1:]
-    wrong = graded.filter(~pl.all_horizontal(checks))
+    wrong = graded.filter(~pl.all_horizontal(pl.col(checks).fill_null(True)))  # null: not one of this row's metrics
     found = []
     for row in wrong.sort("set", "row_id", descending=[True, False]).iter_rows(named=True):  # holdout before edge cases
-        failed = [m for m in checks if not row[m]]
+        failed = [m for m in checks if row[m] is False]
         fields = _fields(row["expected"], row["answer"], failed)
         texts = {key: impersonal(row[key] or "") for key in ("question", "expected", "answer")}  # redact saw none of these
         found.append(Mistake(row["row_id"], row["set"], row["slice"] or "", failed, **texts, fields=fields))

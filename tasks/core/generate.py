@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from tasks.core.call_form import CallForm, call_form, read_answer
 from tasks.core.chat import Message, PromptSettings, prompt_ids, stop_ids
 
 BATCH = 32  # rows decoded together; past this a CPU gains nothing and memory grows
@@ -21,12 +23,16 @@ BATCH = 32  # rows decoded together; past this a CPU gains nothing and memory gr
 
 @dataclass(frozen=True)
 class Answer:
-    """One generated answer. stopped: the model ended it itself; False means it was cut at max_new_tokens."""
+    """One generated answer. stopped: the model ended it itself; False means it was cut at max_new_tokens.
+
+    text: what it says. calls: beside it, the JSON list of its tool calls in OpenAI's form; None without any.
+    """
 
     text: str
     prompt_tokens: int
     answer_tokens: int
     stopped: bool
+    calls: str | None = None
 
 
 class Speaker:
@@ -44,13 +50,16 @@ class Speaker:
         )
 
     def answer(
-        self, questions: Sequence[Sequence[Message]], on_batch: Callable[[float], None] = lambda _fraction: None
-    ) -> list[Answer]:
-        """One answer a question, in the order given. questions: messages that end with a user turn.
+        self, questions: Sequence[Sequence[Message]], on_batch: Callable[[float], None] = lambda _fraction: None,
+        tools: Sequence[list[Any] | None] | None = None,
+    ) -> list[Answer]:  # fmt: skip
+        """One answer a question, in the order given. questions: turns (tasks/core/calls.py) that end with a user's or a tool's.
 
-        on_batch: called with the share of questions answered, 0 to 1.
+        on_batch: called with the share of questions answered, 0 to 1. tools: on offer for each question; only where there are
+        some is an answer read for calls. Raises DataError for tools or calls that the chat template cannot write.
         """
-        prompts = [self._encode(messages) for messages in questions]
+        tools = tools or [None] * len(questions)
+        prompts = [self._encode(messages, offer) for messages, offer in zip(questions, tools, strict=True)]
         shared = _common_prefix(prompts)
         cache = self._prefill(prompts[0][:shared]) if shared else None
         order = sorted(range(len(prompts)), key=lambda i: (len(prompts[i]), i))
@@ -60,11 +69,19 @@ class Speaker:
             texts = self._decode([prompts[i] for i in batch], cache)
             answers |= dict(zip(batch, texts, strict=True))
             on_batch(len(answers) / len(prompts))
-        return [answers[i] for i in range(len(prompts))]
+        return [self._called(answers[i], questions[i]) if tools[i] else answers[i] for i in range(len(prompts))]
 
-    def _encode(self, messages: Sequence[Message]) -> list[int]:
+    @cached_property
+    def _form(self) -> CallForm:
+        return call_form(self.tokenizer, self.prompt)
+
+    def _called(self, answer: Answer, asked: Sequence[Message]) -> Answer:
+        found = read_answer(self._form, answer.text, asked)
+        return answer if found is None else replace(answer, text=found[0], calls=found[1])
+
+    def _encode(self, messages: Sequence[Message], tools: list[Any] | None) -> list[int]:
         system = 1 if messages and messages[0]["role"] == "system" else 0  # a row's own stays in front of the examples
-        return prompt_ids(self.tokenizer, [*messages[:system], *self.examples, *messages[system:]], self.prompt)
+        return prompt_ids(self.tokenizer, [*messages[:system], *self.examples, *messages[system:]], self.prompt, tools)
 
     def _prefill(self, ids: list[int]) -> Any:
         import torch

@@ -99,11 +99,14 @@ def _copy_code(code: dict[str, Path], target: Path) -> Path:
 
 def _signature() -> Any:
     from mlflow.models import ModelSignature
-    from mlflow.types.schema import Array, ColSpec, DataType, Object, Property, Schema
+    from mlflow.types.schema import AnyType, Array, ColSpec, DataType, Object, Property, Schema
 
-    turn = Object([Property("role", DataType.string), Property("content", DataType.string)])
+    texts = [Property(name, DataType.string, required=False) for name in ("content", "tool_call_id", "name")]
+    turn = Object([Property("role", DataType.string), *texts, Property("tool_calls", AnyType(), required=False)])
     asked = [ColSpec("string", "message", required=False), ColSpec(Array(turn), "messages", required=False)]
-    return ModelSignature(inputs=Schema(asked), outputs=Schema([ColSpec("string", "answer")]))
+    asked += [ColSpec(AnyType(), "tools", required=False)]
+    told = [ColSpec("string", "answer"), ColSpec(AnyType(), "tool_calls", required=False)]
+    return ModelSignature(inputs=Schema(asked), outputs=Schema(told))
 
 
 def _example() -> Any:

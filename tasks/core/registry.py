@@ -10,16 +10,18 @@ from __future__ import annotations
 import json
 import shutil
 import sys
-from collections.abc import Iterable
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 from tasks.core import tracking
+from tasks.core.chat import Message, question
 from tasks.core.errors import PromotionError
 from tasks.core.evidence import CHECKED, LIST, VERDICT
 from tasks.core.home import digest_bytes, digest_json, digest_path, home_folder
+from tasks.core.marking import Said
 from tasks.core.unit import UNIT, Unit
 
 # Alias names are case-sensitive in MLflow: this is the one place that spells them.
@@ -172,8 +174,24 @@ def load(folder: Path) -> Any:
         sys.path[:] = path  # MLflow leaves the artifact's code folder in it
 
 
-def ask(folder: Path, asked: Iterable[Any]) -> list[str]:
-    """The answers of the model in `folder` to conversations, each a list of messages, all in one request."""
+def ask(folder: Path, checked: Sequence[Mapping[str, Any]]) -> list[Said]:
+    """The answers of the model in `folder` to recorded rows (messages, and tools where there are any), all in one request."""
+    return answers(load(folder), [question(row["messages"]) for row in checked], [row.get("tools") for row in checked])
+
+
+def recorded(row: Mapping[str, Any]) -> Said:
+    """The answer that evaluation recorded of a row."""
+    return Said(str(row["answer"]), row.get("calls"))
+
+
+def answers(model: Any, questions: Sequence[list[Message]], tools: Sequence[list[Any] | None]) -> list[Said]:
+    """The answers of a loaded model to conversations, each with the tools on offer, all in one request."""
     import pandas as pd
 
-    return [str(text) for text in load(folder).predict(pd.DataFrame({"messages": list(asked)}))["answer"]]
+    offered = {"tools": list(tools)} if any(tools) else {}
+    told = model.predict(pd.DataFrame({"messages": list(questions), **offered}))
+    made = told["tool_calls"] if "tool_calls" in told else [None] * len(questions)
+    return [
+        Said(str(text), json.dumps(calls, ensure_ascii=False) if calls else None)
+        for text, calls in zip(told["answer"], made, strict=True)
+    ]

@@ -5,7 +5,11 @@
          -d '{"dataframe_records": [{"message": "Where is my parcel?"}]}'        {"predictions": [{"answer": "..."}]}
 
 A row is either `message`, the text of one user turn, or `messages`, a conversation as [{"role": ..., "content": ...}];
-the unit's system prompt is put before both. All rows of a request are answered in one batch.
+the unit's system prompt is put before both. All rows of a request are answered in one batch. Beside either may stand `tools`
+in OpenAI's form, and in `messages` its tool_calls and tool_call_id; then each answer has `tool_calls` too, null without any:
+
+    {"messages": [{"role": "user", "content": "Is it raining in Bonn?"}], "tools": [{"type": "function", "function": {...}}]}
+    {"answer": "", "tool_calls": [{"id": "call00001", "type": "function", "function": {"name": ..., "arguments": "{...}"}}]}
 
 The artifact holds the adapter and unit.json. The base model comes from ASSAY_HOME if it is there, else from the source
 that the unit names, and must have the unit's digest: another base model, however alike, is refused.
@@ -24,11 +28,13 @@ from filelock import FileLock
 from mlflow.exceptions import MlflowException
 
 from tasks.core.base_model import BaseModelSettings, find_model, write_model
+from tasks.core.calls import asked_turns, name_of
 from tasks.core.chat import Message
-from tasks.core.errors import RegistrationError
+from tasks.core.errors import DataError, RegistrationError
 from tasks.core.generate import load_speaker
 from tasks.core.handle import FACTS
 from tasks.core.home import commit, digest_path, home, home_folder, new_artifact
+from tasks.core.messages import UnadaptedError
 from tasks.core.unit import Base, Unit
 
 SOURCE = "ASSAY_BASE_MODEL"  # names the base model where the unit's own source is not to be had; the digest still binds
@@ -48,23 +54,46 @@ class ServedModel(mlflow.pyfunc.PythonModel):  # type: ignore[misc]
         self.speaker = load_speaker(base_model(unit.base), Path(context.artifacts["adapter"]), unit.prompt)
 
     def predict(self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None) -> pd.DataFrame:
-        """One answer a row: column `answer`. Raises MlflowException, which is HTTP 400, for a row that asks nothing."""
-        questions = [_question(number, row) for number, row in enumerate(model_input.to_dict("records"))]
-        answers = self.speaker.answer(questions) if questions else []
-        return pd.DataFrame({"answer": [answer.text for answer in answers]}, dtype=object)
+        """One answer a row: column `answer`, and `tool_calls` if any row has tools.
+
+        Raises MlflowException, which is HTTP 400, for a row that asks nothing, or what the chat template cannot write.
+        """
+        rows = model_input.to_dict("records")
+        questions, tools = [_question(*row) for row in enumerate(rows)], [_tools(*row) for row in enumerate(rows)]
+        try:
+            answers = self.speaker.answer(questions, tools=tools) if questions else []
+        except DataError as error:
+            raise MlflowException.invalid_parameter_value(str(error)) from error
+        told: dict[str, list[Any]] = {"answer": [answer.text for answer in answers]}
+        if any(tools):
+            told["tool_calls"] = [json.loads(answer.calls) if answer.calls else None for answer in answers]
+        return pd.DataFrame(told, dtype=object)
 
 
 def _question(number: int, row: dict[Any, Any]) -> list[Message]:
-    message, messages = row.get("message"), row.get("messages")
-    if messages is not None and not isinstance(messages, float):  # pandas fills what a row lacks with NaN
-        turns = [{"role": str(turn["role"]), "content": str(turn["content"])} for turn in messages]
-        if turns:
-            return turns
+    message, messages = row.get("message"), _listed(row.get("messages"))
+    if messages:
+        try:
+            return asked_turns(messages)
+        except UnadaptedError as error:
+            raise MlflowException.invalid_parameter_value(f"Row {number}: {error}. {error.evidence or ''}".strip()) from error
     if isinstance(message, str):
         return [{"role": "user", "content": message}]
     raise MlflowException.invalid_parameter_value(
         f"Row {number} has neither `message` (a text) nor `messages` (a list of role and content)."
     )
+
+
+def _tools(number: int, row: dict[Any, Any]) -> list[Any] | None:
+    tools = _listed(row.get("tools"))
+    if all(isinstance(tool, dict) and name_of(tool) for tool in tools):
+        return tools or None
+    raise MlflowException.invalid_parameter_value(f"Row {number} has `tools` that are no list of functions with a name.")
+
+
+def _listed(value: Any) -> list[Any]:
+    """A cell's list; pandas fills what a row lacks with NaN, and MLflow may make a list an array."""
+    return [] if value is None or isinstance(value, float) else list(value)
 
 
 def base_model(base: Base) -> Path:

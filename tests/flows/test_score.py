@@ -84,7 +84,7 @@ def test_every_row_comes_out_in_order_with_its_answer_or_its_error(here: Inputs,
     assert frame["answer"].to_list() == [*right, None, None, truth(here, TEXTS[5])]
     assert [error is None for error in frame["error"]] == [answer is not None for answer in frame["answer"]]
     assert frame["error"][2].startswith("asks nothing: no column messages")
-    assert frame["error"][6] == "tool calls are not supported"
+    assert frame["error"][6] == "a tool's answer to no call before it"
     assert frame.select("model", "version").unique().rows() == [("shop", 1)]
     assert json.loads(frame["input"][5]) == LINES[5]
     assert frame["input"][3] == LINES[3]

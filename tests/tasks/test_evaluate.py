@@ -57,7 +57,7 @@ def rows_handle(home: Path, rows: list[dict[str, Any]]) -> Handle:
 
 
 def predicted(home: Path, variant: str, answers: list[tuple[str, str, str]]) -> Handle:
-    frame = pl.DataFrame(answers, schema=["row_id", "set", "answer"], orient="row")
+    frame = pl.DataFrame(answers, schema=["row_id", "set", "answer"], orient="row").with_columns(calls=pl.lit(None, pl.String))
     return kept(home, "predictions", frame, "predictions.parquet", {"variant": variant})
 
 

@@ -125,7 +125,7 @@ def test_a_rule_on_what_is_not_measured_is_an_error_that_names_what_is(home: Pat
     assert "gate.rules.1.metric" in str(caught.value)
     assert "did you mean 'intent'?" in str(caught.value)
     with pytest.raises(RecipeError, match="slice 'shrt'"):
-        check_rules(GateSettings(rules=(floor(0.8, slice="shrt"),)), ["intent"], ["holdout", "short"])
+        check_rules(GateSettings(rules=(floor(0.8, slice="shrt"),)), {"holdout": ["intent"], "short": ["intent"]})
 
 
 def test_better_than_a_baseline_needs_a_baseline(home: Path) -> None:

@@ -50,7 +50,7 @@ def run(folder: Path, given: dict[str, Any], variant: Any = "zero_shot", **more:
 
 def test_every_row_of_both_sets_has_one_answer_and_it_is_its_own(given: dict[str, Any], tmp_path: Path) -> None:
     made, frame = run(tmp_path / "work", given)
-    assert frame.columns == ["row_id", "set", "answer", "prompt_tokens", "answer_tokens", "stopped"]
+    assert frame.columns == ["row_id", "set", "answer", "calls", "prompt_tokens", "answer_tokens", "stopped"]
     assert made.rows == frame.height == 13
     assert frame.equals(frame.sort("set", "row_id"))
     assert frame.select("row_id", "set").is_unique().all()

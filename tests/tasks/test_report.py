@@ -236,7 +236,7 @@ def predictions(variant: str, sets: dict[str, Handle], answers: Answers) -> Hand
     ]
 
     def fill(place: Place) -> Made:
-        pl.DataFrame(rows).write_parquet(place.out / "predictions.parquet")
+        pl.DataFrame(rows).with_columns(calls=pl.lit(None, pl.String)).write_parquet(place.out / "predictions.parquet")
         return Made("predictions", "", {"variant": variant}, rows=len(rows))
 
     return artifact("predictions", "predict", fill)

@@ -9,7 +9,6 @@ from typing import Any
 import polars as pl
 import pytest
 
-from flows.retrain import check_answerable
 from tasks.core.answer import AnswerSettings
 from tasks.core.calls import spoken, tools_of, turns, with_calls
 from tasks.core.errors import DataError
@@ -190,11 +189,3 @@ def test_rows_without_calls_are_handed_through_untouched(tmp_path: Path) -> None
     assert with_calls(rows) is rows
     assert with_calls(rows.drop("calls")).columns == rows.drop("calls").columns
     assert spoken({"role": "tool", "content": "x", "tool_call_id": "call_1"}) == {"role": "tool", "content": "x"}
-
-
-def test_no_run_starts_whose_model_would_be_judged_by_a_call(tmp_path: Path) -> None:
-    plain = {"messages": [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Yo"}]}
-    check_answerable({"holdout": read(tmp_path, plain).kept})
-    offered = {**plain, "tools": TOOLS}
-    with pytest.raises(DataError, match="2 of 3 rows of holdout have tools or tool calls"):
-        check_answerable({"holdout": read(tmp_path, plain, offered, ends_in_call(call())).kept})
