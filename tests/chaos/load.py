@@ -12,7 +12,7 @@ from tests.chaos.judge import Outcome
 from tests.chaos.play import Played, ended
 from tests.chaos.stage import Scene, Stage
 
-RUNS, PAST, SECONDS = 50, 10_000, 1800
+RUNS, PAST, SECONDS = 50, 10_000, 3600
 PAGES = {"runs": "past-1", "dashboard": "Flow Runs", "deployments": "retrain"}  # and what stands there when it is open
 SLOW_SECONDS = 10.0  # a page that takes longer is no page that a team would work with
 COPIES = "CREATE TEMP TABLE copies AS SELECT n, gen_random_uuid() run, gen_random_uuid() state FROM generate_series(1, %s) n"

@@ -13,8 +13,6 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import psutil
-
 from infra.settings import CODE
 from tests.chaos.judge import Outcome, differences, outcome_of, registered_of
 from tests.chaos.play import Played, ended, left_running, until
@@ -49,7 +47,7 @@ def two_runs_one_home(stage: Stage, scene: Scene, wanted: Outcome) -> Played:
 
 
 def two_runs_two_homes(stage: Stage, scene: Scene, wanted: Outcome) -> Played:
-    """The same on two machines that share the registry and no home, so no lock is between them."""
+    """The same on two machines that share the registry and no home, so no lock is between them; one has more cores."""
     played, home = Played("two runs of one model, two homes"), stage.homes / f"second-{scene.model}"
     other = _command_line(stage, scene, f"ASSAY_HOME={home}", f"PREFECT_LOCAL_STORAGE_PATH={home}/results")
     _finish(stage, played, stage.submit(scene))
@@ -137,10 +135,7 @@ def _finish(stage: Stage, played: Played, run: str) -> None:
 def _command_line(stage: Stage, scene: Scene, *variables: str) -> subprocess.Popen[bytes]:
     words = ["-m", "infra.stack", "run", "env", *variables, sys.executable, "-m", "flows.cli", "run", str(scene.recipe)]
     with (stage.folder / "logs" / f"{scene.model}.log").open("wb") as log:
-        begun = subprocess.Popen([sys.executable, *words], env=stage.environment, cwd=CODE, stdout=log, stderr=log)
-    held = stage.service("worker")[0].cpu_affinity()
-    psutil.Process(begun.pid).cpu_affinity(held)  # as the worker: with other threads training ends in other last digits
-    return begun
+        return subprocess.Popen([sys.executable, *words], env=stage.environment, cwd=CODE, stdout=log, stderr=log)
 
 
 def _workers(stage: Stage) -> list[Any]:
