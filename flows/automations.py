@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
+from uuid import UUID
 
 from tasks.core.errors import AssayError
 
 NOTIFY = "ASSAY_NOTIFY"  # names a notification block on the server, as slack-webhook/assay
+OURS = "Assay: "  # how every name begins that Assay gives to an automation
 Told = tuple[str, str, str]  # what, how, why; see Applied in flows/deploy.py
 
 
@@ -20,6 +22,31 @@ def apply_automations(client: Any, entries: Sequence[Mapping[str, Any]]) -> Iter
             yield what, "left out", f"{NOTIFY} names no notification block, such as slack-webhook/assay"
             continue
         yield what, *_apply(client, _wanted(client, entry))
+
+
+def found_triggers(client: Any, deployment: UUID) -> dict[str, Any]:
+    """The automations that are our event triggers of a deployment, as the server has them, by name.
+
+    The server tells which automations have to do with a deployment, and not whose they are: a person's have other names.
+    """
+    there = client.read_resource_related_automations(f"prefect.deployment.{deployment}")
+    return {one.name: _core(one, deployment) for one in there if one.name.startswith(OURS)}
+
+
+def _core(there: Any, owner: UUID | None = None) -> Any:
+    """What a server has, as what is asked of it: without id and times."""
+    from prefect.events.schemas.automations import AutomationCore
+
+    owned = {"owner_resource": f"prefect.deployment.{owner}"} if owner else {}
+    return AutomationCore.model_validate({**there.model_dump(mode="json"), **owned})
+
+
+def wanted_triggers(wanted: Any, deployment: UUID, found: Mapping[str, Any]) -> dict[str, Any]:
+    """The same as prefect.yaml wants them; what a person switched off stays off, also when the deployment is applied."""
+    for trigger in wanted.triggers:
+        trigger.set_deployment_id(deployment)
+        trigger.enabled = found[trigger.name].enabled if trigger.name in found else trigger.enabled
+    return {trigger.name: trigger.as_automation() for trigger in wanted.triggers}
 
 
 def _notifies(entry: Mapping[str, Any]) -> bool:
@@ -51,13 +78,11 @@ def _block(client: Any, name: str) -> str:
 
 
 def _apply(client: Any, wanted: Any) -> tuple[str, str]:
-    from prefect.events.schemas.automations import AutomationCore
-
     there = client.read_automations_by_name(wanted.name)
     if not there:
         client.create_automation(wanted)
         return "made", ""
-    found = AutomationCore.model_validate(there[0].model_dump(mode="json"))
+    found = _core(there[0])
     kept = wanted.model_copy(update={"enabled": found.enabled})  # what a person switched off stays off
     if found == kept:
         return "unchanged", ""

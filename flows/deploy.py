@@ -1,12 +1,12 @@
-"""`assay deploy`: the work pool, the deployments and the automations of infra/, on the Prefect server of PREFECT_API_URL.
+"""`assay deploy`: the work pool, its queues, the deployments and the automations of infra/, on the server of PREFECT_API_URL.
 
 What is there already and the same is left alone, so a second call changes nothing; what a person paused stays paused.
 """
 
 from __future__ import annotations
 
+import asyncio
 import importlib
-import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +15,7 @@ from typing import Any
 import yaml
 
 from flows import environment, start
-from flows.automations import apply_automations
+from flows.automations import apply_automations, found_triggers, wanted_triggers
 from tasks.core import terminal
 from tasks.core.errors import AssayError
 
@@ -43,10 +43,12 @@ def deploy() -> Iterator[Applied]:
             todo="start the stack (make stack) or any Prefect server, and set PREFECT_API_URL=http://host:4200/api",
         )  # fmt: skip
     start.ask_prefect()
-    wanted = [_deployment(entry) for entry in _read(DEPLOYMENTS)["deployments"]]
-    automations = _read(AUTOMATIONS)["automations"]
+    read, automations = _read(DEPLOYMENTS), _read(AUTOMATIONS)["automations"]
+    wanted = [_deployment(entry) for entry in read["deployments"]]
+    pools = sorted({str(deployment.work_pool_name) for deployment in wanted})
     with get_client(sync_client=True) as client:
-        yield from _pools(client, sorted({str(deployment.work_pool_name) for deployment in wanted}))
+        yield from _pools(client, pools)
+        yield from (_queue(pool, name, **how) for pool in pools for name, how in read["definitions"]["queues"].items())
         for deployment in wanted:
             yield _apply(client, deployment)
         yield from (Applied(*told) for told in apply_automations(client, automations))
@@ -58,7 +60,7 @@ def print_applied() -> None:
         colour = COLOURS[applied.how]
         why = f"[dim]{applied.why}[/]" if applied.why else ""
         terminal.console().print(f"  [{colour}]{applied.how:<10}[/] {applied.what}  {why}")
-    terminal.console().print(f"\n  [bold]next[/]  [cyan]{os.environ['PREFECT_API_URL'].removesuffix('/api')}[/]")
+    terminal.console().print(f"\n  [bold]next[/]  [cyan]{environment.prefect_pages()}[/]")
 
 
 def _read(file: Path) -> dict[str, Any]:
@@ -114,6 +116,28 @@ def _pools(client: Any, names: list[str]) -> Iterator[Applied]:
             yield Applied(f"work pool {name}", "made", f"start a worker: prefect worker start --pool {name}")
 
 
+def _queue(pool: str, name: str, priority: int, concurrency_limit: int) -> Applied:
+    """A queue of the pool. One that has no limit gets ours; one that a person gave it stays."""
+    from prefect import get_client
+    from prefect.exceptions import ObjectNotFound
+
+    async def apply() -> str:  # Prefect's client for plain functions knows queues in part
+        async with get_client() as client:
+            try:
+                there = await client.read_work_queue_by_name(name, pool)
+            except ObjectNotFound:
+                await client.create_work_queue(
+                    name, priority=priority, concurrency_limit=concurrency_limit, work_pool_name=pool
+                )
+                return "made"
+            if there.concurrency_limit is not None:
+                return "unchanged"
+            await client.update_work_queue(there.id, priority=priority, concurrency_limit=concurrency_limit)
+            return "changed"
+
+    return Applied(f"work queue {name}", asyncio.run(apply()))
+
+
 def _apply(client: Any, wanted: Any) -> Applied:
     from prefect.exceptions import ObjectNotFound
 
@@ -123,7 +147,9 @@ def _apply(client: Any, wanted: Any) -> Applied:
     except ObjectNotFound:
         wanted.apply()
         return Applied(what, "made", _schedules(wanted))
-    asked, found = _wanted_parts(wanted), _found_parts(there)
+    triggers = found_triggers(client, there.id)
+    asked = {**_wanted_parts(wanted), "triggers": wanted_triggers(wanted, there.id, triggers)}
+    found = {**_found_parts(there), "triggers": triggers}
     changed = [name for name in asked if asked[name] != found[name]]
     if not changed:
         return Applied(what, "unchanged")

@@ -31,6 +31,7 @@ from flows.recipe import Recipe, load_recipe
 from flows.recipes import installed_recipes
 from flows.states import BLOCKED
 from tasks.core.errors import AssayError
+from tasks.core.page import show
 
 RETRAIN = FlowFilter(name=FlowFilterName(any_=["retrain"]))
 GOING_ON = [StateType.RUNNING, StateType.PENDING, StateType.PAUSED, StateType.CANCELLING]
@@ -81,14 +82,17 @@ def start(plan: Recipe, recipe: dict[str, str], data: str, reasons: Mapping[str,
     tagged = [*_tags(plan, data), *(f"reason:{what}" for what in reasons)]
     started = _on_a_worker(plan, recipe, name, tagged, f"watch {plan.name} {data} {attempt}") or _here(recipe, name, tagged)
     told = "".join(f"- **{what}**: {why}\n" for what, why in reasons.items())
+    described = f"**watch** started it: {name}"
+    show(_tell, run_id=started.run_id, key="why", markdown=f"# Why this run was started\n\n{told}", description=described)
+    return started
+
+
+def _tell(run_id: str, key: str, markdown: str, description: str) -> None:
+    """Prefect's create_markdown_artifact for the page of a run that is not the one under way."""
     with get_client(sync_client=True) as client:
         client.create_artifact(
-            ArtifactCreate(
-                key="why", type="markdown", data=f"# Why this run was started\n\n{told}", flow_run_id=UUID(started.run_id),
-                description=f"**watch** started it: {name}",
-            )
-        )  # fmt: skip
-    return started
+            ArtifactCreate(key=key, type="markdown", data=markdown, flow_run_id=UUID(run_id), description=description)
+        )
 
 
 def _on_a_worker(plan: Recipe, recipe: dict[str, str], name: str, tagged: list[str], key: str) -> Started | None:

@@ -29,6 +29,7 @@ from tasks.core.action import act
 from tasks.core.base_model import find_model
 from tasks.core.errors import NothingLeftError
 from tasks.core.handle import Handle
+from tasks.core.page import show
 from tasks.core.rule import Decision, decide
 from tasks.core.snapshot import find_registered
 from tasks.core.step import row_step, work_step
@@ -172,7 +173,7 @@ def _data(name: str, line: str, rows: Sequence[dict[str, Any]]) -> dict[str, Any
 def _show(name: str, plan: Recipe, line: str, rows: Sequence[dict[str, Any]]) -> None:
     """The comparisons on the page of the run, or the one line where nothing was compared."""
     told = list(rows) or [{"what": "sources", "verdict": line}]
-    create_table_artifact(table=told, key="watch", description=f"**watch {plan.name}: {name}**. {line}")
+    show(create_table_artifact, table=told, key="watch", description=f"**watch {plan.name}: {name}**. {line}")
 
 
 def _table(facts: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:

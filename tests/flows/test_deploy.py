@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +57,51 @@ def test_what_differs_is_put_right_and_what_a_person_paused_stays_paused(
     monkeypatch.setattr(module, "DEPLOYMENTS", tmp_path / "prefect.yaml")
     told = [one for one in deploy() if one.what.startswith("deployment")]
     assert {(one.how, one.why) for one in told} == {("changed", "tags")}
+
+
+def test_a_changed_event_trigger_is_put_right_and_one_that_was_switched_off_stays_off(
+    api: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from prefect import get_client
+
+    name = "Assay: rows have arrived"
+    list(deploy())
+    entries = yaml.safe_load(module.DEPLOYMENTS.read_text())
+    (watch,) = (entry for entry in entries["deployments"] if entry["name"] == "watch")
+    (tmp_path / "prefect.yaml").write_text(yaml.safe_dump(entries))
+    monkeypatch.setattr(module, "DEPLOYMENTS", tmp_path / "prefect.yaml")
+    with get_client(sync_client=True) as client:
+        (there,) = client.read_automations_by_name(name)
+        client.request("PATCH", "/automations/{id}", path_params={"id": there.id}, json={"enabled": False})
+        assert hows(list(deploy()))["deployment watch"] == "unchanged"
+        for key, value in {"expect": ["other.rows.arrived"], "parameters": {"recipe": "other"}}.items():
+            watch["triggers"][0][key] = value
+            (tmp_path / "prefect.yaml").write_text(yaml.safe_dump(entries))
+            changed = {one.what: one for one in deploy()}["deployment watch"]
+            assert (changed.how, changed.why) == ("changed", "triggers")
+            assert hows(list(deploy()))["deployment watch"] == "unchanged"
+        again: Any
+        (again,) = client.read_automations_by_name(name)
+    assert (again.trigger.expect, again.actions[0].parameters) == ({"other.rows.arrived"}, {"recipe": "other"})
+    assert not again.enabled
+
+
+def test_one_training_runs_at_a_time_until_a_person_allows_more(api: None) -> None:
+    async def limit(set_to: int | None = None) -> int | None:
+        async with get_client() as client:
+            queue, first = [await client.read_work_queue_by_name(name, "assay") for name in ("training", "default")]
+            if set_to:
+                await client.update_work_queue(queue.id, concurrency_limit=set_to)
+        assert (first.concurrency_limit, first.priority < queue.priority) == (None, True)
+        return queue.concurrency_limit
+
+    from prefect import get_client
+
+    list(deploy())
+    assert asyncio.run(limit()) == 1
+    asyncio.run(limit(set_to=3))
+    assert hows(list(deploy()))["work queue training"] == "unchanged"
+    assert asyncio.run(limit()) == 3
 
 
 def test_a_notification_goes_to_the_block_that_is_named(api: None, monkeypatch: pytest.MonkeyPatch) -> None:

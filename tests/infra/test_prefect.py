@@ -11,7 +11,7 @@ from prefect.cli.deploy._models import PrefectYamlModel
 from prefect.events.schemas.automations import AutomationCore
 from prefect.server.events.schemas.automations import EventTrigger
 
-from flows.automations import NOTIFY
+from flows.automations import NOTIFY, OURS
 from flows.deploy import AUTOMATIONS, DEPLOYMENTS, load_flow
 
 HEARTBEAT = 180  # seconds; prefect.settings.models.flows
@@ -44,6 +44,20 @@ def test_what_changes_a_model_never_runs_twice_at_once_and_is_never_dropped() ->
     limits = {entry["name"]: entry.get("concurrency_limit") for entry in DEPLOYED["deployments"]}
     for name in ("retrain", "promote", "rollback"):
         assert limits[name] == {"limit": 1, "collision_strategy": "ENQUEUE"}
+
+
+def test_every_deployment_has_a_limit_and_a_queue_and_only_training_fills_a_machine() -> None:
+    assert all(entry["concurrency_limit"]["limit"] == 1 for entry in DEPLOYED["deployments"])
+    queues = DEPLOYED["definitions"]["queues"]
+    used = {entry["name"]: entry["work_pool"]["work_queue_name"] for entry in DEPLOYED["deployments"]}
+    assert set(used.values()) == {"default", *queues}
+    assert [name for name, queue in used.items() if queue == "training"] == ["retrain"]
+    assert queues["training"] == {"priority": 2, "concurrency_limit": 1}
+
+
+def test_every_automation_has_a_name_by_which_deploy_knows_it_as_ours() -> None:
+    named = [*AUTOMATED, *(trigger for entry in DEPLOYED["deployments"] for trigger in entry.get("triggers", []))]
+    assert all(one["name"].startswith(OURS) for one in named)
 
 
 @pytest.mark.parametrize("entry", AUTOMATED, ids=lambda entry: entry["name"])

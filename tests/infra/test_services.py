@@ -118,6 +118,12 @@ def test_authentication_is_on() -> None:
     assert "*" not in services["mlflow"].environment["MLFLOW_SERVER_ALLOWED_HOSTS"]
 
 
+def test_the_worker_takes_every_queue_and_no_more_runs_at_once_than_the_settings_say() -> None:
+    command = " ".join(read_services({**SETTINGS, "WORKER_LIMIT": "2"})["worker"].command)
+    assert "--pool assay --limit 2 " in command
+    assert "--work-queue" not in command
+
+
 def test_images_and_wheels_carry_the_same_versions() -> None:
     pinned = dict(line.split("==") for line in (CODE / "constraints.txt").read_text().splitlines() if "==" in line)
     images = {name: DECLARED["services"][name]["image"].split(":")[1] for name in ("postgres", "s3", "proxy")}

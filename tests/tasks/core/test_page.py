@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import ast
 import logging
 import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -92,3 +94,13 @@ def test_another_error_is_no_matter_of_the_page() -> None:
 
     with pytest.raises(ValueError, match="a bug"):
         page.show(broken, key="check")
+
+
+def test_nothing_else_puts_an_artifact_on_a_page_but_progress_which_never_waits() -> None:
+    root = Path(page.__file__).parents[2]
+    callers = {
+        file.name for folder in ("flows", "tasks") for file in (root / folder).rglob("*.py")
+        for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, ast.Call)
+        and getattr(node.func, "id", "").startswith("create_") and getattr(node.func, "id", "").endswith("_artifact")
+    }  # fmt: skip
+    assert callers == {"progress.py"}
