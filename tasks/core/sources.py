@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import polars as pl
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -58,6 +59,8 @@ class Source(Reading):
         if self.good_from is not None and not self.rating:
             raise ValueError("good_from is of a rating; name the column in rating")
         check_database(self.database)
+        if _is_url(self.path) and urlsplit(self.path).password:
+            raise ValueError("a password has no place in a recipe; let the store know you by its own settings, or fetch the file")
         return self
 
     @property

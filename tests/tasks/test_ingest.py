@@ -14,6 +14,7 @@ import pytest
 import zstandard
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from tasks.core.errors import AssayError, DataError
 from tasks.core.ledger import Outcome, check_balance
@@ -335,3 +336,10 @@ def test_a_store_that_does_not_answer_is_an_error_that_a_retry_may_heal() -> Non
     with pytest.raises(AssayError, match="did not answer") as error:
         ingest([RawFile(name=unreachable, digest="0", location=unreachable)], IngestSettings())
     assert type(error.value).__name__ == "OutsideError"
+
+
+def test_a_url_with_a_password_is_refused_and_the_password_is_not_repeated() -> None:
+    with pytest.raises(ValidationError, match="a password has no place in a recipe") as refused:
+        Source(path="https://clerk:hunter2@exports.example/rows.jsonl")
+    assert Source(path="https://exports.example:8443/@desk/rows.jsonl").path
+    assert "hunter2" not in refused.value.errors(include_input=False)[0]["msg"]
