@@ -60,7 +60,7 @@ class Source(Reading):
             raise ValueError("good_from is of a rating; name the column in rating")
         check_database(self.database)
         if _is_url(self.path) and urlsplit(self.path).password:
-            raise ValueError("a password has no place in a recipe; use the settings that the store has for it, or fetch the file")
+            raise ValueError("a password has no place in a recipe; use the settings of the store for it, or fetch the file")
         return self
 
     @property
