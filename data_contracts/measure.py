@@ -6,8 +6,9 @@ there is refused, because an expectation that was not measured was not kept.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,7 +16,7 @@ import polars as pl
 
 from data_contracts.contract import Contract
 from data_contracts.facts import row_facts
-from data_contracts.relations import Measures, contradictions, leaked, twins
+from data_contracts.relations import Measures, Seen, contradictions, leaked, twins
 from data_contracts.vocabulary import COSTLY
 from tasks.core.answer import AnswerSettings
 from tasks.core.calls import tools_of, turns
@@ -34,7 +35,8 @@ class Given:
     tokenizer: folder of the base model, with `prompt`: the two say how many tokens a row is; or None. judges: the rows of
     the holdout, the edge cases and benchmarks; empty when there are none. personal, measures: what the steps were told, so
     that both find the same. seen: by column (conflicts_with, leaked_from) the rows that its step was given, if there are any
-    beside those that are checked: what many rows say, and how they vote, is asked of them all.
+    beside those that are checked: what many rows say, and how they vote, is asked of them all. Where what the step made of them
+    is known, and nothing has changed since, it is not computed again.
     """
 
     answer: AnswerSettings
@@ -44,11 +46,13 @@ class Given:
     judges: Sequence[pl.DataFrame] = ()
     personal: PersonalData = field(default_factory=PersonalData)
     measures: Measures = field(default_factory=Measures)
-    seen: Mapping[str, pl.LazyFrame] = field(default_factory=dict)
+    seen: Mapping[str, Seen] = field(default_factory=dict)
 
-    def before(self, column: str) -> pl.DataFrame | None:
-        """The rows of `seen`, read when they are needed: a million take memory."""
-        return self.seen[column].collect() if column in self.seen else None
+    def fact(self, rows: pl.DataFrame, column: str, count: Callable[[pl.DataFrame | None], pl.Series]) -> pl.Series:
+        """What the step said of `rows`, or what `count` says, given the rows that the step had."""
+        seen = self.seen.get(column)
+        known = seen.answer_for(rows, column) if seen else None
+        return known if known is not None else count(seen.rows() if seen else None)
 
 
 def columns_spoken_of(contract: Contract) -> set[str]:
@@ -77,9 +81,9 @@ def _costly(rows: pl.DataFrame, wanted: set[str], given: Given) -> list[pl.Serie
     how, asked = given.measures, (given.answer, given.kind)
     found += [twins(rows, of, how.likenesses, *asked) for of in EACH if f"{of}_twin" in wanted]
     if "conflicts_with" in wanted:
-        found.append(contradictions(rows, how.contradictions, *asked, given.before("conflicts_with")))
+        found.append(given.fact(rows, "conflicts_with", partial(contradictions, rows, how.contradictions, *asked)))
     if "leaked_from" in wanted and given.judges:
-        found.append(leaked(rows, given.judges, how.leaks, *asked, given.before("leaked_from")))
+        found.append(given.fact(rows, "leaked_from", partial(leaked, rows, given.judges, how.leaks, *asked)))
     if "personal_data" in wanted:
         found.append(kinds_in(rows, given.personal).alias("personal_data"))
     if "tokens" in wanted and given.tokenizer is not None:

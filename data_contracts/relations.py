@@ -9,11 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal
 
 import polars as pl
 
 from tasks.core.answer import AnswerSettings
+from tasks.core.batches import batches
 from tasks.core.contradictions import Contradictions, contradicting
 from tasks.core.judging import Measure
 from tasks.core.leaks import leaks
@@ -28,6 +30,38 @@ class Measures:
     likenesses: Likenesses = field(default_factory=Likenesses)
     contradictions: Contradictions = field(default_factory=Contradictions)
     leaks: Measure = field(default_factory=Measure)
+
+
+@dataclass(frozen=True)
+class Seen:
+    """The rows that a step was given before those that are checked. file: Parquet, sorted by row_id.
+
+    found: row_id and other, those that the step let go of, by the settings that the contract counts with; None: not known.
+    """
+
+    file: Path
+    found: pl.DataFrame | None = None
+
+    def rows(self) -> pl.DataFrame:
+        return pl.read_parquet(self.file)
+
+    def answer_for(self, rows: pl.DataFrame, name: str) -> pl.Series | None:
+        """The fact of each of `rows` (sorted by row_id), where the step's own answer is the answer to what is asked of them.
+
+        It is if none of them is new or has changed since: then the rows that are compared, `_among` them all, are the step's.
+        """
+        return _named(rows, self.found, name) if self.found is not None and self._has(rows) else None
+
+    def _has(self, rows: pl.DataFrame) -> bool:
+        """Whether each of `rows` is in the file, word for word."""
+        done = 0
+        for part in batches(self.file):
+            next_ids = rows.slice(done, part.height).select("row_id")  # as many as there could be in this part
+            same = part.join(next_ids, on="row_id", how="semi").sort("row_id")
+            if not same.equals(rows.slice(done, same.height).select(same.columns)):
+                return False
+            done += same.height
+        return done == rows.height
 
 
 def twins(

@@ -8,7 +8,8 @@
 A contract is for one kind of dataset (sft, preference, classification), and only what it speaks of is computed. base is the
 model whose tokenizer counts tokens; holdout, edge_cases and benchmarks are what may not leak; a contract that asks for what was
 not given is refused. Personal data, twins, contradictions and leaks are what redact, dedupe, conflicts and decontaminate find,
-as the recipe set them (personal, likenesses, contradictions, leaks) and among the rows that they were given (seen_by_...).
+as the recipe set them (personal, likenesses, contradictions, leaks) and among the rows that they were given (seen_by_...);
+what conflicts and decontaminate have answered about these very rows is not asked again (data_contracts/answered.py).
 
 Leaves facts.json, great_expectations.json (GX's own result) and failing_rows.csv (up to 200 for each expectation). When
 one of severity `block` fails, the same three lie in HOME/contracts/<contract>-<digest>/, and the flow ends.
@@ -27,6 +28,7 @@ from typing import Any
 
 import polars as pl
 
+from data_contracts.answered import seen_by_steps
 from data_contracts.contract import Contract, Expectation, check_kind, short
 from data_contracts.facts import texts_of
 from data_contracts.measure import Given, facts_for
@@ -38,7 +40,7 @@ from tasks.core.answer import AnswerSettings
 from tasks.core.chat import PromptSettings
 from tasks.core.contradictions import Contradictions
 from tasks.core.errors import ContractError
-from tasks.core.handle import FACTS, ROWS, Handle
+from tasks.core.handle import FACTS, Handle
 from tasks.core.home import digest_path, home
 from tasks.core.judging import Measure
 from tasks.core.page import show
@@ -72,7 +74,8 @@ def check(
     graded field of the answer. base: the folder `model` in it holds the tokenizer. The other handles are of rows.
     Facts: contract, description, rows, passed, warnings (how many), expectations: for each name, rule, severity,
     success, checked and failed (rows; none failed where it is about the whole table), share, observed (text), examples
-    [{row_id, where, text}], description (why), file. Told: seconds, of facts and of great_expectations, its import included.
+    [{row_id, where, text}], description (why), file. Told: seconds, of facts and of great_expectations, its import included;
+    answered, the columns that steps had answered.
     Raises ContractError when an expectation of severity `block` fails; RecipeError when one cannot be evaluated or measured,
     or when the contract is for another kind.
     """
@@ -80,12 +83,12 @@ def check(
     _check_columns(contract, answer)
     frame, started = rows.frame(), time.perf_counter()
     place.progress(0.1, f"row facts of {frame.height:,} rows")
-    judges = [judge.frame() for judge in (holdout, edge_cases, benchmarks) if judge is not None]
-    before = {"conflicts_with": seen_by_conflicts, "leaked_from": seen_by_decontaminate}
-    seen = {column: pl.scan_parquet(step.folder / ROWS) for column, step in before.items() if step}
+    judges = {"holdout": holdout, "edge_cases": edge_cases, "benchmarks": benchmarks}
+    measures = Measures(likenesses, contradictions, leaks)
+    seen = seen_by_steps(measures, seen_by_conflicts, seen_by_decontaminate, kind=kind, answer=answer, **judges)
     given = Given(
-        answer, kind, prompt, base.folder / MODEL if base else None, judges, personal,
-        Measures(likenesses, contradictions, leaks), seen,
+        answer, kind, prompt, base.folder / MODEL if base else None,
+        [judge.frame() for judge in judges.values() if judge is not None], personal, measures, seen,
     )  # fmt: skip
     facts = facts_for(contract, frame, given)
     place.progress(0.4, f"{len(contract.expectations)} expectations")
@@ -100,7 +103,8 @@ def check(
         for number, (expectation, told) in enumerate(zip(contract.expectations, result["results"], strict=True), 1)
     ]
     seconds = {"facts": measured - started, "great_expectations": validated - measured}
-    made = replace(_made(contract, findings, facts.height), told={"seconds": seconds})
+    answered = sorted(column for column, rows in seen.items() if rows.found is not None)
+    made = replace(_made(contract, findings, facts.height), told={"seconds": seconds, "answered": answered})
     _write(place.out, result, named)
     place.progress(1.0, made.line)
     broken = [f for f in findings if f["severity"] == "block" and not f["success"]]

@@ -13,7 +13,7 @@ from __future__ import annotations
 import inspect
 import json
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,16 +23,16 @@ from filelock import FileLock, Timeout
 from pydantic import BaseModel
 
 from tasks.core import terminal
-from tasks.core.code import code_digest
 from tasks.core.decisions import Decisions
 from tasks.core.errors import NothingLeftError, OutsideError
 from tasks.core.handle import FACTS, Handle
-from tasks.core.home import TOLD, commit, digest_json, digest_path, home, home_folder, new_artifact
+from tasks.core.home import TOLD, commit, home_folder, new_artifact
 from tasks.core.judged import Judged, judged, write_rows
 from tasks.core.ledger import GONE, Outcome
 from tasks.core.machine import release_memory
 from tasks.core.page import show
 from tasks.core.progress import Progress
+from tasks.core.results import Input, is_kept, result_of, work_key
 
 # Waits of 2, 4, 8 and 16 s: half a minute, which outlasts a restart of MLflow or an object store.
 RETRIES, BACK_OFF_SECONDS = 4, 2.0
@@ -61,9 +61,6 @@ class Made:
     table: list[dict[str, Any]] = field(default_factory=list)
     rows: int = 0
     told: dict[str, Any] = field(default_factory=dict)
-
-
-Input = Handle | BaseModel | Sequence[Handle | BaseModel] | None
 
 
 def row_step(
@@ -105,13 +102,6 @@ def _load(value: Input) -> Any:
     return value.frame() if isinstance(value, Handle) and value.kind == "rows" else value
 
 
-def _identity(value: Input) -> Any:
-    """What of an input decides the result: a handle's digest, a model's values; never a path."""
-    if value is None or isinstance(value, Handle):
-        return value and value.digest
-    return value.model_dump(mode="json") if isinstance(value, BaseModel) else [_identity(v) for v in value]
-
-
 def _run(
     name: str, function: Callable[..., Any], settings: BaseModel, inputs: dict[str, Any], body: Callable[[Place], Made],
     still: Callable[[Handle], bool] = lambda _handle: True,
@@ -119,8 +109,7 @@ def _run(
     from prefect import task
     from prefect.tasks import exponential_backoff
 
-    given = {key: _identity(value) for key, value in inputs.items()}
-    key = digest_json([name, settings.model_dump(mode="json"), given, code_digest(function.__module__)])
+    key = work_key(name, function.__module__, settings, inputs)
     scratch = home_folder(f"scratch/{name}") / key[:16]
     with _only_maker(name, scratch):
 
@@ -214,20 +203,13 @@ def _write_rows(out: Path, name: str, outcomes: Iterable[Judged]) -> Made:
 
 def _holds(key: str, still: Callable[[Handle], bool]) -> bool:
     """Whether the cached result of `key`, if any, is still true: files unchanged, and `still` agrees."""
-    record = home() / "results" / key
-    if not record.exists():
+    if not is_kept(key):
         return True  # nothing cached, nothing to refresh
+    handle = result_of(key)
     try:
-        handle = Handle.model_validate(_stored_handle(json.loads(record.read_text())))
-        return digest_path(handle.folder) == handle.digest and bool(handle.facts()) and still(handle)
+        return handle is not None and still(handle)
     except (OSError, ValueError, KeyError, TypeError):
         return False
-
-
-def _stored_handle(record: dict[str, Any]) -> Any:
-    result = record["result"]
-    parsed = json.loads(result) if isinstance(result, str) else result
-    return parsed.get("data", parsed)
 
 
 def _may_heal(_task: Any, _run: Any, state: Any) -> bool:

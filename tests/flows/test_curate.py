@@ -37,6 +37,11 @@ def test_curate_exits_with_0_prints_where_its_files_lie_and_trains_nothing(curat
     assert curated.err == ""
 
 
+def test_the_contract_takes_over_what_conflicts_and_decontaminate_have_answered(curated: Ended, work: Work) -> None:
+    (made,) = work.made("check")
+    assert json.loads((made / "told.json").read_text())["answered"] == ["conflicts_with", "leaked_from"]
+
+
 def test_a_drafted_contract_is_all_that_standard_output_holds(work: Work, little: Path, curated: Ended) -> None:
     ended = work.run("contract suggest", little)
     assert yaml.safe_load(ended.out)["extends"] == "sft"

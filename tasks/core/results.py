@@ -1,0 +1,52 @@
+"""The cache of steps: what names a piece of work, and what is known of one that is done.
+
+The key of a step's work is the digest of its name, its settings, its inputs' digests and its code: work of the same key makes
+the same. Prefect keeps the handle that came of it under the key in HOME/results.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pydantic import BaseModel
+
+from tasks.core.code import code_digest
+from tasks.core.handle import Handle
+from tasks.core.home import digest_json, digest_path, home
+
+Input = Handle | BaseModel | Sequence[Handle | BaseModel] | None
+
+
+def work_key(name: str, module: str, settings: BaseModel, inputs: Mapping[str, Input]) -> str:
+    """The key of the work of step `name`, whose function is in `module`."""
+    given = {key: _identity(value) for key, value in inputs.items()}
+    return digest_json([name, settings.model_dump(mode="json"), given, code_digest(module)])
+
+
+def _identity(value: Input) -> Any:
+    """What of an input decides the result: a handle's digest, a model's values; never a path."""
+    if value is None or isinstance(value, Handle):
+        return value and value.digest
+    return value.model_dump(mode="json") if isinstance(value, BaseModel) else [_identity(v) for v in value]
+
+
+def is_kept(key: str) -> bool:
+    """Whether a result is recorded under `key`, true or not."""
+    return (home() / "results" / key).exists()
+
+
+def result_of(key: str) -> Handle | None:
+    """The handle that is recorded under `key`; None where there is none, or its files are not what they were."""
+    try:
+        handle = Handle.model_validate(_stored(json.loads((home() / "results" / key).read_text())))
+        return handle if digest_path(handle.folder) == handle.digest and handle.facts() else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _stored(record: dict[str, Any]) -> Any:
+    result = record["result"]
+    parsed = json.loads(result) if isinstance(result, str) else result
+    return parsed.get("data", parsed)

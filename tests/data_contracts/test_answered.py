@@ -1,0 +1,139 @@
+"""What conflicts and decontaminate have answered is not asked again; whatever they have not answered is counted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import polars as pl
+import pytest
+
+from data_contracts.answered import seen_by, seen_by_steps
+from data_contracts.measure import Given
+from data_contracts.relations import Measures, Seen, contradictions, leaked
+from tasks.conflicts import ConflictSettings, conflicts
+from tasks.core.answer import AnswerSettings
+from tasks.core.chat import PromptSettings
+from tasks.core.decisions import Decision, Decisions
+from tasks.core.handle import LEDGER, ROWS, Handle
+from tasks.core.ledger import Outcome, entries
+from tasks.core.settings import DatasetKind, Settings
+from tasks.core.step import row_step
+from tasks.decontaminate import DecontaminateSettings, decontaminate
+from tests.books import row, rows
+
+pytestmark = [
+    pytest.mark.usefixtures("prefect"),
+    pytest.mark.filterwarnings("ignore:Logger 'prefect.task_runs' attempted"),  # steps run here outside any flow
+]
+ANSWER, KIND = AnswerSettings(), DatasetKind()
+MEASURES = Measures(contradictions=ConflictSettings(), leaks=DecontaminateSettings())
+RAW = rows([
+    *(row(f"How do I get from the station to hall number {n} on foot today?", f"Exit {n}, then left.") for n in range(12)),
+    row("When do you open on Sundays?", "At nine."), row("When do you open on Sundays?", "We are closed."),
+    row("Which gate does the early train to the coast leave from please?", "From gate five."),
+]).sort("row_id")  # fmt: skip
+HOLDOUT = rows([row("Which gate does the early train to the coast leave from, please?", "Gate 5.")])
+
+
+def made(name: str, frame: pl.DataFrame) -> Handle:
+    def read(settings: Settings) -> Outcome:
+        return Outcome(frame, entries(name, []))
+
+    return row_step(read, Settings(), name)
+
+
+def ran(reviewed: Decisions | None = None) -> tuple[Handle, Handle, Handle, Handle]:
+    """Handles of the raw rows, of what conflicts and decontaminate left, and of the holdout."""
+    raw, holdout = made("raw", RAW), made("holdout", HOLDOUT)
+    agreed = row_step(conflicts, ConflictSettings(), rows=raw, reviewed=reviewed, kind=KIND, answer=ANSWER)
+    left = row_step(decontaminate, DecontaminateSettings(), rows=agreed, kind=KIND, answer=ANSWER, holdout=holdout)
+    return raw, agreed, left, holdout
+
+
+def seen(steps: tuple[Handle, ...], measures: Measures = MEASURES, **others: Any) -> dict[str, Seen]:
+    raw, agreed, _, holdout = steps
+    return seen_by_steps(
+        measures, raw, agreed, **{"kind": KIND, "answer": ANSWER, "holdout": holdout, "edge_cases": None} | others
+    )
+
+
+def fact(known: Seen, frame: pl.DataFrame, column: str, count: Callable[[pl.DataFrame | None], pl.Series]) -> pl.Series:
+    return Given(ANSWER, KIND, PromptSettings(), seen={column: known}).fact(frame, column, count)
+
+
+def never(_rows: pl.DataFrame | None) -> pl.Series:
+    raise AssertionError("counted again")
+
+
+def test_of_rows_that_are_as_the_step_saw_them_its_answer_is_taken_and_is_what_counting_gives() -> None:
+    steps = ran()
+    raw, agreed, left = (step.frame() for step in steps[:3])
+    known = seen(steps)
+    for frame in (left, agreed, raw, left.sample(fraction=0.5, seed=1).sort("row_id")):  # raw: as if conflicts were not heeded
+        said = fact(known["conflicts_with"], frame, "conflicts_with", never)
+        assert said.to_list() == contradictions(frame, MEASURES.contradictions, ANSWER, KIND, raw).to_list()
+    for frame in (left, agreed):
+        said = fact(known["leaked_from"], frame, "leaked_from", never)
+        assert said.to_list() == leaked(frame, [HOLDOUT], MEASURES.leaks, ANSWER, KIND, agreed).to_list()
+    assert contradictions(raw, MEASURES.contradictions, ANSWER, KIND).drop_nulls().len() == 2
+    assert (agreed.height - left.height, said.drop_nulls().to_list()) == (1, HOLDOUT["row_id"].to_list())
+
+
+def test_a_row_that_is_new_or_changed_since_makes_all_be_counted_and_is_found() -> None:
+    steps = ran()
+    raw, agreed, left = (step.frame() for step in steps[:3])
+    known = seen(steps)
+    other = rows([row("When do you open on Sundays?", "At nine."), row("When do you open on Sundays?", "We are closed.")])
+    new = pl.concat([left, other]).sort("row_id")
+    first = pl.col("row_id") == left["row_id"][0]
+    asks = pl.col("row_id").replace_strict(
+        {left["row_id"][0]: HOLDOUT["messages"][0]}, default=None, return_dtype=RAW.schema["messages"]
+    )
+    changed = left.with_columns(messages=pl.when(first).then(asks).otherwise("messages"))
+    for frame in (new, changed, left.with_columns(pl.when(first).then(pl.lit("{}x")).otherwise("meta").alias("meta"))):
+        with pytest.raises(AssertionError, match="counted again"):
+            fact(known["leaked_from"], frame, "leaked_from", never)
+    found = fact(
+        known["leaked_from"], changed, "leaked_from", lambda s: leaked(changed, [HOLDOUT], MEASURES.leaks, ANSWER, KIND, s)
+    )
+    assert changed["row_id"].filter(found.is_not_null()).to_list() == [left["row_id"][0]]
+    aside = raw.filter(pl.col("row_id").is_in(agreed["row_id"].implode()))
+    added = pl.concat([aside, rows([row("When do you open on Sundays?", "Never again.")])]).sort("row_id")
+    says = contradictions(added, MEASURES.contradictions, ANSWER, KIND, raw)
+    assert fact(known["conflicts_with"], added, "conflicts_with", lambda _: says).to_list() == says.to_list()
+    assert says.drop_nulls().len() == 1
+
+
+def test_nothing_is_known_of_other_settings_other_inputs_or_where_a_reviewer_spoke() -> None:
+    steps = ran()
+    assert all(known.found is not None for known in seen(steps).values())
+    for others in ({"kind": DatasetKind(name="classification")}, {"answer": AnswerSettings(label="intent")}):
+        assert all(known.found is None for known in seen(steps, **others).values())
+    stricter = Measures(contradictions=ConflictSettings(policy="quarantine"), leaks=DecontaminateSettings(coverage=0.6))
+    assert all(known.found is None for known in seen(steps, stricter).values())
+    assert seen(steps, holdout=steps[0])["leaked_from"].found is None
+    assert seen(steps, edge_cases=steps[3])["leaked_from"].found is None
+    assert seen_by("conflicts", ConflictSettings(), None) is None
+
+
+def test_nothing_is_known_where_a_reviewers_word_stands_above_the_steps() -> None:
+    row_id = RAW.filter(pl.col("messages").list.last().struct.field("content") == "At nine.")["row_id"][0]
+    kept = Decision(row_id=row_id, decision="keep", step="conflicts", reviewer="Ada", at="2026-11-24T10:00:00Z")
+    steps = ran(Decisions(made=(kept,)))
+    assert row_id in steps[1].frame()["row_id"]
+    assert seen(steps)["conflicts_with"].found is None
+
+
+def test_where_conflicts_is_off_it_says_nothing_of_what_the_contract_counts() -> None:
+    raw = made("raw", RAW)
+    off = ConflictSettings(policy="off")
+    row_step(conflicts, off, rows=raw, kind=KIND, answer=ANSWER)
+    assert seen_by_steps(Measures(contradictions=off), raw, None, kind=KIND, answer=ANSWER)["conflicts_with"].found is None
+
+
+def test_an_answer_whose_files_were_touched_is_none() -> None:
+    steps = ran()
+    pl.read_parquet(steps[1].folder / LEDGER).clear().write_parquet(steps[1].folder / LEDGER)
+    assert seen(steps)["conflicts_with"].found is None
+    assert seen(steps)["conflicts_with"].rows().equals(pl.read_parquet(steps[0].folder / ROWS))
