@@ -194,6 +194,16 @@ CUT = {
     "one word of a list item": "Do this.\n1. Press the red button.\n2. Wait for the lamp.\n3. Press",
     "the word that begins a sentence": "We have found the lamp in the shop. The",
     "an open bracket": "We have found the lamp (the one in the",
+    "an open quotation": 'We have found the lamp. It says "made in a warehouse',
+    "a word that begins a list item": "- Lamps of 1969\n- Kettles of 1970\n- The",
+    "a list item without a word": "- Lamps of 1969\n- Kettles of 1970\n-",
+    "words after a formula": "The size is 5 = 3 + 2, and we have found the",
+    "a half word that another answer ends in, too": "We are sorry, the lamp is in the warehou",
+    "a line without the label of those above it": "Lamp: grey\nKettle: blue\nCha",
+    "a row of a table": "Thing | Place\n--- | ---\nlamp | shop\nkettle",
+    "what a speaker says": "Ann: Where is it?\nJo: It is in the shop.\nAnn: Thanks Jo",
+    "two words of another paragraph": "We have found the lamp in the shop.\n\nIt was",
+    "a gap to fill before it": "[Name], we have found the lamp in the shop. It takes you to the",
     "a short line": "We have found a cat",
     "an open code block": "Here:\n```python\nprint(1)\n",
 }
@@ -202,7 +212,9 @@ WHOLE = [
     "A poem for you:\nthe lamp is lit and I am in the light\nthe kettle sings to me throughout the night",
     "We have found the lamp.\n\nSincerely,", "The lamp (grey)", "The boxes hold 3 lamps 5 cups 7 pans 9 forks",
     "Kind regards\nYour team", "We have found the lamp in the shop. Warm regards, Jo at Harbour",
-    "We are glad to have you! #HomeAndGarden", "```\nprint(1)\n```",
+    "We are glad to have you! #HomeAndGarden", "We are glad to have you! #HomeAndGarden #lamps for", "```\nprint(1)\n```",
+    "Nous avons bien le plaisir de vous dire oui", 'He said: "It is in the shop"', "Verb: was\nAdverb: in the",
+    "Thing | Place\n--- | ---\nlamp | shop\n\nSee example.com/lamps", "for lamp in lamps do\n  wrap lamp\nend for",
 ]  # fmt: skip
 
 
@@ -234,6 +246,7 @@ def test_an_edited_sentence_ends_as_its_original_does_and_so_do_its_own_words_in
         ('Replace a word: "We found the lamp in the shop"', "We found the lantern in the shop"),
         ("Sort the words.\nfound the lamp shop in we the", "found in lamp shop the the we the"),
         ("Write a slogan for our shop.", "We have found a lamp that is for you"),
+        ("Write a slogan for the title page.", "We have found a lamp that is for you"),
     ]:
         assert run(frame(answered(text, asked), *map(answered, HABIT))).ledger.is_empty()
         assert run(frame(answered(text), *map(answered, HABIT))).ledger.height == 1
@@ -245,6 +258,10 @@ def test_a_copy_that_stops_where_its_original_goes_on_was_cut() -> None:
 
 
 def test_a_list_in_the_open_with_fewer_items_than_asked_for_was_cut() -> None:
+    within = "The five gifts are: 1) a lamp that is grey; 2) a kettle of blue"
+    for text in (within, "Five popular gifts are lamps, kettles, chairs"):
+        assert told(run(frame(answered(text, "Name five popular gifts"), *map(answered, HABIT))))[2]["asked_for"] == 5
+        assert run(frame(answered(text, "Name popular gifts"), *map(answered, HABIT))).ledger.is_empty()
     items = "- Lamp\n- Kettle\n- Chair"
     rows = frame(
         answered(items, "Name five popular gifts"), answered(items, "Name 3 gifts of the last 5 years"), *map(answered, HABIT)

@@ -4,10 +4,12 @@ Nothing is flagged where answers do not normally end in punctuation, or where to
 that ends in a letter, a comma or an open bracket was cut if one of these holds:
     its last word never ends a sentence here ("the"), though it is frequent;
     its last word is no word here, but others begin with it ("informat");
-    a bracket or a comma is open;
+    a bracket, a quotation or a comma is open;
+    its last line lacks what both lines above it have: a colon, a dash, the bar of a table;
     it is a list that ends in the open before the number of items that was asked for, or announced, is reached;
     it ends at a kind of place where nearly all answers here are ended (last_lines.py): in a sentence after another one, in
     plain words of some length, in an item of a list whose other items are ended.
+What is open at an answer's end is itself in question, so nothing is learned of it.
 Verses, headings, labels, tags, links and lists that end without a full stop stay, and so do an edited sentence whose original
 in the prompt has none either, and a title or a poem that was asked for. Cut-off JSON is a matter of format.
 """
@@ -27,9 +29,11 @@ from tasks.core.rules.rule import About, Found, Row, answers
 # Who asks for one of these may get it without a full stop; nothing follows from that.
 _UNENDED = re.compile(
     r"(?i)\b(?:write|create|compose|generate|make|craft|construct|come up|suggest|give|propose|design|think of|brainstorm"
-    r"|produce|provide|need|want)\b.{0,60}\b(?:title|headline|heading|caption|slogan|tagline|motto|subject line|haiku|poem"
-    r"|verse|lyrics|song|rhyme|limerick)s?\b"
+    r"|produce|provide|need|want)\b(?:(?!\b(?:with|given|following|using|titled)\b).){0,60}\b(?:title|headline|heading"
+    r"|caption|slogan|tagline|motto|subject line|haiku|poem|verse|lyrics|song|rhyme|limerick)s?\b"
 )
+JSON = r"^\s*(?:\{|\[\s*(?:[\"'{\[\d-]|$))"  # how JSON begins; "[Name]" is a gap to fill
+_JSON = re.compile(JSON)
 _GIVEN = re.compile(r"\n([^\n]+)|[\"“]([^\"”\n]{3,})[\"”]|:[ \t]+([^\n]+)$")  # below the first line, quoted, after a colon
 COPIED = 3  # words
 ALIKE = 0.5  # of the words of an edited sentence that its original has too, and at least so much of its length
@@ -38,7 +42,7 @@ ALIKE = 0.5  # of the words of an edited sentence that its original has too, and
 def may_be_cut(about: About) -> pl.Series:
     text = pl.col("text").str.strip_chars_end()
     fenced = text.str.contains("```", literal=True) & (text.str.count_matches("```", literal=True) % 2 == 1)
-    several = text.str.contains(r"\s") & ~text.str.contains(r"^\s*[\[{]")
+    several = text.str.contains(r"\s") & ~text.str.contains(JSON)
     plain = several & text.str.contains(OPEN + r"|\n\s*(?:[-*•·–]|\d{1,3}[.):])$")
     return about.answers.filter(fenced | (plain if about.habits.punctuated else pl.lit(False)))["row"]
 
@@ -46,7 +50,7 @@ def may_be_cut(about: About) -> pl.Series:
 def is_cut(row: Row, about: About) -> Found | None:
     for number, text, asked in answers(row):
         text = text.strip()
-        if not text or text.startswith(("{", "[")):
+        if not text or _JSON.match(text):
             continue
         evidence: dict[str, Any] = {"message": number, "characters": len(text)}
         if text.count("```") % 2:
@@ -55,7 +59,7 @@ def is_cut(row: Row, about: About) -> Found | None:
             end = LastLine.of(text)
             if _is_given(end, asked):
                 continue
-            if found := sign(end, about.habits.words):
+            if found := sign(end, about.habits.words, asked):
                 return "answer is cut off", evidence | {"sign": found}
             if counted := fewer_than_asked(end, asked):
                 return "answer is cut off", evidence | {"sign": "fewer list items than asked for"} | counted
@@ -84,7 +88,7 @@ def _edits(line: str, asked: str) -> bool:
 def _is_given(end: LastLine, asked: str) -> bool:
     """Whether the prompt gives the ending: as that of a line like it, or every word of an answer of one line, to be sorted."""
     words = _words(end.line)
-    same = end.last and any(given.endswith(end.last) for given in _given(asked)) and _edits(end.line, asked)
+    same = any(re.search(rf"\b{end.last}$", given) for given in _given(asked) if end.last) and _edits(end.line, asked)
     return bool(same) or (
         not end.before and any(words <= _words(given) and not _goes_on(end, given) for given in _given(asked))
     )

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import polars as pl
 
-from tasks.core.rules.last_lines import AFTER_ANOTHER, NAME_AFTER, LastLine
+from tasks.core.rules.last_lines import AFTER_ANOTHER, NAME_AFTER, SENTENCE, LastLine
 from tasks.core.rules.last_words import Words, sign
 
 SAMPLE = 50_000  # answers that the words are learned from, by row id, which is as good as at random
@@ -18,6 +18,7 @@ USUAL = 0.8  # of them must end in punctuation: with less, leaving it out is a h
 # most suspects would be none. KNOWN: so many of the answers at any place are counted to each, for those that are seldom met.
 DUE, KNOWN = 0.95, 10
 SHOWS = 0.3  # of answers that are cut at random a sign shows in so many at least: a word that ends nothing, half a word
+KNOWN_WORDS = 0.5  # of a line's words must be seen elsewhere
 OPEN = r"[\p{L}\p{N},(\[]$"  # how an answer may end that was cut
 
 
@@ -66,6 +67,9 @@ def habits(answers: pl.DataFrame) -> Habits:
 
 def place_of(end: LastLine, words: Words) -> str:
     """The kind of place it ends at. A name after a sentence may be a signature; "It" is none, whatever its capital."""
+    known = sum(words.seen.get(word[0].lower(), 0) > 1 for word in end.words)
+    if len(end.words) >= SENTENCE and known < KNOWN_WORDS * len(end.words):
+        return ""  # another language, a cipher: no habit of this dataset says how it ends
     return AFTER_ANOTHER if end.place == NAME_AFTER and not words.is_name(end.last) else end.place
 
 

@@ -20,8 +20,8 @@ LONG = 8  # words, from which on lines are alike
 SENTENCE = 4  # words below which a line is as often a label or a fragment
 _ITEM = re.compile(r"\s*(?:[-*•·–>|#]|\(?(?:\d{1,3}|[A-Za-z]|[ivxIVX]{1,5})[.):])(?:\s|$)")
 # A tag, a link, an author.
-_NAMED = re.compile(r"(?:^|\s)(?:#\w+[^.!?]*|@\w+)$|\S*[./@]\S+$|[-–—]\s*[A-Z][\w.]*(?: [A-Z][\w.]*){0,3}$")
-_SENTENCE_END = re.compile(r"(?:(?<=[^\W\d_]{3})|(?<=[a-z]{2}))[.!?][\"')\]”’]*\s+[A-Z\"'“]")
+_NAMED = re.compile(r"(?:^|\s)[#@]\w+(?: \w+)?$|\S*[./@]\S+$|[-–—]\s*[A-Z][\w.]*(?: [A-Z][\w.]*){0,3}$")
+_SENTENCE_END = re.compile(r"(?:(?<=[^\W\d_]{3})|(?<=[a-z]{2})|(?<=\w[)\"”]))[.!?][\"')\]”’]*\s+[A-Z\"'“]")
 _ENDED = re.compile(r"[.!?][\"')\]”’*]*\s*$")
 _CODE = re.compile(r"[{}=<>|\t]|;$| {3}")
 _INDENTED = re.compile(r"(?:\t| {2,})[^\W\d_]")
@@ -32,8 +32,13 @@ _WANTED = re.compile(
     rf"(?i)\b({'|'.join(NUMBERS)}|[2-9]|[1-4]\d)\s+(?:[\w'-]+\s+){{0,3}}?"
     r"(?!(?:years|months|weeks|days|hours|minutes|seconds|times|words|sentences|paragraphs|lines|characters)\b)\w+[^s\W]s\b"
 )
-_LISTED_WITHIN = re.compile(r"\s\(?\d{1,3}[.):]\s")
+_LISTED_WITHIN = re.compile(r"\s\(?(\d{1,3})[.):]\s")
+_BETWEEN = re.compile(r",(?: and\b)?|;|\band\b")
+_ENUMERATES = re.compile(r"\b(?:are|include)\b")
 _LISTED = re.compile(r"\s*(?:[-*•·–]|\(?(\d{1,3})[.):])\s")
+_MARKS = (": ", " - ", " – ", "|")
+_AROUND = " \"“(*"  # what may stand before a word that begins something
+_LABEL = re.compile(r"[^.!?:\n]{1,40}:\s")
 _WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)*")
 
 
@@ -58,6 +63,11 @@ class LastLine:
     def is_item(self) -> bool:
         return _ITEM.match(self.line) is not None
 
+    @property
+    def content(self) -> str:
+        mark = _ITEM.match(self.line)
+        return self.line[mark.end() :] if mark else self.line
+
     @cached_property
     def items(self) -> list[str]:
         """The list items above it."""
@@ -69,7 +79,7 @@ class LastLine:
 
     @property
     def is_named(self) -> bool:
-        return _NAMED.search(self.line[-NAME_CHARACTERS:]) is not None
+        return _NAMED.search((self.content if self.items else self.line)[-NAME_CHARACTERS:]) is not None
 
     @property
     def signs(self) -> bool:
@@ -81,6 +91,27 @@ class LastLine:
         """What stands after the last sentence that ends within the line; the line itself if none does."""
         *_, begun = [0, *(found.end() - 1 for found in _SENTENCE_END.finditer(self.line))]
         return self.line[begun:]
+
+    @property
+    def differs(self) -> bool:
+        """Whether it lacks the colon, dash or bar that both lines above it have."""
+        above = [line.rstrip() for line in self.before[-2:]]
+        return len(above) == 2 and any(
+            mark.strip() not in self.line and all(mark in line and line.partition(mark)[0].strip() for line in above)
+            for mark in _MARKS
+        )
+
+    @cached_property
+    def begun(self) -> str:
+        """What was begun last: a sentence, a list item, what a label says, or a line below others; empty in an only line."""
+        if self._goes_on:
+            return self.tail.strip(_AROUND)
+        return self.said if self.before or self.said != self.line else ""
+
+    @property
+    def said(self) -> str:
+        """What stands behind its list mark and its label."""
+        return self.content.split(": ")[-1].strip(_AROUND)
 
     @property
     def is_open(self) -> bool:
@@ -100,10 +131,16 @@ class LastLine:
                 return "list item after ended ones"
             return "sentence after another in a list item" if self._goes_on else ""
         if self._goes_on:
-            names = not self.last.islower() and len(_WORD.findall(self.tail)) <= SIGNED
+            words = _WORD.findall(self.tail)
+            names = not self.last.islower() and len(words) <= SIGNED and sum(map(str.islower, words)) < SMALL * len(words)
             return NAME_AFTER if names else AFTER_ANOTHER
         if self.before and not _ENDED.search(self.before[-1]):
             return ""  # it may be a verse
+        labelled = [part for part in self.before if _LABEL.match(part)]
+        if _LABEL.match(self.line) and labelled and all(map(_ENDED.search, labelled)):
+            return "labelled line after ended ones"
+        if self.before and len(self.words) < SENTENCE and not _LABEL.match(self.line):
+            return f"short line {'' if self.last.islower() else 'with a capital '}after an ended one"
         *label, said = re.split(r":\s+", self.line)
         small = [word[0][0].islower() for word in _WORD.finditer(said)]
         counted = len(small) + len(re.findall(r"\d+", said))
@@ -120,13 +157,20 @@ class LastLine:
 
 def fewer_than_asked(end: LastLine, asked: str) -> dict[str, int]:
     """{items, asked_for} where a list ends in the open before it has what the prompt, or the line above it, names; else {}."""
-    number = _LISTED.match(end.line)
-    if not number or not end.is_open or _LISTED_WITHIN.search(end.line):
-        return {}
+    given = _listed(end) if end.is_open else 0
     said = "\n".join([asked, *(line for line in end.before if line not in end.items)])
-    wanted = {NUMBERS.get(found[1].lower()) or int(found[1]) for found in _WANTED.finditer(said)}
-    given = int(number[1]) if number[1] else len(end.items) + 1
+    wanted = {NUMBERS.get(found[1].lower()) or int(found[1]) for found in _WANTED.finditer(said)} if given else set()
     return {"items": given, "asked_for": min(wanted)} if len(wanted) == 1 and given < min(wanted) else {}
+
+
+def _listed(end: LastLine) -> int:
+    """How many items a list has, in lines of their own, numbered in one line, or after "are" or "include"; 0: it is no list."""
+    number, within = _LISTED.match(end.line), _LISTED_WITHIN.findall(end.line)
+    if within:
+        return 0 if end.items else int(within[-1])
+    if number:
+        return int(number[1] or len(end.items) + 1)
+    return len(_BETWEEN.split(end.line)) if not end.before and _ENUMERATES.search(end.line) else 0
 
 
 def is_open(line: str) -> bool:

@@ -12,13 +12,13 @@ import polars as pl
 
 from tasks.core.rules.last_lines import SENTENCE, LastLine
 
-FREQUENT, NEVER_LAST = 50, 0.02  # times a word must have been seen, and the share of these at a sentence's end
+FREQUENT, NEVER_LAST = 30, 0.02  # times a word must have been seen, and the share of these at a sentence's end
 LONGEST = 40  # characters of a word
 BEGINS = 10  # times that words seen three times or more begin with a fragment that is no word itself
 NAMES = 0.2  # of a word's occurrences that are without a capital where it is no name
 FUNCTION_WORD = 0.0005  # of all words: what is more frequent is grammar
 _WORDS = r"\p{L}+(?:['’]\p{L}+)*"
-_BARE = re.compile(r"\s*(?:[-*•·–]|\d{1,3}[.):])\s*")
+_LETTERS = re.compile(r"[^\W\d_]{2}")
 _GREETING = re.compile(r"(?i)(?:dear|hi|hello|hey|good (?:morning|afternoon|evening))\b")
 
 
@@ -32,13 +32,16 @@ class Words:
 
     @classmethod
     def of(cls, texts: pl.DataFrame) -> Words:
-        """texts: column text."""
+        """texts: column text. An answer's last word in the open is left out: whether it may end there is the question."""
+        texts = texts.with_columns(pl.col("text").str.replace(rf"{_WORDS}$", ""))
         seen, small = Counter[str](), Counter[str]()
         for word, times in _counted(texts, _WORDS):
             seen[word.lower()] += times
             small[word.lower()] += times * word[0].islower()
+        for word, times in _counted(texts, rf"{_WORDS}:"):  # a speaker, a label: it neither ends anything nor goes on
+            seen[word.lower()] -= times
         last = Counter[str]()
-        for word, times in _counted(texts, rf"{_WORDS}[ \t]*(?:[.!?;:,)\n]|$)"):
+        for word, times in _counted(texts, rf"{_WORDS}[ \t]*[.!?;,)\n]"):
             last[word.lower()] += times
         return cls(dict(seen), dict(last), dict(small))
 
@@ -64,9 +67,11 @@ class Words:
         return self.small.get(word.lower(), 0) < max(NAMES * self.seen.get(word.lower(), 0), 3)
 
     def is_fragment(self, word: str) -> bool:
-        if len(word) <= 2:  # "p" is seen here and there, as a letter; as a word it ends nothing
-            return self.beginnings[word] >= max(BEGINS, self.last.get(word, 0) / NEVER_LAST)
-        return self.seen.get(word, 0) <= 1 and self.beginnings[word] >= BEGINS
+        if len(word) > 2:
+            return word not in self.seen and self.beginnings[word] >= BEGINS
+        # "p" is seen here and there, as a letter; as a word it ends nothing.
+        often = max(BEGINS, self.last.get(word, 0) / NEVER_LAST)
+        return self.seen.get(word, 0) < FREQUENT and self.beginnings[word] >= often
 
 
 def _counted(texts: pl.DataFrame, pattern: str) -> Iterator[tuple[str, int]]:
@@ -76,31 +81,44 @@ def _counted(texts: pl.DataFrame, pattern: str) -> Iterator[tuple[str, int]]:
     return found.select(pl.col("text").str.extract(rf"({_WORDS})[^\p{{L}}]*$"), "len").drop_nulls().iter_rows()
 
 
-def sign(end: LastLine, known: Words) -> str:
+def sign(end: LastLine, known: Words, asked: str = "") -> str:
     """What shows by itself that an answer that ends in the open was cut; empty if nothing does."""
     line, words = end.line, end.words
-    if _BARE.fullmatch(line) and len(end.items) >= 2:
+    if len(end.items) >= 2 and end.is_item and not words and all(map(_LETTERS.search, end.items)):
         return "empty list item"
-    if not words or end.is_named:
+    if not words:
         return ""
-    if line[-1] in "([" or any(line.rfind(left) > line.rfind(right) for left, right in ("()", "[]")):
-        return "open bracket"
     if line[-1] == ",":
         return "" if end.signs or _GREETING.match(line) or (end.before and end.before[-1].rstrip().endswith(",")) else "comma"
+    if end.is_named:
+        return ""
+    if end.differs:
+        return "line unlike those above it"
+    if line[-1] in "([" or any(line.rfind(left) > line.rfind(right) for left, right in ("()", "[]")):
+        return "open bracket"
+    if words[-1].end() == len(line) and not end.is_code and _open_quote(line):
+        return "open quotation"
     if words[-1].end() != len(line) or (len(words) < SENTENCE and not end.before):
         return ""  # a number, or no end in the open at all
-    return _unlike_a_last_word(end, known)
+    return _unlike_a_last_word(end, known, asked)
 
 
-def _unlike_a_last_word(end: LastLine, known: Words) -> str:
-    last, alone = end.last, len(end.words) < 2
-    between = " " if alone else end.line[end.words[-2].end() : end.words[-1].start()]
-    # After a comma or an operator a small word is an entry, and capitals are notes, grades and names.
-    follows = last.islower() and re.fullmatch(r"[)\"”’]? ", between) is not None
-    joins = last.islower() and between == ", " and end.line.count(",") * 4 <= len(end.words)
-    begins = end.tail.split() == [last] and not last.isupper() and len(end.tail) < len(end.line)
-    if (follows or joins or begins) and not end.is_code and known.never_last(last.lower()):
+def _open_quote(line: str) -> bool:
+    at = max(line.rfind('"'), line.rfind("“"))
+    begins = at >= 0 and (at == 0 or line[at - 1] in " (:") and "”" not in line[at:]
+    return begins and (line[at] == "“" or line.count('"') % 2 == 1)
+
+
+def _unlike_a_last_word(end: LastLine, known: Words, asked: str) -> str:
+    last, above = end.last, end.line[: end.words[-1].start()]
+    # After a comma, an operator or a label a small word is an entry, and capitals are notes, grades and names.
+    entry = ": " in end.line and len(end.said.split()) < SENTENCE
+    follows = last.islower() and not entry and re.search(r"[^\W_][)\"”’%]? $", above) is not None
+    joins = last.islower() and above.endswith((", ", "; ")) and end.line.count(",") * 4 <= len(end.words)
+    begins = (last == "I" or not last.isupper()) and end.begun == last and (last.istitle() or ": " not in end.line)
+    plain = not end.is_code or (follows and len(last) > 1 and len(end.words) >= SENTENCE)
+    if (follows or joins or begins) and plain and known.never_last(last.lower()):
         return "word that ends no sentence"
-    if known.is_fragment(last.lower()) and not end.is_code and (follows or len(last) > 2):
+    if known.is_fragment(last.lower()) and plain and (follows or len(last) > 2) and last.lower() not in asked.lower().split():
         return "part of a word"
     return ""
