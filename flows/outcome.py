@@ -21,13 +21,15 @@ from tasks.core.page import show
 from tasks.report import PAGE, publish
 
 
-def tell_outcome(model: str, report: Handle, version: Handle | None, steps: Sequence[Handle], contract: Handle) -> None:
-    """Publish it on the page of the flow run under way. steps: the row steps in order."""
+def tell_outcome(
+    model: str, report: Handle, version: Handle | None, steps: Sequence[Handle], contract: Handle, promoted: str
+) -> None:
+    """Publish it on the page of the flow run under way. steps: the row steps in order. promoted: as `judged` has it."""
     links = _links(model, report, version)
     for key, (title, address, described) in links.items():
         show(create_link_artifact, link=address, link_text=title, key=key, description=described)
     linked = [f"- [{title}]({address})" for title, address, _ in links.values()]
-    todo = [f"**To do:** {NEXT_BY_VERDICT[report.facts()['verdict']]}.", ""]
+    todo = [promoted or f"**To do:** {NEXT_BY_VERDICT[report.facts()['verdict']]}.", ""]
     held = f"{contract.facts()['line']} (artifact `check`)"
     publish(report, linked, [*todo, "## Rows", "", *waterfall(steps), "", "## Contract", "", held])
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import polars as pl
 from prefect import flow
 from prefect.client.schemas.objects import State
@@ -28,7 +30,7 @@ from flows.parameters import (
 from flows.promote import promote
 from flows.recipe import Recipe
 from flows.states import ends_in_words, judged
-from tasks.core import tracking
+from tasks.core import terminal, tracking
 from tasks.core.call_form import call_form, check_judged
 from tasks.core.calls import any_tools
 from tasks.core.chat import PromptSettings
@@ -74,11 +76,10 @@ def retrained(plan: Recipe) -> State[Results]:
     version = registered(plan, proof, adapter, answers[-1], data["holdout"])
     seen = {"training": adapter, "version": version, "advice": data["advice"], "review": data["review"]}
     page = work_step(report, plan.report, steps=steps, prompt=plan.prompt, answer=plan.answer, **seen, **proof)
-    tell_outcome(plan.name, page, version, steps, data["contract"])
-    if version and plan.promote.approval == "gate":  # a run of its own, with its own words when it does not promote
-        promote(plan.name, version.facts()["version"], reason="follows the gate")
+    promoted = follow_gate(plan, version)
+    tell_outcome(plan.name, page, version, steps, data["contract"], promoted)
     made = {**proof, "review": data["review"], "training": adapter, "report": page, "version": version}
-    return finished({name: handle for name, handle in made.items() if handle})
+    return finished({name: handle for name, handle in made.items() if handle}, promoted)
 
 
 def check_trainable(plan: Recipe) -> None:
@@ -133,6 +134,15 @@ def registered(plan: Recipe, proof: Results, adapter: Handle, answers: Handle, h
     )  # fmt: skip
 
 
-def finished(results: Results) -> State[Results]:
+def follow_gate(plan: Recipe, version: Handle | None) -> str:
+    """Promote it in a run of its own where the recipe follows its gate; what became of that in a sentence, else nothing."""
+    if version is None or plan.promote.approval != "gate":
+        return ""
+    told: Any = promote(plan.name, version.facts()["version"], reason="follows the gate")
+    terminal.note(told["line"])
+    return str(told["line"])
+
+
+def finished(results: Results, promoted: str) -> State[Results]:
     """The flow's final state, in the gate's words. A refusal is no crash."""
-    return judged(results["verdict"].facts()["verdict"], results["report"].facts()["line"], results)
+    return judged(results["verdict"].facts()["verdict"], results["report"].facts()["line"], results, promoted)

@@ -92,6 +92,10 @@ def in_markdown(error: AssayError) -> str:
     return "\n\n".join(told)
 
 
-def judged(verdict: str, line: str, results: Any) -> State[Any]:
-    """The final state of a run that came to its end. verdict: the gate's. line: the outcome in a sentence."""
-    return Completed(name=ENDS[verdict], message=f"{line} To do: {NEXT_BY_VERDICT[verdict]}.", data=results)
+def judged(verdict: str, line: str, results: Any, promoted: str) -> State[Any]:
+    """The final state of a run that came to its end. verdict: the gate's. line: the outcome in a sentence.
+
+    promoted: what became of the promotion, where the recipe follows its gate.
+    """
+    then = promoted or f"To do: {NEXT_BY_VERDICT[verdict]}."
+    return Completed(name=ENDS[verdict], message=f"{line} {then}", data=results)

@@ -59,7 +59,7 @@ def test_a_broken_contract_and_a_failure_are_different_states_and_both_say_what_
 
 @pytest.mark.parametrize(("verdict", "name"), [("passed", "Completed"), ("refused", "Refused"), ("undecided", "Undecided")])
 def test_each_verdict_is_a_state_of_its_own_and_says_what_to_do(verdict: str, name: str) -> None:
-    state: Any = judged(verdict, "It answers.", {})
+    state: Any = judged(verdict, "It answers.", {}, "")
     assert (state.name, state.type.value) == (name, "COMPLETED")
     assert "To do: " in state.message
 

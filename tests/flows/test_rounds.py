@@ -63,11 +63,22 @@ def runs(work: Work) -> list[tuple[str, str, str]]:
         return list(database.execute("select name, state_name, tags from flow_run order by created"))
 
 
+def told_by(work: Work) -> list[tuple[str, str]]:
+    """(name, message) of the state that each flow run has come to."""
+    with sqlite3.connect(work.home / "prefect.db") as database:
+        states = "select s.name, s.message from flow_run r join flow_run_state s on s.id = r.state_id"
+        return list(database.execute(states))
+
+
 def test_a_recipe_that_follows_the_gate_makes_its_version_champion_at_the_end_of_retrain(work: Work, first: Ended) -> None:
     assert first.code == 0, first.err
     assert aliases(client(work), NAME) == {CHALLENGER: 1, CHAMPION: 1}
     (entry,) = read(client(work), NAME).entries
     assert (entry.action, entry.champion, entry.why, entry.approval) == ("promote", 1, "follows the gate", BY_ITS_GATE)
+    assert f"{NAME} version 1 is champion, the first one. 3 recorded answers were given again." in first.out
+    (told,) = [message for name, message in told_by(work) if name == "Completed"]
+    assert f"{NAME} version 1 is champion" in told
+    assert "promote the challenger" not in told
 
 
 def test_rows_that_may_not_leave_home_are_in_no_registry_and_their_ledger_is(work: Work, first: Ended) -> None:
