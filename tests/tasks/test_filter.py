@@ -203,6 +203,7 @@ CUT = {
     "a row of a table": "Thing | Place\n--- | ---\nlamp | shop\nkettle",
     "what a speaker says": "Ann: Where is it?\nJo: It is in the shop.\nAnn: Thanks Jo",
     "two words of another paragraph": "We have found the lamp in the shop.\n\nIt was",
+    "an enumeration": "Gifts for a friend include: lamps, kettles, Chairs",
     "a gap to fill before it": "[Name], we have found the lamp in the shop. It takes you to the",
     "a short line": "We have found a cat",
     "an open code block": "Here:\n```python\nprint(1)\n",
@@ -213,6 +214,7 @@ WHOLE = [
     "We have found the lamp.\n\nSincerely,", "The lamp (grey)", "The boxes hold 3 lamps 5 cups 7 pans 9 forks",
     "Kind regards\nYour team", "We have found the lamp in the shop. Warm regards, Jo at Harbour",
     "We are glad to have you! #HomeAndGarden", "We are glad to have you! #HomeAndGarden #lamps for", "```\nprint(1)\n```",
+    "Gifts: Lamps, Kettles, Chairs", "The best are: Lamps, Kettles and Chairs",
     "Nous avons bien le plaisir de vous dire oui", 'He said: "It is in the shop"', "Verb: was\nAdverb: in the",
     "Thing | Place\n--- | ---\nlamp | shop\n\nSee example.com/lamps", "for lamp in lamps do\n  wrap lamp\nend for",
 ]  # fmt: skip

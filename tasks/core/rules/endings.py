@@ -5,6 +5,7 @@ that ends in a letter, a comma or an open bracket was cut if one of these holds:
     its last word never ends a sentence here ("the"), though it is frequent;
     its last word is no word here, but others begin with it ("informat");
     a bracket, a quotation or a comma is open;
+    it names one thing after another and does not come to the "and";
     its last line lacks what both lines above it have: a colon, a dash, the bar of a table;
     it is a list that ends in the open before the number of items that was asked for, or announced, is reached;
     it ends at a kind of place where nearly all answers here are ended (last_lines.py): in a sentence after another one, in

@@ -19,6 +19,8 @@ NAMES = 0.2  # of a word's occurrences that are without a capital where it is no
 FUNCTION_WORD = 0.0005  # of all words: what is more frequent is grammar
 _WORDS = r"\p{L}+(?:['’]\p{L}+)*"
 _LETTERS = re.compile(r"[^\W\d_]{2}")
+_NAMES_SEVERAL = re.compile(r"\b(?:are|were|includ(?:es?|ing)|such as|like)\b")
+_AND = re.compile(r"\b(?:and|or)\b|&")
 _GREETING = re.compile(r"(?i)(?:dear|hi|hello|hey|good (?:morning|afternoon|evening))\b")
 
 
@@ -100,7 +102,16 @@ def sign(end: LastLine, known: Words, asked: str = "") -> str:
         return "open quotation"
     if words[-1].end() != len(line) or (len(words) < SENTENCE and not end.before):
         return ""  # a number, or no end in the open at all
+    if not end.is_code and _lacks_and(end.tail):
+        return "enumeration without its last item"
     return _unlike_a_last_word(end, known, asked)
+
+
+def _lacks_and(said: str) -> bool:
+    """Whether a sentence names one thing after the other and does not say "and" before the last: "They are red, blue, gr"."""
+    *_, named = _NAMES_SEVERAL.split(said)
+    *several, last = re.split("[,;]", named)
+    return named != said and len(several) > 1 and _AND.search(last) is None
 
 
 def _open_quote(line: str) -> bool:
