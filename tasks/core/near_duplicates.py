@@ -9,10 +9,10 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
+from tasks.core.arrays import GOLDEN, Ints, chunks, in_parts, share
 from tasks.core.errors import DataError
 from tasks.core.set_join import BUDGET, Threshold, join
-from tasks.core.shingles import GOLDEN, ShingleSets, chunks, overlaps, shingle_sets
-from tasks.core.word_runs import Ints
+from tasks.core.shingles import ShingleSets, overlaps, shingle_sets
 
 MOST_PAIRS = 50_000_000  # 4 GB at the peak; 10,000 variants of one text come to it, a usual million rows to 0.2 million
 PAIRS_SCHEMA = {"row_id_a": pl.String, "row_id_b": pl.String, "jaccard": pl.Float64}
@@ -102,9 +102,12 @@ def _variants(sets: ShingleSets, limit: Threshold) -> Ints:
     first, own = one[which], np.arange(len(kind))
     maybe = np.flatnonzero((first != own) & (sets.lengths >= limit.overlap(2 * sets.size)))
     same = (sets.size[first] == sets.size) & (sets.lengths[first] == sets.lengths)
-    for part in chunks(2 * sets.lengths[maybe], BUDGET):  # hashes only propose: the shingles themselves are compared
+
+    def compared(part: slice) -> None:  # hashes only propose: the shingles themselves are compared
         mine = maybe[part]
         same[mine] &= overlaps(sets, first[mine], mine) == sets.lengths[mine]
+
+    list(in_parts(compared, chunks(2 * sets.lengths[maybe], share(BUDGET))))
     alike = np.zeros(len(kind), np.bool_)
     alike[maybe] = same[maybe]
     return np.where(alike, first, own)

@@ -14,9 +14,9 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from tasks.core.arrays import GOLDEN, Bits, Ints, Mask
 from tasks.core.machine import usable_cores
-from tasks.core.shingles import GOLDEN, Mask
-from tasks.core.word_runs import WORD, Bits, Ints
+from tasks.core.word_runs import WORD
 
 SLICE = 10_000  # texts a thread reads at a time
 

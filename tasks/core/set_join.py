@@ -10,13 +10,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import partial
 
 import numpy as np
 
-from tasks.core.shingles import Mask, ShingleSets, chunks, overlaps
-from tasks.core.word_runs import Ints, ranges
+from tasks.core.arrays import Ints, Mask, chunks, in_parts, order, ranges, share
+from tasks.core.shingles import ShingleSets, overlaps
 
-BUDGET = 1 << 22  # candidates, or shingles under count, in memory at a time: some 0.2 GB of int64 columns
+BUDGET = 1 << 22  # candidates, or shingles under count, in memory at a time, by all cores: some 0.2 GB of int64 columns
 
 
 @dataclass(frozen=True)
@@ -49,41 +50,42 @@ def join(sets: ShingleSets, limit: Threshold, most: int, sides: Mask | None = No
     """
     found, pairs = [np.empty((4, 0), np.int64)], 0
     for small, large in _candidates(sets, limit, sides):
-        total = sets.size[small] + sets.size[large]
-        for part in chunks(sets.lengths[small] + sets.lengths[large], BUDGET):
-            overlap = overlaps(sets, small[part], large[part])
-            alike = overlap >= limit.overlap(total[part])
-            a, b = sets.row[small[part][alike]], sets.row[large[part][alike]]
-            both, union = overlap[alike], (total[part] - overlap)[alike]
-            found.append(np.stack([np.minimum(a, b), np.maximum(a, b), both, union]))
-            pairs += len(a)
+        parts = chunks(sets.lengths[small] + sets.lengths[large], share(BUDGET))
+        for alike in in_parts(partial(_alike, sets, limit, small, large), parts):
+            found.append(alike)
+            pairs += alike.shape[1]
             if pairs > most:
                 return None
     return np.concatenate(found, axis=1)
 
 
+def _alike(sets: ShingleSets, limit: Threshold, small: Ints, large: Ints, part: slice) -> Ints:
+    small, large = small[part], large[part]
+    total, overlap = sets.size[small] + sets.size[large], overlaps(sets, small, large)
+    alike = overlap >= limit.overlap(total)
+    a, b = sets.row[small[alike]], sets.row[large[alike]]
+    return np.stack([np.minimum(a, b), np.maximum(a, b), overlap[alike], (total - overlap)[alike]])
+
+
 def _candidates(sets: ShingleSets, limit: Threshold, sides: Mask | None) -> Iterator[tuple[Ints, Ints]]:
-    """Distinct pairs (smaller set, larger set) that may be alike, in chunks; every pair that is alike is among them."""
+    """Distinct pairs (smaller set, larger set) that may be alike, in parts; every pair that is alike is among them."""
     every = np.ones(len(sets.row), np.bool_)
     for indexed, probing in [(every, every)] if sides is None else [(sides, ~sides), (~sides, sides)]:
-        yield from _met(sets, limit, indexed, probing)
+        postings = _postings(sets, limit, indexed, probing)
+        yield from in_parts(partial(_met, sets, limit, postings), postings.chunks())
 
 
-def _met(sets: ShingleSets, limit: Threshold, indexed: Mask, probing: Mask) -> Iterator[tuple[Ints, Ints]]:
-    """Candidates whose smaller set is one of `indexed` and whose larger one is one of `probing`."""
-    index, first, count, entry = _postings(sets, limit, indexed, probing)
-    per_row = np.bincount(entry.row, weights=count, minlength=len(sets.row)).astype(np.int64)
-    ends = np.searchsorted(entry.row, np.arange(len(sets.row)), side="right")
-    for part in chunks(per_row, BUDGET):
-        mine = slice(ends[part.start - 1] if part.start else 0, ends[part.stop - 1])
-        left = ranges(first[mine], count[mine])
-        large, place = (np.repeat(column[mine], count[mine]) for column in (entry.row, entry.place))
-        small = index.row[left]
-        passed = _may_be_alike(sets, limit, small, large, index.place[left], place)
-        code = np.sort(small[passed] * len(sets.row) + large[passed])
-        code = code[np.append(True, code[1:] != code[:-1])[: len(code)]]  # np.unique hashes, and takes ten times as long
-        if len(code):
-            yield code // len(sets.row), code % len(sets.row)
+def _met(sets: ShingleSets, limit: Threshold, postings: _Postings, part: slice) -> tuple[Ints, Ints]:
+    """Candidates whose larger set is one of the rows `part`."""
+    mine = slice(*np.searchsorted(postings.entry.row, [part.start, part.stop]))
+    index, count = postings.index, postings.count[mine]
+    left = ranges(postings.first[mine], count)
+    large, place = (np.repeat(column[mine], count) for column in (postings.entry.row, postings.entry.place))
+    small = index.row[left]
+    passed = _may_be_alike(sets, limit, small, large, index.place[left], place)
+    code = np.sort(small[passed] * len(sets.row) + large[passed])
+    code = code[np.append(True, code[1:] != code[:-1])[: len(code)]]  # np.unique hashes, and takes ten times as long
+    return code // len(sets.row), code % len(sets.row)
 
 
 @dataclass(frozen=True)
@@ -94,10 +96,23 @@ class _Entries:
     place: Ints
 
 
-def _postings(sets: ShingleSets, limit: Threshold, indexed: Mask, probing: Mask) -> tuple[_Entries, Ints, Ints, _Entries]:
-    """The index, and for every probing entry the slice (first, count) of the index it must meet.
+@dataclass(frozen=True)
+class _Postings:
+    """The index, and for every probing entry (rows ascending) the slice (first, count) of the index it must meet."""
 
-    A row probes with its longer prefix the rows before it (no larger, and not too small), which are indexed under their
+    index: _Entries
+    entry: _Entries
+    first: Ints
+    count: Ints
+
+    def chunks(self) -> list[slice]:
+        """Rows that probe together: as many as meet a core's share of the budget."""
+        met = np.bincount(self.entry.row, weights=self.count).astype(np.int64)
+        return chunks(met, share(BUDGET))
+
+
+def _postings(sets: ShingleSets, limit: Threshold, indexed: Mask, probing: Mask) -> _Postings:
+    """A row probes with its longer prefix the rows before it (no larger, and not too small), which are indexed under their
     shorter one.
     """
     alone = sets.size - sets.lengths  # shingles found nowhere else: the rarest, so first in the prefix
@@ -107,17 +122,17 @@ def _postings(sets: ShingleSets, limit: Threshold, indexed: Mask, probing: Mask)
     rows = np.arange(len(sets.row))
     row, at = np.repeat(rows, probes), ranges(sets.starts, probes)
     place = at - np.repeat(sets.starts - alone, probes)
-    code = sets.shared[at] * len(sets.row) + row
-    order = np.argsort(code)
-    in_index = ((place < shorter[row]) & indexed[row])[order]
-    index = order[in_index]
+    by_shingle = order(sets.shared[at])
+    code = (sets.shared[at] * len(sets.row))[by_shingle]
+    in_index = ((place < shorter[row]) & indexed[row])[by_shingle]
+    index = by_shingle[in_index]
     before = np.cumsum(in_index) - in_index
     smallest = np.searchsorted(sets.size, limit.partner(sets.size))
-    first = np.searchsorted(code[index], (code - row + smallest[row])[order])
-    begin, count = np.empty_like(order), np.empty_like(order)
-    begin[order], count[order] = first, np.maximum(before - first, 0)
+    first = np.searchsorted(code[in_index] + row[index], code + smallest[row][by_shingle])
+    begin, count = np.empty_like(by_shingle), np.empty_like(by_shingle)
+    begin[by_shingle], count[by_shingle] = first, np.maximum(before - first, 0)
     count[~probing[row]] = 0
-    return _Entries(row[index], place[index]), begin, count, _Entries(row, place)
+    return _Postings(_Entries(row[index], place[index]), _Entries(row, place), begin, count)
 
 
 def _may_be_alike(sets: ShingleSets, limit: Threshold, a: Ints, b: Ints, place_a: Ints, place_b: Ints) -> Mask:

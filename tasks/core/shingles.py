@@ -14,20 +14,14 @@ the union. Rows may be in groups (by system message): a shingle of one group is 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 
-from tasks.core.word_runs import WORD, Bits, Ints, numbered, ranges, runs, words_of
-
-__all__ = ["GOLDEN", "WORD", "Bits", "Ints", "Mask", "ShingleSets", "chunks", "overlaps", "ranges", "shingle_sets"]
-
-Mask = npt.NDArray[np.bool_]
-GOLDEN = np.uint64(0x9E3779B97F4A7C15)  # 2**64 / golden ratio: the high bits of its multiples are spread (Knuth, 6.4)
-PART = 1 << 22  # numbers worked on at a time where a whole column more would be hundreds of MB
+from tasks.core.arrays import GOLDEN, PART, Bits, Ints, Mask, chunks, in_parts, order, ranges, sort
+from tasks.core.word_runs import Runs
 
 
 @dataclass(frozen=True)
@@ -60,24 +54,22 @@ def shingle_sets(parts: Sequence[pl.Series], ngram: int, groups: Ints | None = N
     parts: one column of texts (String) a part of the row, all of one length. groups: each row's group, from 0.
     """
     rows = len(parts[0])
-    words, lengths = words_of(pl.concat(parts) if len(parts) > 1 else parts[0], ngram)
-    key = runs(words, lengths, ngram)
-    del words  # at a million texts each of these arrays is hundreds of MB, so none outlives its use
-    each = np.where(lengths > 0, lengths - ngram + 1, 0)
-    if len(parts) > 1 or groups is not None:
-        key = _told_apart(key, each, np.zeros(rows, np.int64) if groups is None else groups)
-    again = _perhaps_again(key)
-    key = key[again]
-    row = np.repeat(np.arange(len(each), dtype=np.uint32), each)[again]
-    row %= np.uint32(max(rows, 1))
-    count = each.reshape(len(parts), rows).sum(axis=0)
-    del again
-    shingle, frequency = numbered(key)
-    del key
-    keep = frequency[shingle] > 1
+    runs = Runs.of(pl.concat(parts) if len(parts) > 1 else parts[0], ngram, _sides(len(parts), rows, groups))
+    equal = runs.equal()
+    frequency = np.concatenate([times for _, times in equal])
     rank = np.empty(len(frequency), np.int64)
-    rank[np.argsort(frequency, kind="stable")] = np.arange(len(frequency))
-    return _packed(row[keep], rank[shingle[keep]], count, max(len(frequency), 1))
+    rank[order(frequency)] = np.arange(len(frequency))
+    bits = np.uint64(len(frequency).bit_length())
+
+    def coded(part: tuple[Ints, Ints, Ints]) -> Bits:
+        places, times, ranks = part
+        return (runs.text[places] % rows).astype(np.uint64) << bits | np.repeat(ranks, times).view(np.uint64)
+
+    ends = np.cumsum([len(times) for _, times in equal])
+    ranked = [(*some, ranks) for some, ranks in zip(equal, np.split(rank, ends[:-1]), strict=True)]
+    code, count = np.concatenate(list(in_parts(coded, ranked))), runs.each.reshape(len(parts), rows).sum(axis=0)
+    sort(code)
+    return _packed(code, bits, count, max(len(frequency), 1))
 
 
 def overlaps(sets: ShingleSets, a: Ints, b: Ints) -> Ints:
@@ -92,70 +84,45 @@ def overlaps(sets: ShingleSets, a: Ints, b: Ints) -> Ints:
     return np.bincount(both // sets.shingles, minlength=len(a))
 
 
-def chunks(weights: Ints, budget: int) -> Iterator[slice]:
-    """Slices of `weights` that add up to at most `budget` each; an item above the budget stands alone."""
-    total = np.cumsum(weights)
-    start = 0
-    while start < len(weights):
-        limit = budget + (total[start - 1] if start else 0)
-        stop = max(int(np.searchsorted(total, limit, side="right")), start + 1)
-        yield slice(start, stop)
-        start = stop
+def _sides(parts: int, rows: int, groups: Ints | None) -> Ints | None:
+    """A number of its part and its group for every text, part by part; None where all have the same."""
+    if parts == 1 and groups is None:
+        return None
+    return (np.arange(parts)[:, None] + (np.zeros(rows, np.int64) if groups is None else groups) * parts).ravel()
 
 
-def _told_apart(key: Bits, each: Ints, groups: Ints) -> Bits:
-    """Keys that are equal only if their words, their part and their group are; each: keys of every text, part by part."""
-    parts = len(each) // max(len(groups), 1)
-    side = (np.arange(parts)[:, None] + groups * parts).ravel()
-    many = int(side.max(initial=0)) + 1
-    if int(key.max(initial=0)) >= 2**64 // many:
-        key = numbered(key)[0].astype(np.uint64)
-    return key * np.uint64(many) + np.repeat(side.astype(np.uint64), each)
+def _packed(code: Bits, bits: np.uint64, count: Ints, shingles: int) -> ShingleSets:
+    """Sets out of sorted numbers of a row and, in its lowest `bits`, a shingle: repeats removed, rows ordered by size.
+
+    count: shingles of every row, with repeats and with those found nowhere else.
+    """
+    low = (np.uint64(1) << bits) - np.uint64(1)
+
+    def pack(part: slice) -> tuple[Ints, Ints, Ints, Bits]:
+        mine = code[slice(*np.searchsorted(code, np.array([part.start, part.stop], np.uint64) << bits))]
+        distinct = np.ones(len(mine), np.bool_)
+        distinct[1:] = mine[1:] != mine[:-1]
+        row, shared = (mine >> bits).view(np.int64) - part.start, (mine[distinct] & low).view(np.int64)
+        rows = part.stop - part.start
+        size = count[part] - np.bincount(row[~distinct], minlength=rows)
+        lengths = np.bincount(row[distinct], minlength=rows)
+        return size, lengths, shared, _sketches(shared, lengths)
+
+    packed = list(in_parts(pack, [slice(0, 0), *chunks(count, PART)]))
+    size, lengths, shared, sketch = (np.concatenate(column, axis=-1) for column in zip(*packed, strict=True))
+    some = np.flatnonzero(lengths)
+    row = some[order(size[some])]
+    starts = np.cumsum(lengths) - lengths
+    return ShingleSets(row, size[row], starts[row], lengths[row], shared, shingles, sketch[:, row])
 
 
-def _perhaps_again(key: Bits) -> Mask:
-    """False only where a key is surely found once: alone in its bucket. Spares the exact sort most of its input."""
-    bits = min(max(len(key).bit_length() + 2, 8), 30)  # four to eight buckets a key, a byte each; at most 1 GB
-    bucket = np.empty(len(key), np.uint32)
-    parts = [slice(start, start + PART) for start in range(0, len(key), PART)]
-    for part in parts:
-        bucket[part] = key[part] * GOLDEN >> np.uint64(64 - bits)
-    bucket.sort()
-    crowded = np.zeros(1 << bits, np.bool_)
-    crowded[bucket[1:][bucket[1:] == bucket[:-1]]] = True
-    again = np.empty(len(key), np.bool_)
-    for part in parts:  # computed again: the sort has lost whose bucket is whose, and a copy is 0.2 GB at a million texts
-        again[part] = crowded[key[part] * GOLDEN >> np.uint64(64 - bits)]
-    return again
-
-
-def _packed(row: npt.NDArray[np.uint32], shingle: Ints, count: Ints, shingles: int) -> ShingleSets:
-    """Sets out of (row, shingle) pairs: repeats within a row removed, rows ordered by size."""
-    code = np.sort(row.astype(np.int64) * shingles + shingle)
-    distinct = np.ones(len(code), np.bool_)
-    distinct[1:] = code[1:] != code[:-1]
-    size = count - np.bincount(code[~distinct] // shingles, minlength=len(count))
-    code = code[distinct]
-    by_size = np.argsort(size, kind="stable")
-    place = np.empty(len(count), np.int64)
-    place[by_size] = np.arange(len(count))
-    code = np.sort(place[code // shingles] * shingles + code % shingles)
-    lengths = np.bincount(code // shingles, minlength=len(count))
+def _sketches(shared: Ints, lengths: Ints) -> Bits:
+    """Four 64-bit words a set; bit h is the parity of the shingles that fall on h. Bits differ only where sets do."""
+    sketch = np.zeros((4, len(lengths)), np.uint64)
     some = lengths > 0
     starts = (np.cumsum(lengths) - lengths)[some]
-    shared = code % shingles
-    return ShingleSets(by_size[some], size[by_size][some], starts, lengths[some], shared, shingles, _sketches(shared, starts))
-
-
-def _sketches(shared: Ints, starts: Ints) -> Bits:
-    """Four 64-bit words a set; bit h is the parity of the shingles that fall on h. Bits differ only where sets do."""
-    sketch = np.zeros((4, len(starts)), np.uint64)
-    lengths = np.diff(np.append(starts, len(shared)))
-    for part in chunks(lengths, PART):
-        begin = starts[part.start]
-        bit = (shared[begin : begin + lengths[part].sum()].astype(np.uint64) * GOLDEN) >> np.uint64(56)
-        one = np.uint64(1) << (bit & np.uint64(63))
-        for word in range(4):
-            mine = np.where(bit >> np.uint64(6) == word, one, np.uint64(0))
-            sketch[word, part] = np.bitwise_xor.reduceat(mine, starts[part] - begin)
+    bit = (shared.view(np.uint64) * GOLDEN) >> np.uint64(56)
+    one = np.uint64(1) << (bit & np.uint64(63))
+    for word in range(4):
+        sketch[word, some] = np.bitwise_xor.reduceat(np.where(bit >> np.uint64(6) == word, one, np.uint64(0)), starts)
     return sketch

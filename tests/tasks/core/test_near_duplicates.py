@@ -8,18 +8,20 @@ import unicodedata
 from fractions import Fraction
 from itertools import combinations
 
+import numpy as np
 import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tasks.core import near_duplicates, set_join, word_runs
+from tasks.core import arrays, near_duplicates, set_join, shingles, word_runs
 from tasks.core.errors import DataError
 from tasks.core.near_duplicates import near_duplicate_groups, near_duplicate_pairs
 
 VOCABULARY = ["a", "b", "c", "the", "straße", "ΑΣ", "naïve", "x²", "日本", "d_1", "İ"]
 SOUP = st.lists(st.sampled_from(VOCABULARY), max_size=14).map(" ".join)
 TEXTS = st.lists(SOUP | st.text(max_size=12) | st.sampled_from(["", "!?", "👍", "a b", "A  B!"]), max_size=25)
+SMALL = [*((of, "PART", 50) for of in (arrays, word_runs, shingles)), (word_runs, "BATCH", 40), (set_join, "BUDGET", 99)]
 THRESHOLDS = st.sampled_from([0.5, 0.6, 2 / 3, 0.7, 0.8, 0.9, 1.0]) | st.integers(500, 1000).map(lambda n: n / 1000)
 
 
@@ -111,8 +113,39 @@ def test_batches_of_texts_share_one_numbering_of_words(monkeypatch: pytest.Monke
     assert whole.rows() == brute_force(rows, 0.7, 3)
 
 
-def test_shingles_too_wide_for_one_number_are_still_told_apart() -> None:
-    words = " ".join(f"w{i}" for i in range(70))  # 71**11 > 2**64, so the runs are numbered anew on the way
+@pytest.mark.parametrize("factor", [1, 1 << 60], ids=["one hash for all", "sixteen hashes"])
+@settings(max_examples=60, deadline=None)
+@given(TEXTS, st.lists(st.integers(0, 1), min_size=25, max_size=25), THRESHOLDS, st.integers(1, 4))
+def test_words_are_told_apart_whose_hashes_are_not(
+    factor: int, texts: list[str], group: list[int], threshold: float, ngram: int
+) -> None:
+    rows = frame(texts)
+    apart = rows.with_columns(group=pl.Series(group[: len(texts)], dtype=pl.Int64))
+    whole = near_duplicate_groups(apart, threshold, ngram)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(word_runs, "GOLDEN", np.uint64(factor))
+        assert near_duplicate_pairs(rows, threshold, ngram).rows() == brute_force(rows, threshold, ngram)
+        for weak, strong in zip(near_duplicate_groups(apart, threshold, ngram), whole, strict=True):
+            assert weak.equals(strong)
+
+
+def test_the_answer_is_the_same_on_any_number_of_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    draw = np.random.default_rng(0)
+    base = [[f"w{n}" for n in draw.zipf(1.3, 30) % 500] for _ in range(60)]
+    texts = [" ".join(words[: draw.integers(25, 31)]) for words in base for _ in range(4)]
+    rows = frame([*texts, *("kind regards from us all at the shop" for _ in range(20)), *("" for _ in range(20))])
+    told = []
+    for cores in (1, 2, 5):
+        monkeypatch.setattr(arrays, "usable_cores", lambda cores=cores: cores)
+        for module, name, small in SMALL if cores > 1 else ():
+            monkeypatch.setattr(module, name, small)
+        told.append((near_duplicate_pairs(rows, 0.6), *near_duplicate_groups(rows, 0.6)))
+    assert all(one.equals(two) for other in told[1:] for one, two in zip(told[0], other, strict=True))
+    assert told[0][0].rows() == brute_force(rows, 0.6, 3)
+
+
+def test_shingles_of_many_words_are_told_apart() -> None:
+    words = " ".join(f"w{i}" for i in range(70))
     rows = frame([words, words + " end", words.replace("w35", "other")])
     assert near_duplicate_pairs(rows, 0.5, 11).rows() == brute_force(rows, 0.5, 11)
 
