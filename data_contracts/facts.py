@@ -7,12 +7,14 @@ and never the messages themselves.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
+from typing import Any
 
 import polars as pl
 
 from data_contracts.vocabulary import COLUMNS, FIELD
 from tasks.core.answer import AnswerSettings, broken_rule, parse
-from tasks.core.calls import with_calls
+from tasks.core.calls import tools_of, with_calls
+from tasks.core.marking import broken_calls
 from tasks.core.personal_data import PersonalData, kinds_in
 from tasks.core.prompts import normalised, prompts
 from tasks.core.readable import HTML
@@ -51,7 +53,8 @@ def row_facts(rows: pl.DataFrame, answer: AnswerSettings, columns: Collection[st
         has_control_chars=pl.col("text").str.contains(CONTROL),
     )
     own = facts.select(name for name in wanted if name in OWN_TEXT).collect()
-    return own.with_columns(*_keys(kept, wanted), *_cards(kept, wanted), *_answers(texts, answer, wanted)).select(wanted)
+    told = own.with_columns(*_keys(kept, wanted), *_cards(kept, wanted), *_answers(texts, answer, wanted))
+    return told.with_columns(**_calls(kept, wanted)).select(wanted)
 
 
 def _keys(rows: pl.DataFrame, wanted: Collection[str]) -> list[pl.Series]:
@@ -109,6 +112,20 @@ def _answer_facts(answers: list[str], settings: AnswerSettings, names: Collectio
     flags = ("answer_is_json", "answer_keeps_schema")
     types = {name: pl.Boolean if name in flags else pl.String for name in names}  # texts may be all null
     return pl.DataFrame({name: list(found[name]) for name in names}, schema=types)
+
+
+def _calls(rows: pl.DataFrame, wanted: Collection[str]) -> dict[str, pl.Expr]:
+    """Of rows whose answer is tool calls, what is asked of an answer's form: of their arguments, by the tools' own schemas."""
+    names = [name for name in ("answer_is_json", "answer_keeps_schema", "answer_problem") if name in wanted]
+    last = pl.col("calls").list.last() if "calls" in rows.columns else pl.lit(None, pl.String)
+    called = rows.select(called=last.str.starts_with("[").fill_null(False))["called"]
+    if not (names and called.any()):
+        return {}
+    asked = zip(called, *(rows[name] for name in ("calls", "meta")), strict=True)
+    problems = [broken_calls(calls[-1], tools_of(meta)) or None if made else None for made, calls, meta in asked]
+    problem = pl.Series(problems, dtype=pl.String)
+    found: dict[str, Any] = {"answer_is_json": True, "answer_keeps_schema": problem.is_null(), "answer_problem": problem}
+    return {name: pl.when(called).then(found[name]).otherwise(pl.col(name)) for name in names}
 
 
 def _problem(value: dict[str, object] | None, settings: AnswerSettings) -> str | None:

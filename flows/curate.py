@@ -85,7 +85,8 @@ def each_alone(plan: Recipe, rows: Handle, base: Handle) -> list[Handle]:
     then(decide, plan.review, decisions=said.changes)
     then(clean, plan.clean)
     then(redact, plan.redact)
-    then(filter_rows, plan.filter, "filter", kind=kind, base=base, rules=find_rules(plan.filter.rules, plan.folder))
+    rules = find_rules(plan.filter.rules, plan.folder)
+    then(filter_rows, plan.filter, "filter", kind=kind, base=base, rules=rules, prompt=plan.prompt)
     then(format_answers, plan.format, "format", kind=kind, answer=plan.answer)
     return steps
 

@@ -20,6 +20,7 @@ import polars as pl
 from pydantic import Field, field_validator
 
 from tasks.core.batches import row_by_row
+from tasks.core.chat import PromptSettings
 from tasks.core.handle import Handle
 from tasks.core.ledger import Outcome, entries, entry
 from tasks.core.rules.boilerplate import is_boilerplate, may_be_boilerplate
@@ -32,10 +33,12 @@ from tasks.core.rules.length import is_too_long, may_be_too_long
 from tasks.core.rules.nothing import lacks_something, may_lack_something, may_teach_nothing, teaches_nothing
 from tasks.core.rules.own import OwnRule, find_rules, load_rule
 from tasks.core.rules.rule import About, Action, Rule
+from tasks.core.rules.template import is_unwritable, may_be_unwritable
 from tasks.core.settings import DatasetKind, Settings
 
 __all__ = ["FilterSettings", "filter_rows", "find_rules"]
 
+PLAIN = PromptSettings()
 ACTIONS = {"drop": "dropped", "quarantine": "quarantined"}
 # drop: no person could mend it. quarantine: a person may see what the rule does not.
 ALL: dict[str, Action] = {"sft": "drop", "preference": "drop", "classification": "drop"}
@@ -51,10 +54,12 @@ RULES = (
     Rule("repetition", may_loop, loops, WRITTEN),
     TRUNCATED,
     Rule("language", may_be_foreign, is_foreign, SEEN),
+    Rule("template", may_be_unwritable, is_unwritable, SEEN),
     Rule("too_long", may_be_too_long, is_too_long, SEEN),
 )
 RuleName = Literal[
-    "empty", "unrated", "control_characters", "boilerplate", "echo", "repetition", "truncated", "language", "too_long"
+    "empty", "unrated", "control_characters", "boilerplate", "echo", "repetition", "truncated", "language", "template",
+    "too_long",
 ]
 
 
@@ -96,17 +101,18 @@ def how_answers_end(
 @row_by_row(learn=how_answers_end)
 def filter_rows(
     rows: pl.DataFrame, settings: FilterSettings, kind: DatasetKind, base: Handle | None = None, rules: Sequence[OwnRule] = (),
-    learnt: Habits | None = None,
+    learnt: Habits | None = None, prompt: PromptSettings = PLAIN,
 ) -> Outcome:  # fmt: skip
     """kept: rows that break no rule, unchanged. dropped, quarantined: the others, as the rule's action says.
 
-    base: the base model, for the rule too_long, which is skipped without it. rules: settings.rules as find_rules found them.
+    base: the base model, for the rules template and too_long, which are skipped without it. prompt: how rows with tools are
+    written to be trained on. rules: settings.rules as find_rules found them.
     learnt: how the dataset's answers end, where `rows` are only a part of it.
     Raises RecipeError for a language that cannot be told, or a rule that cannot be run.
     """
     rows = rows.sort("row_id")
     check_languages(settings.languages)
-    about = About(rows, kind, settings.languages, settings.phrases, base, learnt)
+    about = About(rows, kind, settings.languages, settings.phrases, base, learnt, prompt)
     told: dict[int, dict[str, Any]] = {}
     for rule in RULES:
         action = _action(rule, settings, kind)

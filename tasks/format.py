@@ -3,7 +3,7 @@
 The form is the recipe's answer.json_schema; without one it is the form that most answers have (tasks/core/forms.py): JSON with
 certain keys, one of a set of labels, a list, or prose. Data without a clear majority keeps all its forms.
 
-    sft             every answer that teaches (weights) and is no tool call.
+    sft             every answer that teaches (weights). One of tool calls must keep their tools' schemas, and stays as it is.
     preference      the chosen answer must keep the form. A rejected one may break it, that can be why it was rejected; if it
                     is JSON it is spelled as the chosen one is, so that a pair does not teach spelling.
     classification  labels that differ in case, width and separators only get the spelling used most. None is held back.
@@ -21,13 +21,15 @@ import polars as pl
 from pydantic import Field, field_validator
 
 from tasks.core.answer import AnswerSettings
+from tasks.core.calls import any_calls, tools_of
 from tasks.core.conform import Old, conform
 from tasks.core.errors import RecipeError
 from tasks.core.fitting import only_match
 from tasks.core.forms import Form, learn
 from tasks.core.json_text import check_template, template_fields
 from tasks.core.ledger import Outcome, changed, entries, entry
-from tasks.core.rules.rule import About, Found
+from tasks.core.marking import broken_calls
+from tasks.core.rules.rule import About, Found, answers
 from tasks.core.settings import DatasetKind, Settings
 from tasks.core.strict_yaml import nearest
 
@@ -71,7 +73,8 @@ def format_answers(rows: pl.DataFrame, settings: FormatSettings, kind: DatasetKi
     check_format(settings, answer)
     rows = kept = rows.sort("row_id")
     old = Old(settings.rename, settings.values, settings.templates)
-    lost: dict[str, Found] = {}
+    lost: dict[str, Found] = _broken_calls(kept) if settings.policy != "keep" else {}
+    kept = kept.filter(~_among(lost)) if lost else kept
     done: dict[str, list[str]] = {}
     form: Form | None = None
     while (now := _form(kept, settings, kind, answer)) != form:
@@ -82,6 +85,17 @@ def format_answers(rows: pl.DataFrame, settings: FormatSettings, kind: DatasetKi
         same = kept.filter(~_among([*new["row_id"], *lost]))
         kept = pl.concat([same, new]).sort("row_id")
     return Outcome(kept, entries("format", _told(rows, kept, lost, done, settings.policy)))
+
+
+def _broken_calls(rows: pl.DataFrame) -> dict[str, Found]:
+    """By row_id, why the calls of an answer that teaches are none of the tools on offer."""
+    found: dict[str, Found] = {}
+    for row in rows.filter(any_calls(rows)).iter_rows(named=True):
+        for number, _, _ in answers(row):
+            made = row["calls"][number - 1]
+            if made and (broken := broken_calls(made, tools_of(row["meta"]))):
+                found.setdefault(row["row_id"], ("tool call breaks its tool's schema", {"message": number, "rule": broken}))
+    return found
 
 
 def check_format(settings: FormatSettings, answer: AnswerSettings) -> None:

@@ -85,9 +85,9 @@ class CallForm:
             value = value.get(key) if isinstance(value, dict) else None
         if self.name:
             said = value if isinstance(value, dict) else {}
-            name, value = str(said.get(self.name) or ""), said.get(self.arguments)
+            name, value = said.get(self.name, ""), said.get(self.arguments)
         value = _value(value)
-        right = name and not any(c.isspace() for c in name) and isinstance(value, dict)
+        right = isinstance(name, str) and name and not any(c.isspace() for c in name) and isinstance(value, dict)
         return (name, value) if right else None
 
 

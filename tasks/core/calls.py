@@ -180,11 +180,16 @@ def with_calls(rows: pl.DataFrame) -> pl.DataFrame:
     return rows.with_columns(messages=pl.Series(told, dtype=rows.schema["messages"]))
 
 
+def has_tools(row: dict[str, Any]) -> bool:
+    """Whether a row has tool calls, or tools on offer."""
+    return row.get("calls") is not None or tools_of(row["meta"]) is not None
+
+
 def any_tools(rows: pl.DataFrame) -> pl.Series:
     """For each of `rows`, whether it has tool calls, or tools on offer."""
-    offers = rows["meta"].str.contains('"tools"', literal=True).fill_null(False)
-    told = [offer and tools_of(meta) is not None for offer, meta in zip(offers, rows["meta"], strict=True)]
-    return any_calls(rows) | pl.Series(told, dtype=pl.Boolean)
+    may = any_calls(rows) | rows["meta"].str.contains('"tools"', literal=True).fill_null(False)
+    found = [has_tools(row) for row in rows.filter(may).iter_rows(named=True)]
+    return may.scatter(may.arg_true(), found) if found else may
 
 
 def without_calls(rows: pl.DataFrame) -> pl.DataFrame:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
 
 import polars as pl
 
-from tasks.core.calls import any_calls, messages_of, with_calls
+from tasks.core.calls import any_calls, any_tools, messages_of, with_calls
+from tasks.core.chat import PromptSettings
 from tasks.core.handle import Handle
 from tasks.core.rules.habits import Habits, habits
 from tasks.core.settings import DatasetKind
@@ -22,8 +23,8 @@ REJECTED = "rejected"  # the role that a preference row's other answer has among
 
 @dataclass(frozen=True, eq=False)
 class About:
-    """All that rules look at. rows: the dataset or a part of it, sorted by row_id. languages, phrases: as the recipe states
-    them. learnt: how answers of the whole dataset end; without it that is learned from `rows`."""
+    """All that rules look at. rows: the dataset or a part of it, sorted by row_id. languages, phrases, prompt: as the recipe
+    states them. learnt: how answers of the whole dataset end; without it that is learned from `rows`."""
 
     rows: pl.DataFrame
     kind: DatasetKind
@@ -31,6 +32,14 @@ class About:
     phrases: tuple[str, ...] = ()
     base: Handle | None = None
     learnt: Habits | None = None
+    prompt: PromptSettings = field(default_factory=PromptSettings)
+    # By row_id, of rows with tools, what rules/template.py found: tokens as trained, or why the template cannot write the row.
+    sizes: dict[str, int | str] = field(default_factory=dict)
+
+    @cached_property
+    def with_tools(self) -> pl.Series:
+        """The positions of the rows that have tool calls, or tools on offer."""
+        return any_tools(self.rows).arg_true().alias("row")
 
     @cached_property
     def texts(self) -> pl.DataFrame:
