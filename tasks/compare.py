@@ -72,12 +72,12 @@ def compare(
 
 
 def table(facts: dict[str, Any]) -> list[dict[str, Any]]:
-    """The comparisons as the Prefect page shows them."""
+    """The comparisons as the Prefect page shows them: five columns or so, and the rest by scrolling."""
     return [
-        {"what": c["what"], "snapshot": c["snapshot"], "new rows": c["new"], "test": c["test"],
-         "statistic": f"{c['statistic']:.3f}" if c["test"] else "", "p": f"{c['p']:.3f}" if c["test"] else "",
+        {"what": c["what"], "verdict": c["told"], "snapshot": c["snapshot"], "new rows": c["new"],
          "effect": f"{c['effect']:.3f} (limit {c['limit']:g})" if c["rule"] else "",
-         "verdict": c["told"]}
+         "p": f"{c['p']:.3f}" if c["test"] else "", "test": c["test"],
+         "statistic": f"{c['statistic']:.3f}" if c["test"] else ""}
         for c in facts["comparisons"]
     ]  # fmt: skip
 
