@@ -13,9 +13,10 @@ from typing import Any
 
 import polars as pl
 
+from tasks.core.batches import Growing, batches
 from tasks.core.decisions import Decisions
 from tasks.core.drift import drawn
-from tasks.core.handle import CURATED, LEDGER, QUARANTINE, REFERENCE, Handle
+from tasks.core.handle import CURATED, LEDGER, QUARANTINE, REFERENCE, ROWS, Handle
 from tasks.core.ledger import GONE, LEDGER_SCHEMA, ROW_SCHEMA, LedgerError, count_reasons
 from tasks.core.settings import Settings
 from tasks.core.sources import RawFile
@@ -38,19 +39,22 @@ def account(
     files, decisions: what the rows were read from and what people had decided, told beside the dataset, not part of its digest.
     Raises LedgerError unless raw = kept + dropped + quarantined and each step took over what the one before it kept.
     """
-    curated = steps[-1].frame().sort("row_id")
+    last = steps[-1].folder / ROWS
     ledger = pl.concat([step.frame(LEDGER) for step in steps])
     waterfall = [_counted(step) for step in steps]
-    _check(waterfall, curated, ledger)
-    curated.write_parquet(place.out / CURATED)
-    pl.concat([ledger, _kept(curated)]).write_parquet(place.out / LEDGER)
+    _check(waterfall, pl.read_parquet(last, columns=["row_id"])["row_id"], ledger)
+    with Growing(place.out / CURATED) as curated, Growing(place.out / LEDGER) as told:
+        told.add(ledger)
+        for rows in batches(last):
+            curated.add(rows)
+            told.add(_kept(rows))
     pl.concat([step.frame(QUARANTINE) for step in steps]).sort("row_id").write_parquet(place.out / QUARANTINE)
     alone = next((step for step in steps if step.step == LAST_ALONE), steps[-1])
-    drawn(alone.frame()).select(*ROW_SCHEMA).write_parquet(place.out / REFERENCE)
+    drawn(next(batches(alone.folder / ROWS))).select(*ROW_SCHEMA).write_parquet(place.out / REFERENCE)  # the first by row_id
     facts = {**_facts(waterfall, ledger), "steps": [{"step": step.step, "digest": step.digest} for step in steps]}
     line = "{raw:,} raw = {kept:,} kept + {dropped:,} dropped + {quarantined:,} quarantined".format(**facts)
     sources = {"sources": {file.name: file.digest for file in files}, "decisions": len(decisions.made)}
-    return Made("dataset", line, facts, waterfall, curated.height, sources)
+    return Made("dataset", line, facts, waterfall, facts["kept"], sources)
 
 
 def _counted(step: Handle) -> dict[str, Any]:
@@ -75,10 +79,11 @@ def _facts(waterfall: list[dict[str, Any]], ledger: pl.DataFrame) -> dict[str, A
     return {"waterfall": waterfall, **ends, **totals, "reasons": reasons}
 
 
-def _check(waterfall: list[dict[str, Any]], curated: pl.DataFrame, ledger: pl.DataFrame) -> None:
+def _check(waterfall: list[dict[str, Any]], curated: pl.Series, ledger: pl.DataFrame) -> None:
+    """curated: row ids."""
     gone = ledger.filter(pl.col("action").is_in(GONE))["row_id"]
     raw = waterfall[0]["in"]
-    after = pl.concat([curated["row_id"], gone])
+    after = pl.concat([curated, gone])
     problems = [
         "{step}: {in} in, {kept} kept, {dropped} dropped, {quarantined} quarantined".format(**step)
         for step in waterfall
