@@ -115,7 +115,7 @@ def _played(stage: Stage, run: str, case: Case, hitter: Hitter, end: float, wron
     before = ""
     for at, name, message in stage.history(run):
         if begun <= at < until_then and name == "AwaitingRetry":
-            by_hand = "Retry" if before in ("Failed", "Crashed", "Blocked") else f"Retry of a run that stayed {before}"
+            by_hand = f"Retry of a run that stayed {before}" if before in ("Running", "Pending") else "Retry"
             played.recovered.append(by_hand if message == RETRIED["message"] else "automation")
         if begun <= at < until_then and name in ("Failed", "Crashed", "Blocked"):
             played.told.append(f"{name}: {message}"[:300])
