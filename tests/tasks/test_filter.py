@@ -261,7 +261,7 @@ def test_a_copy_that_stops_where_its_original_goes_on_was_cut() -> None:
 
 def test_a_list_in_the_open_with_fewer_items_than_asked_for_was_cut() -> None:
     within = "The five gifts are: 1) a lamp that is grey; 2) a kettle of blue"
-    for text in (within, "Five popular gifts are lamps, kettles, chairs"):
+    for text in (within, "Five popular gifts are lamps and kettles"):
         assert told(run(frame(answered(text, "Name five popular gifts"), *map(answered, HABIT))))[2]["asked_for"] == 5
         assert run(frame(answered(text, "Name popular gifts"), *map(answered, HABIT))).ledger.is_empty()
     items = "- Lamp\n- Kettle\n- Chair"
