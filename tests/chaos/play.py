@@ -118,7 +118,7 @@ def _played(stage: Stage, run: str, case: Case, hitter: Hitter, end: float, wron
             by_hand = f"Retry of a run that stayed {before}" if before in ("Running", "Pending") else "Retry"
             played.recovered.append(by_hand if message == RETRIED["message"] else "automation")
         if begun <= at < until_then and name in ("Failed", "Crashed", "Blocked"):
-            played.told.append(f"{name}: {message}"[:300])
+            played.told.append(f"{name}: {message.replace(str(stage.home), 'ASSAY_HOME')}"[:300])
         before = name
     return played
 
