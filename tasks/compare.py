@@ -29,6 +29,7 @@ from tasks.core.step import Made, Place
 SHOWN = 5  # words, labels or expectations that a line names
 SHOWN_CHARACTERS = 30  # of a label
 LEAST_NEW_LABEL = 3  # rows: one or two may be slips of the pen, and of what was held back also somebody's own words
+NOT_KEPT = "not compared: the rows it learnt from are neither in the registry (register: keep_rows) nor in this ASSAY_HOME"
 
 
 @dataclass(frozen=True)
@@ -61,12 +62,15 @@ def compare(
     if new and REFERENCE in snapshot.facts()["files"]:
         found += _drifts(settings, snapshot.frame(REFERENCE), new.frame(), answer, kind)
         found += _labels_unknown(settings, snapshot, came.frame(), new.frame(), answer, kind)
+    elif new:
+        found.append(Comparison("lengths, words, labels", "not kept", f"{new.rows:,} rows", NOT_KEPT))
     broken: list[str] = []
     if checked:
         told, broken = _contract(snapshot, checked, contract)
         found += told
     drifted = [c.what for c in found if c.found]
-    line = f"{came.rows:,} new rows: " + (f"other than the snapshot in {', '.join(drifted)}" if drifted else "no drift found")
+    quiet = "no drift found" if any(c.test for c in found) else "compared with no row of the snapshot"
+    line = f"{came.rows:,} new rows: " + (f"other than the snapshot in {', '.join(drifted)}" if drifted else quiet)
     facts = {"rows": came.rows, "comparisons": [asdict(c) for c in found], "broken": "; ".join(broken)}
     return Made("comparison", line + (", and they break the contract" if broken else ""), facts, table(facts), came.rows)
 

@@ -108,9 +108,11 @@ def test_where_no_row_came_through_that_is_what_is_told() -> None:
     assert found["rows held back"]["new"] == "100.0%"
 
 
-def test_a_snapshot_whose_rows_were_not_kept_leaves_out_what_needs_them() -> None:
+def test_a_snapshot_whose_rows_were_not_kept_says_that_what_needs_them_was_not_compared() -> None:
     found = compared(None, asked(60), checked=checked_as({}))
-    assert [c["what"] for c in found["comparisons"]] == ["rows held back", "contract break rate"]
+    assert [c["what"] for c in found["comparisons"]] == ["rows held back", "lengths, words, labels", "contract break rate"]
+    assert "register: keep_rows" in found["lengths, words, labels"]["told"]
+    assert found["line"] == "60 new rows: compared with no row of the snapshot"
 
 
 def test_a_broken_expectation_is_told_beside_the_snapshots_and_only_one_that_blocks_counts_as_broken() -> None:
