@@ -253,6 +253,8 @@ def _failed(code: int, log: Path) -> TrainingError:
     if code < 0 or "SIGKILL" in text[-4000:] or code == 137:
         why = "was killed (often: out of memory)"
         todo = "run the same command again to go on from the last checkpoint; if it recurs, lower train.batch_rows"
+    elif "Signals.SIGTERM" in text[-4000:]:  # in the launcher's words; it ends with 1 itself
+        why, todo = "was told to end (SIGTERM)", "run the same command again to go on from the last checkpoint"
     else:
         why, todo = f"failed with exit code {code}: {_last_words(text)}", f"read {log}"
     return TrainingError(f"The training process {why}.", where=f"step train, log {log}", todo=todo)

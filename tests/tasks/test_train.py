@@ -144,6 +144,17 @@ def test_killed_then_out_of_time_then_resumed_gives_the_same_adapter(
     assert digest_path(where.out) == digest_path(work / "undisturbed" / "out")
 
 
+def test_a_trainer_that_someone_ended_is_told_apart_from_one_that_failed(tmp_path: Path) -> None:
+    """The launcher's words, as they were seen when its trainer got the signal."""
+    log, said = tmp_path / "trainer.log", "subprocess.CalledProcessError: Command '['python', '-m', 'tasks.trainer']'"
+    log.write_text(f"Traceback (most recent call last):\n{said} died with <Signals.SIGTERM: 15>.\n")
+    told = step._failed(1, log)
+    assert told.what == "The training process was told to end (SIGTERM)."
+    assert told.todo == "run the same command again to go on from the last checkpoint"
+    log.write_text(f"ValueError: no such device\n{said} returned non-zero exit status 1.\n")
+    assert step._failed(1, log).what == "The training process failed with exit code 1: ValueError: no such device."
+
+
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system cannot hold a process to some of its cores")
 def test_the_cores_of_a_machine_do_not_change_what_is_learnt(
     work: Path, given: dict[str, Handle], monkeypatch: pytest.MonkeyPatch
