@@ -9,16 +9,17 @@ out as the names.
 
 from __future__ import annotations
 
+import codecs
 import io
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import PurePosixPath
 from typing import Any
 
 import polars as pl
 import polars.selectors as cs
 
-from tasks.core.packed import check_parquet, unpacked
+from tasks.core.packed import GZIP, ZSTD, check_parquet, unpacked
 from tasks.core.records import Record, refused
 from tasks.core.shapes import recognised
 from tasks.core.tables import read_csv, read_tsv
@@ -27,6 +28,7 @@ KINDS = {
     ".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "json", ".csv": "csv", ".tsv": "tsv", ".tab": "tsv",
     ".parquet": "parquet", ".arrow": "arrow", ".feather": "arrow",
 }  # fmt: skip
+UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)  # of what Excel calls Unicode text
 PARQUET, ARROW, ARROW_STREAM = b"PAR1", b"ARROW1", b"\xff\xff\xff\xff"
 
 
@@ -43,7 +45,20 @@ def read_records(name: str, data: bytes, header: Sequence[str] = ()) -> Iterator
         return frame_records(_frame(name, data, kind))
     if kind in TABLES:
         return TABLES[kind](name, _text(data), header)
-    return _jsonl(name, _text(data)) if kind == "jsonl" else _json(name, _text(data))
+    if kind == "jsonl" and not data.startswith(UTF16):
+        return read_lines(name, io.BytesIO(data))
+    return _jsonl(name, _lines(_text(data))) if kind == "jsonl" else _json(name, _text(data))
+
+
+def is_read_by_line(name: str, head: bytes, header: Sequence[str] = ()) -> bool:
+    """Whether a file that begins with `head` is JSONL as it lies, so that each of its lines can be read by itself."""
+    packed = head.startswith((GZIP, ZSTD, *UTF16))
+    return not packed and bool(head.strip(b" \t\r\n\xef\xbb\xbf")) and _kind(name, head, header) == "jsonl"
+
+
+def read_lines(name: str, lines: Iterable[bytes]) -> Iterator[Record]:
+    """The records of JSONL. lines: as a binary file gives them."""
+    return _jsonl(name, _decoded(lines))
 
 
 def frame_records(frame: pl.DataFrame) -> Iterator[Record]:
@@ -88,9 +103,13 @@ def _kind(name: str, data: bytes, header: Sequence[str]) -> str:
 
 def _text(data: bytes) -> str:
     """Bytes that are not UTF-8 become lone surrogates, by which the record that holds them is known later."""
-    if data.startswith((b"\xff\xfe", b"\xfe\xff")):  # what Excel calls Unicode text
-        return data.decode("utf-16", "surrogateescape")
-    return data.decode("utf-8-sig", "surrogateescape")
+    return data.decode("utf-16" if data.startswith(UTF16) else "utf-8-sig", "surrogateescape")
+
+
+def _decoded(lines: Iterable[bytes]) -> Iterator[str]:
+    """_text line by line: one wide character would make the whole text of a file take twice its bytes, or four times."""
+    for number, line in enumerate(lines):
+        yield (line if number else line.removeprefix(codecs.BOM_UTF8)).decode("utf-8", "surrogateescape").removesuffix("\n")
 
 
 def _frame(name: str, data: bytes, kind: str) -> pl.DataFrame:
@@ -122,9 +141,9 @@ def parse_json(text: str) -> Any:
         raise ValueError("nested too deeply") from error
 
 
-def _jsonl(name: str, text: str) -> Iterator[Record]:
+def _jsonl(name: str, lines: Iterable[str]) -> Iterator[Record]:
     objects = 0
-    for number, line in enumerate(_lines(text), 1):
+    for number, line in enumerate(lines, 1):
         if line.strip():
             record = _json_line(number, line)
             objects += record.value is not None
@@ -166,7 +185,7 @@ def _json(name: str, text: str) -> Iterator[Record]:
         value = parse_json(text)
     except json.JSONDecodeError as error:
         if error.msg == "Extra data":  # one object after another: JSONL under the wrong ending
-            yield from _jsonl(name, text)
+            yield from _jsonl(name, _lines(text))
             return
         problem = f"is not JSON: {error.msg.removesuffix(' at')} at line {error.lineno}, column {error.colno}"
         raise refused(name, problem, "export it again, or as JSONL, where a bad line costs one row") from error

@@ -8,6 +8,7 @@ under a run.
 from __future__ import annotations
 
 import glob
+import hashlib
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -22,9 +23,11 @@ from tasks.core.errors import AssayError, DataError, OutsideError
 from tasks.core.fence import check_inside
 from tasks.core.home import digest_bytes, digest_json
 from tasks.core.queries import check_database, keep_rows, query_name
-from tasks.core.readers import class_names, frame_records, read_records, with_class_names
+from tasks.core.readers import class_names, frame_records, is_read_by_line, read_lines, read_records, with_class_names
 from tasks.core.records import READABLE, Record, refused
 from tasks.core.shapes import Reading
+
+HEAD = 1 << 16  # bytes of a file that tell what it is
 
 
 class Source(Reading):
@@ -121,10 +124,26 @@ def read(file: RawFile) -> Iterator[Record]:
     fs, path = _file_system(file.location)
     with _outside(file.name):
         folder = fs.isdir(path)
+        if not folder and not _is_url(file.location) and is_read_by_line(file.name, fs.head(path, HEAD), file.header):
+            return read_lines(file.name, _lines(file, path))
         digest, data = (_digest(file.location), b"") if folder else _bytes(fs, path)
+    _check_unchanged(file, digest)
+    return _dataset(file) if folder else read_records(file.name, data, file.header)
+
+
+def _lines(file: RawFile, path: str) -> Iterator[bytes]:
+    """The lines of a file on disk, which is never held as a whole. That it has not changed shows when the last one is read."""
+    digest = hashlib.sha256()
+    with _outside(file.name), open(path, "rb") as lines:
+        for line in lines:
+            digest.update(line)
+            yield line
+    _check_unchanged(file, digest.hexdigest())
+
+
+def _check_unchanged(file: RawFile, digest: str) -> None:
     if digest != file.digest:
         raise refused(file.name, "has changed since this run began", "run again when nothing writes to it any more")
-    return _dataset(file) if folder else read_records(file.name, data, file.header)
 
 
 def _bytes(fs: Any, path: str) -> tuple[str, bytes]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import codecs
 import gzip
+import io
 import json
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from tasks.core import readers, sources
 from tasks.core.errors import AssayError, DataError
 from tasks.core.ledger import Outcome, check_balance
 from tasks.core.settings import DatasetKind
@@ -315,9 +318,9 @@ def test_a_path_that_finds_nothing_or_too_much_is_refused(tmp_path: Path) -> Non
         "named twice, to be read in two ways": ["rows.jsonl", {"path": "*.jsonl", "format": "alpaca"}],
         "cannot be opened": ["nosuch://bucket/x.jsonl"],
     }
-    for told, sources in cases.items():
+    for told, named in cases.items():
         with pytest.raises(DataError, match=told) as error:
-            find_sources([Source.model_validate(source) for source in sources], tmp_path)
+            find_sources([Source.model_validate(source) for source in named], tmp_path)
         assert error.value.todo
     assert read(tmp_path, "both/train").kept.height == 2
 
@@ -343,3 +346,23 @@ def test_a_url_with_a_password_is_refused_and_the_password_is_not_repeated() -> 
         Source(path="https://clerk:hunter2@exports.example/rows.jsonl")
     assert Source(path="https://exports.example:8443/@desk/rows.jsonl").path
     assert "hunter2" not in refused.value.errors(include_input=False)[0]["msg"]
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.sampled_from([codecs.BOM_UTF8, b"\xff", b"\xe2", b"\x82\xac", b"\n", b"\r\n", b"{}", "é😀".encode()])))
+def test_lines_are_the_same_read_one_by_one_as_split_from_the_whole_text(parts: list[bytes]) -> None:
+    data = b"".join(parts)
+    whole, each = data.decode("utf-8-sig", "surrogateescape").split("\n"), list(readers._decoded(io.BytesIO(data)))
+    assert [*each, *[""] * (len(whole) - len(each))] == whole  # what follows the last line break is a blank line, no record
+
+
+def test_a_file_on_disk_is_read_no_further_than_asked_and_never_as_a_whole(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_text(lines(ROWS) + "x" * (1 << 20))
+    (file,) = find_sources([Source(path="rows.jsonl")], tmp_path)
+    first = next(records := sources.read(file))
+    with path.open("a") as more:
+        more.write("later")
+    assert first.line == 1
+    with pytest.raises(DataError, match="has changed"):
+        list(records)
