@@ -91,6 +91,12 @@ class Score:
     missed: list[int]
     false: list[int]
 
+    @classmethod
+    def sum(cls, scores: Sequence[Score]) -> Score:
+        """Of the same defect, planted several times; without the lines, which belong to a file each."""
+        planted, found = sum(s.planted for s in scores), sum(s.found for s in scores)
+        return cls(scores[0].defect, planted, found, sum(s.flagged for s in scores), sum(s.right for s in scores), [], [])
+
     def figures(self) -> Figure:
         recall, precision = self.found / max(self.planted, 1), self.right / max(self.flagged, 1)
         low, high = wilson(self.found, self.planted, CONFIDENCE)

@@ -69,7 +69,8 @@ def main() -> None:
     parser.add_argument("data", type=Path, help="folder with alpaca_claude_t45.json, banking77_train.csv and the others")
     folder = Path(tempfile.mkdtemp(prefix="assay-quality-"))
     bench = Bench(parser.parse_args().data.resolve(), folder)
-    sections = [part() for part in (bench.conversations, bench.labelled, bench.json_answers, bench.wrong_labels)]
+    parts = (bench.conversations, bench.truncated, bench.labelled, bench.json_answers, bench.wrong_labels)
+    sections = [part() for part in parts]
     test = read(bench.data / "banking77_test.csv", LABELLED)
     sections += [
         untouched(bench, "sms_spam.tsv", LABELLED, []),

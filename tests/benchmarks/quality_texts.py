@@ -27,6 +27,12 @@ def cut(row: Row, random: Random) -> Row | None:
     return None if re.search(r"[^\w,(]$", text) else (row[0], text)
 
 
+def cut_within(row: Row, random: Random) -> Row | None:
+    """The same, but never at the end of a line: "- Lamp" is a whole list, and no method could tell that more came."""
+    made = cut(row, random)
+    return made if made and not re.match(r"[ \t]*(?:\n|$)", row[1][len(made[1]) :]) else None
+
+
 def cut_long(row: Row, random: Random) -> Row | None:
     """As a limit on tokens leaves it."""
     made = cut(row, random)
