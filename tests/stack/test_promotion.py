@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -43,16 +42,27 @@ pytestmark = pytest.mark.timeout(1800)
 
 
 @pytest.fixture(scope="module")
-def registered(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def place(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a home; three versions, each of which passed its gate and answers in its own way."""
     place = tmp_path_factory.mktemp("promotion")
     with pytest.MonkeyPatch.context() as patch:
-        for name, value in {**stack.client(), "ASSAY_HOME": str(place / "home"), "OMP_NUM_THREADS": "1"}.items():
-            patch.setenv(name, value)
+        come_in(stack, place, patch)
         first = replace(make_inputs(place), name=MODEL)
         for inputs in (first, another(first, seed=2), another(first, seed=3)):
             inputs.register(checked=2)
-        yield place
+    return place
+
+
+@pytest.fixture
+def registered(stack: Stack, place: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """That folder, and the stack's MLflow for this test, which tests/conftest.py has given one of its own."""
+    come_in(stack, place, monkeypatch)
+    return place
+
+
+def come_in(stack: Stack, place: Path, patch: pytest.MonkeyPatch) -> None:
+    for name, value in {**stack.client(), "ASSAY_HOME": str(place / "home"), "OMP_NUM_THREADS": "1"}.items():
+        patch.setenv(name, value)
 
 
 def racer(version: int) -> subprocess.Popen[str]:
