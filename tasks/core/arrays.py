@@ -53,8 +53,8 @@ def chunks(weights: Ints, budget: int) -> list[slice]:
 
 
 def share(budget: int) -> int:
-    """What of a budget for all cores is each one's."""
-    return max(budget // usable_cores(), 1)
+    """What of a budget for all cores one takes at a time: its part, and no more than stays in its cache."""
+    return max(min(budget // usable_cores(), PART), 1)
 
 
 def sort(values: npt.NDArray[Any]) -> None:

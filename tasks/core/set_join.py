@@ -17,7 +17,7 @@ import numpy as np
 from tasks.core.arrays import Ints, Mask, chunks, in_parts, order, ranges, share
 from tasks.core.shingles import ShingleSets, overlaps
 
-BUDGET = 1 << 22  # candidates, or shingles under count, in memory at a time, by all cores: some 0.2 GB of int64 columns
+BUDGET = 1 << 22  # candidates, or shingles under count, in memory at a time: some 0.2 GB of int64 columns for all cores
 
 
 @dataclass(frozen=True)
