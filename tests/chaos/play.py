@@ -101,6 +101,7 @@ def play(cases: Sequence[Case], stage: Stage, name: str, whole: Path, wanted: Ou
         wrong = _heal(stage, run, hitter)
         hitter.over, end = True, time.time()
         hitter.join(GIVE_UP_SECONDS)
+        until(stage.well, 180)  # what was hit in the last step may still be starting, and the judge asks MLflow
         wrong = wrong or [*differences(outcome_of(scene), wanted), *left_running(stage)]
     return [_played(stage, run, case, hitter, end, wrong) for case in cases]
 
@@ -168,7 +169,7 @@ def ended(state: dict[str, object]) -> bool:
 
 def left_running(stage: Stage) -> list[str]:
     """Processes that should have ended with their run, a little after it."""
-    until(lambda: not stage.workings() and not stage.orphans(), 15)
+    until(lambda: not stage.workings() and not stage.orphans(), 60)
     return [f"still running: {' '.join(one.cmdline())[:120]}" for one in (*stage.workings(), *stage.orphans())]
 
 
