@@ -91,7 +91,7 @@ def learnt(tmp_path_factory: pytest.TempPathFactory, prefect_server: None) -> Pa
         cells = [{"variant": "tuned", "slice": "holdout", "metric": metric, **measured(0.9)} for metric in ("intent", "exact")]
         Inputs(
             base=base, adapter=adapter, dataset=data["dataset"], contract=data["contract"], holdout=holdout, name=NAME,
-            scores=artifact("evaluate", "scores", {"metrics": cells, "differences": []}),
+            scores=artifact("evaluate", "scores", {"headline": "exact", "metrics": cells, "differences": []}),
             verdict=artifact("gate", "verdict", {"verdict": "passed"}),
             predictions=predicted(base, adapter, holdout.frame()),
         ).register(1)  # fmt: skip
