@@ -156,6 +156,7 @@ def _apply(client: Any, wanted: Any) -> Applied:
     paused = {schedule.slug for schedule in there.schedules if not schedule.active}
     for schedule in wanted.schedules or []:
         schedule.active = schedule.slug not in paused
+    wanted.schedules = [*(wanted.schedules or []), *_peoples(there.schedules)]
     wanted.apply()
     return Applied(what, "changed", ", ".join(changed))
 
@@ -190,4 +191,12 @@ def _found_parts(there: Any) -> dict[str, Any]:
 
 
 def _times(schedules: list[Any]) -> list[tuple[str, str, str]]:
-    return sorted((s.slug or "", s.schedule.cron, s.schedule.timezone) for s in schedules)
+    return sorted((s.slug, s.schedule.cron, s.schedule.timezone) for s in schedules if s.slug)
+
+
+def _peoples(schedules: list[Any]) -> list[Any]:
+    """The schedules that a person added on the deployment's page, of any kind: they have no slug, and stay."""
+    from prefect.client.schemas.actions import DeploymentScheduleCreate
+
+    kept = ("schedule", "active", "parameters", "max_scheduled_runs")
+    return [DeploymentScheduleCreate(**{name: getattr(s, name) for name in kept}) for s in schedules if not s.slug]
