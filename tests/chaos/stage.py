@@ -56,7 +56,7 @@ class Stage(Stack):
         self.done(self.make("up"))
         self.done(self.make("run", "assay", "deploy"))
         values = self.values()
-        self.prefect = f"http://127.0.0.1:{values['PREFECT_PORT']}/api"
+        self.address = f"http://127.0.0.1:{values['PREFECT_PORT']}/api"
         user, _, password = values["PREFECT_AUTH"].partition(":")
         self.auth = (user, password)
         worker = read_services()["worker"].environment
@@ -93,7 +93,7 @@ class Stage(Stack):
         """One request to Prefect's API. Raises httpx.HTTPError."""
         import httpx
 
-        answer = httpx.request(method, f"{self.prefect}/{path}", json=body, auth=self.auth, timeout=60)
+        answer = httpx.request(method, f"{self.address}/{path}", json=body, auth=self.auth, timeout=60)
         answer.raise_for_status()
         return answer.json() if answer.content else None
 
