@@ -18,7 +18,7 @@ from tasks.core.promotions import Ledger
 Model = Annotated[str, shown("Model", "The registered model's name in MLflow, for example support-triage.", min_length=1)]
 Version = Annotated[int, shown("Version", "The version to promote. 0: the one that has the alias challenger.", ge=0)]
 Approve = Annotated[bool, shown(
-    "Approve", "Tick to approve it here. Else the version's tag `approval` in MLflow must say: approved by NAME.",
+    "Approve", "Switch on to approve it here. Else the version's tag `approval` in MLflow must say: approved by NAME.",
 )]  # fmt: skip
 Reason = Annotated[str, shown(
     "Reason", "Why, and who you are: it stands in the promotion ledger for good, and Prefect cannot tell persons apart.",

@@ -30,7 +30,7 @@ from tasks.score import score as answer
 ENDINGS = (".parquet", ".jsonl")
 
 Data = Annotated[str, shown(
-    "Data", "A file, a glob or a URL, in any format that a recipe reads: conversations, prompts or texts, answered or not.",
+    "Data", "A file or a glob, as the worker sees it, or a URL; in any format that a recipe reads, answered or not.",
     min_length=1,
 )]  # fmt: skip
 Out = Annotated[str, shown("Output", "The file to write, as the worker sees it: .parquet or .jsonl by its name.", min_length=1)]

@@ -116,7 +116,7 @@ def check_approval(candidate: Candidate, approve: bool) -> str:
     raise WaitingError(
         f"{candidate.name} passed its gate and waits for approval. {why}".strip(), where=f"tag {APPROVAL} of the version, "
         f"now: {said or 'not set'}", allowed="approved by NAME, or declined by NAME",
-        todo=f"set the tag `{APPROVAL}` on the version's page in MLflow, or tick Approve in the run form; then "
+        todo=f"set the tag `{APPROVAL}` on the version's page in MLflow, or switch on Approve in the run form; then "
         f"{promotes(candidate)}, with --approve where nobody has set it",
     )  # fmt: skip
 

@@ -48,6 +48,7 @@ def recipes(servers: Servers) -> Path:
     many = {"expect_table_row_count_to_be_between": {"min_value": 500}, "why": "Fewer teach too little."}
     (folder / "strict.yaml").write_text(yaml.safe_dump({"extends": "sft", "expectations": [many]}))
     little_recipe(folder, "blocked", contract="strict.yaml")
+    little_recipe(folder, "mistaken", train={"epoch": 4})
     short = {"threads": 1, "epochs": 2, "batch_rows": 6, "learning_rate": 0.02, "validations_per_epoch": 1}
     little_recipe(folder, "again", train=short)
     return folder

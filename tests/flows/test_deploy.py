@@ -95,10 +95,21 @@ def test_one_training_runs_at_a_time_until_a_person_allows_more(api: None) -> No
         assert (first.concurrency_limit, first.priority < queue.priority) == (None, True)
         return queue.concurrency_limit
 
+    async def given_out() -> list[str]:
+        """What a worker is given of two runs of retrain and two of curate, in its order."""
+        async with get_client() as client:
+            names = {(await client.read_deployment_by_name(f"{name}/{name}")).id: name for name in ("retrain", "curate")}
+            for deployment in (*names, *names):
+                await client.create_flow_run_from_deployment(deployment)
+            found = await client.get_scheduled_flow_runs_for_work_pool("assay", scheduled_before=now("UTC"))
+        return [names[run.flow_run.deployment_id] for run in found if run.flow_run.deployment_id in names]
+
     from prefect import get_client
+    from prefect.types._datetime import now
 
     list(deploy())
     assert asyncio.run(limit()) == 1
+    assert asyncio.run(given_out()) == ["curate", "curate", "retrain"]
     asyncio.run(limit(set_to=3))
     assert hows(list(deploy()))["work queue training"] == "unchanged"
     assert asyncio.run(limit()) == 3
