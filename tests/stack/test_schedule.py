@@ -35,7 +35,7 @@ import json
 from mlflow import MlflowClient
 client = MlflowClient()
 found = {v.version: client.get_model_version("desk", v.version) for v in client.search_model_versions("name = 'desk'")}
-print(json.dumps({number: [version.aliases, version.tags["assay.verdict"]] for number, version in found.items()}))
+print(json.dumps({number: [list(version.aliases), version.tags["assay.verdict"]] for number, version in found.items()}))
 """
 
 
@@ -76,6 +76,7 @@ def until(true: Callable[[], Any], what: str) -> Any:
 def versions(stack: Stack) -> dict[str, list[Any]]:
     """Of each version its aliases, and the gate's verdict."""
     told = stack.make("run", "python", "-c", VERSIONS)
+    assert told.returncode == 0, told.stderr
     return dict(json.loads(told.stdout))
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from dotenv import set_key
 
 from infra.run import find_program, search_path
 from infra.services import read_services
@@ -143,6 +144,7 @@ def test_a_backup_restored_into_an_empty_stack_is_the_same(stack: Stack) -> None
     assert stack.make("down").returncode == 0
     empty = Stack()
     empty.choose_settings()
+    set_key(empty.settings, "MLFLOW_ADMIN_PASSWORD", stack.values()["MLFLOW_ADMIN_PASSWORD"], quote_mode="never")
     try:
         restored = empty.make("tool", "restore", str(first))
         assert restored.returncode == 0, restored.stdout + restored.stderr
