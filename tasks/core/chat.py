@@ -23,6 +23,7 @@ from tasks.core.settings import Settings
 
 Message = dict[str, Any]
 WHERE = "base model's chat template, or recipe: prompt.chat_template"
+KEYS = ("type", "function", "name", "description", "parameters")  # of a tool, as OpenAI and most templates write them
 IGNORED = -100  # the label PyTorch's cross entropy leaves out
 
 
@@ -147,7 +148,7 @@ class _Template:
     """A tokenizer with the chat template, the stop token and the tools of one row."""
 
     def __init__(self, tokenizer: Any, prompt: PromptSettings, tools: list[Any] | None = None) -> None:
-        self._tokenizer, self._tools = tokenizer, tools
+        self._tokenizer, self._tools = tokenizer, _ordered(tools)
         self._template = prompt.chat_template or tokenizer.chat_template
         if not self._template:
             raise RecipeError("The base model has no chat template.", where=WHERE, todo="set prompt.chat_template, in Jinja")
@@ -208,6 +209,14 @@ class _Template:
             turns, tools=self._tools, chat_template=self._template, tokenize=False, add_generation_prompt=answering
         )
         return text
+
+
+def _ordered(value: Any) -> Any:
+    """JSON with the keys of objects in one order, OpenAI's first: a request's tools must be the very prompt that rows made."""
+    if isinstance(value, dict):
+        keys = sorted(value, key=lambda key: (KEYS.index(key) if key in KEYS else len(KEYS), str(key)))
+        return {key: _ordered(value[key]) for key in keys}
+    return [_ordered(part) for part in value] if isinstance(value, list) else value
 
 
 def _unwritten(what: str) -> DataError:
