@@ -15,7 +15,7 @@ from peft.helpers import disable_input_dtype_casting
 from transformers import AutoModelForCausalLM, AutoTokenizer, EarlyStoppingCallback, set_seed
 from trl import SFTConfig
 
-from tasks.core.machine import choose_device_and_dtype, reuse_memory
+from tasks.core.machine import choose_device_and_dtype, exit_quickly, reuse_memory
 from tasks.trainer.events import Reporter, TimedCheckpoints, die_with, last_checkpoint, say
 from tasks.trainer.loop import AnswerTrainer, estimate_seconds, padding_share, row_order
 
@@ -26,6 +26,7 @@ def main(spec: dict[str, Any]) -> None:
     """Train, or go on from the last checkpoint, and save the adapter whose validation loss was best."""
     die_with(spec["parent"])
     reuse_memory()
+    exit_quickly()
     settings, counted, scratch = spec["settings"], spec["counted"], Path(spec["data"])
     machine = choose_device_and_dtype()
     set_seed(settings["seed"])
