@@ -159,7 +159,7 @@ def test_a_trainer_that_someone_ended_is_told_apart_from_one_that_failed(tmp_pat
 def test_the_cores_of_a_machine_do_not_change_what_is_learnt(
     work: Path, given: dict[str, Handle], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("OMP_WAIT_POLICY", "PASSIVE")
+    monkeypatch.setenv("OMP_WAIT_POLICY", "PASSIVE")  # else the threads of one core spin for each other
     settings = LONG.model_copy(update={"epochs": 2, "threads": 2})
     cores, digests = os.sched_getaffinity(0), set()
     for some in ({min(cores)}, cores):
