@@ -81,7 +81,7 @@ def finish(process: subprocess.Popen[str]) -> str:
 def test_of_two_promotions_at_once_one_wins_and_the_other_says_so_and_has_moved_nothing(registered: Path, turn: int) -> None:
     client = tracking.client()
     entries, champion = len(read(client, MODEL).entries), aliases(client, MODEL).get(CHAMPION, 0)
-    racers = [racer(version) for version in (1, 2, 3) if version != champion][:2]
+    racers = [racer(version) for version in [number for number in (1, 2, 3) if number != champion][:2]]
     for process in racers:
         assert process.stdout
         assert process.stdout.readline() == "ready\n"
