@@ -38,10 +38,6 @@ NOTES = """\
   MLflow and Prefect keep open, which end never. It still waited 20 minutes later, so no Retry could help; nothing on the stack
   notices. A person ends it with SIGINT, the signal that compose.yaml and `make stack` send themselves; then it starts again.
   This is not mended. The run stops in words, with nothing registered twice, but the case was not brought to its end.
-- `mlflow KILL` of four steps: the run came to its end; the judge then asked MLflow while that was still starting. The harness
-  waits now; not played again. At train and register, played alone, it was right.
-- `postgres KILL` of four steps: all else was right, but the run's process was still there 15 s after its end, on a machine with
-  a load of 23. A run's process has ended sooner since (2f92b7c), and the harness waits 60 s; not played again.
 - `50 runs queued at once`: a replay on the mended code was ended by hand when 26 of 50 were Completed and none had failed:
   a run took 60 s on the loaded machine. The record is still the one from before.
 - A worker that is told to end (TERM) ends its runs without a word to the server, so they stay Running: after ten minutes the
