@@ -64,7 +64,9 @@ def tool_recipe(folder: Path) -> Path:
         "name": NAME, "base_model": {"source": "model"}, "contract": "sft",
         "data": {"train": ["raw.jsonl"], "holdout": ["holdout.jsonl"]},
         "prompt": {"chat_template": templates.HERMES, "max_new_tokens": 40}, "evaluate": {"few_shot": 2},
-        "train": {"epochs": 8, "batch_rows": 4, "learning_rate": 0.02, "validations_per_epoch": 1, "patience": 100},
+        "train": {
+            "threads": 1, "epochs": 8, "batch_rows": 4, "learning_rate": 0.02, "validations_per_epoch": 1, "patience": 100,
+        },
         "gate": {"rules": [{"metric": "call_schema", "at_least": 0.3}, {"metric": "call_due", "better_than_baseline": True}]},
     }  # fmt: skip
     (folder / "recipe.yaml").write_text(yaml.safe_dump(plan))
