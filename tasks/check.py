@@ -98,19 +98,13 @@ def check(
     result = hidden_in(validate(contract, facts), personal)
     validated = time.perf_counter()
     named = _named(contract, result["results"], frame, personal)
-    findings = [
-        _finding(expectation, told, facts.height, named.filter(pl.col("number") == number))
-        for number, (expectation, told) in enumerate(zip(contract.expectations, result["results"], strict=True), 1)
-    ]
+    findings = _findings(contract, result["results"], facts.height, named)
     seconds = {"facts": measured - started, "great_expectations": validated - measured}
     answered = sorted(column for column, rows in seen.items() if rows.found is not None)
     made = replace(_made(contract, findings, facts.height), told={"seconds": seconds, "answered": answered})
     _write(place.out, result, named)
     place.progress(1.0, made.line)
-    broken = [f for f in findings if f["severity"] == "block" and not f["success"]]
-    if broken:
-        _publish(made)
-        raise _blocked(contract, made, broken, _keep(place.out, contract, made))
+    _stop_if_broken(place.out, contract, made, findings)
     return made
 
 
@@ -155,6 +149,13 @@ def _shown(value: str) -> str:
 def _excerpt(texts: dict[str, str]) -> str:
     prompt, answer = (short(" ".join(texts[key].split()), EXCERPT) for key in ("prompt", "answer"))
     return f"{prompt or '(empty)'} -> {answer or '(empty)'}"
+
+
+def _findings(contract: Contract, results: list[dict[str, Any]], rows: int, named: pl.DataFrame) -> list[dict[str, Any]]:
+    return [
+        _finding(expectation, told, rows, named.filter(pl.col("number") == number))
+        for number, (expectation, told) in enumerate(zip(contract.expectations, results, strict=True), 1)
+    ]
 
 
 def _finding(expectation: Expectation, told: dict[str, Any], rows: int, named: pl.DataFrame) -> dict[str, Any]:
@@ -207,6 +208,13 @@ def _measured(finding: dict[str, Any]) -> str:
 def _write(out: Path, result: dict[str, Any], named: pl.DataFrame) -> None:
     (out / GX_RESULT).write_text(json.dumps(result, indent=1, ensure_ascii=False))
     named.drop("number").write_csv(out / FAILING)
+
+
+def _stop_if_broken(out: Path, contract: Contract, made: Made, findings: list[dict[str, Any]]) -> None:
+    broken = [f for f in findings if f["severity"] == "block" and not f["success"]]
+    if broken:
+        _publish(made)
+        raise _blocked(contract, made, broken, _keep(out, contract, made))
 
 
 def _keep(out: Path, contract: Contract, made: Made) -> Path:
