@@ -176,7 +176,8 @@ def _with_listed_names(recipe: Recipe, file: Path) -> Recipe:
         problem = f"{listed} cannot be read ({getattr(error, 'strerror', '') or 'no UTF-8 text'})"
         raise refuse(file, location, problem, todo="give the path of a text file from the recipe's folder") from error
     except ValidationError as error:
-        raise refuse(file, location, f"{listed}: {error.errors()[0]['msg']}", todo="correct that line of the file") from error
+        problem = error.errors()[0]["msg"].removeprefix("Value error, ")
+        raise refuse(file, location, f"{listed}: {problem}", todo="correct that line of the file") from error
     return recipe.model_copy(update={"redact": redact})
 
 
