@@ -32,10 +32,7 @@ from tests.registered import another, make_inputs
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    import torch
-
-    torch.set_num_threads(1)
+def place(tmp_path_factory: pytest.TempPathFactory, one_thread: None) -> Path:
     return tmp_path_factory.mktemp("promotions")
 
 

@@ -30,10 +30,7 @@ from tests.tiny import tiny_adapter, tiny_model
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    import torch
-
-    torch.set_num_threads(1)  # more only wait for each other on a model this small
+def place(tmp_path_factory: pytest.TempPathFactory, one_thread: None) -> Path:
     return tmp_path_factory.mktemp("registry")
 
 
