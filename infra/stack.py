@@ -1,6 +1,6 @@
 """The stack as processes of this machine, on 127.0.0.1: what `make stack` and its companions run.
 
-    python -m infra.stack up                        everything, in order, until all is healthy; again: what is missing
+    python -m infra.stack up                        everything, in order, until all is healthy; again: what is missing or stuck
     python -m infra.stack down                      everything ended, nothing left behind; data stays
     python -m infra.stack run assay curate RECIPE   a command with the worker's settings (addresses, credentials, home)
     python -m infra.stack tool backup               a service of the compose file's `tools` profile
@@ -23,13 +23,17 @@ from tasks.core.errors import AssayError
 
 UP_SECONDS = 600  # a first start took 246 s on two cores that seven others worked on (2026-11-24)
 RETRY_SECONDS = 15  # a service that still ends at once after this long will not come up by itself
+STUCK_SECONDS = 60  # one that ran before and has not answered for this long will not answer: PostgreSQL after a smart shutdown
 STOPPED = ("STOPPED", "EXITED", "FATAL", "BACKOFF", "UNKNOWN")
 LAST_LINES = 12
 STOP_ORDER = ("proxy", "worker", "prefect-services", "prefect-server", "mlflow", "s3", "redis", "postgres")
 
 
 def up() -> None:
-    """Start every service when what it waits for is ready. Raises AssayError, with its last log lines, for one that is not."""
+    """Start every service when what it waits for is ready, and again one that runs and does not answer.
+
+    Raises AssayError, with its last log lines, for one that does not come up.
+    """
     services = {name: service for name, service in read_services().items() if not service.tool}
     _start_in_order(_supervised(services), services)
     _tell(services)
@@ -49,14 +53,19 @@ def _start_in_order(caller: Any, services: Mapping[str, Service]) -> None:
     started: dict[str, float] = {}
     while not all(ready.values()):
         for name, service in services.items():
-            if not ready[name] and all(ready[other] for other in service.waits_for):
-                if name not in started:
-                    supervisor.start_one(caller, name)
-                    started[name] = time.monotonic()
-                ready[name] = _ready(caller, service, time.monotonic() - started[name])
-                if ready[name]:
-                    how = "done" if service.once else "healthy"
-                    print(f"  {name:<20} {how} after {time.monotonic() - begun:.0f} s", flush=True)
+            if ready[name] or not all(ready[other] for other in service.waits_for):
+                continue
+            if name not in started:
+                supervisor.start_one(caller, name)
+                started[name] = time.monotonic()
+            elif _stuck(caller, service, time.monotonic() - started[name]):
+                print(f"  {name:<20} runs and does not answer: started again", flush=True)
+                supervisor.start_again(caller, name)
+                started[name] = time.monotonic()
+            ready[name] = _ready(caller, service, time.monotonic() - started[name])
+            if ready[name]:
+                how = "done" if service.once else "healthy"
+                print(f"  {name:<20} {how} after {time.monotonic() - begun:.0f} s", flush=True)
         if time.monotonic() > begun + UP_SECONDS:
             waiting = next(name for name in services if name in started and not ready[name])
             raise _failure(waiting, f"was not ready after {UP_SECONDS} s")
@@ -71,6 +80,12 @@ def _ready(caller: Any, service: Service, seconds: float) -> bool:
     if failed or (state == "BACKOFF" and seconds > RETRY_SECONDS):
         raise _failure(service.name, f"ended with exit code {info['exitstatus']}")
     return state == "EXITED" if service.once else state in ("RUNNING", "STARTING") and healthy(service)
+
+
+def _stuck(caller: Any, service: Service, seconds: float) -> bool:
+    """Whether it runs, does not answer, and was not started by us `seconds` ago."""
+    info = caller.getProcessInfo(service.name)
+    return info["statename"] == "RUNNING" and seconds > STUCK_SECONDS and info["now"] - info["start"] > seconds + 5
 
 
 def _failure(name: str, what: str) -> AssayError:

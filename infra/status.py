@@ -46,7 +46,7 @@ def _status(info: dict[str, Any], service: Service) -> Status:
     if state in RUNS and healthy(service):
         return Status(service.name, True, f"healthy, process {info['pid']} since {since}", log)
     if state in RUNS:
-        todo = "wait a little if it has just started; else read its log: what it waits for may be down"
+        todo = "wait a little if it has just started; else read its log, since what it waits for may be down, then `make stack`"
         return Status(service.name, False, f"runs since {since} and does not answer", log, todo)
     told = "is being started again and again" if state == "BACKOFF" else f"{state.lower()}, exit code {info['exitstatus']}"
     return Status(service.name, False, told, log, "read its log, mend what it names, then `make stack`")

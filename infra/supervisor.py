@@ -122,6 +122,12 @@ def start_one(supervisor: Any, name: str) -> None:
         supervisor.startProcess(name, False)
 
 
+def start_again(supervisor: Any, name: str) -> None:
+    """End a service by its signal, by SIGKILL if that does not end it, and start it."""
+    supervisor.stopProcess(name, True)
+    supervisor.startProcess(name, False)
+
+
 def shut_down(supervisor: Any, seconds: float) -> None:
     """End supervisord and wait until it is gone. Raises AssayError when it is not in `seconds`."""
     pid = int(supervisor.getPID())

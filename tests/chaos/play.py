@@ -1,8 +1,9 @@
 """Play cases: start a run, hit it at each of their steps, heal as a team would, judge.
 
 A team has the stack's supervisor (it starts what ends), the automations of infra/automations.yaml (they start a crashed retrain
-again, once) and the button Retry. Retry is pressed for a run that stays Failed or Crashed, and for one that nobody works on
-any more though the server takes it for running: the automation finds that after ten minutes, a person who looks finds it now.
+again, once), `make stack` (it starts again what runs and does not answer) and the button Retry. Retry is pressed for a run that
+stays Failed or Crashed, and for one that nobody works on any more though the server takes it for running: the automation finds
+that after ten minutes, a person who looks finds it now.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from tests.chaos.judge import Outcome, differences, forget_from, outcome_of
 from tests.chaos.stage import RETRIED, Scene, Stage
 
 GIVE_UP_SECONDS, PATIENCE_SECONDS, MOST_RETRIES = 600, 10, 3
+LOOK_AFTER_SECONDS, UNWELL_SECONDS = 10, 90  # a service that has not answered for so long is looked after by a person
 LOOK_SECONDS = 0.003  # the shortest step takes some hundredths of a second
 DISK_MEGABYTES = 200
 
@@ -56,6 +58,7 @@ class Hitter(threading.Thread):
     """Hits a run at the step of each case in turn.
 
     at: when each was hit, by its name; faults: what went wrong in it. busy: a hit lasts; since: when the last began or ended.
+    made: when somebody said `make stack`.
     """
 
     def __init__(self, stage: Stage, scene: Scene, run: str, cases: Sequence[Case]) -> None:
@@ -63,6 +66,7 @@ class Hitter(threading.Thread):
         self.stage, self.scene, self.run_id, self.coming = stage, scene, run, list(cases)
         self.at: dict[str, float] = {}
         self.faults: dict[str, str] = {}
+        self.made: list[float] = []
         self.busy, self.since, self.over = False, time.time(), False
 
     def run(self) -> None:
@@ -101,7 +105,9 @@ def play(cases: Sequence[Case], stage: Stage, name: str, whole: Path, wanted: Ou
         wrong = _heal(stage, run, hitter)
         hitter.over, end = True, time.time()
         hitter.join(GIVE_UP_SECONDS)
-        until(stage.well, 180)  # what was hit in the last step may still be starting, and the judge asks MLflow
+        if not until(stage.well, UNWELL_SECONDS):  # what was hit in the last step may be starting, and the judge asks MLflow
+            hitter.made.append(end)
+            stage.make("up")
         wrong = wrong or [*differences(outcome_of(scene), wanted), *left_running(stage)]
     return [_played(stage, run, case, hitter, end, wrong) for case in cases]
 
@@ -113,14 +119,15 @@ def _played(stage: Stage, run: str, case: Case, hitter: Hitter, end: float, wron
     begun = hitter.at[case.name]
     until_then = min((at for at in hitter.at.values() if at > begun), default=end)
     played = Played(case.name, round(until_then - begun, 1), wrong=[*wrong, *filter(None, [hitter.faults.get(case.name)])])
-    before = ""
+    before, healed = "", [(at, "`make stack`") for at in hitter.made if begun <= at <= until_then]
     for at, name, message in stage.history(run):
         if begun <= at < until_then and name == "AwaitingRetry":
             by_hand = f"Retry of a run that stayed {before}" if before in ("Running", "Pending") else "Retry"
-            played.recovered.append(by_hand if message == RETRIED["message"] else "automation")
+            healed.append((at, by_hand if message == RETRIED["message"] else "automation"))
         if begun <= at < until_then and name in ("Failed", "Crashed", "Blocked"):
             played.told.append(f"{name}: {message.replace(str(stage.home), 'ASSAY_HOME')}"[:300])
         before = name
+    played.recovered = [how for _, how in sorted(healed)]
     return played
 
 
@@ -144,11 +151,18 @@ def hit_it(stage: Stage, case: Case, scene: Scene, run: str) -> None:
 
 
 def _heal(stage: Stage, run: str, hitter: Hitter) -> list[str]:
-    """Follow the run to its end, and press Retry where a person would; what is wrong when it does not come to it."""
+    """Follow the run to its end, and do what a person would; what is wrong when it does not come to it."""
     quiet, seen, retries = time.time(), "", Counter[int]()
+    looked = well = time.time()
     while hitter.busy or time.time() < hitter.since + GIVE_UP_SECONDS:
         time.sleep(0.5)
         state, now, hits = stage.state(run), time.time(), len(hitter.at)
+        if now > looked + LOOK_AFTER_SECONDS:
+            looked, well = now, now if hitter.busy or stage.well() else well
+        if now > well + UNWELL_SECONDS:
+            hitter.made.append(now)
+            stage.make("up")
+            well = time.time()
         name = state.get("name", "no answer")
         if state.get("type") == "COMPLETED":
             return []
