@@ -10,7 +10,7 @@ import importlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import yaml
 
@@ -81,13 +81,25 @@ def _deployment(entry: Mapping[str, Any]) -> Any:
     from prefect.types.entrypoint import EntrypointType
 
     limit = entry.get("concurrency_limit")
-    return RunnerDeployment.from_flow(
+    wanted = RunnerDeployment.from_flow(
         load_flow(entry["entrypoint"]), name=entry["name"], description=entry["description"], tags=entry["tags"],
         parameters=entry.get("parameters", {}), schedules=[Schedule(**schedule) for schedule in entry.get("schedules", [])],
         concurrency_limit=ConcurrencyLimitConfig(**limit) if limit else None, work_pool_name=entry["work_pool"]["name"],
         work_queue_name=entry["work_pool"]["work_queue_name"], entrypoint_type=EntrypointType.MODULE_PATH,
         triggers=[DeploymentEventTrigger(**trigger) for trigger in entry.get("triggers", [])],
     )  # fmt: skip
+    wanted._parameter_openapi_schema = closed(wanted._parameter_openapi_schema)
+    return wanted
+
+
+def closed(form: Any) -> Any:
+    """A form that takes no other parameters. Prefect leaves it open: a mistyped one then crashes the run."""
+    from prefect.utilities.callables import ParameterSchema
+
+    class Closed(ParameterSchema):
+        additionalProperties: Literal[False] = False  # noqa: N815 - JSON schema's word
+
+    return Closed(**form.model_dump(exclude_unset=True), additionalProperties=False)
 
 
 def load_flow(entrypoint: str) -> Any:

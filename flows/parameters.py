@@ -17,6 +17,8 @@ from flows.overrides import Overrides
 from flows.recipe import Recipe, load_recipe
 from flows.recipes import installed_recipes
 from tasks.core.errors import RecipeError
+from tasks.core.typed import quoted
+from tasks.train import MOST_SEED
 
 DEFAULT = next(iter(installed_recipes()))  # what the form shows first
 # The recipe's keys that the form can override, and so what `planned` is given.
@@ -48,7 +50,9 @@ Epochs = Annotated[int, shown(
 LearningRate = Annotated[float, shown(
     "Learning rate", f"The optimiser's peak rate, for example 0.001; 0.1 is the most. {AS_RECIPE}", ge=0, le=0.1,
 )]  # fmt: skip
-Seed = Annotated[int, shown("Seed", f"Decides the initial weights and the order of rows. {AS_RECIPE}", ge=0)]
+Seed = Annotated[int, shown(
+    "Seed", f"Decides the initial weights and the order of rows. {AS_RECIPE}", ge=0, le=MOST_SEED,
+)]  # fmt: skip
 Minutes = Annotated[int, shown(
     "Minutes of training", f"Training is ended after so many minutes; the next run goes on from its checkpoint. {AS_RECIPE}",
     ge=0, le=10_080,
@@ -60,7 +64,8 @@ def planned(recipe: str, recipe_path: str = "", overrides: Overrides | None = No
     asked = {key: value for key, value in (overrides or {}).items() if value}
     if not recipe_path and recipe not in installed_recipes():
         raise RecipeError(
-            f"There is no installed recipe {recipe!r}.", where="parameter: recipe", allowed=", ".join(installed_recipes()),
+            f"There is no installed recipe {quoted(recipe)}.", where="parameter: recipe",
+            allowed=", ".join(installed_recipes()),
             todo="choose one of these, or give the path of your own recipe as recipe_path",
         )  # fmt: skip
     return load_recipe(recipe_path or recipe, asked)

@@ -12,7 +12,7 @@ from prefect import flow
 from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
-from flows.registered import Approve, Model, Reason, Version, outcome, publish_ledger, publish_words
+from flows.registered import Approve, Model, Reason, Version, outcome, publish_ledger, publish_words, why
 from flows.states import REFUSED, ends_in_words
 from tasks.core.action import act, decision
 from tasks.core.errors import PromotionError
@@ -35,11 +35,12 @@ PROMOTED, WAITING, OVERTAKEN = "Promoted", "Waiting for approval", "Overtaken"
 @ends_in_words
 def promote(model: Model, version: Version = 0, approve: Approve = False, reason: Reason = "") -> State[dict[str, Any]]:
     """Make a version champion if it passed its gate, was approved, and still gives the answers that were evaluated."""
-    number = version
+    number = 0
     try:
+        said, number = why(reason), version
         candidate = act("find the version", find_candidate, model, version)
         number = candidate.number
-        return promoted(candidate, approve, reason)
+        return promoted(candidate, approve, said)
     except PromotionError as error:
         if number and not isinstance(error, OvertakenError):
             act("tag the version", tell, model, number, error)

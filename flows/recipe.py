@@ -32,6 +32,7 @@ from tasks.core.rule import WatchSettings
 from tasks.core.rules.language import check_languages
 from tasks.core.settings import DatasetKind, Settings
 from tasks.core.strict_yaml import Location, nearest, read_yaml, refuse, told
+from tasks.core.typed import quoted, typed_path
 from tasks.decontaminate import DecontaminateSettings
 from tasks.dedupe import DedupeSettings
 from tasks.evaluate import EvaluateSettings
@@ -148,16 +149,16 @@ def load_recipe(name_or_path: str, overrides: Overrides | None = None) -> Recipe
 def find_recipe(name_or_path: str) -> Path:
     """The file of a recipe, given its name, its path or its folder's path."""
     installed = installed_recipes()
-    path = Path(name_or_path).expanduser()
     if name_or_path in installed:
         return installed[name_or_path]
+    path = typed_path(name_or_path, "the name or path of the recipe")
     if path.is_dir():
         path = path / FILE
     if path.is_file():
         check_inside(path, "the recipe")
         return path
     raise RecipeError(
-        f"There is no recipe {name_or_path!r}.", where=f"{told(RECIPES)}/, and the path {told(path.absolute())}",
+        f"There is no recipe {quoted(name_or_path)}.", where=f"{told(RECIPES)}/, and the path {told(path.absolute())}",
         allowed=f"{', '.join(installed)}; or the path of a recipe file or of the folder it lies in",
         todo=nearest(name_or_path, list(installed)) or "check the name, or start from a copy of a recipe that is there",
     )  # fmt: skip

@@ -11,9 +11,11 @@ from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from flows.model_commands import LONGEST
 from flows.parameters import shown
 from tasks.core import tracking
+from tasks.core.errors import AssayError, PromotionError
 from tasks.core.page import show
 from tasks.core.promotion_tags import table
 from tasks.core.promotions import Ledger
+from tasks.core.typed import typed_line
 
 Model = Annotated[str, shown("Model", "The registered model's name in MLflow, for example support-triage.", min_length=1)]
 Version = Annotated[int, shown("Version", "The version to promote. 0: the one that has the alias challenger.", ge=0)]
@@ -21,13 +23,29 @@ Approve = Annotated[bool, shown(
     "Approve", "Switch on to approve it here. Else the version's tag `approval` in MLflow must say: approved by NAME.",
 )]  # fmt: skip
 Reason = Annotated[str, shown(
-    "Reason", "Why, and who you are: it stands in the promotion ledger for good, and Prefect cannot tell persons apart.",
+    "Reason", "Why, and who you are: it stands in the promotion ledger for good, and Prefect cannot tell persons apart. "
+    f"At most {LONGEST:,} characters.",
     max_length=LONGEST,
 )]  # fmt: skip
 NeededReason = Annotated[str, shown(
-    "Reason", "Why, and who you are: it stands in the promotion ledger for good. Needed.", min_length=1, max_length=LONGEST,
+    "Reason", f"Why, and who you are: it stands in the promotion ledger for good. Needed; at most {LONGEST:,} characters.",
+    min_length=1, max_length=LONGEST,
 )]  # fmt: skip
 AnyModel = Annotated[str, shown("Model", "The registered model's name in MLflow. Empty: every model of Assay.")]
+
+
+def why(reason: str, needed: bool = False) -> str:
+    """The reason as the ledger keeps it. Raises PromotionError for one that does not print, or is needed and empty."""
+    try:
+        said = typed_line(reason, "parameter: reason")
+    except AssayError as error:
+        raise PromotionError(error.what, where=error.where, allowed=error.allowed, todo=error.todo) from error
+    if needed and not said:
+        raise PromotionError(
+            "A rollback needs a reason; this one is empty.", where="parameter: reason",
+            todo="say in a few words why, and who you are",
+        )  # fmt: skip
+    return said
 
 
 def publish_ledger(ledger: Ledger) -> None:

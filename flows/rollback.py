@@ -12,7 +12,7 @@ from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
 from flows.promote import not_promoted
-from flows.registered import Model, NeededReason, outcome, publish_ledger, publish_words
+from flows.registered import Model, NeededReason, outcome, publish_ledger, publish_words, why
 from flows.states import ends_in_words
 from tasks.core.action import act, decision
 from tasks.core.errors import PromotionError
@@ -26,7 +26,7 @@ ROLLED_BACK = "Rolled back"
 def rollback(model: Model, reason: NeededReason) -> State[dict[str, Any]]:
     """Point champion at the version that was champion before. It proved itself then, so nothing is loaded now."""
     try:
-        ledger = act("move champion back", move_back, model, reason, decision())
+        ledger = act("move champion back", move_back, model, why(reason, needed=True), decision())
     except PromotionError as error:
         return not_promoted(error, model, 0)
     line = (

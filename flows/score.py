@@ -6,8 +6,10 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -23,7 +25,8 @@ from tasks.core.errors import AssayError
 from tasks.core.fence import check_inside
 from tasks.core.handle import Handle
 from tasks.core.step import work_step
-from tasks.ingest import Source, find_sources
+from tasks.core.typed import typed_path
+from tasks.ingest import RawFile, Source, find_sources
 from tasks.score import ANSWERS, ScoreSettings, find_served
 from tasks.score import score as answer
 
@@ -43,9 +46,12 @@ Alias = Annotated[str, shown(
 @ends_in_words
 def score(model: Model, data: Data, out: Out, alias: Alias = "champion") -> State[dict[str, Any]]:
     """Answer every row of a file. Rows keep their order; one that cannot be read or answered has its error beside it."""
-    target = check_target(Path(out).expanduser())
+    target = check_target(typed_path(out, "parameter: out"))
+    if "://" not in data:
+        typed_path(data, "parameter: data")
     served = act("find the version", find_served, model, alias)  # once: the alias may move while rows are answered
     files = find_sources([Source(path=data)], Path.cwd())
+    check_apart(target, files)
     answers = work_step(answer, ScoreSettings(), "score", served=served, files=files)
     act("write the file", write, answers, target)
     line = f"{answers.facts()['line']}: {target}"
@@ -61,18 +67,42 @@ def check_target(target: Path) -> Path:
             todo="give another name, or make the folder",
         )  # fmt: skip
     check_inside(target, "parameter: out")
+    half = _half(target)
+    try:
+        if target.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        half.touch()
+        half.unlink()
+    except OSError as error:
+        raise AssayError(
+            f"The answers cannot be written to {target}: {error.strerror}.", where="parameter: out",
+            allowed="a file that the worker's user may write, in a folder that is there", todo="give another name",
+        ) from error  # fmt: skip
     return target
+
+
+def check_apart(target: Path, files: Sequence[RawFile]) -> None:
+    """Raise AssayError where the answers would take the place of what is answered."""
+    if any(file.location == str(target.absolute()) for file in files):
+        raise AssayError(
+            f"The answers would be written over the data: {target}.", where="parameter: out",
+            allowed="a file that is not among the data", todo="give another name, or narrow the glob of the data",
+        )  # fmt: skip
 
 
 def write(answers: Handle, target: Path) -> None:
     """Write the answers beside the target, then put them in its place: who reads it sees the old file or the whole new one."""
-    frame, half = answers.frame(ANSWERS), target.with_name(f".{target.name}.half")
+    frame, half = answers.frame(ANSWERS), _half(target)
     if target.suffix == ".parquet":
         frame.write_parquet(half)
     else:
         with half.open("w", encoding="utf-8") as file:
             file.writelines(_line(row) for row in frame.iter_rows(named=True))
     os.replace(half, target)
+
+
+def _half(target: Path) -> Path:
+    return target.with_name(f".{target.name}.half")
 
 
 def _line(row: dict[str, Any]) -> str:

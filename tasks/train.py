@@ -32,6 +32,7 @@ from tasks.core.step import Made, Place
 
 LAUNCHERS = ("subprocess.CalledProcessError", "torch.distributed.elastic")  # whose errors follow the trainer's in its log
 SPLITS = ("train", "validation")
+MOST_SEED = 2**32 - 1  # numpy takes no more, which the trainer would find out after everything else
 NAMED_ROWS = 5  # rows named in an error; more would scroll the message away
 
 
@@ -49,7 +50,7 @@ class TrainSettings(Settings):
     # The study's alpha; the update is scaled by alpha / rank.
     alpha: int = Field(default=32, ge=1, le=1024)
     # Initial weights and the order of rows follow from it, and from nothing else.
-    seed: int = Field(default=7, ge=0)
+    seed: int = Field(default=7, ge=0, le=MOST_SEED)
     # Validations an epoch; each is also a point that early stopping may return to.
     validations_per_epoch: int = Field(default=2, ge=1, le=20)
     # Validations without a better loss before training stops.

@@ -22,6 +22,7 @@ from tasks.core.errors import PromotionError
 from tasks.core.evidence import CHECKED, LIST, VERDICT
 from tasks.core.home import digest_bytes, digest_json, digest_path, home_folder
 from tasks.core.marking import Said
+from tasks.core.typed import quoted
 from tasks.core.unit import UNIT, Unit
 
 # Alias names are case-sensitive in MLflow: this is the one place that spells them.
@@ -29,6 +30,7 @@ CHAMPION, PREVIOUS, CHALLENGER = "champion", "previous", "challenger"
 STATE = "assay.state"  # of a version, in a word: registered, challenger, rejected, champion, replaced, rolled back
 EVIDENCE, ARTIFACT = "assay.evidence", "assay.artifact"  # digests: of the list of evidence, of the model's files
 METRIC = "assay.metric"
+MOST_VERSION = 2**31 - 1  # MLflow's column is an integer of four bytes, and PostgreSQL fails for more
 ADDED = "registered_model_meta"  # which MLflow writes into each download by a version's name
 AGAIN = "run the recipe again (`assay run`): it registers the evidence anew and trains nothing that is there"
 
@@ -50,11 +52,11 @@ def aliases(client: Any, model: str) -> dict[str, int]:
     try:
         return {alias: int(number) for alias, number in client.get_registered_model(model).aliases.items()}
     except MlflowException as error:
-        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+        if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):  # the latter of a name like a/b
             raise
         known = sorted(found.name for found in client.search_registered_models(max_results=20))
         raise PromotionError(
-            f"There is no registered model {model!r}.", where="MLflow's registry", allowed=", ".join(known) or "none yet",
+            f"There is no registered model {quoted(model)}.", where="MLflow's registry", allowed=", ".join(known) or "none yet",
             todo="check the name; `assay run` registers a model that passes its gate",
         ) from error  # fmt: skip
 
@@ -63,6 +65,8 @@ def find_version(client: Any, model: str, number: int) -> Any | None:
     """The version with its tags and aliases; None when there is none of this number, or it was deleted."""
     from mlflow.exceptions import MlflowException
 
+    if number > MOST_VERSION:
+        return None
     try:
         return client.get_model_version(model, str(number))
     except MlflowException as error:

@@ -50,11 +50,17 @@ def read_yaml(file: Path, model: type[M], *, noun: str = "recipe", text: str = "
         node = loader.get_single_node()
         value = loader.construct_document(node) if node else None
     except (OSError, UnicodeDecodeError) as error:
-        raise RecipeError(f"The {noun} cannot be read: {error}.", where=told(file), allowed="UTF-8 text") from error
+        raise RecipeError(
+            f"The {noun} cannot be read: {error}.", where=told(file), allowed="UTF-8 text",
+            todo="name a file of text that the user of this process may read",
+        ) from error  # fmt: skip
     except yaml.YAMLError as error:
         raise _syntax(file, noun, error) from error
     if not isinstance(node, yaml.MappingNode):
-        raise RecipeError(f"The {noun} holds no keys.", where=told(file), allowed="lines of `key: value`")
+        raise RecipeError(
+            f"The {noun} holds no keys.", where=told(file), allowed="lines of `key: value`",
+            todo=f"name the file of a {noun}, or fill this one",
+        )  # fmt: skip
     if mistakes := _repeated(node, ()):
         raise _refusal(file, noun, mistakes)
     try:
