@@ -30,7 +30,9 @@ from tasks.core.registry import CHALLENGER, CHAMPION
 
 SECONDS = 5.0  # of a run that refuses; measured 0.1 on an idle machine
 LONG, ODD, NOBODY = "a" * 10_000, "a\x00b\x1b[31m", "~nobody-of-this-name/x"
-TYPES = {"string": [5, None, ["a"]], "integer": ["many", 1.5, None, True], "number": ["fast", None], "boolean": ["maybe", 1]}
+TYPES: dict[str, list[Any]] = {
+    "string": [5, None, ["a"]], "integer": ["many", 1.5, None, True], "number": ["fast", None], "boolean": ["maybe", 1],
+}  # fmt: skip
 PATHS = {LONG: "too long", ODD: "does not print: U+0000", NOBODY: "home directory"}
 MODELS = dict.fromkeys(("nobody", " ", "a/b", "a:b", "a'b", "Shop", LONG, ODD), "There is no registered model")
 RECIPES = {
