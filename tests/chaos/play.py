@@ -108,7 +108,8 @@ def play(cases: Sequence[Case], stage: Stage, name: str, whole: Path, wanted: Ou
         if not until(stage.well, UNWELL_SECONDS):  # what was hit in the last step may be starting, and the judge asks MLflow
             hitter.made.append(end)
             stage.make("up")
-        wrong = wrong or [*differences(outcome_of(scene), wanted), *left_running(stage)]
+        running = left_running(stage)  # first, since a process that still works may yet put its things away
+        wrong = wrong or [*differences(outcome_of(scene), wanted), *running]
     return [_played(stage, run, case, hitter, end, wrong) for case in cases]
 
 
