@@ -71,7 +71,7 @@ def _report_run(model: str, report: Handle) -> dict[str, Any]:
     """The MLflow run that holds the report of a model that was not registered; one a report, also when it is told again."""
     with tracking.outside("take the report"):
         client = tracking.client()
-        run = tracking.run(client, tracking.experiment(client, model), model, report.digest)
+        run = tracking.only_run(client, tracking.experiment(client, model), model, report.digest)
         client.set_tag(run.info.run_id, "assay.verdict", report.facts()["verdict"])
         client.log_artifact(run.info.run_id, str(report.folder / PAGE))
         client.set_terminated(run.info.run_id, "FINISHED")

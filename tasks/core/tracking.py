@@ -148,8 +148,17 @@ def run(client: Any, experiment_id: str, name: str, digest: str) -> Any:
 
 
 def runs(client: Any, experiment_id: str, digest: str) -> list[Any]:
-    """The runs of a unit, oldest first: one, but while two machines register it."""
+    """The runs of a unit, oldest first, in the same order for all: one, but while two machines register it."""
     return list(client.search_runs([experiment_id], _tagged(digest), order_by=["attributes.start_time ASC"]))
+
+
+def only_run(client: Any, experiment_id: str, name: str, digest: str) -> Any:
+    """The run of what needs no version; where two machines made one each at the same moment, the first of them for both."""
+    run(client, experiment_id, name, digest)
+    first, *late = runs(client, experiment_id, digest)
+    for one in late:
+        client.delete_run(one.info.run_id)
+    return first
 
 
 def logged_model(client: Any, run: Any, name: str, digest: str) -> Any:

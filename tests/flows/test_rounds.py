@@ -35,7 +35,17 @@ def recipe(work: Work) -> Path:
 
 
 @pytest.fixture(scope="module")
-def first(work: Work, recipe: Path) -> Ended:
+def unreported(work: Work, recipe: Path) -> tuple[Ended, dict[str, int]]:
+    """The first run, which registers its model and then cannot write its report; and the aliases after it."""
+    (work.home / "artifacts").mkdir(parents=True)
+    (work.home / "artifacts" / "report").write_text("a file where a folder must be")
+    return work.run("run", recipe), aliases(client(work), NAME)
+
+
+@pytest.fixture(scope="module")
+def first(work: Work, recipe: Path, unreported: tuple[Ended, dict[str, int]]) -> Ended:
+    """The same run, tried again once its report can be written."""
+    (work.home / "artifacts" / "report").unlink()
     return work.run("run", recipe)
 
 
@@ -68,6 +78,15 @@ def told_by(work: Work) -> list[tuple[str, str]]:
     with sqlite3.connect(work.home / "prefect.db") as database:
         states = "select s.name, s.message from flow_run r join flow_run_state s on s.id = r.state_id"
         return list(database.execute(states))
+
+
+def test_a_run_that_cannot_write_its_report_fails_in_words_with_its_version_registered_and_not_promoted(
+    unreported: tuple[Ended, dict[str, int]],
+) -> None:
+    ended, then = unreported
+    assert ended.code == 1, ended.out
+    assert "The home folder cannot be written: File exists." in ended.err
+    assert then == {CHALLENGER: 1}
 
 
 def test_a_recipe_that_follows_the_gate_makes_its_version_champion_at_the_end_of_retrain(work: Work, first: Ended) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -57,3 +58,16 @@ def test_a_server_that_refuses_us_is_known_before_a_run_and_one_that_is_away_sto
     tracking.check_access()  # it knows us, and is ill
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:///nowhere/else.db")
     tracking.check_access()
+
+
+def test_of_two_runs_that_two_machines_made_at_the_same_moment_the_first_stays_for_both(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'mlflow.db'}")
+    client = tracking.client()
+    place = client.create_experiment("refused", artifact_location=tmp_path.as_uri())
+    made = [client.create_run(place, tags={tracking.DIGEST: "d"}, start_time=time).info.run_id for time in (2000, 1000, 1000)]
+    kept = {tracking.only_run(client, place, "refused", "d").info.run_id for _ in range(2)}
+    assert kept == {run.info.run_id for run in client.search_runs([place])}
+    assert len(kept) == 1
+    assert kept < set(made[1:])
