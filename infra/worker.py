@@ -1,18 +1,21 @@
-"""The stack's worker: tells the server which runs ended with the worker's last life, and becomes Prefect's own worker.
+"""The stack's worker: puts away what its last life left, in the server and on disk, and becomes Prefect's own worker.
 
     python -m infra.worker --type process --pool assay ...     the options are those of `prefect worker start`
 
 A worker that ends, by a signal or with its machine, takes its runs along, and nobody tells the server: they stay Running until
 an automation misses their heartbeats, ten minutes later. So a worker begins by telling it. It knows its runs by its own name,
-the machine's (in a container: the container's), which Prefect writes on each run as a label.
+the machine's (in a container: the container's), which Prefect writes on each run as a label. Prefect gives each run folders for
+passing files too, and takes them away when the run ends, not when it is killed: so they lie in one that each life begins with.
 """
 
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 import sys
 import time
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -28,6 +31,7 @@ MESSAGE = "Its worker ended, and the run with it. Retry goes on where it stopped
 
 def main(options: list[str]) -> None:
     """Tell of lost runs, then replace this process by Prefect's worker; does not return."""
+    os.environ["TMPDIR"] = str(emptied(Path(os.environ["PREFECT_HOME"]) / "tmp"))
     name, server = socket.gethostname(), f"{os.environ['PREFECT_API_URL']}/health"
     while not answers(server):  # after a power cut everything starts at once
         print(f"Waiting for {server}", flush=True)
@@ -38,6 +42,13 @@ def main(options: list[str]) -> None:
     except httpx.HTTPError as error:  # the automation will tell it
         print(f"The server was not told which runs ended with this worker's last life: {error}", flush=True)
     os.execvp("prefect", ["prefect", "worker", "start", "--name", name, *options])
+
+
+def emptied(folder: Path) -> Path:
+    """The folder, with nothing in it."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True, mode=0o700)
+    return folder
 
 
 def tell_lost_runs(worker: str) -> list[Any]:

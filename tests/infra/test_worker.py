@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -13,7 +14,7 @@ from prefect import State, flow
 from prefect.client.orchestration import get_client
 from prefect.states import Cancelling, Completed, Pending, Running, Scheduled
 
-from infra.worker import LABEL, MESSAGE, RUN, tell_lost_runs
+from infra.worker import LABEL, MESSAGE, RUN, emptied, tell_lost_runs
 
 
 @flow
@@ -74,3 +75,11 @@ def test_a_run_that_a_process_of_this_machine_works_on_is_not_lost() -> None:
     finally:
         process.communicate()
     assert [one.id for one in tell_lost_runs(worker)] == [run]
+
+
+def test_each_life_of_a_worker_begins_with_an_empty_folder_for_passing_files(tmp_path: Path) -> None:
+    folder = emptied(tmp_path / "home" / "tmp")
+    (folder / "prefect-workspace-attempt-1").mkdir()
+    (folder / "prefect-workspace-attempt-1" / "supervisor.json").write_text("{}")
+    assert list(emptied(folder).iterdir()) == []
+    assert folder.stat().st_mode & 0o077 == 0

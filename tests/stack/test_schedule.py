@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from tests.stack.stacks import Stack
 pytestmark = pytest.mark.timeout(3600)
 NAME = "desk"
 PATIENCE = 900  # seconds
+ENDED = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
 # What infra/README.md tells people to do by hand: a copy of two deployments for a recipe of one's own, `watch` every minute.
 DEPLOY = """
 import sys
@@ -112,3 +114,25 @@ def test_the_next_one_finds_nothing_new_again(stack: Stack, scheduled: None) -> 
         return bool(newest) and "3 of 3 sources are as challenger desk version 2" in newest[0]["state"]["message"]
 
     until(told, "a run that finds nothing new")
+
+
+def test_two_trainings_of_two_models_asked_for_at_once_run_one_after_the_other(
+    stack: Stack, recipe: Path, scheduled: None
+) -> None:
+    other = little_recipe(recipe.parent, "other")
+    asked = [submit(stack, f"retrain-{NAME}", recipe, seed=3), submit(stack, "retrain", other, seed=3)]
+    until(lambda: all(run_of(stack, run)["state_type"] in ENDED for run in asked), "the end of both")
+    first, second = sorted((run_of(stack, run) for run in asked), key=lambda run: str(run["start_time"]))
+    assert (first["state_name"], second["state_name"]) == ("Completed", "Completed")
+    assert datetime.fromisoformat(first["end_time"]) <= datetime.fromisoformat(second["start_time"])
+
+
+def submit(stack: Stack, deployment: str, recipe: Path, seed: int) -> str:
+    """Ask for a run of a deployment of retrain, as its form does; its id."""
+    found = stack.prefect("GET", f"deployments/name/retrain/{deployment}")["id"]
+    body = {"parameters": {"recipe_path": str(recipe), "seed": seed}, "state": {"type": "SCHEDULED"}}
+    return str(stack.prefect("POST", f"deployments/{found}/create_flow_run", body)["id"])
+
+
+def run_of(stack: Stack, run: str) -> dict[str, Any]:
+    return dict(stack.prefect("GET", f"flow_runs/{run}"))

@@ -186,6 +186,17 @@ def contents(backup: Path) -> dict[str, object]:
 def test_leaves_no_process_behind(stack: Stack) -> None:
     assert stack.make("down").returncode == 0
     assert not marked(stack)
+    assert not [one for one in psutil.process_iter() if str(stack.folder) in traces(one)]
+    ports = {int(value) for name, value in stack.values().items() if name.endswith("_PORT")}
+    assert not ports & {one.laddr.port for one in psutil.net_connections("tcp") if one.status == psutil.CONN_LISTEN}
+
+
+def traces(process: psutil.Process) -> str:
+    """Where a process works and what it was told, for one that has lost its marks."""
+    try:
+        return " ".join((process.cwd(), *process.cmdline(), *(file.path for file in process.open_files())))
+    except psutil.Error:
+        return ""
 
 
 def test_the_compose_file_has_no_service_that_was_not_run() -> None:
