@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import polars as pl
 from prefect import flow
 from prefect.client.schemas.objects import State
 
@@ -31,8 +30,7 @@ from flows.promote import promote
 from flows.recipe import Recipe
 from flows.states import ends_in_words, judged
 from tasks.core import terminal, tracking
-from tasks.core.call_form import call_form, check_judged
-from tasks.core.calls import any_tools
+from tasks.core.answerable import check_answerable
 from tasks.core.chat import PromptSettings
 from tasks.core.errors import RecipeError
 from tasks.core.handle import Handle
@@ -90,20 +88,6 @@ def check_trainable(plan: Recipe) -> None:
             allowed="sft, classification",
             todo="`assay curate` this recipe, then `assay export` it for a trainer of preferences",
         )  # fmt: skip
-
-
-def check_answerable(sets: dict[str, pl.DataFrame], base: Handle, prompt: PromptSettings) -> None:
-    """Raise DataError for rows with tools that the base model's template cannot ask, or whose calls it cannot give back."""
-    rows = {name: frame.filter(any_tools(frame)) for name, frame in sets.items()}
-    if not any(frame.height for frame in rows.values()):
-        return
-    from transformers import AutoTokenizer
-
-    tokenizer = AutoTokenizer.from_pretrained(base.folder / "model")
-    form = call_form(tokenizer, prompt)
-    for name, frame in rows.items():
-        for row in frame.sort("row_id").iter_rows(named=True):
-            check_judged(form, tokenizer, prompt, name, row)
 
 
 def predicted(plan: Recipe, base: Handle, adapter: Handle, data: Results) -> list[Handle]:

@@ -17,8 +17,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tasks.core.calls import made_call, tools_of, turns, with_arguments
-from tasks.core.chat import WHERE, Message, PromptSettings, prompt_ids, question, written_calls
+from tasks.core.calls import made_call
+from tasks.core.chat import WHERE, Message, PromptSettings, written_calls
 from tasks.core.errors import DataError
 
 Pair = tuple[str, Any]  # name, arguments
@@ -121,26 +121,6 @@ def read_answer(form: CallForm, text: str, asked: Sequence[Message]) -> tuple[st
     before = sum(len(turn.get("tool_calls") or ()) for turn in asked)
     made = [made_call(number, *pair) for number, pair in enumerate(found[1], before + 1)]
     return found[0], json.dumps(made, ensure_ascii=False)
-
-
-def check_judged(form: CallForm, tokenizer: Any, prompt: PromptSettings, name: str, row: dict[str, Any]) -> None:
-    """Raise DataError unless the template can ask what a row of the set `name` asks, and give back the calls that it wants."""
-    said, tools = turns(row), tools_of(row["meta"])
-    asked = question(said)
-    try:
-        prompt_ids(tokenizer, asked, prompt, tools)
-        wanted = said[len(asked)] if len(asked) < len(said) else {}
-        made = [call["function"] for call in with_arguments(wanted).get("tool_calls", ())]
-        pairs = [(function["name"], function["arguments"]) for function in made]
-        text = written_calls(tokenizer, [*asked, wanted], prompt, tools).strip() if pairs else ""
-        if pairs and form.read(text) != ((wanted["content"] or "").strip(), pairs):
-            raise DataError(
-                "The chat template writes its tool calls so that they cannot be read back from an answer.", where=WHERE,
-                allowed="calls whose arguments are a JSON object", todo="mend the row, or take it out",
-            )  # fmt: skip
-    except DataError as error:
-        where = f"{name} row {row['row_id'][:12]} ({row['source']}, line {row['line']}); {error.where}"
-        raise DataError(error.what, where=where, allowed=error.allowed, todo=error.todo) from error
 
 
 # ---------------------------------------------------------------- asking the template

@@ -120,6 +120,19 @@ def prompt_ids(
     return past.input_ids + template.tokens(template.asked(turns, done))
 
 
+def check_room(tokens: int, context: int | None, prompt: PromptSettings) -> None:
+    """Raise DataError for a prompt of so many tokens that leaves an answer no room. context: what the model was made for, in
+    tokens; None where it names no limit.
+    """
+    if context and tokens + prompt.max_new_tokens > context:
+        raise DataError(
+            f"A prompt of {tokens:,} tokens leaves no room for an answer of {prompt.max_new_tokens:,} (prompt.max_new_tokens): "
+            f"the model was made for {context:,} tokens in all.", where="prompt",
+            allowed=f"at most {max(0, context - prompt.max_new_tokens):,} tokens in a prompt, the template's own among them",
+            todo="ask with less text",
+        )  # fmt: skip
+
+
 def written_calls(tokenizer: Any, turns: Sequence[Message], prompt: PromptSettings, tools: list[Any] | None) -> str:
     """What the template writes, and a model learns, for the last of `turns`, which has tool calls. Raises DataError."""
     said, template = conversation(turns, prompt), _Template(tokenizer, prompt, tools)

@@ -59,7 +59,7 @@ class Speaker:
         some is an answer read for calls. Raises DataError for tools or calls that the chat template cannot write.
         """
         tools = tools or [None] * len(questions)
-        prompts = [self._encode(messages, offer) for messages, offer in zip(questions, tools, strict=True)]
+        prompts = [self.prompt_ids(messages, offer) for messages, offer in zip(questions, tools, strict=True)]
         shared = _common_prefix(prompts)
         cache = self._prefill(prompts[0][:shared]) if shared else None
         order = sorted(range(len(prompts)), key=lambda i: (len(prompts[i]), i))
@@ -79,7 +79,8 @@ class Speaker:
         found = read_answer(self._form, answer.text, asked)
         return answer if found is None else replace(answer, text=found[0], calls=found[1])
 
-    def _encode(self, messages: Sequence[Message], tools: list[Any] | None) -> list[int]:
+    def prompt_ids(self, messages: Sequence[Message], tools: list[Any] | None = None) -> list[int]:
+        """The tokens that the model is given to answer `messages`. Raises DataError as `answer` does."""
         system = 1 if messages and messages[0]["role"] == "system" else 0  # a row's own stays in front of the examples
         return prompt_ids(self.tokenizer, [*messages[:system], *self.examples, *messages[system:]], self.prompt, tools)
 

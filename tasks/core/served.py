@@ -29,8 +29,8 @@ from mlflow.exceptions import MlflowException
 
 from tasks.core.base_model import BaseModelSettings, find_model, write_model
 from tasks.core.calls import asked_turns, name_of
-from tasks.core.chat import Message
-from tasks.core.errors import DataError, RegistrationError
+from tasks.core.chat import Message, check_room
+from tasks.core.errors import DataError, RecipeError, RegistrationError
 from tasks.core.generate import load_speaker
 from tasks.core.handle import FACTS
 from tasks.core.home import commit, digest_path, home, home_folder, new_artifact
@@ -38,6 +38,8 @@ from tasks.core.messages import UnadaptedError
 from tasks.core.unit import Base, Unit
 
 SOURCE = "ASSAY_BASE_MODEL"  # names the base model where the unit's own source is not to be had; the digest still binds
+ASKED = "`message` (a text) or `messages` (a list of role and content)"
+NAME_IT = f"name the right one with {SOURCE}=<hub id, folder or file>, or set ASSAY_HOME to the home it was evaluated in"
 
 
 class ServedModel(mlflow.pyfunc.PythonModel):  # type: ignore[misc]
@@ -52,16 +54,22 @@ class ServedModel(mlflow.pyfunc.PythonModel):  # type: ignore[misc]
                 where="artifact: adapter", allowed=f"digest {unit.adapter}", todo="register the model again",
             )  # fmt: skip
         self.speaker = load_speaker(base_model(unit.base), Path(context.artifacts["adapter"]), unit.prompt)
+        self.context = getattr(self.speaker.model.config, "max_position_embeddings", None)
 
     def predict(self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None) -> pd.DataFrame:
         """One answer a row: column `answer`, and `tool_calls` if any row has tools.
 
-        Raises MlflowException, which is HTTP 400, for a row that asks nothing, or what the chat template cannot write.
+        Raises MlflowException, which is HTTP 400, for a row that asks nothing, or more than the model can read, and for what
+        the chat template cannot write.
         """
         rows = model_input.to_dict("records")
+        if not rows:  # or none of ours: MLflow takes away columns that a signature does not name, and rows without others
+            raise MlflowException.invalid_parameter_value(f"No row of the request has a {ASKED}.")
         questions, tools = [_question(*row) for row in enumerate(rows)], [_tools(*row) for row in enumerate(rows)]
         try:
-            answers = self.speaker.answer(questions, tools=tools) if questions else []
+            for question, offer in zip(questions, tools, strict=True):
+                check_room(len(self.speaker.prompt_ids(question, offer)), self.context, self.speaker.prompt)
+            answers = self.speaker.answer(questions, tools=tools)
         except DataError as error:
             raise MlflowException.invalid_parameter_value(str(error)) from error
         told: dict[str, list[Any]] = {"answer": [answer.text for answer in answers]}
@@ -72,16 +80,20 @@ class ServedModel(mlflow.pyfunc.PythonModel):  # type: ignore[misc]
 
 def _question(number: int, row: dict[Any, Any]) -> list[Message]:
     message, messages = row.get("message"), _listed(row.get("messages"))
-    if messages:
-        try:
-            return asked_turns(messages)
-        except UnadaptedError as error:
-            raise MlflowException.invalid_parameter_value(f"Row {number}: {error}. {error.evidence or ''}".strip()) from error
+    if isinstance(message, str) == bool(messages):
+        found = "both `message` and `messages`; give one of them" if messages else f"no {ASKED}"
+        raise MlflowException.invalid_parameter_value(f"Row {number} has {found}.")
     if isinstance(message, str):
         return [{"role": "user", "content": message}]
-    raise MlflowException.invalid_parameter_value(
-        f"Row {number} has neither `message` (a text) nor `messages` (a list of role and content)."
-    )
+    try:
+        turns = asked_turns(messages)
+    except UnadaptedError as error:
+        raise MlflowException.invalid_parameter_value(f"Row {number}: {error}. {error.evidence or ''}".strip()) from error
+    if turns[-1]["role"] not in ("user", "tool"):
+        raise MlflowException.invalid_parameter_value(
+            f"Row {number} asks nothing: its `messages` end with the turn of the {turns[-1]['role']}, not of a user or a tool."
+        )
+    return turns
 
 
 def _tools(number: int, row: dict[Any, Any]) -> list[Any] | None:
@@ -92,8 +104,10 @@ def _tools(number: int, row: dict[Any, Any]) -> list[Any] | None:
 
 
 def _listed(value: Any) -> list[Any]:
-    """A cell's list; pandas fills what a row lacks with NaN, and MLflow may make a list an array."""
-    return [] if value is None or isinstance(value, float) else list(value)
+    """A cell's list; pandas fills what a row lacks with NaN, and MLflow may make a list an array. What is none is one thing."""
+    if value is None or (isinstance(value, float) and value != value):
+        return []
+    return [value] if isinstance(value, str | int | float | dict) else list(value)
 
 
 def base_model(base: Base) -> Path:
@@ -112,15 +126,20 @@ def _at_hand(base: Base) -> Path | None:
 
 def _fetched(base: Base) -> Path:
     settings = BaseModelSettings(source=os.environ.get(SOURCE) or base.source, revision=base.revision)
+    try:
+        found = find_model(settings, Path.cwd())
+    except RecipeError as error:
+        where = f"unit.json: base; ASSAY_HOME is {home()}"
+        allowed = f"digest {base.digest} ({base.source})"
+        raise RegistrationError(error.what, where=where, allowed=allowed, todo=NAME_IT) from error
     with new_artifact(f"served-{base.digest[:16]}") as out:
-        facts = write_model(out / "model", settings, find_model(settings, Path.cwd()))
+        facts = write_model(out / "model", settings, found)
         if facts["digest"] != base.digest:
             raise RegistrationError(
                 f"The base model at {settings.source!r} is not the one that was evaluated.",
                 where=f"unit.json: base; its digest is {facts['digest']}",
                 allowed=f"digest {base.digest} ({base.source})",
-                todo=f"name the right one with {SOURCE}=<hub id, folder or file>, or set ASSAY_HOME to the home it was "
-                "evaluated in",
+                todo=NAME_IT,
             )
         (out / FACTS).write_text(json.dumps(facts, indent=1, ensure_ascii=False))
         return commit(out, "fetch")[0] / "model"

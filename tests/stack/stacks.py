@@ -27,7 +27,8 @@ class Stack:
         folder = Path(tempfile.mkdtemp(prefix="stack-"))
         folder.chmod(0o755)  # PostgreSQL is not root's: its user must be able to enter
         self.folder, self.settings = folder / "stack", folder / "stack.env"
-        self.environment = {**os.environ, "STACK_FOLDER": str(self.folder), "STACK_ENV": str(self.settings)}
+        own = {"STACK_FOLDER": str(self.folder), "STACK_ENV": str(self.settings), "PYTHONPATH": str(CODE)}
+        self.environment = {**os.environ, **own}  # PYTHONPATH: this checkout's code, whichever is installed
         for name in ("PREFECT_API_URL", "MLFLOW_TRACKING_URI", "ASSAY_HOME"):
             self.environment.pop(name, None)
 

@@ -187,6 +187,9 @@ def test_on_another_machine_only_the_pinned_base_model_is_served(
     monkeypatch.setenv("ASSAY_BASE_MODEL", str(tiny_model(tmp_path / "alike", [*TEXTS, "one text more"])))
     with pytest.raises(RegistrationError, match="not the one that was evaluated"):
         mlflow.pyfunc.load_model(made.told["model_uri"])
+    monkeypatch.setenv("ASSAY_BASE_MODEL", str(tmp_path / "nowhere"))
+    with pytest.raises(RegistrationError, match=r"no usable base model(.|\n)*name the right one with ASSAY_BASE_MODEL="):
+        mlflow.pyfunc.load_model(made.told["model_uri"])
     monkeypatch.setenv("ASSAY_BASE_MODEL", str(place / "base"))
     answered = mlflow.pyfunc.load_model(made.told["model_uri"]).predict([{"message": TEXTS[0]}])
     assert answered["answer"][0] == right[0]
@@ -214,12 +217,30 @@ def test_serving_code_imports_only_what_the_model_requires() -> None:
             assert foreign <= set(LIBRARIES), module
 
 
-def test_mlflow_models_serve_gives_the_recorded_answer_over_http(inputs: Inputs, place: Path) -> None:
+ANSWERED = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello"}]
+MALFORMED: list[tuple[dict[str, Any], str]] = [
+    ({"message": None}, "Row 0 has no `message` (a text) or `messages`"),
+    ({"question": "Where is it?"}, "No row of the request has a `message` (a text) or `messages`"),
+    ({"message": "Hi", "messages": ANSWERED[:1]}, "Row 0 has both `message` and `messages`; give one of them"),
+    ({"messages": ANSWERED}, "Row 0 asks nothing: its `messages` end with the turn of the assistant"),
+    ({"messages": [{"role": "robot", "content": "Hi"}]}, "role not recognised"),
+    ({"message": "Hi", "tools": 5}, "Row 0 has `tools` that are no list of functions with a name."),
+    ({"message": "Hi", "tools": "order"}, "Row 0 has `tools` that are no list of functions with a name."),
+    ({"message": "where is it? " * 20_000}, "leaves no room for an answer"),
+]
+
+
+def test_mlflow_models_serve_gives_the_recorded_answer_over_http_and_refuses_in_words_what_asks_nothing(
+    inputs: Inputs, place: Path
+) -> None:
     inputs.register()
     with serving(f"models:/{inputs.name}@{CHALLENGER}", place / "serve.log") as url:
         rows = [{"message": TEXTS[0]}]
         status, body = post(url, {"dataframe_records": rows})
-        assert (status, post(url, {"dataframe_records": [{"message": None}]})[0]) == (200, 400)
+        assert status == 200
+        for row, words in MALFORMED:
+            status, told = post(url, {"dataframe_records": [row]})
+            assert (status, words in told) == (400, True), (row, told)
         turns = [{"messages": [{"role": "system", "content": "old"}, {"role": "user", "content": TEXTS[3]}]}]
         _, conversation = post(url, {"dataframe_records": turns})
     assert body["predictions"] == [{"answer": truth(inputs)[0]}]

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tasks.core.call_form import CallForm, call_form, check_judged, read_answer
+from tasks.core.call_form import CallForm, call_form, read_answer
 from tasks.core.calls import made_call
 from tasks.core.chat import PromptSettings, written_calls
 from tasks.core.errors import DataError
@@ -131,17 +131,3 @@ def test_a_template_that_leaves_out_what_is_said_beside_a_call_is_refused(tokeni
     assert written_calls(tokenizer, [*ASKED, made], prompt("HERMES"), TOOLS).startswith("Let me see.")
     with pytest.raises(DataError, match="what an assistant says beside its tool calls"):
         written_calls(tokenizer, [*ASKED, made], prompt("LLAMA"), TOOLS)
-
-
-def judged(arguments: str) -> dict[str, Any]:
-    call = {"id": "1", "type": "function", "function": {"name": "weather", "arguments": arguments}}
-    messages = [*ASKED, {"role": "assistant", "content": ""}]
-    return {"row_id": "f" * 64, "source": "holdout.jsonl", "line": 7, "messages": messages, "calls": [None, json.dumps([call])],
-            "meta": json.dumps({"tools": TOOLS})}  # fmt: skip
-
-
-def test_a_row_that_no_answer_could_match_is_named_before_training(tokenizer: Any, forms: dict[str, CallForm]) -> None:
-    check_judged(forms["HERMES"], tokenizer, prompt("HERMES"), "holdout", judged('{"city": "Bonn"}'))
-    with pytest.raises(DataError, match="cannot be read back") as caught:
-        check_judged(forms["HERMES"], tokenizer, prompt("HERMES"), "holdout", judged("[1]"))
-    assert "holdout row ffffffffffff (holdout.jsonl, line 7)" in str(caught.value)

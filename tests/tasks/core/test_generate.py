@@ -127,7 +127,7 @@ def test_the_base_models_own_generation_settings_do_not_reach_in(base: Path, spe
 def test_examples_stand_after_a_rows_own_system_prompt(speaker: Speaker) -> None:
     own = Speaker(speaker.model, speaker.tokenizer, PromptSettings(max_new_tokens=8), EXAMPLES)
     row = [{"role": "system", "content": "Be kind."}, {"role": "user", "content": "Hi"}]
-    assert own._encode(row, None) == prompt_ids(own.tokenizer, [row[0], *EXAMPLES, row[1]], own.prompt)
+    assert own.prompt_ids(row) == prompt_ids(own.tokenizer, [row[0], *EXAMPLES, row[1]], own.prompt)
 
 
 def test_questions_of_several_turns_that_share_nothing_are_answered_too(base: Path) -> None:

@@ -1,0 +1,68 @@
+"""Rows that no model could be judged by are named before it is trained."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from tasks.core.answerable import check_answerable
+from tasks.core.chat import PromptSettings, prompt_ids
+from tasks.core.errors import DataError
+from tasks.core.handle import FACTS, Handle
+from tasks.core.home import TOLD
+from tests import templates
+from tests.tiny import CONTEXT, tiny_model
+
+TOOLS = [{"type": "function", "function": {"name": "weather", "parameters": {"type": "object"}}}]
+HERMES = PromptSettings(chat_template=templates.HERMES, max_new_tokens=8)
+PLAIN = PromptSettings(max_new_tokens=8)
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Handle:
+    folder = tmp_path_factory.mktemp("base")
+    tiny_model(folder / "model", [""])
+    (folder / FACTS).write_text(json.dumps({"context": CONTEXT}))
+    (folder / TOLD).write_text("{}")
+    return Handle(step="fetch", kind="model", path=str(folder), digest="d")
+
+
+def rows(text: str, call: dict[str, Any] | None = None, meta: dict[str, Any] | None = None) -> dict[str, pl.DataFrame]:
+    messages = [{"role": "user", "content": text}, {"role": "assistant", "content": "" if call else "Yes."}]
+    row = {"row_id": "f" * 64, "source": "holdout.jsonl", "line": 7, "messages": messages,
+           "calls": [None, json.dumps([call])] if call else None, "meta": json.dumps(meta or {})}  # fmt: skip
+    return {"holdout": pl.DataFrame([row], schema_overrides={"calls": pl.List(pl.String)})}
+
+
+def called(arguments: str) -> dict[str, pl.DataFrame]:
+    call = {"id": "1", "type": "function", "function": {"name": "weather", "arguments": arguments}}
+    return rows("Rain?", call, {"tools": TOOLS})
+
+
+def test_a_row_whose_calls_could_not_be_read_back_is_named(base: Handle) -> None:
+    check_answerable(called('{"city": "Bonn"}'), base, HERMES)
+    with pytest.raises(DataError, match="cannot be read back") as caught:
+        check_answerable(called("[1]"), base, HERMES)
+    assert "holdout row ffffffffffff (holdout.jsonl, line 7)" in str(caught.value)
+
+
+def test_a_row_that_fills_the_context_to_its_end_is_asked_and_one_token_more_is_refused(base: Handle) -> None:
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(base.folder / "model")
+    around = len(prompt_ids(tokenizer, [{"role": "user", "content": ""}], PLAIN))
+    most = CONTEXT - PLAIN.max_new_tokens - around  # a tokenizer that was taught nothing makes a token of each byte
+    check_answerable(rows("x" * most), base, PLAIN)
+    with pytest.raises(DataError, match=f"A prompt of {CONTEXT - 7} tokens leaves no room for an answer of 8") as caught:
+        check_answerable(rows("x" * (most + 1)), base, PLAIN)
+    assert "holdout row ffffffffffff" in str(caught.value)
+
+
+def test_of_a_model_that_names_no_limit_nothing_is_too_long(base: Handle, tmp_path: Path) -> None:
+    (tmp_path / FACTS).write_text(json.dumps({"context": None}))
+    (tmp_path / TOLD).write_text("{}")
+    check_answerable(rows("x" * 2_000), base.model_copy(update={"path": str(tmp_path)}), PLAIN)
