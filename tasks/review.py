@@ -95,7 +95,8 @@ def review(
     for name, write in zip(SHEETS, (write_csv, write_jsonl), strict=True):
         write(place.out / name, columns, records)
     facts = _facts(cases, settings, dataset)
-    line = "{rows:,} rows to review in {cases:,} cases, about {minutes:,.0f} minutes".format(**facts)
+    rows, many, minutes = facts["rows"], facts["cases"], max(1, round(facts["minutes"]))
+    line = f"{rows:,} row{'s' * (rows != 1)} to review in {many:,} case{'s' * (many != 1)}, about {minutes:,} min"
     return Made("review", line, {**facts, "shown": len(records)}, facts["reasons"], len(held))
 
 

@@ -120,7 +120,7 @@ def conversations(asked: pl.DataFrame) -> Advice:
     if not 0 < share < FEW_CONVERSATIONS:
         says = f"{share:.0%} of the rows are conversations of several turns." if many else "Every row is of one turn."
         return good("turns", says, numbers)
-    says = f"{len(many):,} rows ({share:.1%}) are conversations of several turns, too few to learn those from."
+    says = f"Conversations of several turns: {len(many):,} of {asked.height:,} rows ({share:.1%}), too few to learn from."
     do = "Bring more if the model is to hold conversations; else leave these out."
     return worth("note", "turns", says, do, many, numbers)
 
