@@ -44,7 +44,7 @@ def serving(uri: str, log: Path) -> Iterator[str]:
         with suppress(ProcessLookupError):  # it ended by itself
             os.killpg(server.pid, signal.SIGTERM)
         server.wait(20)
-        with suppress(ProcessLookupError):  # MLflow's command does not wait for the server it started, which ends its work first
+        with suppress(ProcessLookupError):  # MLflow's command does not wait for the server, which ends its work first
             os.killpg(server.pid, signal.SIGKILL)
 
 

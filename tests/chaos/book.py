@@ -36,8 +36,6 @@ other work shared the two cores (load averages of 5 to 44), so they are long.
 NOTES = """\
 - `postgres TERM`: a SIGTERM by hand is PostgreSQL's smart shutdown, which waits for sessions that never end. `make stack`
   starts it anew when it has not answered for a minute; the harness says `make stack` as a person would.
-- `machine KILL`: its last replay ended right in all but one thing: a scratch folder and an unfinished artifact of `register`
-  were left in the home. Why is not known; the play at 19:03 left none.
 - A run whose process is killed is told as crashed twice by Prefect, and the second telling can come after a Retry, and undo it:
   then Retry is pressed again.
 - Most cases of 16:50 to 18:05 were played on ea80a52 with 99bc6e9 on it; `disk FULL`, `STOP 10` of MLflow and PostgreSQL, and

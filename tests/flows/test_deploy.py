@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
 import yaml
@@ -23,11 +25,26 @@ def api(prefect: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PREFECT_API_URL", PREFECT_API_URL.value())
 
 
+@pytest.fixture
+def bare(api: None) -> None:
+    """The shared server without what another file's tests have deployed on it."""
+    from prefect import get_client
+    from prefect.exceptions import ObjectNotFound
+
+    with get_client(sync_client=True) as client:
+        for deployment in client.read_deployments():
+            client.delete_deployment(deployment.id)
+        with contextlib.suppress(ObjectNotFound):
+            client.delete_work_pool("assay")
+        for automation in client.request("POST", "/automations/filter", json={}).json():
+            client.delete_automation(UUID(automation["id"]))
+
+
 def hows(applied: list[Applied]) -> dict[str, str]:
     return {one.what: one.how for one in applied}
 
 
-def test_the_first_call_makes_everything_and_the_second_changes_nothing(api: None) -> None:
+def test_the_first_call_makes_everything_and_the_second_changes_nothing(bare: None) -> None:
     first, second = hows(list(deploy())), hows(list(deploy()))
     assert first.keys() == second.keys()
     assert {"work pool assay", "deployment retrain", "deployment rollback", "deployment watch"} <= first.keys()
