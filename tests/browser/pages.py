@@ -36,11 +36,12 @@ class Prefect:
             self.page.get_by_label(re.compile(f"^{title.replace('_', ' ')}")).fill(value)
 
     def submit(self) -> str:
-        """Press Submit and open the run; its id."""
-        self.page.get_by_role("button", name="Submit").click()
-        self.page.get_by_text("View run").first.click()
-        self.page.wait_for_url("**/flow-run/**")
-        return self.page.url.split("/flow-run/")[1].split("?")[0]
+        """Press Submit and open the run; its id. Its link "View run" goes after some seconds, which a busy machine misses."""
+        with self.page.expect_response(re.compile("/create_flow_run$"), timeout=60_000) as answered:
+            self.page.get_by_role("button", name="Submit").click()
+        run = str(answered.value.json()["id"])
+        self.open_run(run)
+        return run
 
     def start(self, deployment: str, **values: str) -> str:
         self.open_form(deployment)
