@@ -34,8 +34,8 @@ class Source(Reading):
     """Where rows come from, a path or a query; in YAML a plain string is its path."""
 
     # A file, a glob (** for any depth), a folder written by datasets.save_to_disk, or a URL of one (s3://, gs://, https://).
-    # A URL that needs a password or a key (?token=...) stands in an environment variable and is written env:NAME; rows are then
-    # known by its scheme, host and path. In a URL no ? is allowed, also not for a glob: a key would stand there.
+    # A URL that needs a password or a key (?token=...) stands in an environment variable and is written env:NAME: one file or
+    # folder, known by its scheme, host and path. In a URL no ? is allowed, also not for a glob: a key would stand there.
     path: str = ""
     # The column names of a text table that has no line of them. Without an ending that says otherwise it is read as TSV.
     header: tuple[str, ...] = ()
