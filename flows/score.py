@@ -21,7 +21,7 @@ from flows.parameters import shown
 from flows.registered import Model
 from flows.states import ends_in_words
 from tasks.core.action import act
-from tasks.core.addresses import KEYED
+from tasks.core.addresses import NO_KEY
 from tasks.core.errors import AssayError
 from tasks.core.fence import check_inside
 from tasks.core.handle import Handle
@@ -35,7 +35,7 @@ ENDINGS = (".parquet", ".jsonl")
 
 Data = Annotated[str, shown(
     "Data", "A file or a glob, as the worker sees it, a URL, or env:NAME where its variable NAME holds a URL with a key; "
-    "in any format that a recipe reads, answered or not.", schema={"not": KEYED}, min_length=1,
+    "in any format that a recipe reads, answered or not.", schema=NO_KEY, min_length=1,
 )]  # fmt: skip
 Out = Annotated[str, shown("Output", "The file to write, as the worker sees it: .parquet or .jsonl by its name.", min_length=1)]
 Alias = Annotated[str, shown(

@@ -23,10 +23,11 @@ SCHEME = re.compile(r"([\w+.-]+):/+")
 HOST = re.compile(r"(?![^/?#]*@)(\[[^\]@/?#]*\]|[^:@/?#]*+)(:\d++)?+(?=[/?#]|\Z)")
 TWO_WAYS = re.compile(r"://[^/?#]*@.*@")  # either of the two may be the one before the host
 PASSWORD = re.compile(r"""(?i)(?<=password=)[^\s"&]+""")  # of a database's `host=... password=...`
-# The rule of check_address for the schema of a form: what the server refuses, it does not keep with a run.
-KEYED = {
-    "title": "a URL with a password or a key: write env:NAME", "type": "string",
-    "pattern": r"://.*[?#]|://[^/]*:(?!\d+(/|$)).*@|https?://[^/]*@",
+# The rule of check_address for the schema of a form: what Prefect's server refuses, it does not keep with a run. It says of a
+# `const` that "... was expected", and of all others their pattern.
+KEYED = r"://.*[?#]|://[^/]*:(?!\d+(/|$)).*@|https?://[^/]*@"
+NO_KEY = {
+    "if": {"type": "string", "pattern": KEYED}, "then": {"const": "env:NAME in the place of a URL with a password or a key"},
 }  # fmt: skip
 WEB = ("http", "https")
 SHORTEST = 5  # characters of a secret that is looked for outside its URL; shorter ones are parts of common words

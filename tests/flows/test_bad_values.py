@@ -64,7 +64,7 @@ REFUSED: dict[str, dict[Any, str]] = {
     "learning_rate": {-0.1: "minimum of 0", 0.2: "maximum of 0.1"}, "minutes": {-1: "minimum of 0", 10_081: "maximum of 10080"},
     "seed": {-1: "minimum of 0", 2**32: "maximum of 4294967295"}, "version": {-1: "minimum of 0"},
     "alias": {"best": "is not one of ['champion', 'challenger', 'previous']"},
-    "data": {"": "should be non-empty", f"https://h/a.csv?sig={KEY}": "write env:NAME", f"s3://me:{KEY}@b/a": "write env:NAME"},
+    "data": {"": "should be non-empty", f"https://h/a.csv?sig={KEY}": "env:NAME in", f"s3://me:{KEY}@b/a": "env:NAME in"},
     "reason": {LONG: "is too long"}, "out": {"": "should be non-empty"},
 }  # fmt: skip
 RIGHT = {"model": "shop", "reason": "why not", "data": "in.jsonl", "out": "out.jsonl"}  # of the fields that must be given
@@ -156,6 +156,7 @@ def test_the_server_refuses_what_the_form_can_tell_in_words_without_a_pattern(at
             assert told.startswith("409: ")
             assert f"Validation failed for field '{field}'" in told
             assert words in told
+            assert KEY not in told
             assert not {"match", "regex", "anyOf"} & set(told.replace("'", " ").split())
 
 
