@@ -13,6 +13,7 @@ from importlib import metadata
 from flows import environment
 from flows.recipes import installed_recipes
 from tasks.core import terminal
+from tasks.core.addresses import public
 from tasks.core.errors import AssayError
 from tasks.core.home import home, home_folder
 
@@ -152,6 +153,6 @@ def _recipes() -> list[Finding]:
 
 
 def _servers() -> list[Finding]:
-    prefect = "our own, started when needed" if environment.own_prefect() else os.environ["PREFECT_API_URL"]
-    mlflow = "our own database" if environment.own_mlflow() else os.environ["MLFLOW_TRACKING_URI"]
+    prefect = "our own, started when needed" if environment.own_prefect() else public(os.environ["PREFECT_API_URL"])
+    mlflow = "our own database" if environment.own_mlflow() else public(os.environ["MLFLOW_TRACKING_URI"])
     return [Finding("prefect server", prefect), Finding("mlflow", mlflow)]

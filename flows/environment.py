@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 
+from tasks.core.addresses import public
 from tasks.core.home import home
 
 
@@ -27,7 +28,7 @@ def own_prefect() -> bool:
 
 def prefect_pages() -> str:
     """Where a browser finds Prefect. PREFECT_UI_URL says so where people come in by another door than clients."""
-    return os.environ.get("PREFECT_UI_URL") or os.environ["PREFECT_API_URL"].removesuffix("/api")
+    return public(os.environ.get("PREFECT_UI_URL") or os.environ["PREFECT_API_URL"].removesuffix("/api"))
 
 
 def own_mlflow() -> bool:

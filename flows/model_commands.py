@@ -9,6 +9,7 @@ from typing import Any
 
 from flows import start
 from tasks.core import terminal
+from tasks.core.typed import typed_source
 
 REFUSED = 4  # as for a gate that does not pass: the command went well, and the model was not good enough or not approved
 ENDED_WELL = ("Promoted", "Rolled back", "Recorded", "Completed")  # the names of final states
@@ -32,7 +33,7 @@ def register_model_commands(commands: Any, command: Command) -> None:
     parser.add_argument("model", metavar="MODEL", nargs="?", default="", help=f"{model}; every one if left out")
     parser = command(commands, score, "answer every row of a file with a registered model")
     parser.add_argument("model", metavar="MODEL", help=model)
-    parser.add_argument("data", metavar="DATA", help="a file, a glob or a URL, in any format that a recipe reads")
+    parser.add_argument("data", metavar="DATA", help="a file, a glob, a URL or env:NAME, in any format that a recipe reads")
     parser.add_argument("--out", metavar="FILE", type=Path, required=True, help="what to write: .parquet or .jsonl")
     parser.add_argument("--alias", metavar="ALIAS", default="champion", help="which version answers (default champion)")
 
@@ -65,7 +66,8 @@ def reconcile(arguments: argparse.Namespace) -> int:
 
 def score(arguments: argparse.Namespace) -> int:
     out = str(arguments.out.expanduser().absolute())
-    return _run("score", model=arguments.model, data=arguments.data, out=out, alias=arguments.alias)
+    data = typed_source(arguments.data, "DATA")  # here too: Prefect would keep a key with the run that refuses it
+    return _run("score", model=arguments.model, data=data, out=out, alias=arguments.alias)
 
 
 def _run(name: str, **parameters: Any) -> int:

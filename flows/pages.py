@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from flows import environment, services
 from tasks.core import terminal
+from tasks.core.addresses import public
 
 NEWEST = "/api/2.0/mlflow/registered-models/search?max_results=1&order_by=last_updated_timestamp%20DESC"
 
@@ -30,8 +31,8 @@ def show_pages() -> None:
 
 def _print(servers: Sequence[services.Server]) -> None:
     addresses = {
-        "Prefect": os.environ.get("PREFECT_API_URL", "").removesuffix("/api"),
-        "MLflow": os.environ["MLFLOW_TRACKING_URI"],
+        "Prefect": public(os.environ.get("PREFECT_API_URL", "").removesuffix("/api")),
+        "MLflow": public(os.environ["MLFLOW_TRACKING_URI"]),
         **{server.service.title: server.url + _landing(server) for server in servers},
     }
     for title, address in addresses.items():

@@ -21,11 +21,12 @@ from flows.parameters import shown
 from flows.registered import Model
 from flows.states import ends_in_words
 from tasks.core.action import act
+from tasks.core.addresses import NO_KEY
 from tasks.core.errors import AssayError
 from tasks.core.fence import check_inside
 from tasks.core.handle import Handle
 from tasks.core.step import work_step
-from tasks.core.typed import typed_path
+from tasks.core.typed import typed_path, typed_source
 from tasks.ingest import RawFile, Source, find_sources
 from tasks.score import ANSWERS, ScoreSettings, find_served
 from tasks.score import score as answer
@@ -33,8 +34,8 @@ from tasks.score import score as answer
 ENDINGS = (".parquet", ".jsonl")
 
 Data = Annotated[str, shown(
-    "Data", "A file or a glob, as the worker sees it, or a URL; in any format that a recipe reads, answered or not.",
-    min_length=1,
+    "Data", "A file or a glob, as the worker sees it, a URL, or env:NAME where its variable NAME holds a URL with a key; "
+    "in any format that a recipe reads, answered or not.", schema=NO_KEY, min_length=1,
 )]  # fmt: skip
 Out = Annotated[str, shown("Output", "The file to write, as the worker sees it: .parquet or .jsonl by its name.", min_length=1)]
 Alias = Annotated[str, shown(
@@ -46,11 +47,9 @@ Alias = Annotated[str, shown(
 @ends_in_words
 def score(model: Model, data: Data, out: Out, alias: Alias = "champion") -> State[dict[str, Any]]:
     """Answer every row of a file. Rows keep their order; one that cannot be read or answered has its error beside it."""
-    target = check_target(typed_path(out, "parameter: out"))
-    if "://" not in data:
-        typed_path(data, "parameter: data")
+    target, source = check_target(typed_path(out, "parameter: out")), Source(path=typed_source(data, "parameter: data"))
     served = act("find the version", find_served, model, alias)  # once: the alias may move while rows are answered
-    files = find_sources([Source(path=data)], Path.cwd())
+    files = find_sources([source], Path.cwd())
     check_apart(target, files)
     answers = work_step(answer, ScoreSettings(), "score", served=served, files=files)
     act("write the file", write, answers, target)

@@ -19,6 +19,7 @@ from tasks.core.chat import PromptSettings
 from tasks.core.handle import CURATED, Handle
 from tasks.core.ledger import ROW_SCHEMA
 from tasks.core.settings import DatasetKind
+from tasks.core.typed import typed_source
 from tasks.ingest import IngestSettings, Source, find_sources, ingest
 
 
@@ -31,7 +32,7 @@ def suggest_for_dataset(recipe: Recipe, dataset: Handle) -> str:
 
 def suggest_for_file(path: str, kind: str = "sft") -> str:
     """A contract in YAML for the rows of a file, a folder, a glob or a URL. Raises DataError when there is none to read."""
-    what = DatasetKind.model_validate({"name": kind})
+    path, what = typed_source(path, "DATA"), DatasetKind.model_validate({"name": kind})
     given = Given(AnswerSettings(), what, PromptSettings())
     return suggest(_rows(path, what), given, _name(Path(path).stem), Path(path).name)
 

@@ -16,6 +16,7 @@ import polars as pl
 from pydantic import BaseModel, ConfigDict, Field
 
 from tasks.core import evidence, tracking
+from tasks.core.addresses import public
 from tasks.core.base_model import BaseModelSettings
 from tasks.core.calls import tools_of, turns
 from tasks.core.chat import PromptSettings
@@ -90,7 +91,7 @@ def register(
     }  # fmt: skip
     told = {
         "run_id": run.info.run_id, "experiment_id": run.info.experiment_id, "model_id": tracking.model_id(version),
-        "model_uri": f"models:/{recipe.name}/{version.version}", "tracking_uri": tracking.public(client.tracking_uri),
+        "model_uri": f"models:/{recipe.name}/{version.version}", "tracking_uri": public(client.tracking_uri),
         "artifact_bytes": size, "seconds": time.monotonic() - started,
     }  # fmt: skip
     line = f"{recipe.name} version {version.version} is {CHALLENGER} ({size / 1e6:,.1f} MB, {len(asked)} answers checked)"

@@ -42,10 +42,10 @@ class Work:
     def home(self) -> Path:
         return self.folder / "home"
 
-    def run(self, command: str, recipe: Path, **environment: str) -> Ended:
+    def run(self, command: str, recipe: Path | str, **environment: str) -> Ended:
         return self.ended(self.start(command, recipe, **environment))
 
-    def start(self, command: str, recipe: Path, **environment: str) -> subprocess.Popen[str]:
+    def start(self, command: str, recipe: Path | str, **environment: str) -> subprocess.Popen[str]:
         """Start it as the leader of a process group, as a shell does; what it says goes into files, one run at a time."""
         clean = {k: v for k, v in os.environ.items() if not k.startswith(("PREFECT_", "MLFLOW_"))}
         with (self.folder / "out.txt").open("w") as out, (self.folder / "err.txt").open("w") as err:

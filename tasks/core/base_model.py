@@ -16,6 +16,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from tasks.core.addresses import is_address
 from tasks.core.errors import OutsideError, RecipeError
 from tasks.core.fence import check_inside
 from tasks.core.home import digest_path
@@ -35,9 +36,11 @@ class BaseModelSettings(Settings):
 
     @field_validator("source")
     @classmethod
-    def _not_empty(cls, value: str) -> str:
+    def _is_a_source(cls, value: str) -> str:
         if not value.strip():
             raise ValueError(f"empty; allowed: {SOURCES}")
+        if is_address(value):
+            raise ValueError(f"a URL is no base model; allowed: {SOURCES}")
         return value
 
 

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from tasks.core.addresses import masked
+
 
 class AssayError(Exception):
     """An error a person can act on; retrying does not heal it.
 
     what: one sentence, what happened. where: file, line, key or step. allowed: what would have been right.
-    todo: the next thing to do. All are plain text and appear in the terminal, the Prefect UI and the log alike.
+    todo: the next thing to do. All are plain text and appear in the terminal, the Prefect UI and the log alike; so of a URL
+    in them, whoever put it there, they keep what may be shown.
     """
 
     exit_code = 1
 
     def __init__(self, what: str, *, where: str = "", allowed: str = "", todo: str = "") -> None:
-        self.what, self.where, self.allowed, self.todo = what, where, allowed, todo
+        self.what, self.where, self.allowed, self.todo = map(masked, (what, where, allowed, todo))
         super().__init__(self.render())
 
     def render(self) -> str:

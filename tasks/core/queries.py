@@ -1,7 +1,7 @@
 """A query as a source: asked once, by Polars' database reader, read-only; its rows kept as JSONL named by their content.
 
 The rows are sorted, because a database promises no order, so the same rows give the same file and the same digest. A URL with
-a password comes from an environment variable; neither is ever written, to the ledger, a log or an error.
+a password or settings comes from an environment variable (tasks/core/addresses.py), whose name alone is written.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from urllib.parse import quote
 
 import polars as pl
 
+from tasks.core.addresses import ENV, check_address, hidden, whole
 from tasks.core.errors import AssayError, DataError, OutsideError
 from tasks.core.fence import check_inside
 from tasks.core.home import digest_bytes, home_folder
@@ -23,7 +24,6 @@ from tasks.core.readers import frame_records
 if TYPE_CHECKING:
     from sqlalchemy import URL, Connection
 
-ENV = "env:"
 SHOWN = 80  # characters of a query that name it
 CONNECT_SECONDS = 10  # PostgreSQL's client waits for ever by default
 WHERE = "recipe: data"
@@ -32,17 +32,16 @@ ALLOWED = "postgresql://user@host/name, sqlite:///file.db, or env:NAME"
 
 def check_database(database: str) -> None:
     """Raise ValueError for what is no database's URL, and for a password where everybody can read it."""
+    check_address(database)
     if not database or database.startswith(ENV):
         return
     from sqlalchemy import make_url
     from sqlalchemy.exc import ArgumentError
 
     try:
-        url = make_url(database)
+        make_url(database)
     except (ArgumentError, ValueError):
         raise ValueError(f"database is no URL; allowed: {ALLOWED}") from None
-    if url.password or "password" in url.query:
-        raise ValueError("a password has no place in a recipe; put the URL into an environment variable and write env:NAME")
 
 
 def query_name(sql: str, database: str) -> str:
@@ -118,14 +117,13 @@ def _url(sql: str, database: str, base: Path) -> URL:
     from sqlalchemy import URL, make_url
     from sqlalchemy.exc import ArgumentError
 
-    given = os.environ.get(database.removeprefix(ENV), "") if database.startswith(ENV) else database
-    if not given:
-        todo = f"export {database.removeprefix(ENV)}=postgresql://..., where the run is started and where a worker runs it"
-        raise _problem(sql, database, "The environment variable that names the database is not set.", ALLOWED, todo)
     try:
-        url = make_url(given.replace("postgres://", "postgresql://", 1))
-    except (ArgumentError, ValueError):
+        url = make_url(whole(database).replace("postgres://", "postgresql://", 1))
+    except ArgumentError:
         raise _problem(sql, database, "What names the database is no URL.", ALLOWED, "correct it") from None
+    except ValueError as error:
+        todo = f"export {database.removeprefix(ENV)}=postgresql://..., where the run is started and where a worker runs it"
+        raise _problem(sql, database, f"{error}.", ALLOWED, todo) from None
     if url.drivername == "postgresql":
         return url.set(drivername="postgresql+psycopg")
     if url.get_backend_name() != "sqlite":
@@ -143,8 +141,7 @@ def _escaped(sql: str) -> str:
 
 def _told(error: Any, url: URL) -> str:
     """The database's own words on one line, without the password should they hold it."""
-    words = " ".join(str(error.orig).split()).rstrip(".")
-    return words.replace(url.password, "***") if url.password else words
+    return hidden(" ".join(str(error.orig).split()).rstrip("."), url.render_as_string(hide_password=False))
 
 
 def _problem(sql: str, database: str, what: str, allowed: str, todo: str) -> AssayError:

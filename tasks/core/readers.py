@@ -90,7 +90,7 @@ def _kind(name: str, data: bytes, header: Sequence[str]) -> str:
         return "parquet"
     if data.startswith((ARROW, ARROW_STREAM)):
         return "arrow"
-    suffixes = [s.lower() for s in PurePosixPath(name.split("?")[0]).suffixes if s.lower() not in (".gz", ".zst")]
+    suffixes = [s.lower() for s in PurePosixPath(name).suffixes if s.lower() not in (".gz", ".zst")]
     kind = KINDS.get(suffixes[-1]) if suffixes else None
     if kind is None and header:
         return "tsv"

@@ -11,21 +11,21 @@ import glob
 import hashlib
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import polars as pl
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from tasks.core.errors import AssayError, DataError, OutsideError
+from tasks.core.addresses import ENV, WEB, check_address, hidden, is_address, public
+from tasks.core.errors import DataError
 from tasks.core.fence import check_inside
-from tasks.core.home import digest_bytes, digest_json
+from tasks.core.home import digest_bytes
 from tasks.core.queries import check_database, keep_rows, query_name
 from tasks.core.readers import class_names, frame_records, is_read_by_line, read_lines, read_records, with_class_names
-from tasks.core.records import READABLE, Record, refused
+from tasks.core.records import Record, refused
 from tasks.core.shapes import Reading
+from tasks.core.stores import cause, digest, opened, outside, url_of
 
 HEAD = 1 << 16  # bytes of a file that tell what it is
 
@@ -34,11 +34,12 @@ class Source(Reading):
     """Where rows come from, a path or a query; in YAML a plain string is its path."""
 
     # A file, a glob (** for any depth), a folder written by datasets.save_to_disk, or a URL of one (s3://, gs://, https://).
+    # A URL that needs a password or a key (?token=...) stands in an environment variable and is written env:NAME: one file or
+    # folder, known by its scheme, host and path. In a URL no ? is allowed, also not for a glob: a key would stand there.
     path: str = ""
     # The column names of a text table that has no line of them. Without an ending that says otherwise it is read as TSV.
     header: tuple[str, ...] = ()
-    # A query in the place of a path, and the database to put it to: postgresql://, sqlite:///, or env:NAME for the environment
-    # variable that holds such a URL. A URL with a password is taken from there only.
+    # A query in the place of a path, and the database to put it to: postgresql://, sqlite:///, or env:NAME as above.
     sql: str = ""
     database: str = ""
 
@@ -62,8 +63,7 @@ class Source(Reading):
         if self.good_from is not None and not self.rating:
             raise ValueError("good_from is of a rating; name the column in rating")
         check_database(self.database)
-        if _is_url(self.path) and urlsplit(self.path).password:
-            raise ValueError("a password has no place in a recipe; use the settings of the store for it, or fetch the file")
+        check_address(self.path)
         return self
 
     @property
@@ -77,11 +77,11 @@ class RawFile(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    name: str  # as the ledger tells it: relative to the recipe's folder, a URL, or a query and its database
+    name: str  # as the ledger tells it: relative to the recipe's folder, a URL's public part, or a query and its database
     digest: str  # sha256 of the file, or of a folder's sorted (name, sha256) pairs
     reading: Reading = Field(default_factory=Reading)
     header: tuple[str, ...] = ()
-    location: str = Field(exclude=True)  # absolute path or URL
+    location: str = Field(exclude=True, repr=False)  # absolute path, URL, or env:NAME
 
 
 def find_sources(sources: Sequence[Source], base: Path) -> list[RawFile]:
@@ -95,8 +95,8 @@ def find_sources(sources: Sequence[Source], base: Path) -> list[RawFile]:
         for file in _found(source, base):
             if found.setdefault(file.name, file) != file:
                 raise DataError(
-                    f"{file.name} is named twice, to be read in two ways.", where="recipe: data",
-                    allowed="each file in one way", todo="take one of the two out, or narrow the glob",
+                    f"{file.name} is named twice, to be read in two ways or by two URLs that differ behind their ?.",
+                    where="recipe: data", allowed="each file in one way", todo="take one of the two out, or narrow the glob",
                 )  # fmt: skip
     return [found[name] for name in sorted(found)]
 
@@ -104,45 +104,46 @@ def find_sources(sources: Sequence[Source], base: Path) -> list[RawFile]:
 def _found(source: Source, base: Path) -> Iterator[RawFile]:
     how: dict[str, Any] = {"reading": source.reading, "header": source.header}
     if source.sql:
-        file, digest = keep_rows(source.sql, source.database, base)
-        yield RawFile(name=query_name(source.sql, source.database), digest=digest, location=str(file), **how)
+        file, sha256 = keep_rows(source.sql, source.database, base)
+        yield RawFile(name=query_name(source.sql, source.database), digest=sha256, location=str(file), **how)
         return
     for location in _expand(source.path, base):
-        _stay_inside(location)
-        yield RawFile(name=_name(location, source.path, base), digest=_digest(location), location=location, **how)
+        _stay_inside(url_of(location))
+        name = _name(location, source.path, base)
+        yield RawFile(name=name, digest=digest(location, name), location=location, **how)
 
 
-def _stay_inside(location: str) -> None:
+def _stay_inside(url: str) -> None:
     """Raise RecipeError for a local file outside ASSAY_RECIPES, also one behind fsspec's own words (file://, zip://a::/b)."""
-    protocol, _, path = location.rpartition("::")[2].rpartition("://")
+    protocol, _, path = url.rpartition("::")[2].rpartition("://")
     if protocol in ("", "file", "local"):
         check_inside(Path(path), "recipe: data")
 
 
 def read(file: RawFile) -> Iterator[Record]:
     """The records of a file. Raises DataError when it cannot be trusted as a whole, OutsideError when a store fails."""
-    fs, path = _file_system(file.location)
-    with _outside(file.name):
+    fs, path = opened(file.location)
+    with outside(file.location, file.name):
         folder = fs.isdir(path)
-        if not folder and not _is_url(file.location) and is_read_by_line(file.name, fs.head(path, HEAD), file.header):
+        if not folder and not is_address(file.location) and is_read_by_line(file.name, fs.head(path, HEAD), file.header):
             return read_lines(file.name, _lines(file, path))
-        digest, data = (_digest(file.location), b"") if folder else _bytes(fs, path)
-    _check_unchanged(file, digest)
+        found, data = (digest(file.location, file.name), b"") if folder else _bytes(fs, path)
+    _check_unchanged(file, found)
     return _dataset(file) if folder else read_records(file.name, data, file.header)
 
 
 def _lines(file: RawFile, path: str) -> Iterator[bytes]:
     """The lines of a file on disk, which is never held as a whole. That it has not changed shows when the last one is read."""
-    digest = hashlib.sha256()
-    with _outside(file.name), open(path, "rb") as lines:
+    state = hashlib.sha256()
+    with outside(file.location, file.name), open(path, "rb") as lines:
         for line in lines:
-            digest.update(line)
+            state.update(line)
             yield line
-    _check_unchanged(file, digest.hexdigest())
+    _check_unchanged(file, state.hexdigest())
 
 
-def _check_unchanged(file: RawFile, digest: str) -> None:
-    if digest != file.digest:
+def _check_unchanged(file: RawFile, found: str) -> None:
+    if found != file.digest:
         raise refused(file.name, "has changed since this run began", "run again when nothing writes to it any more")
 
 
@@ -155,32 +156,32 @@ def _dataset(file: RawFile) -> Iterator[Record]:
     import datasets
 
     datasets.disable_progress_bars()
-    try:
-        dataset = datasets.load_from_disk(file.location)
-        rows = dataset.with_format("polars")[:]
-    except (OSError, ValueError, KeyError, pl.exceptions.PanicException) as error:
-        raise refused(file.name, f"is no dataset folder that can be read ({error})", "write it again") from error
+    url = url_of(file.location)
+    with outside(file.location, file.name):
+        try:
+            dataset = datasets.load_from_disk(url)
+            rows = dataset.with_format("polars")[:]
+        except (OSError, ValueError, KeyError, pl.exceptions.PanicException) as error:
+            problem = f"is no dataset folder that can be read ({hidden(str(error), url)})"
+            raise refused(file.name, problem, "write it again") from cause(error, url)
     return frame_records(with_class_names(pl.DataFrame(rows), class_names(dataset.features.to_dict())))
 
 
 def _expand(path: str, base: Path) -> list[str]:
-    """Absolute locations behind a path, sorted. A name that is there as it stands is no glob, whatever is in it."""
-    location = path if _is_url(path) else os.path.normpath(base.absolute() / Path(path).expanduser())
-    fs, inside = _file_system(location)
-    with _outside(path):
+    """Absolute locations behind a path, sorted. A name that is there as it stands is no glob, nor is env:NAME ever one."""
+    location = path if is_address(path) else os.path.normpath(base.absolute() / Path(path).expanduser())
+    fs, inside = opened(location)
+    shown = public(url_of(path))
+    with outside(location, shown):
         if fs.isdir(inside):
-            _check_folder(fs, inside, path)
+            _check_folder(fs, inside, shown)
         elif fs.exists(inside):
             pass
-        elif glob.has_magic(inside) and (matches := [str(m) for m in sorted(fs.glob(inside)) if fs.isfile(m)]):
-            return [_whole(fs, match, path) for match in matches]
+        elif not path.startswith(ENV) and glob.has_magic(inside) and (found := sorted(filter(fs.isfile, fs.glob(inside)))):
+            return [str(fs.unstrip_protocol(one)) if is_address(path) else os.path.normpath(one) for one in found]
         else:
             raise FileNotFoundError(inside)
     return [location]
-
-
-def _whole(fs: Any, match: str, path: str) -> str:
-    return str(fs.unstrip_protocol(match)) if _is_url(path) else os.path.normpath(match)
 
 
 def _check_folder(fs: Any, inside: str, path: str) -> None:
@@ -195,68 +196,13 @@ def _check_folder(fs: Any, inside: str, path: str) -> None:
         raise refused(path, "is a folder, but none that datasets.save_to_disk wrote", todo)
 
 
-def _digest(location: str) -> str:
-    fs, path = _file_system(location)
-    with _outside(location):
-        if not fs.isdir(path):
-            with fs.open(path, "rb") as file:
-                return digest_stream(file)
-        files = {str(f).removeprefix(str(path)).lstrip("/"): str(f) for f in fs.find(path)}
-        return digest_json([[name, _digest(_whole(fs, files[name], location))] for name in sorted(files)])
-
-
-def digest_stream(file: Any) -> str:
-    """sha256 of an open binary file, read in pieces."""
-    import hashlib
-
-    state = hashlib.sha256()
-    while piece := file.read(1 << 20):
-        state.update(piece)
-    return state.hexdigest()
-
-
 def _name(location: str, path: str, base: Path) -> str:
-    """Relative to the recipe's folder; as it was written when it lies elsewhere by an absolute path or URL."""
-    if _is_url(path):
-        return location
+    """Relative to the recipe's folder; as it was written when it lies elsewhere by an absolute path or URL.
+
+    Of env:NAME the public part of its URL, and of a web page's list of files too, where they may be listed with keys.
+    """
+    if is_address(path):
+        return public(url_of(location)) if location.startswith((ENV, *WEB)) else location
     inside = Path(location).is_relative_to(base.absolute())
     absolute = Path(path).expanduser().is_absolute()
     return Path(location if absolute and not inside else os.path.relpath(location, base.absolute())).as_posix()
-
-
-def _is_url(path: str) -> bool:
-    return "://" in path
-
-
-def _file_system(location: str) -> tuple[Any, str]:
-    from fsspec.core import url_to_fs
-
-    try:
-        fs, path = url_to_fs(location)
-    except (ValueError, ImportError) as error:
-        raise DataError(
-            f"{location} cannot be opened: {error}.", where="recipe: data",
-            allowed="a path, or a URL that fsspec knows", todo="correct the URL, or install the package that reads it",
-        ) from error  # fmt: skip
-    return fs, path
-
-
-@contextmanager
-def _outside(path: str) -> Iterator[None]:
-    """Failures of a disk or a store as errors a person can act on; only those of a store are worth a retry."""
-    try:
-        yield
-    except AssayError:
-        raise
-    except FileNotFoundError as error:
-        todo = "correct the path in the recipe; relative paths start from the recipe's folder"
-        raise DataError(f"There is no file at {path}.", where="recipe: data", allowed=READABLE, todo=todo) from error
-    except PermissionError as error:
-        raise refused(path, "may not be read", "give this user the right to read it") from error
-    except Exception as error:  # every fsspec backend has exceptions of its own
-        if not _is_url(path):
-            raise refused(path, f"cannot be read: {error}", "check the disk") from error
-        raise OutsideError(
-            f"{path} did not answer: {error}", where="recipe: data", allowed="a store that can be reached",
-            todo="check the network and your access to it",
-        ) from error  # fmt: skip

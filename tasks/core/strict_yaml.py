@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import difflib
 import json
-import re
 import typing
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,12 +18,12 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from tasks.core.addresses import masked
 from tasks.core.errors import RecipeError
 
 M = TypeVar("M", bound=BaseModel)
 Location = Sequence[str | int]
 SHOWN = 80  # characters of a wrong value that are quoted
-PASSWORD = re.compile(r"""(?<=://)[^\s"/@]*:[^\s"]*(?=@)|(?<=password=)[^\s"&]+""")  # of a URL, which is never quoted
 
 
 @dataclass(frozen=True)
@@ -55,7 +54,7 @@ def read_yaml(file: Path, model: type[M], *, noun: str = "recipe", text: str = "
             todo="name a file of text that the user of this process may read",
         ) from error  # fmt: skip
     except yaml.YAMLError as error:
-        raise _syntax(file, noun, error) from error
+        raise _syntax(file, noun, error) from None  # its own words quote the line
     if not isinstance(node, yaml.MappingNode):
         raise RecipeError(
             f"The {noun} holds no keys.", where=told(file), allowed="lines of `key: value`",
@@ -141,7 +140,7 @@ def _mistake(error: Any, root: yaml.Node, model: type[BaseModel]) -> Mistake:
         return Mistake(line, f"{path}: no such key", ", ".join(keys), nearest(str(location[-1]), keys))
     if kind == "missing":
         return Mistake(line, f"{path}: missing, but required", "", "add this key")
-    shown = PASSWORD.sub("***", json.dumps(got, ensure_ascii=False, default=str))
+    shown = masked(json.dumps(got, ensure_ascii=False, default=str))  # before it is cut: half a password shows no @
     shown = shown if len(shown) <= SHOWN else shown[:SHOWN] + " ..."
     expected = error.get("ctx", {}).get("expected", "")
     if kind in ("literal_error", "enum"):

@@ -13,6 +13,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from tasks.core.addresses import masked, public
 from tasks.core.errors import AssayError, OutsideError, RegistrationError
 from tasks.core.home import home, home_folder
 
@@ -43,11 +44,6 @@ def client() -> Any:
     logging.getLogger("mlflow").setLevel(logging.CRITICAL)
     logging.getLogger("alembic").setLevel(logging.WARNING)
     return MlflowClient()
-
-
-def public(uri: str) -> str:
-    """A URI without user and password, fit to be shown and kept."""
-    return re.sub(r"//[^/@]*@", "//", uri)
 
 
 def pages() -> str:
@@ -83,14 +79,14 @@ def outside(doing: str) -> Iterator[None]:
         healing = _may_heal(error)
         if healing is None:
             raise
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0][:300]
-        where = f"MLflow at {public(os.environ.get('MLFLOW_TRACKING_URI', ''))}"
+        reason = masked((str(error).strip() or type(error).__name__).splitlines()[0])[:300]
+        where = f"MLflow at {os.environ.get('MLFLOW_TRACKING_URI', '')}"
         if healing:
             todo = "start it again, or check MLFLOW_TRACKING_URI, and run the same command; it goes on from here"
-            raise OutsideError(f"MLflow did not {doing}: {public(reason)}", where=where, todo=todo) from error
+            raise OutsideError(f"MLflow did not {doing}: {reason}", where=where, todo=todo) from error
         mend = "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD" if _unknown_to_it(error) else "mend what it names"
         todo = f"{mend}, and run the same command; it goes on from here"
-        raise RegistrationError(f"MLflow refused to {doing}: {public(reason)}", where=where, todo=todo) from error
+        raise RegistrationError(f"MLflow refused to {doing}: {reason}", where=where, todo=todo) from error
 
 
 def _unknown_to_it(error: Exception) -> bool:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import unicodedata
 from pathlib import Path
 
+from tasks.core.addresses import check_address, is_address, masked
 from tasks.core.errors import RecipeError
 from tasks.core.readable import short, visible
 
@@ -19,8 +20,22 @@ QUOTED = 80  # characters of a wrong text that are repeated
 
 
 def quoted(text: str) -> str:
-    """`text` as a message repeats it: between quotes, what is invisible named, at most QUOTED characters."""
-    return f"'{short(visible(text), QUOTED)}'"
+    """`text` as a message repeats it: between quotes, what is invisible named, no key of a URL, at most QUOTED characters."""
+    return f"'{short(visible(masked(text)), QUOTED)}'"
+
+
+def typed_source(text: str, where: str) -> str:
+    """`text`, by which data is named: a path, a URL or env:NAME. Raises RecipeError for no path, and for a URL with a key."""
+    try:
+        check_address(text)
+    except ValueError as error:
+        raise RecipeError(
+            f"The data cannot be read: {error}.", where=where, allowed="a path, a URL that anybody may see, or env:NAME",
+            todo="set a variable where this runs, and write env: and its name",
+        ) from None  # fmt: skip
+    if not is_address(text):
+        typed_path(text, where)
+    return text
 
 
 def typed_path(text: str, where: str) -> Path:

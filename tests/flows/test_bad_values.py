@@ -33,12 +33,14 @@ LONG, ODD, NOBODY = "a" * 10_000, "a\x00b\x1b[31m", "~nobody-of-this-name/x"
 TYPES: dict[str, list[Any]] = {
     "string": [5, None, ["a"]], "integer": ["many", 1.5, None, True], "number": ["fast", None], "boolean": ["maybe", 1],
 }  # fmt: skip
+KEY = "sk-hunter2"
 PATHS = {LONG: "too long", ODD: "does not print: U+0000", NOBODY: "home directory"}
-MODELS = dict.fromkeys(("nobody", " ", "a/b", "a:b", "a'b", "Shop", LONG, ODD), "There is no registered model")
+NO_MODELS = ("nobody", " ", "a/b", "a:b", "a'b", "Shop", LONG, ODD, f"s3://me:{KEY}@b")
+MODELS = dict.fromkeys(NO_MODELS, "There is no registered model")
 RECIPES = {
     **PATHS, "/nowhere/r.yaml": "There is no recipe", " ": "There is no recipe", "folder": "There is no recipe",
     "../outside.yaml": "outside the folders", "broken.yaml": "not valid YAML", "wrong.yaml": "did you mean 'name'?",
-    "empty.yaml": "holds no keys",
+    "empty.yaml": "holds no keys", f"https://h/r.yaml?token={KEY}": "There is no recipe",
 }  # fmt: skip
 # What the server takes, by deployment and field: the value and what the run says of it. `*` is every deployment with the field.
 SAID: dict[tuple[str, str], dict[Any, str]] = {
@@ -48,7 +50,8 @@ SAID: dict[tuple[str, str], dict[Any, str]] = {
     ("*", "reason"): {ODD: "does not print: U+0000"},
     ("rollback", "reason"): {" ": "needs a reason", "\n\t": "needs a reason"},
     ("score", "data"): {**PATHS, "nothing.csv": "There is no file", "folder": "is a folder", "../outside.yaml": "outside",
-                        "foo://a": "Protocol not known"},
+                        "foo://a": "Protocol not known", "env:NOT_THERE": "NOT_THERE is not set",
+                        f"env:{KEY}": "the name of an environment variable"},
     ("score", "out"): {**PATHS, "x.xlsx": "ends in .parquet or .jsonl", "no/x.jsonl": "in a folder that is there",
                        "full.jsonl": "Is a directory", "in.jsonl": "over the data", "../x.jsonl": "outside",
                        "b" * 250 + ".jsonl": "File name too long", "/proc/x.jsonl": ""},
@@ -61,7 +64,8 @@ REFUSED: dict[str, dict[Any, str]] = {
     "learning_rate": {-0.1: "minimum of 0", 0.2: "maximum of 0.1"}, "minutes": {-1: "minimum of 0", 10_081: "maximum of 10080"},
     "seed": {-1: "minimum of 0", 2**32: "maximum of 4294967295"}, "version": {-1: "minimum of 0"},
     "alias": {"best": "is not one of ['champion', 'challenger', 'previous']"},
-    "reason": {LONG: "is too long"}, "data": {"": "should be non-empty"}, "out": {"": "should be non-empty"},
+    "data": {"": "should be non-empty", f"https://h/a.csv?sig={KEY}": "env:NAME in", f"s3://me:{KEY}@b/a": "env:NAME in"},
+    "reason": {LONG: "is too long"}, "out": {"": "should be non-empty"},
 }  # fmt: skip
 RIGHT = {"model": "shop", "reason": "why not", "data": "in.jsonl", "out": "out.jsonl"}  # of the fields that must be given
 NAMES = [entry["name"] for entry in yaml.safe_load(deploy.DEPLOYMENTS.read_text())["deployments"]]
@@ -152,6 +156,7 @@ def test_the_server_refuses_what_the_form_can_tell_in_words_without_a_pattern(at
             assert told.startswith("409: ")
             assert f"Validation failed for field '{field}'" in told
             assert words in told
+            assert KEY not in told
             assert not {"match", "regex", "anyOf"} & set(told.replace("'", " ").split())
 
 
@@ -187,7 +192,8 @@ def test_what_only_the_run_can_tell_ends_it_at_once_in_words_and_makes_nothing(
             assert "\n  to do:   " in state.message, case
             assert len(state.message) < 1200, case
             assert not {"\x00", "\x1b"} & {*state.message}, case
-    assert "Traceback" not in caplog.text
+            assert KEY not in state.message, case
+    assert not [word for word in ("Traceback", KEY) if word in caplog.text]
     assert (made(), sorted(at.folder.rglob("*"))) == (before, files)
 
 

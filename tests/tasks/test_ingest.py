@@ -341,10 +341,10 @@ def test_a_store_that_does_not_answer_is_an_error_that_a_retry_may_heal() -> Non
     assert type(error.value).__name__ == "OutsideError"
 
 
-def test_a_url_with_a_password_is_refused_and_the_password_is_not_repeated() -> None:
-    with pytest.raises(ValidationError, match="a password has no place in a recipe") as refused:
-        Source(path="https://clerk:hunter2@exports.example/rows.jsonl")
-    assert Source(path="https://exports.example:8443/@desk/rows.jsonl").path
+@pytest.mark.parametrize("url", ["https://clerk:hunter2@exports.example/rows.jsonl", "s3://exports/rows.jsonl?sig=hunter2"])
+def test_a_url_with_a_password_or_a_key_is_refused_and_neither_is_repeated(url: str) -> None:
+    with pytest.raises(ValidationError, match="a password has no place in a URL") as refused:
+        Source(path=url)
     assert "hunter2" not in refused.value.errors(include_input=False)[0]["msg"]
 
 

@@ -126,7 +126,7 @@ REFUSED = {
     "make no table": ("sqlite:///shop.db", "select id, id from tickets"),
     "no SQLite file": ("sqlite:///missing.db", "select 1"),
     "is not set": ("env:NO_DB", "select 1"),
-    "is no URL": ("env:ODD_DB", "select 1"),
+    "holds no URL": ("env:ODD_DB", "select 1"),
     "no driver": ("mysql://host/shop", "select 1"),
 }
 
