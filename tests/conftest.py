@@ -6,6 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("shared", deadline=None)  # machines are shared: no example fails for the time it takes
+settings.load_profile("shared")
 
 
 @pytest.fixture(autouse=True)

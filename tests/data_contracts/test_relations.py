@@ -57,7 +57,7 @@ def counted(rows: pl.DataFrame, column: pl.Series) -> set[str]:
     return set(rows["row_id"].filter(column.is_not_null()))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(ROWS, KIND, st.sampled_from(["prompt", "pair", "answer"]))
 def test_a_twin_is_what_dedupe_lets_go_of(drawn: list[Row], kind: str, of: str) -> None:
     if (of, kind) == ("answer", "classification"):
@@ -69,7 +69,7 @@ def test_a_twin_is_what_dedupe_lets_go_of(drawn: list[Row], kind: str, of: str) 
     assert not counted(outcome.kept, twins(outcome.kept, of, Likenesses(), answer, KINDS[kind]))  # type: ignore[arg-type]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(ROWS, KIND, st.sampled_from(["majority", "quarantine", "drop"]), st.randoms())
 def test_a_contradiction_is_what_conflicts_holds_back(drawn: list[Row], kind: str, policy: str, dice: random.Random) -> None:
     rows, answer, told = frame(drawn, kind), AnswerSettings(), ConflictSettings.model_validate({"policy": policy})
@@ -80,7 +80,7 @@ def test_a_contradiction_is_what_conflicts_holds_back(drawn: list[Row], kind: st
     assert not counted(left, contradictions(left, told, answer, KINDS[kind], rows))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(ROWS, ROWS, KIND, st.randoms())
 def test_a_leak_is_what_decontaminate_lets_go_of(drawn: list[Row], judge: list[Row], kind: str, dice: random.Random) -> None:
     spare = [("", f"how do i get to town number {n} by the early bus", f"take the bus of line {n}", "walk") for n in range(3)]

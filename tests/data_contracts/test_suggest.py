@@ -146,7 +146,7 @@ TEXTS = st.text(st.characters(codec="utf-8"), max_size=30)
 VALUES = st.lists(st.tuples(TEXTS, st.sampled_from(["a", "no", "{}", "x: 1", "- '"])), min_size=1, max_size=25)
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 @drawn(VALUES, st.sampled_from(["sft", "classification", "preference"]), st.randoms(use_true_random=False))
 def test_any_rows_have_a_draft_that_lets_them_through_and_is_the_same_in_any_order(
     tmp_path_factory: pytest.TempPathFactory, values: list[tuple[str, str]], kind: str, dice: random.Random

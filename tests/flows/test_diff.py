@@ -70,7 +70,7 @@ def test_a_dataset_does_not_differ_from_itself() -> None:
     assert "no row was added" in tell(diff(one.digest, one.digest))
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=15, deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=15)
 @given(*(st.sets(st.integers(0, 6)) for _ in range(4)))
 def test_every_row_that_differs_is_told_once_and_the_counts_add_up(
     come: set[int], go: set[int], in_a: set[int], in_b: set[int]

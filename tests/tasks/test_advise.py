@@ -237,7 +237,7 @@ def test_no_text_of_a_row_is_in_the_advice() -> None:
     assert [part for part in (*secret.split(), "Bergen", "4471") if len(part) > 3 and part.strip(",") in told] == []
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(st.randoms(use_true_random=False))
 def test_the_order_of_the_rows_does_not_matter(dice: random.Random) -> None:
     rows = frame([*good()[:20], *FACTS, *[talk(f"The {t} again", "Noted.", "Be curt.") for t in THINGS]])

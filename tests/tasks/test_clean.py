@@ -156,7 +156,7 @@ PIECES = st.sampled_from([
 ])  # fmt: skip
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(st.lists(PIECES | st.text(max_size=6), max_size=14).map("".join))
 def test_cleaning_twice_is_cleaning_once(text: str) -> None:
     frame = rows([("user", text), ("assistant", text)])

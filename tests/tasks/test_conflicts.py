@@ -227,7 +227,7 @@ def test_many_answers_to_one_prompt_cost_little() -> None:
     assert outcome.ledger["evidence"].str.len_chars().max() < 1500  # type: ignore[operator]
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(st.lists(st.tuples(st.integers(0, 6), st.sampled_from("xyz"), st.integers(0, 2)), max_size=25), st.randoms())
 def test_the_order_of_the_rows_does_not_matter(drawn: list[tuple[int, str, int]], random: Random) -> None:
     words = [f"w{i}" for i in range(40)]

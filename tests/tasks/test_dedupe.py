@@ -212,7 +212,7 @@ def test_what_means_the_same_in_other_words_goes_if_a_model_says_so(tmp_path: Pa
     assert outcome.ledger["action"].to_list() == ["quarantined"]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.tuples(WORDS, WORDS), min_size=1, max_size=15), st.integers(0, 9), st.booleans())
 def test_several_comparisons_at_once_name_only_rows_that_stay(drawn: list[Any], seed: int, pairs: bool) -> None:
     rows = [row(f"{i:03d}", *map(" ".join, said)) for i, said in enumerate(drawn)]
@@ -238,7 +238,7 @@ def test_several_comparisons_at_once_name_only_rows_that_stay(drawn: list[Any], 
     assert dedupe(frame(rows), how).ledger.equals(outcome.ledger)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(PROMPTS, st.integers(0, 9), st.sampled_from([0.5, 0.7, 1.0]))
 def test_what_is_left_is_apart_and_what_went_resembles_its_kept_row(texts: list[str], seed: int, limit: float) -> None:
     answers = ["x" * (i * 7 % 4 + 1) for i in range(len(texts))]

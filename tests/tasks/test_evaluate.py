@@ -195,7 +195,7 @@ def test_slices_are_named_before_anything_is_trained() -> None:
     assert slice_names(frame) == ("holdout", "long", "short")
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.randoms(use_true_random=False))
 def test_the_order_of_rows_and_answers_changes_no_byte(home: Path, order: random.Random) -> None:
     def shuffled(items: list[Any]) -> list[Any]:

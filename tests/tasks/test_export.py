@@ -169,7 +169,7 @@ def curated(draw: st.DrawFn) -> tuple[str, DatasetKind, pl.DataFrame]:
     return name, kind, rows(*said)
 
 
-@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(drawn=curated())
 def test_what_is_read_back_says_the_same(tmp_path: Path, drawn: tuple[Any, DatasetKind, pl.DataFrame]) -> None:
     name, kind, given_rows = drawn

@@ -409,7 +409,7 @@ TEXTS = st.sampled_from([
 ])  # fmt: skip
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(
     st.lists(st.tuples(TEXTS, TEXTS), max_size=30), st.sampled_from(["sft", "preference", "classification"]), st.integers(0, 99)
 )

@@ -290,7 +290,7 @@ PARTS = st.sampled_from([
 SETS = st.builds(lambda odd, usual, times: [*odd, *[usual] * times], st.lists(PARTS, max_size=12), PARTS, st.integers(0, 60))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(SETS, st.sampled_from(["sft", "preference", "classification"]), st.booleans())
 def test_formatting_twice_is_formatting_once_and_the_order_of_rows_is_of_no_account(
     texts: list[str], kind: str, stated: bool

@@ -155,7 +155,7 @@ COUNTS = st.integers(1, 200).flatmap(lambda n: st.tuples(st.integers(0, n), st.j
 FLOORS = st.floats(0.01, 0.99)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(COUNTS, FLOORS, FLOORS)
 def test_a_higher_floor_never_makes_the_verdict_kinder(
     home: Path, counts: tuple[int, int], one: float, two: float

@@ -267,7 +267,7 @@ RECORDS = st.fixed_dictionaries({
 })  # fmt: skip
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(rows=st.lists(RECORDS, min_size=2, max_size=12), data=st.data())
 def test_order_and_partition_into_files_change_no_row(tmp_path: Path, rows: list[dict[str, Any]], data: st.DataObject) -> None:
     order = data.draw(st.permutations(rows))
@@ -280,7 +280,7 @@ def test_order_and_partition_into_files_change_no_row(tmp_path: Path, rows: list
     assert read(tmp_path, "two.jsonl", "one.jsonl").kept.select(columns).equals(whole)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(junk=st.lists(st.binary(max_size=30).map(lambda b: b.replace(b"\n", b"")), max_size=8))
 def test_whatever_stands_in_a_line_it_is_accounted_for(tmp_path: Path, junk: list[bytes]) -> None:
     outcome = one(tmp_path, b"\n".join([json.dumps(ROWS[0]).encode(), *junk]))
@@ -348,7 +348,7 @@ def test_a_url_with_a_password_or_a_key_is_refused_and_neither_is_repeated(url: 
     assert "hunter2" not in refused.value.errors(include_input=False)[0]["msg"]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.lists(st.sampled_from([codecs.BOM_UTF8, b"\xff", b"\xe2", b"\x82\xac", b"\n", b"\r\n", b"{}", "é😀".encode()])))
 def test_lines_are_the_same_read_one_by_one_as_split_from_the_whole_text(parts: list[bytes]) -> None:
     data = b"".join(parts)

@@ -261,7 +261,7 @@ EVERY = st.sampled_from([
 ])  # fmt: skip
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     records=st.lists(EVERY, min_size=2, max_size=12),
     kind=st.sampled_from(["sft", "preference", "classification"]),

@@ -181,7 +181,7 @@ def test_no_row_is_judged_by_a_classifier_that_saw_it() -> None:
     assert np.allclose(likely.sum(axis=1), 1, atol=1e-4)
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 @given(st.integers(0, 10**6), st.sampled_from(["quarantine", "relabel", "report"]), st.sampled_from([1, 2]))
 def test_neither_the_order_of_the_rows_nor_the_number_of_threads_matters(seed: int, policy: str, threads: int) -> None:
     rows = [row(text, label) for text, label in planted()[0]]

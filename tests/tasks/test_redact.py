@@ -189,7 +189,7 @@ PIECES = st.sampled_from(
 CHOSEN = RedactSettings(names=("Jo Smith",))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.lists(PIECES, max_size=8).map(" ".join))
 def test_redacting_twice_is_redacting_once(message: str) -> None:
     once = run(rows([message]), CHOSEN)
@@ -199,7 +199,7 @@ def test_redacting_twice_is_redacting_once(message: str) -> None:
     assert kinds_in(once.kept, CHOSEN).to_list() == [None]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.tuples(PIECES, PIECES, PIECES, PIECES), min_size=1, max_size=5), st.randoms(use_true_random=False))
 def test_neither_order_nor_partition_changes_a_row(drawn: list[tuple[str, ...]], shuffle: random.Random) -> None:
     frames = [
@@ -217,7 +217,7 @@ def test_neither_order_nor_partition_changes_a_row(drawn: list[tuple[str, ...]],
 PLANTED = [secret for secret in FOUND if secret.isascii()]
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     st.lists(st.sampled_from(PLANTED), min_size=4, max_size=4),
     st.text(st.characters(exclude_categories=["Nd", "Cs"]), max_size=12),
@@ -233,7 +233,7 @@ def squeezed(text: str) -> str:
     return "".join(filter(str.isalnum, text)).lower()
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     st.lists(
         st.text(st.characters(categories=["Lu", "Ll", "Zs", "Po"], exclude_characters="@＠%"), max_size=40),

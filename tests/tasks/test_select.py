@@ -176,7 +176,7 @@ def test_rows_without_words_and_copies_of_one_row_are_no_obstacle() -> None:
     assert len(run([row(TOPICS["parcel"], "a", f"{n}") for n in range(9)], 4, kind="preference")[0]) == 4
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     st.lists(st.tuples(st.sampled_from(sorted(TOPICS)), st.integers(0, 99)), min_size=1, max_size=30, unique=True),
     st.integers(0, 30), st.sampled_from(METHODS), st.integers(0, 9),

@@ -133,7 +133,7 @@ def test_the_answer_of_a_classification_row_is_its_label() -> None:
         run(rows[:20], AnswerSettings(), "classification")
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.lists(st.tuples(st.integers(0, 9), st.integers(0, 4), st.sampled_from("xyz")), min_size=6, max_size=40),
     st.integers(0, 9),

@@ -93,7 +93,7 @@ def snapshot(before: Outcome, kept: pl.DataFrame) -> Handle:
 TEXTS = st.lists(st.sampled_from([f"Where is parcel {n}?" for n in range(6)]), min_size=1, max_size=9)
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(old=TEXTS, new=TEXTS, seed=st.integers(0, 9))
 def test_as_many_rows_are_new_as_there_are_more_of_each_text(tmp_path: Path, old: list[str], new: list[str], seed: int) -> None:
     before = raw(tmp_path, {"a.jsonl": old})

@@ -16,7 +16,7 @@ CORES = pytest.mark.parametrize("cores", [1, 2, 5])
 
 
 @CORES
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.integers(0, 40), max_size=300))
 def test_sort_and_order_are_those_of_numpy(cores: int, numbers: list[int]) -> None:
     values = np.array(numbers, np.int64)
@@ -51,7 +51,7 @@ def test_an_error_in_a_part_reaches_the_caller(cores: int, monkeypatch: pytest.M
         list(in_parts(lambda part: 1 // (part - 3), range(9)))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.integers(0, 9), max_size=30), st.integers(1, 20))
 def test_chunks_keep_to_the_budget_and_leave_nothing_out(weights: list[int], budget: int) -> None:
     parts = chunks(np.array(weights, np.int64), budget)

@@ -65,7 +65,7 @@ calls = st.tuples(st.from_regex(r"[A-Za-z_][\w.-]{0,20}", fullmatch=True), st.di
 
 
 @pytest.mark.parametrize("name", FAMILIES)
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(pairs=st.lists(calls, min_size=1, max_size=3))
 def test_what_a_template_writes_is_read_back_whatever_it_is(
     tokenizer: Any, forms: dict[str, CallForm], name: str, pairs: list[tuple[str, Any]]

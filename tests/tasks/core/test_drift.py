@@ -114,7 +114,7 @@ def test_the_divergence_is_that_of_scipy(counts: tuple[list[int], list[int]]) ->
     assert drift.divergence(one, other)[0] == pytest.approx(jensenshannon(one[0], other[0], base=2) ** 2, abs=1e-9)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.lists(st.text(max_size=12), min_size=1, max_size=6), st.lists(st.text(max_size=12), min_size=1, max_size=6))
 def test_any_texts_whatever_give_figures_in_their_ranges(before: list[str], now: list[str]) -> None:
     test, moved = drift.words(pl.Series(before), pl.Series(now), 3)

@@ -59,7 +59,7 @@ def test_a_batch_answers_as_one_by_one_and_as_plain_transformers(speaker: Speake
     assert len({answer.text for answer in together}) > 3  # or the test would say nothing
 
 
-@effort(deadline=None, max_examples=15)
+@effort(max_examples=15)
 @given(st.lists(st.sampled_from(TEXTS), min_size=1, max_size=7))
 def test_each_question_gets_its_answer_whatever_stands_around_it(
     speaker: Speaker, alone: dict[str, Answer], texts: list[str]

@@ -44,14 +44,14 @@ def brute_force(texts: pl.DataFrame, threshold: float, ngram: int) -> list[tuple
     return pairs
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(TEXTS, THRESHOLDS, st.integers(1, 4))
 def test_it_finds_every_pair_at_the_threshold_and_no_other(texts: list[str], threshold: float, ngram: int) -> None:
     rows = frame(texts)
     assert near_duplicate_pairs(rows, threshold, ngram).rows() == brute_force(rows, threshold, ngram)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.data(), THRESHOLDS)
 def test_it_finds_every_pair_among_long_texts_that_were_edited(data: st.DataObject, threshold: float) -> None:
     base = [f"w{n}" for n in data.draw(st.lists(st.integers(0, 60), min_size=30, max_size=80))]
@@ -65,7 +65,7 @@ def test_it_finds_every_pair_among_long_texts_that_were_edited(data: st.DataObje
     assert near_duplicate_pairs(rows, threshold, 3).rows() == brute_force(rows, threshold, 3)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(TEXTS, st.lists(st.integers(0, 30), max_size=8), THRESHOLDS, st.integers(1, 4))
 def test_groups_say_the_same_as_pairs(texts: list[str], notices: list[int], threshold: float, ngram: int) -> None:
     rows = frame([*texts, *(f"ticket {n} is closed we thank you for your patience" for n in notices)])
@@ -81,7 +81,7 @@ def test_groups_say_the_same_as_pairs(texts: list[str], notices: list[int], thre
     assert told == brute_force(rows, threshold, ngram)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(TEXTS, st.randoms(use_true_random=False))
 def test_the_order_of_the_rows_does_not_matter(texts: list[str], random: object) -> None:
     rows = frame(texts)
@@ -114,7 +114,7 @@ def test_batches_of_texts_share_one_numbering_of_words(monkeypatch: pytest.Monke
 
 
 @pytest.mark.parametrize("factor", [1, 1 << 60], ids=["one hash for all", "sixteen hashes"])
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(TEXTS, st.lists(st.integers(0, 1), min_size=25, max_size=25), THRESHOLDS, st.integers(1, 4))
 def test_words_are_told_apart_whose_hashes_are_not(
     factor: int, texts: list[str], group: list[int], threshold: float, ngram: int

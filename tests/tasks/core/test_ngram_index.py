@@ -18,7 +18,7 @@ def grams(text: str, n: int) -> list[tuple[str, ...]]:
     return [tuple(words[i : i + n]) for i in range(len(words) - n + 1)]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(TEXTS, TEXTS, st.sampled_from([1, 2, 3, 5]))
 def test_hits_are_those_that_a_plain_search_finds(known: list[str], texts: list[str], n: int) -> None:
     index = NgramIndex(pl.Series(known, dtype=pl.String), n)

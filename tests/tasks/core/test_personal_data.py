@@ -214,7 +214,7 @@ PIECES = [
 ]  # fmt: skip
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.lists(st.sampled_from(PIECES), max_size=7).map("".join))
 @example("2026-01-02T07700 900461")
 @example("x\\nBSN: 111222333")
@@ -224,7 +224,7 @@ def test_polars_never_leaves_out_a_text_in_which_something_is_found(text: str) -
         assert pl.select(suspect(pl.lit(text), chosen)).item() or not find(text, chosen)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.lists(st.one_of(st.sampled_from(PIECES), st.text(max_size=9)), max_size=6).map(" ".join))
 def test_what_is_found_lies_in_the_text_apart_and_in_order(text: str) -> None:
     spans = [span for _, span in find(text, WIDE)]

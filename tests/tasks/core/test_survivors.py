@@ -44,7 +44,7 @@ def settled(count: int, relations: Sequence[Relation]) -> tuple[list[int], list[
 
 
 @pytest.mark.parametrize("halves", [False, True], ids=["at once", "by halves"])
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(TEXTS, st.data(), st.sampled_from([0.5, 0.7, 1.0]))
 def test_those_stay_that_brute_force_keeps(halves: bool, texts: list[str], data: st.DataObject, limit: float) -> None:
     groups = data.draw(st.lists(st.integers(0, 1), min_size=len(texts), max_size=len(texts)))
@@ -62,7 +62,7 @@ def test_those_stay_that_brute_force_keeps(halves: bool, texts: list[str], data:
     assert {gone for gone, _, _ in pairs} == set(range(len(texts))) - set(kept)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.lists(st.tuples(WORDS, WORDS), max_size=25), st.sampled_from([0.5, 0.7]))
 def test_rows_of_two_parts_are_alike_only_if_both_parts_are(rows: list[tuple[str, str]], limit: float) -> None:
     distinct = list(dict.fromkeys(rows))
