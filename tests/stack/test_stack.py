@@ -29,6 +29,7 @@ found = mlflow.MlflowClient().get_model_version_by_alias("little", "challenger")
 folder = pathlib.Path(mlflow.artifacts.download_artifacts(f"models:/little/{found.version}"))
 print(*(path.name for path in folder.rglob("*")))
 """
+pytestmark = pytest.mark.timeout(1800)  # starts and stops of whole stacks
 KILLED = ("postgres", "redis", "s3", "prefect-server", "prefect-services", "mlflow", "worker", "proxy")
 
 
