@@ -22,6 +22,7 @@ from tasks.core.fence import check_inside
 from tasks.core.home import digest_path
 from tasks.core.settings import Settings
 
+CONTEXTS = ("max_position_embeddings", "n_positions")  # what a config.json calls the context; the second is GPT-2's
 PICKLES = ("*.bin", "*.pt", "*.pth", "*.h5", "*.ckpt")  # weights that could run code when they are loaded
 SOURCES = "a hub id (org/name), a local folder, a .gguf file, or package:<module>/<file.gguf> of an installed package"
 
@@ -147,8 +148,9 @@ def _describe(target: Path, settings: BaseModelSettings) -> dict[str, Any]:
         with safe_open(file, "pt") as weights:
             parameters += sum(math.prod(weights.get_slice(name).get_shape()) for name in weights.keys())  # noqa: SIM118
     config = json.loads((target / "config.json").read_text())
+    told = {**config, **(config.get("text_config") or {})}  # of a model that sees pictures too, the part that reads text
     return {
-        "digest": digest_path(target), "parameters": parameters, "context": config.get("max_position_embeddings"),
+        "digest": digest_path(target), "parameters": parameters, "context": next(filter(None, map(told.get, CONTEXTS)), None),
         "architecture": (config.get("architectures") or ["?"])[0],
     }  # fmt: skip
 

@@ -7,6 +7,7 @@ import os
 import shutil
 import socket
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydantic import ValidationError
@@ -56,6 +57,15 @@ def test_a_folder_is_taken_as_it_is_and_described(model: Path) -> None:
     assert made.facts["parameters"] == weights > 50_000
     assert made.told["source"] == "tiny"
     assert "tiny" not in json.dumps(made.facts)  # where a model lies is no part of what it is
+
+
+@pytest.mark.parametrize("config", [{"n_positions": 64}, {"text_config": {"max_position_embeddings": 64}}])
+def test_the_context_is_known_by_whatever_name_a_config_has_for_it(model: Path, tmp_path: Path, config: dict[str, Any]) -> None:
+    shutil.copytree(model, tmp_path / "other")
+    told = json.loads((model / "config.json").read_text())
+    del told["max_position_embeddings"]
+    (tmp_path / "other" / "config.json").write_text(json.dumps({**told, **config}))
+    assert run("other", tmp_path)[0].facts["context"] == 64
 
 
 def _tensors(folder: Path) -> list[object]:
