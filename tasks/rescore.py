@@ -19,7 +19,7 @@ from tasks.core.calls import tools_of, turns
 from tasks.core.chat import question
 from tasks.core.dates import USUAL, written_at
 from tasks.core.handle import Handle
-from tasks.core.marking import Said, Wanted, headline, measured
+from tasks.core.marking import Marks, Said, Wanted, headline, measured
 from tasks.core.rule import WatchSettings
 from tasks.core.snapshot import Champion
 from tasks.core.stats import percent, rate
@@ -48,7 +48,8 @@ class Measured(BaseModel):
 def rescore(
     place: Place, settings: WatchSettings, champion: Champion, snapshot: Handle, rows: Handle, answer: AnswerSettings
 ) -> Made:  # fmt: skip
-    """rows: new ones that training would gain. Leaves rescored.parquet: row_id, expected, answer, and a mark a metric.
+    """rows: new ones that training would gain. Leaves rescored.parquet: row_id, expected, answer, refused (why there is
+    no answer), and a mark a metric.
 
     Facts: metric, now, registered (None if the registry does not say), below, told. Raises OutsideError while MLflow does not
     answer.
@@ -59,22 +60,33 @@ def rescore(
         version = client.get_model_version(champion.name, str(champion.version))
     place.progress(0.02, f"loading {champion.title}")
     model = registry.load(registry.download(version, place.scratch / "champion"))
-    given: list[Said] = []
+    given: list[tuple[Said | None, str | None]] = []
     for some in asked.iter_slices(BATCH):
-        questions = [question(turns(row)) for row in some.iter_rows(named=True)]
-        given += registry.answers(model, questions, [tools_of(meta) for meta in some["meta"]])
+        questions = [(question(turns(row)), tools_of(row["meta"])) for row in some.iter_rows(named=True)]
+        given += registry.answers_or_reasons(model, questions)
         place.progress(len(given) / asked.height, f"{len(given):,} of {asked.height:,} rows answered")
     wanted = [Wanted.of(row) for row in asked.iter_rows(named=True)]
-    marked = [one.marks(said, answer) for one, said in zip(wanted, given, strict=True)]
+    marked = [marks_of(one, said, answer) for one, (said, _) in zip(wanted, given, strict=True)]
     marks = pl.DataFrame(marked, schema=dict.fromkeys(measured(wanted, answer), pl.Boolean))
-    texts = {"expected": [one.said.told if one.said else None for one in wanted], "answer": [said.told for said in given]}
-    told = [asked.select("row_id"), pl.DataFrame(texts), marks]
+    texts = {
+        "expected": [one.said.told if one.said else None for one in wanted],
+        "answer": [said.told if said else None for said, _ in given], "refused": [why for _, why in given],
+    }  # fmt: skip
+    told = [asked.select("row_id"), pl.DataFrame(texts, schema=dict.fromkeys(texts, pl.String)), marks]
     pl.concat(told, how="horizontal").write_parquet(place.out / "rescored.parquet")
     metric = headline(marks.columns, answer)
     right = marks[metric].drop_nulls()
     now = Measured(**asdict(rate(int(right.sum()), right.len(), CONFIDENCE)))
     facts = judged(settings, metric, now, registered(snapshot, metric))
+    if refused := [why for _, why in given if why]:
+        facts["told"] += f"; it refuses {len(refused):,} of them: {refused[0]}"
     return Made("rescored", facts["told"], facts, [_row(facts)], asked.height)
+
+
+def marks_of(wanted: Wanted, said: Said | None, answer: AnswerSettings) -> Marks:
+    """The marks of an answer; of a question that the served model refuses (said: None) none is right."""
+    marks = wanted.marks(said or Said(""), answer)
+    return marks if said else {name: mark and False for name, mark in marks.items()}
 
 
 def newest(rows: pl.DataFrame, most: int) -> pl.DataFrame:

@@ -18,20 +18,19 @@ from pydantic import Field
 
 from tasks.core import tracking
 from tasks.core.calls import asked_turns
-from tasks.core.chat import Message, question
+from tasks.core.chat import ASKING, Message, question
 from tasks.core.errors import AssayError
 from tasks.core.marking import Said
 from tasks.core.messages import UnadaptedError, content, parsed, spoken, turn_list
 from tasks.core.preferences import instruction
 from tasks.core.ratings import TEXTS
 from tasks.core.records import Record
-from tasks.core.registry import aliases, answers, download, find_version, load
+from tasks.core.registry import aliases, answers_or_reasons, download, find_version, load
 from tasks.core.settings import Settings
 from tasks.core.sources import RawFile, read
 from tasks.core.step import Made, Place
 
 ANSWERS = "answers.parquet"
-ASKING = ("user", "tool")  # whose turn an answer follows
 TURNS = ("messages", "conversations", "conversation")
 QUESTIONS = ("message", "prompt", "question", "query", "input", *TEXTS)  # the first that a record has is what it asks
 SCHEMA = {
@@ -137,25 +136,9 @@ def _ends_in_question(messages: list[Message]) -> list[Message]:
 
 def _answers(model: Any, rows: list[dict[str, Any]]) -> Iterator[tuple[Said | None, str | None]]:
     """(answer, error) of each row, in order."""
-    given = iter(_ask(model, [(row["asked"], row["tools"]) for row in rows if "asked" in row]))
+    given = iter(answers_or_reasons(model, [(row["asked"], row["tools"]) for row in rows if "asked" in row]))
     for row in rows:
         yield next(given) if "asked" in row else (None, row["error"])
-
-
-def _ask(model: Any, questions: list[tuple[list[Message], Any]]) -> list[tuple[Said | None, str | None]]:
-    """All at once; where the model refuses, half by half, until the one question is found that it cannot answer."""
-    from mlflow.exceptions import MlflowException
-
-    if not questions:
-        return []
-    try:
-        asked, tools = zip(*questions, strict=True)
-        return [(said, None) for said in answers(model, asked, tools)]
-    except (AssayError, MlflowException) as error:
-        if len(questions) == 1:
-            return [(None, getattr(error, "what", str(error)).splitlines()[0])]
-    half = len(questions) // 2
-    return _ask(model, questions[:half]) + _ask(model, questions[half:])
 
 
 def _answered(row: dict[str, Any], answer: tuple[Said | None, str | None]) -> dict[str, Any]:

@@ -24,6 +24,7 @@ from tasks.core.settings import Settings
 Message = dict[str, Any]
 WHERE = "base model's chat template, or recipe: prompt.chat_template"
 KEYS = ("type", "function", "name", "description", "parameters")  # of a tool, as OpenAI and most templates write them
+ASKING = ("user", "tool")  # whose turn an answer follows
 IGNORED = -100  # the label PyTorch's cross entropy leaves out
 
 
@@ -120,16 +121,16 @@ def prompt_ids(
     return past.input_ids + template.tokens(template.asked(turns, done))
 
 
-def check_room(tokens: int, context: int | None, prompt: PromptSettings) -> None:
+def check_room(tokens: int, context: int | None, prompt: PromptSettings, todo: str = "ask with less text") -> None:
     """Raise DataError for a prompt of so many tokens that leaves an answer no room. context: what the model was made for, in
-    tokens; None where it names no limit.
+    tokens; None where it names no limit. todo: for who asks.
     """
     if context and tokens + prompt.max_new_tokens > context:
         raise DataError(
             f"A prompt of {tokens:,} tokens leaves no room for an answer of {prompt.max_new_tokens:,} (prompt.max_new_tokens): "
             f"the model was made for {context:,} tokens in all.", where="prompt",
             allowed=f"at most {max(0, context - prompt.max_new_tokens):,} tokens in a prompt, the template's own among them",
-            todo="ask with less text",
+            todo=todo,
         )  # fmt: skip
 
 

@@ -18,7 +18,7 @@ from typing import Any
 
 from tasks.core import tracking
 from tasks.core.chat import Message, question
-from tasks.core.errors import PromotionError
+from tasks.core.errors import AssayError, PromotionError
 from tasks.core.evidence import CHECKED, LIST, VERDICT
 from tasks.core.home import digest_bytes, digest_json, digest_path, home_folder
 from tasks.core.marking import Said
@@ -199,3 +199,21 @@ def answers(model: Any, questions: Sequence[list[Message]], tools: Sequence[list
         Said(str(text), json.dumps(calls, ensure_ascii=False) if calls else None)
         for text, calls in zip(told["answer"], made, strict=True)
     ]
+
+
+def answers_or_reasons(model: Any, questions: Sequence[tuple[list[Message], Any]]) -> list[tuple[Said | None, str | None]]:
+    """As `answers`, (answer, why there is none) of each question with its tools; where the model refuses all at once, half by
+    half, until the one question is found that it cannot answer.
+    """
+    from mlflow.exceptions import MlflowException
+
+    if not questions:
+        return []
+    try:
+        asked, tools = zip(*questions, strict=True)
+        return [(said, None) for said in answers(model, asked, tools)]
+    except (AssayError, MlflowException) as error:
+        if len(questions) == 1:
+            return [(None, getattr(error, "what", str(error)).removeprefix("Row 0: ").splitlines()[0])]
+    half = len(questions) // 2
+    return answers_or_reasons(model, questions[:half]) + answers_or_reasons(model, questions[half:])

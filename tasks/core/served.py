@@ -29,8 +29,8 @@ from mlflow.exceptions import MlflowException
 
 from tasks.core.base_model import BaseModelSettings, find_model, write_model
 from tasks.core.calls import asked_turns, name_of
-from tasks.core.chat import Message, check_room
-from tasks.core.errors import DataError, RecipeError, RegistrationError
+from tasks.core.chat import ASKING, Message, check_room
+from tasks.core.errors import DataError, OutsideError, RecipeError, RegistrationError
 from tasks.core.generate import load_speaker
 from tasks.core.handle import FACTS
 from tasks.core.home import commit, digest_path, home, home_folder, new_artifact
@@ -53,8 +53,9 @@ class ServedModel(mlflow.pyfunc.PythonModel):  # type: ignore[misc]
                 "The adapter is not the one that was evaluated: its files have changed since.",
                 where="artifact: adapter", allowed=f"digest {unit.adapter}", todo="register the model again",
             )  # fmt: skip
-        self.speaker = load_speaker(base_model(unit.base), Path(context.artifacts["adapter"]), unit.prompt)
-        self.context = getattr(self.speaker.model.config, "max_position_embeddings", None)
+        base = base_model(unit.base)
+        self.speaker = load_speaker(base, Path(context.artifacts["adapter"]), unit.prompt)
+        self.context = json.loads((base.parent / FACTS).read_text())["context"]  # as the rows that judged it were held to
 
     def predict(self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None) -> pd.DataFrame:
         """One answer a row: column `answer`, and `tool_calls` if any row has tools.
@@ -66,9 +67,9 @@ class ServedModel(mlflow.pyfunc.PythonModel):  # type: ignore[misc]
         if not rows:  # or none of ours: MLflow takes away columns that a signature does not name, and rows without others
             raise MlflowException.invalid_parameter_value(f"No row of the request has a {ASKED}.")
         questions, tools = [_question(*row) for row in enumerate(rows)], [_tools(*row) for row in enumerate(rows)]
+        for number, (question, offer) in enumerate(zip(questions, tools, strict=True)):
+            self._check_room(number, question, offer)
         try:
-            for question, offer in zip(questions, tools, strict=True):
-                check_room(len(self.speaker.prompt_ids(question, offer)), self.context, self.speaker.prompt)
             answers = self.speaker.answer(questions, tools=tools)
         except DataError as error:
             raise MlflowException.invalid_parameter_value(str(error)) from error
@@ -76,6 +77,12 @@ class ServedModel(mlflow.pyfunc.PythonModel):  # type: ignore[misc]
         if any(tools):
             told["tool_calls"] = [json.loads(answer.calls) if answer.calls else None for answer in answers]
         return pd.DataFrame(told, dtype=object)
+
+    def _check_room(self, number: int, question: list[Message], tools: list[Any] | None) -> None:
+        try:
+            check_room(len(self.speaker.prompt_ids(question, tools)), self.context, self.speaker.prompt)
+        except DataError as error:
+            raise MlflowException.invalid_parameter_value(f"Row {number}: {error}") from error
 
 
 def _question(number: int, row: dict[Any, Any]) -> list[Message]:
@@ -85,11 +92,13 @@ def _question(number: int, row: dict[Any, Any]) -> list[Message]:
         raise MlflowException.invalid_parameter_value(f"Row {number} has {found}.")
     if isinstance(message, str):
         return [{"role": "user", "content": message}]
+    if not all(isinstance(turn, dict) for turn in messages):
+        raise MlflowException.invalid_parameter_value(f"Row {number} has `messages` that are no list of role and content.")
     try:
         turns = asked_turns(messages)
     except UnadaptedError as error:
         raise MlflowException.invalid_parameter_value(f"Row {number}: {error}. {error.evidence or ''}".strip()) from error
-    if turns[-1]["role"] not in ("user", "tool"):
+    if turns[-1]["role"] not in ASKING:
         raise MlflowException.invalid_parameter_value(
             f"Row {number} asks nothing: its `messages` end with the turn of the {turns[-1]['role']}, not of a user or a tool."
         )
@@ -126,14 +135,8 @@ def _at_hand(base: Base) -> Path | None:
 
 def _fetched(base: Base) -> Path:
     settings = BaseModelSettings(source=os.environ.get(SOURCE) or base.source, revision=base.revision)
-    try:
-        found = find_model(settings, Path.cwd())
-    except RecipeError as error:
-        where = f"unit.json: base; ASSAY_HOME is {home()}"
-        allowed = f"digest {base.digest} ({base.source})"
-        raise RegistrationError(error.what, where=where, allowed=allowed, todo=NAME_IT) from error
     with new_artifact(f"served-{base.digest[:16]}") as out:
-        facts = write_model(out / "model", settings, found)
+        facts = _written(out / "model", settings, base)
         if facts["digest"] != base.digest:
             raise RegistrationError(
                 f"The base model at {settings.source!r} is not the one that was evaluated.",
@@ -143,6 +146,17 @@ def _fetched(base: Base) -> Path:
             )
         (out / FACTS).write_text(json.dumps(facts, indent=1, ensure_ascii=False))
         return commit(out, "fetch")[0] / "model"
+
+
+def _written(target: Path, settings: BaseModelSettings, base: Base) -> dict[str, Any]:
+    """As write_model, with errors for who serves, and has no recipe: RegistrationError, OutsideError."""
+    where, allowed = f"unit.json: base; ASSAY_HOME is {home()}", f"digest {base.digest} ({base.source})"
+    try:
+        return write_model(target, settings, find_model(settings, Path.cwd()))
+    except RecipeError as error:
+        raise RegistrationError(error.what, where=where, allowed=allowed, todo=NAME_IT) from error
+    except OutsideError as error:
+        raise OutsideError(error.what, where=where, allowed=allowed, todo=f"check the network, or {NAME_IT}") from error
 
 
 mlflow.models.set_model(ServedModel())

@@ -187,9 +187,11 @@ def test_on_another_machine_only_the_pinned_base_model_is_served(
     monkeypatch.setenv("ASSAY_BASE_MODEL", str(tiny_model(tmp_path / "alike", [*TEXTS, "one text more"])))
     with pytest.raises(RegistrationError, match="not the one that was evaluated"):
         mlflow.pyfunc.load_model(made.told["model_uri"])
-    monkeypatch.setenv("ASSAY_BASE_MODEL", str(tmp_path / "nowhere"))
-    with pytest.raises(RegistrationError, match=r"no usable base model(.|\n)*name the right one with ASSAY_BASE_MODEL="):
-        mlflow.pyfunc.load_model(made.told["model_uri"])
+    (tmp_path / "empty").mkdir()
+    for useless in ("nowhere", "empty"):
+        monkeypatch.setenv("ASSAY_BASE_MODEL", str(tmp_path / useless))
+        with pytest.raises(RegistrationError, match=r"no usable base model(.|\n)*name the right one with ASSAY_BASE_MODEL="):
+            mlflow.pyfunc.load_model(made.told["model_uri"])
     monkeypatch.setenv("ASSAY_BASE_MODEL", str(place / "base"))
     answered = mlflow.pyfunc.load_model(made.told["model_uri"]).predict([{"message": TEXTS[0]}])
     assert answered["answer"][0] == right[0]
@@ -226,7 +228,8 @@ MALFORMED: list[tuple[dict[str, Any], str]] = [
     ({"messages": [{"role": "robot", "content": "Hi"}]}, "role not recognised"),
     ({"message": "Hi", "tools": 5}, "Row 0 has `tools` that are no list of functions with a name."),
     ({"message": "Hi", "tools": "order"}, "Row 0 has `tools` that are no list of functions with a name."),
-    ({"message": "where is it? " * 20_000}, "leaves no room for an answer"),
+    ({"messages": [None]}, "Row 0 has `messages` that are no list of role and content"),
+    ({"message": "where is it? " * 20_000}, "Row 0: A prompt of"),
 ]
 
 

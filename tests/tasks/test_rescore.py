@@ -8,10 +8,12 @@ from typing import Any
 import polars as pl
 import pytest
 
+from tasks.core.answer import AnswerSettings
 from tasks.core.ledger import ROW_SCHEMA
+from tasks.core.marking import Said, Wanted
 from tasks.core.rule import WatchSettings
 from tasks.core.stats import rate
-from tasks.rescore import Measured, judged, newest
+from tasks.rescore import Measured, judged, marks_of, newest
 
 
 def rows(*dates: str | None) -> pl.DataFrame:
@@ -55,3 +57,10 @@ def test_the_sentence_has_both_figures_with_their_intervals_and_sizes() -> None:
     said = told(120, 200)["told"]
     assert said.startswith("intent 60.0 % [53.0, 66.6] of 200 newest rows; registered with 90.0 % [85.0, 95.0] of 150 holdout")
     assert said.endswith("all of the interval is below 80.0%")
+
+
+def test_a_question_that_the_served_model_refuses_is_answered_wrongly_in_all_that_its_row_asks() -> None:
+    wanted = Wanted(Said("Hello"), [{"type": "function", "function": {"name": "order"}}])
+    marks = marks_of(wanted, Said("Hello"), AnswerSettings())
+    assert (marks["exact"], marks["call_due"], marks["call_name"]) == (True, True, None)
+    assert marks_of(wanted, None, AnswerSettings()) == {name: None if mark is None else False for name, mark in marks.items()}
