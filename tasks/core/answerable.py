@@ -8,53 +8,85 @@ import polars as pl
 
 from tasks.core.call_form import CallForm, call_form
 from tasks.core.calls import any_tools, tools_of, turns, with_arguments
-from tasks.core.chat import WHERE, PromptSettings, check_room, prompt_ids, question, written_calls
+from tasks.core.chat import ASKING, WHERE, PromptSettings, check_room, prompt_ids, question, written_calls
 from tasks.core.errors import DataError
 from tasks.core.handle import Handle
 
-TURN_BYTES = 100  # more than a template writes around a turn
+TURN_BYTES = 100  # more than a base model's template writes around a turn
+EXAMPLES = 5  # rows named in an error: enough to find the cause, few enough to read
+SHORTER = "shorten these rows or take them out, lower prompt.max_new_tokens, or take a base model with a longer context"
 
 
 def check_answerable(sets: dict[str, pl.DataFrame], base: Handle, prompt: PromptSettings) -> None:
-    """Raise DataError for rows whose prompt leaves no room for an answer, and for rows with tools that the base model's
-    template cannot ask, or whose calls it cannot give back. sets: rows by what they are called.
+    """Raise DataError for rows that a served model would refuse, since they ask nothing or leave an answer no room, and for
+    rows with tools that the base model's template cannot ask, or whose calls it cannot give back. sets: rows by name.
     """
     context: int | None = base.facts()["context"]
     tools = {name: any_tools(frame) for name, frame in sets.items()}
-    rows = {name: frame.filter(tools[name] | may_be_too_long(frame, context, prompt)) for name, frame in sets.items()}
+    rows = {
+        name: frame.filter(tools[name] | ask_nothing(frame) | may_be_too_long(frame, context, prompt))
+        for name, frame in sets.items()
+    }
     if not any(frame.height for frame in rows.values()):
         return  # and a run from the cache need not import transformers
     from transformers import AutoTokenizer
 
     tokenizer = AutoTokenizer.from_pretrained(base.folder / "model")
     form = call_form(tokenizer, prompt) if any(found.any() for found in tools.values()) else None
+    faults: dict[str, DataError] = {}
     for name, frame in rows.items():
         for row in frame.sort("row_id").iter_rows(named=True):
             try:
                 check_judged(form, tokenizer, prompt, context, row)
             except DataError as error:
-                where = f"{name} row {row['row_id'][:12]} ({row['source']}, line {row['line']}); {error.where}"
-                raise DataError(error.what, where=where, allowed=error.allowed, todo=error.todo) from error
+                faults[f"{name} row {row['row_id'][:12]} ({row['source']}, line {row['line']})"] = error
+    _refuse(faults)
+
+
+def _refuse(faults: dict[str, DataError]) -> None:
+    """Raise the first fault with the rows that have one, if any. faults: by row."""
+    if not faults:
+        return
+    first, named = next(iter(faults.values())), list(faults)[:EXAMPLES]
+    what = f"{len(faults):,} rows cannot judge a model; the first: {first.what}" if len(faults) > 1 else first.what
+    where = f"{'; '.join(named)}{' ...' if len(faults) > EXAMPLES else ''}; {first.where}"
+    raise DataError(what, where=where, allowed=first.allowed, todo=first.todo) from first
+
+
+def ask_nothing(rows: pl.DataFrame) -> pl.Series:
+    """For each of `rows`, whether what stands before its answer is no question."""
+    asked = [question(messages) for messages in rows["messages"].to_list()]
+    return pl.Series([not turns or turns[-1]["role"] not in ASKING for turns in asked], dtype=pl.Boolean)
 
 
 def may_be_too_long(rows: pl.DataFrame, context: int | None, prompt: PromptSettings) -> pl.Series:
-    """For each of `rows`, whether its prompt must be tokenised to know its room: a token stands for a byte at least."""
+    """For each of `rows`, whether its prompt must be tokenised to know its room: a token stands for a byte at least, and a
+    template of the recipe's own may write much around each turn.
+    """
     if context is None:
         return pl.repeat(False, rows.height, dtype=pl.Boolean, eager=True)
-    sizes = pl.col("messages").list.eval(pl.element().struct.field("content").str.len_bytes() + TURN_BYTES).list.sum()
-    around = len(prompt.system.encode()) + TURN_BYTES + prompt.max_new_tokens
+    turn = TURN_BYTES + len(prompt.chat_template.encode())
+    sizes = pl.col("messages").list.eval(pl.element().struct.field("content").str.len_bytes() + turn).list.sum()
+    around = len(prompt.system.encode()) + turn + prompt.max_new_tokens
     return rows.select(long=sizes + around > context)["long"]
 
 
 def check_judged(
     form: CallForm | None, tokenizer: Any, prompt: PromptSettings, context: int | None, row: dict[str, Any]
 ) -> None:
-    """Raise DataError unless the template can ask what a row asks, with room for an answer, and give back the calls that it
-    wants. form: None where no row has tools.
+    """Raise DataError unless a row asks something, the template can ask it, with room for an answer, and give back the calls
+    that it wants. form: None where no row has tools.
     """
     said, tools = turns(row), tools_of(row["meta"])
     asked = question(said)
-    check_room(len(prompt_ids(tokenizer, asked, prompt, tools)), context, prompt)
+    if not asked or asked[-1]["role"] not in ASKING:
+        before = f"the turn of the {asked[-1]['role']}" if asked else "nothing"
+        raise DataError(
+            f"The row asks nothing: before its answer stands {before}, and a served model refuses such a conversation.",
+            where="messages", allowed="the turn of a user or a tool before the last answer",
+            todo="mend these rows (two answers in a row may be one), or take them out",
+        )  # fmt: skip
+    check_room(len(prompt_ids(tokenizer, asked, prompt, tools)), context, prompt, SHORTER)
     wanted = said[len(asked)] if len(asked) < len(said) else {}
     made = [call["function"] for call in with_arguments(wanted).get("tool_calls", ())]
     pairs = [(function["name"], function["arguments"]) for function in made]

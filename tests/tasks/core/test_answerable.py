@@ -15,7 +15,7 @@ from tasks.core.errors import DataError
 from tasks.core.handle import FACTS, Handle
 from tasks.core.home import TOLD
 from tests import templates
-from tests.tiny import CONTEXT, tiny_model
+from tests.tiny import CHATML, CONTEXT, tiny_model
 
 TOOLS = [{"type": "function", "function": {"name": "weather", "parameters": {"type": "object"}}}]
 HERMES = PromptSettings(chat_template=templates.HERMES, max_new_tokens=8)
@@ -60,6 +60,30 @@ def test_a_row_that_fills_the_context_to_its_end_is_asked_and_one_token_more_is_
     with pytest.raises(DataError, match=f"A prompt of {CONTEXT - 7} tokens leaves no room for an answer of 8") as caught:
         check_answerable(rows("x" * (most + 1)), base, PLAIN)
     assert "holdout row ffffffffffff" in str(caught.value)
+
+
+def test_of_many_rows_that_are_too_long_a_few_are_named_and_all_are_counted(base: Handle) -> None:
+    seven = pl.concat([rows("x" * 600)["holdout"].with_columns(line=n) for n in range(7)])
+    with pytest.raises(DataError, match=r"^7 rows cannot judge a model; the first: A prompt of") as caught:
+        check_answerable({"holdout": seven}, base, PLAIN)
+    assert "line 4)" in caught.value.where
+    assert "line 5)" not in caught.value.where
+    assert "lower prompt.max_new_tokens" in caught.value.todo
+
+
+def test_a_template_of_the_recipes_own_may_write_more_than_the_row(base: Handle) -> None:
+    wordy = PLAIN.model_copy(update={"chat_template": "y" * 600 + CHATML})
+    with pytest.raises(DataError, match="leaves no room for an answer"):
+        check_answerable(rows("Rain?"), base, wordy)
+
+
+@pytest.mark.parametrize("before", [[], ["system"], ["user", "assistant"]])
+def test_a_row_that_asks_nothing_is_named_since_no_served_model_would_answer_it(base: Handle, before: list[str]) -> None:
+    messages = [{"role": role, "content": "Hi"} for role in (*before, "assistant")]
+    frame = rows("Rain?")["holdout"].with_columns(messages=pl.Series([messages]))
+    with pytest.raises(DataError, match="The row asks nothing") as caught:
+        check_answerable({"holdout": frame}, base, PLAIN)
+    assert "holdout row ffffffffffff" in caught.value.where
 
 
 def test_of_a_model_that_names_no_limit_nothing_is_too_long(base: Handle, tmp_path: Path) -> None:
