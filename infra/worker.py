@@ -45,9 +45,9 @@ def main(options: list[str]) -> None:
 
 
 def emptied(folder: Path) -> Path:
-    """The folder, with nothing in it."""
+    """The folder, with nothing in it but what cannot be taken away: no reason for a worker not to start."""
     shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True, mode=0o700)
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     return folder
 
 

@@ -83,3 +83,9 @@ def test_each_life_of_a_worker_begins_with_an_empty_folder_for_passing_files(tmp
     (folder / "prefect-workspace-attempt-1" / "supervisor.json").write_text("{}")
     assert list(emptied(folder).iterdir()) == []
     assert folder.stat().st_mode & 0o077 == 0
+
+
+def test_a_folder_that_is_a_link_to_a_larger_disk_keeps_no_worker_from_starting(tmp_path: Path) -> None:
+    (tmp_path / "large").mkdir()
+    (tmp_path / "tmp").symlink_to(tmp_path / "large")
+    assert emptied(tmp_path / "tmp").is_dir()
