@@ -32,9 +32,10 @@ unfinished work in the home, no process left over. A run that is wrong in the en
 the hit to the next one or to the end of the run, so they hold the work until then, and the pauses of a Retry. On 2026-11-24
 other work shared the two cores (load averages of 5 to 44), so they are long.
 """
-# Why what is wrong is wrong, as of 2026-11-24; to be taken out with the replay that puts it right.
+# What the table alone would leave a reader to guess, as of 2026-11-29; to be taken out with the replay that changes it.
 NOTES = """\
-- `postgres TERM`: a SIGTERM by hand is PostgreSQL's smart shutdown, which waits for sessions that never end. `make stack`
+- `postgres TERM`: a SIGTERM by hand is PostgreSQL's smart shutdown, which waits for sessions that never end. So the six hits
+  struck one PostgreSQL, which went on with the sessions it had until the run was over, and took no new ones. `make stack`
   starts it anew when it has not answered for a minute; the harness says `make stack` as a person would.
 - A run whose process is killed is told as crashed twice by Prefect, and the second telling can come after a Retry, and undo it:
   then Retry is pressed again.
@@ -82,7 +83,8 @@ def table(kept: dict[str, dict[str, Any]]) -> str:
 
 
 def _row(case: Case, record: dict[str, Any]) -> str:
-    supervised = case.how in ("KILL", "TERM") and case.hit in (*SERVICES, "worker", "machine")
+    ends = case.how in ("KILL", "TERM") and (case.hit, case.how) != ("postgres", "TERM")  # which see in NOTES
+    supervised = ends and case.hit in (*SERVICES, "worker", "machine")
     recovered = ", then ".join([*(["supervisor"] if supervised else []), *record["recovered"]]) or "itself"
     told = (recovered, f"{record['seconds']:.0f}" if record["seconds"] else "", _verdict(record), record["date"])
     return f"| {' | '.join((case.hit, case.how, case.step, *told))} |"
