@@ -43,7 +43,8 @@ def serving(uri: str, log: Path) -> Iterator[str]:
     finally:
         with suppress(ProcessLookupError):  # it ended by itself
             os.killpg(server.pid, signal.SIGTERM)
-        server.wait(20)
+        with suppress(subprocess.TimeoutExpired):
+            server.wait(20)
         with suppress(ProcessLookupError):  # MLflow's command does not wait for the server, which ends its work first
             os.killpg(server.pid, signal.SIGKILL)
 
