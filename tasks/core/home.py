@@ -37,9 +37,10 @@ def home_folder(name: str) -> Path:
     except OSError as error:
         raise AssayError(
             f"The home folder cannot be written: {error.strerror}.",
-            where=str(home()),
+            where=str(folder),
             allowed="a folder this user may write, with free space",
-            todo="fix its permissions, or set ASSAY_HOME to another folder",
+            todo="mend what is there (permissions, space, a file in its place) and run the same command again, which goes on "
+            "from here; or set ASSAY_HOME to another folder",
         ) from error
     return folder
 

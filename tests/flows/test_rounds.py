@@ -81,11 +81,13 @@ def told_by(work: Work) -> list[tuple[str, str]]:
 
 
 def test_a_run_that_cannot_write_its_report_fails_in_words_with_its_version_registered_and_not_promoted(
-    unreported: tuple[Ended, dict[str, int]],
+    work: Work, unreported: tuple[Ended, dict[str, int]]
 ) -> None:
     ended, then = unreported
     assert ended.code == 1, ended.out
     assert "The home folder cannot be written: File exists." in ended.err
+    assert str(work.home / "artifacts" / "report") in ended.err
+    assert "run the same command again, which goes on from here" in ended.err
     assert then == {CHALLENGER: 1}
 
 
