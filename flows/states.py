@@ -14,6 +14,7 @@ import functools
 import inspect
 import logging
 from collections.abc import Callable
+from tempfile import gettempdir
 from typing import Any, ParamSpec
 
 from prefect.artifacts import create_markdown_artifact
@@ -23,10 +24,12 @@ from prefect.logging import get_run_logger
 from prefect.states import Completed, Failed
 
 from tasks.core.errors import AssayError, ContractError
+from tasks.core.home import home
 from tasks.core.machine import exit_quickly
 from tasks.core.page import show
 
 P = ParamSpec("P")
+FULL = "No space left on device"  # the system's words, which Python, Polars and Arrow pass on in errors of their own
 BLOCKED, REFUSED, UNDECIDED = "Blocked", "Refused", "Undecided"
 ENDS = {"passed": "Completed", "refused": REFUSED, "undecided": UNDECIDED}  # by the gate's verdict
 NEXT_BY_VERDICT = {
@@ -66,10 +69,24 @@ def ends_in_words(function: Callable[P, Any]) -> Callable[P, Any]:
             return function(*args, **kwargs)
         except AssayError as error:
             return stopped(error)
+        except Exception as error:
+            if FULL not in str(error):
+                raise
+            return stopped(full_disk(error))
 
     # Annotations are text, and Prefect would look their names up in this module: so they are looked up where they were written.
     run.__signature__ = inspect.signature(function, eval_str=True)  # type: ignore[attr-defined]
     return run
+
+
+def full_disk(error: Exception) -> AssayError:
+    """`error`, which says that a disk is full, in our words."""
+    told = AssayError(
+        f"A disk is full: {error}", where=f"{home()}, or the folder for temporary files ({gettempdir()})", allowed="free space",
+        todo="make room, and run the same command again (in the pages: Retry); it goes on from here",
+    )  # fmt: skip
+    told.__cause__ = error
+    return told
 
 
 def stopped(error: AssayError) -> State[Any]:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 from prefect import flow
 from prefect.flow_engine import run_flow
@@ -13,7 +15,7 @@ from prefect.logging.loggers import get_logger
 
 from flows.states import RUN_LOGS, ends_in_words
 from tasks.core.action import act
-from tasks.core.errors import ContractError, DataError, OutsideError
+from tasks.core.errors import AssayError, ContractError, DataError, OutsideError
 
 
 class Lines(logging.Handler):
@@ -86,6 +88,18 @@ def test_what_a_task_says_after_its_last_try_is_in_words_too(lines: Lines, monke
         run(lambda: act("ask", away))
     assert "Traceback" not in lines.text()
     assert lines.text().count("MLflow does not answer.\n  to do:   start it") == 2  # the task's last word, and the run's
+
+
+@pytest.mark.parametrize("write", [lambda: Path("/dev/full").write_text("a row"), lambda: rows().write_parquet("/dev/full")])
+def test_a_full_disk_is_told_in_words_with_what_to_do(lines: Lines, write: Callable[[], Any]) -> None:
+    with pytest.raises(AssayError, match="A disk is full"):
+        run(write)
+    assert "Traceback" not in lines.text()
+    assert "make room, and run the same command again (in the pages: Retry); it goes on from here" in lines.text()
+
+
+def rows() -> pl.DataFrame:
+    return pl.DataFrame({"row_id": ["f" * 64]})
 
 
 def test_a_fault_of_ours_keeps_its_traceback(lines: Lines) -> None:
