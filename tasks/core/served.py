@@ -5,8 +5,9 @@
          -d '{"dataframe_records": [{"message": "Where is my parcel?"}]}'        {"predictions": [{"answer": "..."}]}
 
 A row is either `message`, the text of one user turn, or `messages`, a conversation as [{"role": ..., "content": ...}];
-the unit's system prompt is put before both. All rows of a request are answered in one batch. Beside either may stand `tools`
-in OpenAI's form, and in `messages` its tool_calls and tool_call_id; then each answer has `tool_calls` too, null without any:
+the unit's system prompt is put before both. All rows of a request ask in the same way (MLflow's check of types takes no
+mixture) and are answered in one batch. Beside either may stand `tools` in OpenAI's form, and in `messages` its tool_calls and
+tool_call_id; then each answer has `tool_calls` too, null without any:
 
     {"messages": [{"role": "user", "content": "Is it raining in Bonn?"}], "tools": [{"type": "function", "function": {...}}]}
     {"answer": "", "tool_calls": [{"id": "call00001", "type": "function", "function": {"name": ..., "arguments": "{...}"}}]}
