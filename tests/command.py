@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import signal
 import subprocess
@@ -16,7 +17,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import psutil
 
@@ -66,6 +67,14 @@ class Work:
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
         self.wait_until_idle()
+
+    def hold_server(self) -> TextIO:
+        """The Prefect server that the next command starts runs on for those after it, until the file given back is closed."""
+        services = self.home / "services"
+        services.mkdir(parents=True, exist_ok=True)
+        users = (services / "prefect.users").open("a")
+        fcntl.flock(users, fcntl.LOCK_SH)  # as each command holds it while it uses the server
+        return users
 
     def wait_until_idle(self) -> None:
         until(lambda: not self.processes(), "the end of every process of this home")

@@ -6,6 +6,7 @@ import logging
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TextIO
 
 import pytest
 
@@ -30,6 +31,13 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Work]:
     work = Work(tmp_path_factory.mktemp("work"))
     yield work
     work.end()
+
+
+@pytest.fixture(scope="module")
+def server(work: Work) -> Iterator[TextIO]:
+    """One Prefect server for all commands of a module: each start is four seconds of a core. Closed, it is let go."""
+    with work.hold_server() as users:
+        yield users
 
 
 @pytest.fixture(scope="module")

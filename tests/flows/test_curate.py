@@ -6,7 +6,7 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import polars as pl
 import pytest
@@ -20,7 +20,7 @@ ROWS = 60  # in the two exports: 35 and the line that is not JSON, and 24 in the
 
 
 @pytest.fixture(scope="module")
-def curated(work: Work, little: Path) -> Ended:
+def curated(work: Work, little: Path, server: TextIO) -> Ended:
     return work.run("curate", little)
 
 

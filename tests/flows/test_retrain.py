@@ -13,7 +13,7 @@ import sys
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import polars as pl
 import pytest
@@ -60,7 +60,7 @@ def killed(work: Work, little: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def first(work: Work, little: Path, killed: None) -> Ended:
+def first(work: Work, little: Path, killed: None, server: TextIO) -> Ended:
     """The first run that was let be."""
     return work.run("run", little)
 
@@ -180,5 +180,6 @@ def mlflow_server(work: Work, port: int) -> Iterator[None]:
         server.wait()
 
 
-def test_nothing_runs_on_when_all_is_done(work: Work, first: Ended, again: Ended, refused: Ended) -> None:
+def test_nothing_runs_on_when_all_is_done(work: Work, server: TextIO, first: Ended, again: Ended, refused: Ended) -> None:
+    server.close()
     work.wait_until_idle()

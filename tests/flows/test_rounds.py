@@ -9,7 +9,7 @@ import json
 import sqlite3
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import pytest
 from mlflow import MlflowClient
@@ -35,7 +35,7 @@ def recipe(work: Work) -> Path:
 
 
 @pytest.fixture(scope="module")
-def unreported(work: Work, recipe: Path) -> tuple[Ended, dict[str, int]]:
+def unreported(work: Work, recipe: Path, server: TextIO) -> tuple[Ended, dict[str, int]]:
     """The first run, which registers its model and then cannot write its report; and the aliases after it."""
     (work.home / "artifacts").mkdir(parents=True)
     (work.home / "artifacts" / "report").write_text("a file where a folder must be")
