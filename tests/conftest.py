@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -24,12 +25,13 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture(scope="session")
-def prefect_server() -> Iterator[None]:
-    """A Prefect server on a throwaway database, once a session; two busy cores need 10 to 30 s to start it."""
+def prefect_server() -> Iterator[str]:
+    """A Prefect server on a throwaway database, once a session, and its address; two busy cores need 10 to 30 s to start it."""
+    from prefect.settings import PREFECT_API_URL
     from prefect.testing.utilities import prefect_test_harness
 
     with prefect_test_harness(server_startup_timeout=60):
-        yield
+        yield str(PREFECT_API_URL.value())
 
 
 @pytest.fixture(scope="module")
@@ -44,12 +46,14 @@ def one_thread() -> Iterator[None]:
 
 
 @pytest.fixture
-def prefect(prefect_server: None, home: Path) -> Iterator[None]:
+def prefect(prefect_server: str, home: Path) -> Iterator[None]:
     """Ask for this in a test that runs a flow or a step: the shared server, and results in this test's home.
 
-    Prefect reads its settings once a process, so the environment variable alone would come too late.
+    Prefect reads its settings once a process, so the environment variable alone would come too late. Without heartbeats, whose
+    thread holds the end of each run for up to a second.
     """
-    from prefect.settings import PREFECT_LOCAL_STORAGE_PATH, temporary_settings
+    from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, PREFECT_LOCAL_STORAGE_PATH, temporary_settings
 
-    with temporary_settings({PREFECT_LOCAL_STORAGE_PATH: home / "results"}):
+    settings: dict[Any, Any] = {PREFECT_LOCAL_STORAGE_PATH: home / "results", PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}
+    with temporary_settings(settings):
         yield

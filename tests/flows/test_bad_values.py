@@ -101,10 +101,8 @@ class Desk:
 
 
 @pytest.fixture(scope="module")
-def desk(tmp_path_factory: pytest.TempPathFactory, prefect_server: None) -> Iterator[Desk]:
+def desk(tmp_path_factory: pytest.TempPathFactory, prefect_server: str) -> Iterator[Desk]:
     """The deployments, a registered model that is champion and not previous, and files to be named, in a fenced folder."""
-    from prefect.settings import PREFECT_API_URL
-
     place = tmp_path_factory.mktemp("forms")
     folder = place / "allowed"
     for inside in (folder / "folder", folder / "full.jsonl", place / "home"):
@@ -113,7 +111,7 @@ def desk(tmp_path_factory: pytest.TempPathFactory, prefect_server: None) -> Iter
     for name, text in {**texts, "empty.yaml": "", "../outside.yaml": ""}.items():
         (folder / name).write_text(text)
     with pytest.MonkeyPatch.context() as patch:
-        for name, value in {"PREFECT_API_URL": str(PREFECT_API_URL.value()), FOLDERS: str(folder)}.items():
+        for name, value in {"PREFECT_API_URL": prefect_server, FOLDERS: str(folder)}.items():
             patch.setenv(name, value)
         patch.setattr("tasks.core.action.RETRIES", 0)
         list(deploy.deploy())

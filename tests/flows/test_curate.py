@@ -6,7 +6,7 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 import polars as pl
 import pytest
@@ -20,8 +20,8 @@ ROWS = 60  # in the two exports: 35 and the line that is not JSON, and 24 in the
 
 
 @pytest.fixture(scope="module")
-def curated(work: Work, little: Path, server: TextIO) -> Ended:
-    return work.run("curate", little)
+def curated(work: Work, little: Path, prefect_server: str) -> Ended:
+    return work.run("curate", little, PREFECT_API_URL=prefect_server)
 
 
 def files_told(out: str) -> dict[str, Path]:
@@ -42,8 +42,10 @@ def test_the_contract_takes_over_what_conflicts_and_decontaminate_have_answered(
     assert json.loads((made / "told.json").read_text())["answered"] == ["conflicts_with", "leaked_from"]
 
 
-def test_a_drafted_contract_is_all_that_standard_output_holds(work: Work, little: Path, curated: Ended) -> None:
-    ended = work.run("contract suggest", little)
+def test_a_drafted_contract_is_all_that_standard_output_holds(
+    work: Work, little: Path, curated: Ended, prefect_server: str
+) -> None:
+    ended = work.run("contract suggest", little, PREFECT_API_URL=prefect_server)
     assert yaml.safe_load(ended.out)["extends"] == "sft"
     assert "account" in ended.err  # the run's progress
 
@@ -77,12 +79,11 @@ def copy(little: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def ends_with(
-    prefect: None, as_it_was: None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], home: Path
-) -> Callable[..., str]:
+    prefect: None, prefect_server: str, as_it_was: None, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str], home: Path,
+) -> Callable[..., str]:  # fmt: skip
     """Run the command in this process, expect an exit code, and give what it told; nothing may have come of the run."""
-    from prefect import settings
-
-    monkeypatch.setenv("PREFECT_API_URL", settings.PREFECT_API_URL.value())
+    monkeypatch.setenv("PREFECT_API_URL", prefect_server)
 
     def end(code: int, *arguments: str) -> str:
         assert cli.main(arguments) == code
@@ -178,22 +179,27 @@ def test_a_gate_rule_for_a_slice_that_is_not_there_exits_with_2_before_training(
     assert "allowed: edge_cases, holdout" in told
 
 
-def test_an_answer_longer_than_the_models_context_is_held_back_for_a_person(copy: Path, work: Work) -> None:
+@pytest.fixture(scope="module")
+def odd(little: Path, work: Work, prefect_server: str) -> Ended:
+    """A run on the same rows, one with an endless answer, and a holdout that has a row to redact of the training rows."""
+    copy = Path(shutil.copytree(little.parent, work.folder / "odd")) / little.name
     endless = json.dumps({**json.loads(answer("order")), "why": " ".join(f"reason {n}" for n in range(300))})
     with (copy.parent / "raw" / "desk.jsonl").open("a") as file:
         file.write(json.dumps(spoken("Where is the endless answer?", endless)) + "\n")
-    ended = work.run("curate", copy)
+    with (copy.parent / "holdout.jsonl").open("a") as file:
+        file.write(json.dumps(conversation("Money back, and write to jo.doe@example.com when it is sent.", "refund")) + "\n")
+    ended = work.run("curate", copy, PREFECT_API_URL=prefect_server)
     assert ended.code == 0, ended.err
-    held = pl.read_parquet(files_told(ended.out)["quarantine"]).filter(pl.col("reason") == "longer than the model can hold")
+    return ended
+
+
+def test_an_answer_longer_than_the_models_context_is_held_back_for_a_person(odd: Ended) -> None:
+    held = pl.read_parquet(files_told(odd.out)["quarantine"]).filter(pl.col("reason") == "longer than the model can hold")
     assert "endless answer" in held["text"].item()
 
 
-def test_a_training_row_that_differs_from_the_holdout_only_by_what_redact_took_out_is_a_leak(copy: Path, work: Work) -> None:
-    with (copy.parent / "holdout.jsonl").open("a") as file:
-        file.write(json.dumps(conversation("Money back, and write to jo.doe@example.com when it is sent.", "refund")) + "\n")
-    ended = work.run("curate", copy)
-    assert ended.code == 0, ended.err
-    ledger = pl.read_parquet(files_told(ended.out)["ledger"])
+def test_a_training_row_that_differs_from_the_holdout_only_by_what_redact_took_out_is_a_leak(odd: Ended) -> None:
+    ledger = pl.read_parquet(files_told(odd.out)["ledger"])
     assert ledger.filter(pl.col("reason") == "also in the holdout").height == 1
 
 

@@ -91,8 +91,8 @@ class Done:
 
 
 @pytest.fixture(scope="module")
-def done(work: Work) -> Iterator[Done]:
-    ended = work.run("run", tool_recipe(work.folder / "desk"))
+def done(work: Work, prefect_server: str) -> Iterator[Done]:
+    ended = work.run("run", tool_recipe(work.folder / "desk"), PREFECT_API_URL=prefect_server)
     assert ended.code == 0, ended.out + ended.err
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("ASSAY_HOME", str(work.home))

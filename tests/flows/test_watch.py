@@ -74,7 +74,7 @@ class Desk:
 
 
 @pytest.fixture(scope="module")
-def learnt(tmp_path_factory: pytest.TempPathFactory, prefect_server: None) -> Path:
+def learnt(tmp_path_factory: pytest.TempPathFactory, prefect_server: str) -> Path:
     """A folder: `desk`, a recipe and its sources; `home`, where they were curated and an adapter of the model registered."""
     place = tmp_path_factory.mktemp("learnt")
     file = little_recipe(place / "desk", NAME)
