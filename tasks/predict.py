@@ -15,7 +15,7 @@ from tasks.core.answer import AnswerSettings, label_of
 from tasks.core.calls import name_of, spoken, tools_of, turns
 from tasks.core.chat import Message, PromptSettings, expected, prompt_ids, question
 from tasks.core.errors import DataError
-from tasks.core.generate import load_speaker
+from tasks.core.generate import Speaker, load_speaker
 from tasks.core.handle import CURATED, Handle
 from tasks.core.settings import Settings
 from tasks.core.step import Made, Place
@@ -46,7 +46,8 @@ def predict(
     model = base.folder / "model"
     fits = _fits(model, prompt, next(filter(None, tools), None))
     examples = _examples(dataset.frame(CURATED), answer, settings.examples, fits)
-    speaker = load_speaker(model, adapter.folder / "adapter" if adapter else None, prompt, examples)
+    speaker = load_speaker(model, adapter.folder / "adapter" if adapter else None, prompt)
+    used = _give_examples(speaker, examples, asked, tools, base.facts()["context"])
     started = time.monotonic()
     answers = speaker.answer(
         asked, lambda share: place.progress(share, f"{settings.variant}: {share * rows.height:.0f} of {rows.height} answered"),
@@ -60,8 +61,28 @@ def predict(
     frame.sort("set", "row_id").write_parquet(place.out / PREDICTIONS)
     cut = sum(not a.stopped for a in answers)
     line = f"{rows.height:,} answers in {seconds:.0f} s" + (f", {cut:,} cut at {prompt.max_new_tokens} tokens" if cut else "")
+    line += f"; {used} of {len(examples)} examples, as the model has no room for more" if used < len(examples) else ""
     facts = {"variant": settings.variant, "cut": cut, "system": prompt.system}
-    return Made("predictions", line, facts, rows=rows.height, told={"seconds": seconds})
+    return Made("predictions", line, facts, rows=rows.height, told={"seconds": seconds, "examples": used})
+
+
+def _give_examples(
+    speaker: Speaker, examples: Sequence[list[Message]], asked: Sequence[list[Message]], tools: Sequence[Any],
+    context: int | None,
+) -> int:  # fmt: skip
+    """Put as many of `examples` before every question as leave room for an answer to the longest, lest the baseline be asked
+    what it cannot read; returns how many. context: tokens, None for no limit.
+    """
+    if not examples:
+        return 0
+    most = max(range(len(asked)), key=lambda i: len(speaker.prompt_ids(asked[i], tools[i])))
+    for used in range(len(examples), 0, -1):
+        speaker.examples = [turn for said in examples[:used] for turn in said]
+        tokens = len(speaker.prompt_ids(asked[most], tools[most]))
+        if context is None or tokens + speaker.prompt.max_new_tokens <= context:
+            return used
+    speaker.examples = []
+    return 0
 
 
 def _series(columns: dict[str, list[int]]) -> dict[str, pl.Series]:
@@ -85,8 +106,8 @@ def _fits(model: Path, prompt: PromptSettings, tools: list[Any] | None) -> Calla
 
 def _examples(
     rows: pl.DataFrame, answer: AnswerSettings, count: int, fits: Callable[[list[Message]], bool] = lambda _: False
-) -> list[Message]:
-    """`count` training rows as turns: the shortest row of each label in turn, labels in alphabetical order.
+) -> list[list[Message]]:
+    """`count` training rows, each as turns: the shortest row of each label in turn, labels in alphabetical order.
 
     An answer of tool calls is labelled by them. fits: whether a row with calls may be among them.
     """
@@ -98,7 +119,7 @@ def _examples(
     most = max(map(len, ranked.values()), default=0)
     rounds = (group[i] for i in range(most) for group in ranked.values() if i < len(group))
     usable = (said for said in rounds if not any("tool_calls" in turn for turn in said) or fits(said))
-    return [turn for said in islice(usable, count) for turn in said]
+    return list(islice(usable, count))
 
 
 def _label(said: list[Message], answer: AnswerSettings) -> str:

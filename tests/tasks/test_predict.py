@@ -15,7 +15,7 @@ from tasks.core.generate import load_speaker
 from tasks.core.handle import Handle
 from tasks.core.step import Made
 from tasks.predict import PREDICTIONS, PredictSettings, _examples, predict
-from tests.tiny import tiny_adapter
+from tests.tiny import CONTEXT, tiny_adapter
 from tests.training import INTENTS, base_handle, dataset_handle, place, rows, rows_handle
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -109,8 +109,18 @@ def test_examples_make_longer_prompts_and_other_answers(given: dict[str, Any], t
     assert few["answer"].to_list() != zero["answer"].to_list()
 
 
+def test_no_more_examples_are_given_than_leave_every_question_room(given: dict[str, Any], tmp_path: Path) -> None:
+    many = {**given, "dataset": dataset_handle(tmp_path / "many", rows(60, 4))}
+    made, frame = run(tmp_path / "few", many, "few_shot", examples=40)
+    used = made.told["examples"]
+    assert 0 < used < 40
+    assert f"{used} of 40 examples, as the model has no room for more" in made.line
+    longest = max(frame["prompt_tokens"].to_list()) + PROMPT.max_new_tokens
+    assert CONTEXT - 60 < longest <= CONTEXT
+
+
 def _labels(frame: pl.DataFrame, count: int) -> list[str]:
-    turns = _examples(frame, ANSWER, count)
+    turns = [turn for said in _examples(frame, ANSWER, count) for turn in said]
     assert [turn["role"] for turn in turns] == ["user", "assistant"] * (len(turns) // 2)
     return [json.loads(turn["content"])["intent"] for turn in turns[1::2]]
 
@@ -120,7 +130,7 @@ def test_examples_are_training_rows_one_for_each_label_in_turn_the_shortest_firs
     assert _labels(frame, 3) == sorted(INTENTS)[:3]
     assert _labels(frame, 6) == [*sorted(INTENTS), *sorted(INTENTS)[:2]]
     assert len(_labels(frame, 64)) == 20  # as far as they go, and never a validation row
-    asked = [turn["content"] for turn in _examples(frame, ANSWER, 6)[::2]]
+    asked = [said[0]["content"] for said in _examples(frame, ANSWER, 6)]
     assert asked[0] == "Lamp 2 is broken"  # "Lamp 10 is broken" is longer
     assert asked[4] == "Lamp 6 is broken"
     assert _examples(frame, ANSWER, 0) == []
