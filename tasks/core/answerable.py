@@ -13,18 +13,20 @@ from tasks.core.errors import DataError
 from tasks.core.handle import Handle
 
 TURN_BYTES = 100  # more than a base model's template writes around a turn
+PLAIN = ("user", "assistant")
 EXAMPLES = 5  # rows named in an error: enough to find the cause, few enough to read
 SHORTER = "shorten these rows or take them out, lower prompt.max_new_tokens, or take a base model with a longer context"
 
 
 def check_answerable(sets: dict[str, pl.DataFrame], base: Handle, prompt: PromptSettings) -> None:
     """Raise DataError for rows that a served model would refuse, since they ask nothing or leave an answer no room, and for
-    rows with tools that the base model's template cannot ask, or whose calls it cannot give back. sets: rows by name.
+    rows that the base model's template cannot ask, or whose calls it cannot give back. sets: rows by name.
     """
     context: int | None = base.facts()["context"]
+    sets = {name: frame.sort("row_id") for name, frame in sets.items()}
     tools = {name: any_tools(frame) for name, frame in sets.items()}
     rows = {
-        name: frame.filter(tools[name] | ask_nothing(frame) | may_be_too_long(frame, context, prompt))
+        name: frame.filter(tools[name] | ask_nothing(frame) | first_of_form(frame) | may_be_too_long(frame, context, prompt))
         for name, frame in sets.items()
     }
     if not any(frame.height for frame in rows.values()):
@@ -35,7 +37,7 @@ def check_answerable(sets: dict[str, pl.DataFrame], base: Handle, prompt: Prompt
     form = call_form(tokenizer, prompt) if any(found.any() for found in tools.values()) else None
     faults: dict[str, DataError] = {}
     for name, frame in rows.items():
-        for row in frame.sort("row_id").iter_rows(named=True):
+        for row in frame.iter_rows(named=True):
             try:
                 check_judged(form, tokenizer, prompt, context, row)
             except DataError as error:
@@ -57,6 +59,15 @@ def ask_nothing(rows: pl.DataFrame) -> pl.Series:
     """For each of `rows`, whether what stands before its answer is no question."""
     asked = [question(messages) for messages in rows["messages"].to_list()]
     return pl.Series([not turns or turns[-1]["role"] not in ASKING for turns in asked], dtype=pl.Boolean)
+
+
+def first_of_form(rows: pl.DataFrame) -> pl.Series:
+    """For each of `rows`, whether it is the first of its sequence of roles: a template may refuse one (a system prompt, two
+    users in a row), whatever is said. One question and its answer every template takes.
+    """
+    roles = [tuple(turn["role"] for turn in messages) for messages in rows["messages"].to_list()]
+    firsts = {form: number for number, form in reversed([*enumerate(roles)])}
+    return pl.Series([form != PLAIN and firsts[form] == number for number, form in enumerate(roles)], dtype=pl.Boolean)
 
 
 def may_be_too_long(rows: pl.DataFrame, context: int | None, prompt: PromptSettings) -> pl.Series:

@@ -86,6 +86,17 @@ def test_a_row_that_asks_nothing_is_named_since_no_served_model_would_answer_it(
     assert "holdout row ffffffffffff" in caught.value.where
 
 
+def test_a_conversation_that_the_template_refuses_is_named_however_short(base: Handle) -> None:
+    refusing = "{% if messages[0]['role'] == 'system' %}{{ raise_exception('System role not supported') }}{% endif %}" + CHATML
+    gemma = PLAIN.model_copy(update={"chat_template": refusing})
+    plain, other = rows("Rain?")["holdout"], [{"role": role, "content": "Hi"} for role in ("system", "user", "assistant")]
+    check_answerable({"holdout": plain}, base, gemma)
+    two = pl.concat([plain, plain.with_columns(messages=pl.Series([other]), row_id=pl.lit("e" * 64))])
+    with pytest.raises(DataError, match="refuses a conversation of system, user: System role not supported") as caught:
+        check_answerable({"holdout": two}, base, gemma)
+    assert "holdout row eeeeeeeeeeee" in caught.value.where
+
+
 def test_of_a_model_that_names_no_limit_nothing_is_too_long(base: Handle, tmp_path: Path) -> None:
     (tmp_path / FACTS).write_text(json.dumps({"context": None}))
     (tmp_path / TOLD).write_text("{}")
