@@ -139,7 +139,7 @@ def _with_all_it_waits_for(services: Mapping[str, Service], name: str) -> set[st
 
 
 def main(arguments: Sequence[str]) -> None:
-    what, *rest = arguments or ["up"]
+    what, *rest = arguments or [""]
     if what == "run" and rest:
         run(rest)
     elif what == "tool" and rest:
@@ -147,7 +147,8 @@ def main(arguments: Sequence[str]) -> None:
     elif what in ("up", "down"):
         {"up": up, "down": down}[what]()
     else:
-        raise AssayError(f"There is no such command: {' '.join(arguments)}", allowed="up, down, run COMMAND, tool NAME")
+        given = " ".join(arguments) or "none"
+        raise AssayError(f"There is no such command: {given}", allowed="up, down, run COMMAND, tool NAME")
 
 
 if __name__ == "__main__":
