@@ -5,7 +5,8 @@
 A worker that ends, by a signal or with its machine, takes its runs along, and nobody tells the server: they stay Running until
 an automation misses their heartbeats, ten minutes later. So a worker begins by telling it. It knows its runs by its own name,
 the machine's (in a container: the container's), which Prefect writes on each run as a label. Prefect gives each run folders for
-passing files too, and takes them away when the run ends, not when it is killed: so they lie in one that each life begins with.
+passing files too, and takes them away when the run ends, not when it is killed: so they lie below PREFECT_HOME, which a worker
+has to itself, in a folder that each life empties.
 """
 
 from __future__ import annotations

@@ -149,7 +149,10 @@ def runs(client: Any, experiment_id: str, digest: str) -> list[Any]:
 
 
 def only_run(client: Any, experiment_id: str, name: str, digest: str) -> Any:
-    """The run of what needs no version; where two machines made one each at the same moment, the first of them for both."""
+    """The run of what needs no version; where two machines made one each at the same moment, the first of them for both.
+
+    First by their own clocks: where these differ, one may find its run deleted, and goes without the link to it.
+    """
     run(client, experiment_id, name, digest)
     first, *late = runs(client, experiment_id, digest)
     for one in late:
