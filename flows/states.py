@@ -25,7 +25,7 @@ from prefect.states import Completed, Failed
 
 from tasks.core.errors import AssayError, ContractError
 from tasks.core.home import home
-from tasks.core.machine import exit_quickly
+from tasks.core.machine import collect_rarely, exit_quickly
 from tasks.core.page import show
 
 P = ParamSpec("P")
@@ -64,6 +64,7 @@ def ends_in_words(function: Callable[P, Any]) -> Callable[P, Any]:
     def run(*args: P.args, **kwargs: P.kwargs) -> Any:
         for name in RUN_LOGS:
             logging.getLogger(name).addFilter(IN_WORDS)  # once, however often
+        collect_rarely()  # before the steps load their libraries
         exit_quickly()
         try:
             return function(*args, **kwargs)

@@ -12,6 +12,10 @@ from hypothesis import settings
 settings.register_profile("shared", deadline=None)  # machines are shared: no example fails for the time it takes
 settings.load_profile("shared")
 
+from tasks.core.machine import collect_rarely
+
+collect_rarely()  # most objects of a test process are of the libraries that it loads once
+
 
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:

@@ -8,6 +8,11 @@ import time
 from pathlib import Path
 from typing import Any
 
+from tasks.core.machine import choose_device_and_dtype, collect_rarely, exit_quickly, reuse_memory
+
+collect_rarely()  # before the libraries are loaded, which is when it saves most
+
+# ruff: noqa: E402
 import torch
 from datasets import load_from_disk
 from peft import LoraConfig, get_peft_model
@@ -15,7 +20,6 @@ from peft.helpers import disable_input_dtype_casting
 from transformers import AutoModelForCausalLM, AutoTokenizer, EarlyStoppingCallback, set_seed
 from trl import SFTConfig
 
-from tasks.core.machine import choose_device_and_dtype, exit_quickly, reuse_memory
 from tasks.trainer.events import Reporter, TimedCheckpoints, die_with, last_checkpoint, say
 from tasks.trainer.loop import AnswerTrainer, estimate_seconds, padding_share, row_order
 

@@ -66,6 +66,19 @@ def test_memory_that_was_freed_below_the_end_of_the_heap_goes_back_to_the_system
     assert int(subprocess.check_output([sys.executable, "-c", code])) > 150_000_000
 
 
+def test_a_process_that_collects_rarely_loads_a_library_without_a_look_for_cycles_and_still_finds_them() -> None:
+    code = (
+        "import gc, sys; from tasks.core.machine import collect_rarely\n"
+        "if sys.argv[1] == 'rarely': collect_rarely()\n"
+        "looks = []; gc.callbacks.append(lambda phase, _: looks.append(phase))\n"
+        "kept = [[] for _ in range(20_000)]; print(len(looks) > 0)\n"
+        "for _ in range(200_000): cycle = []; cycle.append(cycle)\n"
+        "print(len(looks) > 0)"
+    )
+    told = [subprocess.check_output([sys.executable, "-c", code, word], text=True).split() for word in ("as it is", "rarely")]
+    assert told == [["True", "True"], ["False", "True"]]
+
+
 def test_a_process_that_ends_quickly_looks_for_no_cycles_and_still_does_what_was_registered() -> None:
     code = (
         "import atexit, sys; from tasks.core.machine import exit_quickly\n"
