@@ -9,11 +9,10 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
-settings.register_profile("shared", deadline=None)  # machines are shared: no example fails for the time it takes
-settings.load_profile("shared")
-
 from tasks.core.machine import collect_rarely
 
+settings.register_profile("shared", deadline=None)  # machines are shared: no example fails for the time it takes
+settings.load_profile("shared")
 collect_rarely()  # most objects of a test process are of the libraries that it loads once
 
 
