@@ -30,7 +30,7 @@ Turns = list[tuple[str, str]]  # role, content
 COLUMN = 14  # characters of a step's name
 WIDTH = 96
 INDENT = " " * (COLUMN + 3)
-MENDED = "A person may mend or keep it: it is in the review sheet of this dataset."
+MENDED = "A person may {how} it: it is in the review sheet of this dataset."
 
 
 @dataclass(frozen=True)
@@ -94,8 +94,9 @@ def tell(story: Story) -> str:
             lines += _filled("", f"{other.what} ({other.row_id[:DIGITS]}, {other.where}, {other.ended}):")
             lines += [f"  {line}" for line in _said(other.turns)]
     ended = story.events[-1].action
+    how = "mend" if story.events[-1].step == "ingest" else "mend or keep"  # no text yet that could be kept
     lines += ["", "  it says" if ended == "kept" else "  it said", *(_said(story.turns) or [f"{INDENT}{story.silent}"])]
-    return "\n".join([*lines, *(["", f"  {MENDED}"] if ended == "quarantined" else [])])
+    return "\n".join([*lines, *(["", f"  {MENDED.format(how=how)}"] if ended == "quarantined" else [])])
 
 
 def _filled(name: str, text: str) -> list[str]:

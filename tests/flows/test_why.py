@@ -79,6 +79,7 @@ def test_no_text_is_told_that_redact_had_to_mend_or_never_saw() -> None:
     assert "personal data replaced: 1 email" in tell(why(MAILED["row_id"]))
     assert "(not shown, as redact has not seen it)" in tell(why(EMPTY["row_id"]))
     assert "ingest         quarantined: not JSON: column: 3" in tell(why(BROKEN["row_id"]))
+    assert "A person may mend it: " in tell(why(BROKEN["row_id"]))
 
 
 def test_a_row_that_a_reviewer_kept_says_who_and_against_what() -> None:
