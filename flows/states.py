@@ -23,13 +23,12 @@ from prefect.context import FlowRunContext
 from prefect.logging import get_run_logger
 from prefect.states import Completed, Failed
 
-from tasks.core.errors import AssayError, ContractError
+from tasks.core.errors import AssayError, ContractError, is_disk_full
 from tasks.core.home import home
 from tasks.core.machine import collect_rarely, exit_quickly
 from tasks.core.page import show
 
 P = ParamSpec("P")
-FULL = "No space left on device"  # the system's words, which Python, Polars and Arrow pass on in errors of their own
 BLOCKED, REFUSED, UNDECIDED = "Blocked", "Refused", "Undecided"
 ENDS = {"passed": "Completed", "refused": REFUSED, "undecided": UNDECIDED}  # by the gate's verdict
 NEXT_BY_VERDICT = {
@@ -71,7 +70,7 @@ def ends_in_words(function: Callable[P, Any]) -> Callable[P, Any]:
         except AssayError as error:
             return stopped(error)
         except Exception as error:
-            if FULL not in str(error):
+            if not is_disk_full(error):
                 raise
             return stopped(full_disk(error))
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from tasks.core.addresses import masked
 
+FULL = "No space left on device"  # the system's words, which Python, Polars, Arrow and MLflow pass on in errors of their own
+
 
 class AssayError(Exception):
     """An error a person can act on; retrying does not heal it.
@@ -63,3 +65,8 @@ class PromotionError(AssayError):
 
 class OutsideError(AssayError):
     """Something outside did not answer (object store, MLflow); the step wrapper retries these, and only these."""
+
+
+def is_disk_full(error: BaseException | None) -> bool:
+    """Whether an error, or one that it came of, says that a disk is full."""
+    return error is not None and (FULL in str(error) or is_disk_full(error.__cause__ or error.__context__))

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from tasks.core.addresses import masked, public
-from tasks.core.errors import AssayError, OutsideError, RegistrationError
+from tasks.core.errors import AssayError, OutsideError, RegistrationError, is_disk_full
 from tasks.core.home import home, home_folder
 
 DIGEST = "assay.digest"  # the tag by which a unit's run, model and version are found again
@@ -77,7 +77,7 @@ def outside(doing: str) -> Iterator[None]:
         raise
     except Exception as error:
         healing = _may_heal(error)
-        if healing is None:
+        if healing is None or is_disk_full(error.__cause__ or error.__context__):  # our own disk, and not a server's
             raise
         reason = masked((str(error).strip() or type(error).__name__).splitlines()[0])[:300]
         where = f"MLflow at {os.environ.get('MLFLOW_TRACKING_URI', '')}"

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tasks.core import tracking
-from tasks.core.errors import OutsideError, RegistrationError
+from tasks.core.errors import OutsideError, RegistrationError, is_disk_full
 
 
 class Door(BaseHTTPRequestHandler):
@@ -71,3 +71,23 @@ def test_of_two_runs_that_two_machines_made_at_the_same_moment_the_first_stays_f
     assert kept == {run.info.run_id for run in client.search_runs([place])}
     assert len(kept) == 1
     assert kept < set(made[1:])
+
+
+def copy() -> None:
+    """As MLflow copies files, here to a disk that is full."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        Path("/dev/full").write_text("x")
+    except OSError as error:
+        raise MlflowException.invalid_parameter_value("Failed to copy") from error
+
+
+def test_a_disk_of_our_own_that_is_full_is_no_refusal_of_mlflow_and_a_servers_is() -> None:
+    from mlflow.exceptions import MlflowException
+
+    with pytest.raises(MlflowException) as caught, tracking.outside("register the model"):
+        copy()
+    assert is_disk_full(caught.value)
+    with pytest.raises(RegistrationError, match="MLflow refused"), tracking.outside("register the model"):
+        raise MlflowException.invalid_parameter_value("[Errno 28] No space left on device")
