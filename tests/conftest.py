@@ -16,6 +16,11 @@ settings.load_profile("shared")
 collect_rarely()  # most objects of a test process are of the libraries that it loads once
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The flows first: their files take longest, and with one of them last a process would end minutes after the other."""
+    items.sort(key=lambda item: not item.nodeid.startswith("tests/flows/"))
+
+
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """ASSAY_HOME, new and empty for each test; Prefect keeps its results in it, so no cache hit leaks between tests."""
