@@ -13,7 +13,7 @@ from tests.command import Ended, Work
 from tests.keyed import KEY, NEXT_KEY, keyed
 from tests.little import little_recipe
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = [pytest.mark.timeout(600), pytest.mark.usefixtures("server")]
 SECRETS = ("hunter2", "hunter3")
 
 
