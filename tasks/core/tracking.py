@@ -99,7 +99,8 @@ def _may_heal(error: Exception) -> bool | None:
 
     MLflow raises MlflowException for what a server said and for a server that is not there (status 500, its default), the same
     with 503 for a locked or lost database, with 400 where another process wrote the very same row since it looked, requests'
-    own errors while artifacts move, SQLAlchemy's while it connects.
+    own errors while artifacts move, SQLAlchemy's while it connects. In a store that is a folder, another process may make the
+    very same folder since it looked.
     """
     from mlflow.exceptions import MlflowException
     from requests import RequestException
@@ -110,7 +111,8 @@ def _may_heal(error: Exception) -> bool | None:
         return bool(status >= 500 or status == 429 or CLASH.search(str(error)))
     if isinstance(error, RequestException):
         return error.response is None or error.response.status_code >= 500 or error.response.status_code == 429
-    if isinstance(error, OperationalError | ConnectionError | TimeoutError) or type(error).__module__.startswith(CLOUDS):
+    passing = OperationalError | ConnectionError | TimeoutError | FileExistsError
+    if isinstance(error, passing) or type(error).__module__.startswith(CLOUDS):
         return True
     return False if isinstance(error, OSError) else None
 

@@ -91,3 +91,8 @@ def test_a_disk_of_our_own_that_is_full_is_no_refusal_of_mlflow_and_a_servers_is
     assert is_disk_full(caught.value)
     with pytest.raises(RegistrationError, match="MLflow refused"), tracking.outside("register the model"):
         raise MlflowException.invalid_parameter_value("[Errno 28] No space left on device")
+
+
+def test_a_folder_that_another_process_made_since_mlflow_looked_heals() -> None:
+    with pytest.raises(OutsideError, match="File exists"), tracking.outside("register the model"):
+        Path("/").mkdir()
