@@ -13,13 +13,7 @@ from tasks.core.machine import collect_rarely
 
 settings.register_profile("shared", deadline=None)  # machines are shared: no example fails for the time it takes
 settings.load_profile("shared")
-LONGEST = ("tests/flows/", "tests/tasks/test_train.py")
 collect_rarely()  # most objects of a test process are of the libraries that it loads once
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The longest files first: with one of them last a process would end minutes after the other."""
-    items.sort(key=lambda item: not item.nodeid.startswith(LONGEST))
 
 
 @pytest.fixture(autouse=True)
