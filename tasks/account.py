@@ -20,7 +20,7 @@ from tasks.core.handle import CURATED, LEDGER, QUARANTINE, REFERENCE, ROWS, Hand
 from tasks.core.ledger import GONE, LEDGER_SCHEMA, ROW_SCHEMA, LedgerError, count_reasons
 from tasks.core.settings import Settings
 from tasks.core.sources import RawFile
-from tasks.core.step import Made, Place
+from tasks.core.work import StepDirs, StepResult
 
 KEPT = "passed every step"
 NONE = Decisions()
@@ -32,8 +32,8 @@ class AccountSettings(Settings):
 
 
 def account(
-    place: Place, settings: AccountSettings, steps: list[Handle], files: Sequence[RawFile] = (), decisions: Decisions = NONE
-) -> Made:  # fmt: skip
+    place: StepDirs, settings: AccountSettings, steps: list[Handle], files: Sequence[RawFile] = (), decisions: Decisions = NONE
+) -> StepResult:  # fmt: skip
     """Close the books over `steps`, handles of row steps in the order they ran, the first of them ingest.
 
     files, decisions: what the rows were read from and what people had decided, told beside the dataset, not part of its digest.
@@ -54,7 +54,7 @@ def account(
     facts = {**_facts(waterfall, ledger), "steps": [{"step": step.step, "digest": step.digest} for step in steps]}
     line = "{raw:,} raw = {kept:,} kept + {dropped:,} dropped + {quarantined:,} quarantined".format(**facts)
     sources = {"sources": {file.name: file.digest for file in files}, "decisions": len(decisions.made)}
-    return Made("dataset", line, facts, waterfall, facts["kept"], sources)
+    return StepResult("dataset", line, facts, waterfall, facts["kept"], sources)
 
 
 def _counted(step: Handle) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from tasks.core.handle import CURATED, Handle
 from tasks.core.prompts import prompts
 from tasks.core.settings import DatasetKind, Settings
 from tasks.core.specifics import spoken
-from tasks.core.step import Made, Place
+from tasks.core.work import StepDirs, StepResult
 
 WORST_FIRST = ("warning", "note", "good")
 
@@ -46,8 +46,9 @@ class AdviseSettings(Settings):
 
 
 def advise(
-    place: Place, settings: AdviseSettings, dataset: Handle, answer: AnswerSettings, kind: DatasetKind, prompt: PromptSettings
-) -> Made:
+    place: StepDirs, settings: AdviseSettings, dataset: Handle, answer: AnswerSettings, kind: DatasetKind,
+    prompt: PromptSettings,
+) -> StepResult:  # fmt: skip
     """Look at the curated rows, topic by topic.
 
     Facts: goal, rows, warnings and notes (how many), advice: [{topic, level (good, note, warning), says, do (empty when
@@ -59,7 +60,7 @@ def advise(
     counts = {level: sum(a.level == level for a in found) for level in WORST_FIRST}
     told = {"goal": settings.goal, "rows": rows.height, "warnings": counts["warning"], "notes": counts["note"]}
     table = [{"level": a.level, "topic": a.topic, "says": a.says, "do": a.do, "rows": len(a.rows)} for a in found]
-    return Made("advice", _line(found, counts), {**told, "advice": [asdict(a) for a in found]}, table, rows.height)
+    return StepResult("advice", _line(found, counts), {**told, "advice": [asdict(a) for a in found]}, table, rows.height)
 
 
 def _advice(

@@ -48,7 +48,7 @@ from tasks.core.personal_data import PersonalData
 from tasks.core.readable import DIGEST
 from tasks.core.repeats import Likenesses
 from tasks.core.settings import DatasetKind, Settings
-from tasks.core.step import Made, Place
+from tasks.core.work import StepDirs, StepResult
 
 EXAMPLES = 5  # enough to see what is wrong; all the rows, up to 200, are in failing_rows.csv
 EXCERPT = 70  # characters of a question or an answer: two of them fit a line of a wide terminal
@@ -62,12 +62,12 @@ class CheckSettings(Settings):
 
 
 def check(
-    place: Place, settings: CheckSettings, contract: Contract, rows: Handle, answer: AnswerSettings, kind: DatasetKind = SFT,
+    place: StepDirs, settings: CheckSettings, contract: Contract, rows: Handle, answer: AnswerSettings, kind: DatasetKind = SFT,
     prompt: PromptSettings = PLAIN, base: Handle | None = None, holdout: Handle | None = None, edge_cases: Handle | None = None,
     benchmarks: Handle | None = None, personal: PersonalData = PERSONAL, likenesses: Likenesses = MEASURES.likenesses,
     contradictions: Contradictions = MEASURES.contradictions, leaks: Measure = MEASURES.leaks,
     seen_by_conflicts: Handle | None = None, seen_by_decontaminate: Handle | None = None,
-) -> Made:  # fmt: skip
+) -> StepResult:  # fmt: skip
     """Hold every row against the contract, with Great Expectations.
 
     rows: ROW_SCHEMA. A contract speaks of row facts: data_contracts/vocabulary.COLUMNS and COSTLY, and field_<name> for each
@@ -175,7 +175,7 @@ def _finding(expectation: Expectation, told: dict[str, Any], rows: int, named: p
     }  # fmt: skip
 
 
-def _made(contract: Contract, findings: list[dict[str, Any]], rows: int) -> Made:
+def _made(contract: Contract, findings: list[dict[str, Any]], rows: int) -> StepResult:
     failed = [f for f in findings if not f["success"]]
     warnings = [f for f in failed if f["severity"] == "warn"]
     line = f"{contract.name}: {len(findings) - len(failed)} of {len(findings)} expectations hold on {rows:,} rows"
@@ -186,7 +186,7 @@ def _made(contract: Contract, findings: list[dict[str, Any]], rows: int) -> Made
     for warning in warnings:
         terminal.note(f"warning: {warning['rule']}: {_measured(warning)}")
     line += f", {len(warnings)} warning{'s' * (len(warnings) > 1)}" if warnings else ""
-    return Made("contract", line, told, _table(findings), rows)
+    return StepResult("contract", line, told, _table(findings), rows)
 
 
 def _table(findings: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -210,14 +210,14 @@ def _write(out: Path, result: dict[str, Any], named: pl.DataFrame) -> None:
     named.drop("number").write_csv(out / FAILING)
 
 
-def _stop_if_broken(out: Path, contract: Contract, made: Made, findings: list[dict[str, Any]]) -> None:
+def _stop_if_broken(out: Path, contract: Contract, made: StepResult, findings: list[dict[str, Any]]) -> None:
     broken = [f for f in findings if f["severity"] == "block" and not f["success"]]
     if broken:
         _publish(made)
         raise _blocked(contract, made, broken, _keep(out, contract, made))
 
 
-def _keep(out: Path, contract: Contract, made: Made) -> Path:
+def _keep(out: Path, contract: Contract, made: StepResult) -> Path:
     """A step that raises leaves no artifact, so what a person needs now is kept by the name of its content."""
     (out / FACTS).write_text(json.dumps(made.facts, indent=1, ensure_ascii=False))
     kept = home() / "contracts" / f"{contract.name}-{digest_path(out)[:16]}"
@@ -228,7 +228,7 @@ def _keep(out: Path, contract: Contract, made: Made) -> Path:
     return kept
 
 
-def _publish(made: Made) -> None:
+def _publish(made: StepResult) -> None:
     """The table that the step wrapper publishes for a step that ends well."""
     from prefect.artifacts import create_table_artifact
     from prefect.context import TaskRunContext
@@ -238,7 +238,7 @@ def _publish(made: Made) -> None:
         show(create_table_artifact, table=made.table, key="check", description=described)
 
 
-def _blocked(contract: Contract, made: Made, broken: list[dict[str, Any]], kept: Path) -> ContractError:
+def _blocked(contract: Contract, made: StepResult, broken: list[dict[str, Any]], kept: Path) -> ContractError:
     told = [f"The data broke its contract {contract.name}, so nothing was trained: {made.line}."]
     for number, finding in enumerate(broken, 1):
         told += [f"  {number}. {finding['rule']}: {_measured(finding)}"]

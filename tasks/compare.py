@@ -24,7 +24,7 @@ from tasks.core.prompts import prompts
 from tasks.core.readable import short
 from tasks.core.rule import WatchSettings
 from tasks.core.settings import DatasetKind
-from tasks.core.step import Made, Place
+from tasks.core.work import StepDirs, StepResult
 
 SHOWN = 5  # words, labels or expectations that a line names
 SHOWN_CHARACTERS = 30  # of a label
@@ -50,9 +50,9 @@ class Comparison:
 
 
 def compare(
-    place: Place, settings: WatchSettings, snapshot: Handle, came: Handle, new: Handle | None, contract: Contract,
+    place: StepDirs, settings: WatchSettings, snapshot: Handle, came: Handle, new: Handle | None, contract: Contract,
     checked: Handle | None, answer: AnswerSettings, kind: DatasetKind,
-) -> Made:  # fmt: skip
+) -> StepResult:  # fmt: skip
     """came: new rows as they came. new: those left by the steps that judge each alone; None if none is left. checked: what the
     contract says of the rows that training would gain, measured with every expectation as a warning.
 
@@ -72,7 +72,7 @@ def compare(
     quiet = "no drift found" if any(c.test for c in found) else "compared with no row of the snapshot"
     line = f"{came.rows:,} new rows: " + (f"other than the snapshot in {', '.join(drifted)}" if drifted else quiet)
     facts = {"rows": came.rows, "comparisons": [asdict(c) for c in found], "broken": "; ".join(broken)}
-    return Made("comparison", line + (", and they break the contract" if broken else ""), facts, table(facts), came.rows)
+    return StepResult("comparison", line + (", and they break the contract" if broken else ""), facts, table(facts), came.rows)
 
 
 def table(facts: dict[str, Any]) -> list[dict[str, Any]]:

@@ -22,7 +22,7 @@ from tasks.core.handle import Handle
 from tasks.core.marking import Said, Wanted, headline, measured
 from tasks.core.settings import Settings
 from tasks.core.stats import paired_difference, percent, rate
-from tasks.core.step import Made, Place
+from tasks.core.work import StepDirs, StepResult
 
 TUNED = "tuned"
 SETS = ("holdout", "edge_cases")
@@ -42,9 +42,9 @@ class EvaluateSettings(Settings):
 
 
 def evaluate(
-    place: Place, *, settings: EvaluateSettings, answer: AnswerSettings, holdout: Handle, predictions: list[Handle],
+    place: StepDirs, *, settings: EvaluateSettings, answer: AnswerSettings, holdout: Handle, predictions: list[Handle],
     edge_cases: Handle | None = None,
-) -> Made:  # fmt: skip
+) -> StepResult:  # fmt: skip
     """Write graded.parquet (a row per row, set and variant; a boolean column a metric, null where a row has none) and count it.
 
     predictions: one handle a variant, `tuned` among them, each with exactly one answer a row of holdout and edge cases.
@@ -59,7 +59,7 @@ def evaluate(
     graded.sort("set", "row_id", "variant").write_parquet(place.out / "graded.parquet")
     speaks = headline(measured([*wanted["holdout"].values()], answer), answer)
     facts = _count(graded, list(variants), slice_names(**frames), metrics, speaks, settings.confidence)
-    return Made("scores", _line(facts), facts, _table(facts), graded.height)
+    return StepResult("scores", _line(facts), facts, _table(facts), graded.height)
 
 
 def slice_names(holdout: pl.DataFrame, edge_cases: pl.DataFrame | None = None) -> tuple[str, ...]:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from tasks.core.base_model import BaseModelSettings, FoundModel, write_model
-from tasks.core.step import Made, Place
+from tasks.core.work import StepDirs, StepResult
 
 
-def fetch(place: Place, *, settings: BaseModelSettings, found: FoundModel) -> Made:
+def fetch(place: StepDirs, *, settings: BaseModelSettings, found: FoundModel) -> StepResult:
     """Write the model to place.out/model. Raises as write_model does."""
     facts = write_model(place.out / "model", settings, found)
     line = f"{settings.source}, {facts['parameters'] / 1e6:,.0f} M parameters"
-    return Made("model", line, facts, told={"source": settings.source})  # elsewhere tomorrow, and still the same model
+    return StepResult("model", line, facts, told={"source": settings.source})  # elsewhere tomorrow, and still the same model

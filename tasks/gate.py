@@ -20,8 +20,8 @@ from tasks.core.errors import RecipeError
 from tasks.core.handle import Handle
 from tasks.core.settings import Settings
 from tasks.core.stats import percent, rows_to_decide
-from tasks.core.step import Made, Place
 from tasks.core.strict_yaml import nearest
+from tasks.core.work import StepDirs, StepResult
 
 TUNED = "tuned"
 WORST_FIRST = ("refused", "undecided", "passed")
@@ -60,7 +60,7 @@ class GateSettings(Settings):
     rules: tuple[Rule, ...] = Field(min_length=1)
 
 
-def gate(place: Place, *, settings: GateSettings, scores: Handle) -> Made:
+def gate(place: StepDirs, *, settings: GateSettings, scores: Handle) -> StepResult:
     """Judge the scores by the rules. Raises RecipeError when a rule names what was not measured."""
     facts = scores.facts()
     slices: dict[str, list[str]] = {}
@@ -72,7 +72,7 @@ def gate(place: Place, *, settings: GateSettings, scores: Handle) -> Made:
     passed = sum(rule["verdict"] == "passed" for rule in judged)
     line = f"{verdict}: {passed} of {len(judged)} rules hold{'' if verdict == 'passed' else '; nothing is registered'}"
     table = [{key: rule[key] for key in ("rule", "verdict", "why")} for rule in judged]
-    return Made("verdict", line, {"verdict": verdict, "rules": judged}, table, len(judged))
+    return StepResult("verdict", line, {"verdict": verdict, "rules": judged}, table, len(judged))
 
 
 def check_rules(settings: GateSettings, slices: Mapping[str, Collection[str]]) -> None:

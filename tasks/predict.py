@@ -18,7 +18,7 @@ from tasks.core.errors import DataError
 from tasks.core.generate import Speaker, load_speaker
 from tasks.core.handle import CURATED, Handle
 from tasks.core.settings import Settings
-from tasks.core.step import Made, Place
+from tasks.core.work import StepDirs, StepResult
 
 PREDICTIONS = "predictions.parquet"
 
@@ -32,9 +32,9 @@ class PredictSettings(Settings):
 
 
 def predict(
-    place: Place, *, settings: PredictSettings, prompt: PromptSettings, answer: AnswerSettings, base: Handle, dataset: Handle,
-    holdout: Handle, edge_cases: Handle | None = None, adapter: Handle | None = None,
-) -> Made:  # fmt: skip
+    place: StepDirs, *, settings: PredictSettings, prompt: PromptSettings, answer: AnswerSettings, base: Handle,
+    dataset: Handle, holdout: Handle, edge_cases: Handle | None = None, adapter: Handle | None = None,
+) -> StepResult:  # fmt: skip
     """Answer every row of both sets; leaves predictions.parquet: row_id, set, answer, calls, prompt_tokens, answer_tokens,
     stopped.
 
@@ -63,7 +63,7 @@ def predict(
     line = f"{rows.height:,} answers in {seconds:.0f} s" + (f", {cut:,} cut at {prompt.max_new_tokens} tokens" if cut else "")
     line += f"; {used} of {len(examples)} examples, as the model has no room for more" if used < len(examples) else ""
     facts = {"variant": settings.variant, "cut": cut, "system": prompt.system}
-    return Made("predictions", line, facts, rows=rows.height, told={"seconds": seconds, "examples": used})
+    return StepResult("predictions", line, facts, rows=rows.height, told={"seconds": seconds, "examples": used})
 
 
 def _give_examples(

@@ -28,8 +28,8 @@ from tasks.core.personal_data import KINDS, PersonalData
 from tasks.core.readable import short
 from tasks.core.registry import ARTIFACT, CHALLENGER, EVIDENCE, METRIC, STATE, artifact_digest, ask, download, recorded
 from tasks.core.settings import Settings
-from tasks.core.step import Made, Place
 from tasks.core.unit import UNIT, Unit
+from tasks.core.work import StepDirs, StepResult
 
 PERSONAL = PersonalData()
 
@@ -55,10 +55,10 @@ class RecipeText(BaseModel):
 
 
 def register(
-    place: Place, *, settings: RegisterSettings, prompt: PromptSettings, recipe: RecipeText,
+    place: StepDirs, *, settings: RegisterSettings, prompt: PromptSettings, recipe: RecipeText,
     base_source: BaseModelSettings, base: Handle, adapter: Handle, dataset: Handle, contract: Handle, scores: Handle,
     verdict: Handle, predictions: Handle, holdout: Handle, personal: PersonalData = PERSONAL,
-) -> Made:  # fmt: skip
+) -> StepResult:  # fmt: skip
     """Register the unit once, prove it by its answers, and point the alias `challenger` at it.
 
     predictions: those of the tuned variant. personal: what redact was told to find. Raises RegistrationError when the gate
@@ -95,7 +95,7 @@ def register(
         "artifact_bytes": size, "seconds": time.monotonic() - started,
     }  # fmt: skip
     line = f"{recipe.name} version {version.version} is {CHALLENGER} ({size / 1e6:,.1f} MB, {len(asked)} answers checked)"
-    return Made("version", line, facts, [{"tag": key, "value": value} for key, value in tags.items()], told=told)
+    return StepResult("version", line, facts, [{"tag": key, "value": value} for key, value in tags.items()], told=told)
 
 
 def is_challenger(version: Handle) -> bool:

@@ -23,7 +23,7 @@ from tasks.core.examples import PLAIN, changed, gone, mistakes
 from tasks.core.handle import Handle
 from tasks.core.page import show
 from tasks.core.settings import Settings
-from tasks.core.step import Made, Place
+from tasks.core.work import StepDirs, StepResult
 
 PAGE = "report.html"
 TUNED = "tuned"
@@ -55,10 +55,10 @@ class ReportSettings(Settings):
 
 
 def report(
-    place: Place, *, settings: ReportSettings, steps: list[Handle], dataset: Handle, contract: Handle, base: Handle,
+    place: StepDirs, *, settings: ReportSettings, steps: list[Handle], dataset: Handle, contract: Handle, base: Handle,
     prompt: PromptSettings, training: Handle, scores: Handle, verdict: Handle, version: Handle | None = None,
     answer: AnswerSettings | None = None, advice: Handle | None = None, review: Handle | None = None,
-) -> Made:  # fmt: skip
+) -> StepResult:  # fmt: skip
     """Write place.out/report.html, and log it to the MLflow run of `version`, if there is one.
 
     steps: the row steps in order, ingest first. version: None when the gate did not pass. answer: where labels stand.
@@ -81,7 +81,7 @@ def report(
     page.write_text(text, encoding="utf-8")
     if version:
         log_to_mlflow(version.facts()["run_id"], page)
-    return Made("report", f"{told['sentence']} {told['registered']}", told)
+    return StepResult("report", f"{told['sentence']} {told['registered']}", told)
 
 
 def _curation(

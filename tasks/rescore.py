@@ -23,7 +23,7 @@ from tasks.core.marking import Marks, Said, Wanted, headline, measured
 from tasks.core.rule import WatchSettings
 from tasks.core.snapshot import Champion
 from tasks.core.stats import percent, rate
-from tasks.core.step import Made, Place
+from tasks.core.work import StepDirs, StepResult
 
 TUNED = "tuned"
 CONFIDENCE = 0.95  # as evaluate's default
@@ -46,8 +46,8 @@ class Measured(BaseModel):
 
 
 def rescore(
-    place: Place, settings: WatchSettings, champion: Champion, snapshot: Handle, rows: Handle, answer: AnswerSettings
-) -> Made:  # fmt: skip
+    place: StepDirs, settings: WatchSettings, champion: Champion, snapshot: Handle, rows: Handle, answer: AnswerSettings
+) -> StepResult:  # fmt: skip
     """rows: new ones that training would gain. Leaves rescored.parquet: row_id, expected, answer, refused (why there is
     no answer), and a mark a metric.
 
@@ -80,7 +80,7 @@ def rescore(
     facts = judged(settings, metric, now, registered(snapshot, metric))
     if refused := [why for _, why in given if why]:
         facts["told"] += f"; it refuses {len(refused):,} of them: {refused[0]}"
-    return Made("rescored", facts["told"], facts, [_row(facts)], asked.height)
+    return StepResult("rescored", facts["told"], facts, [_row(facts)], asked.height)
 
 
 def marks_of(wanted: Wanted, said: Said | None, answer: AnswerSettings) -> Marks:

@@ -30,8 +30,8 @@ from tasks.core.priorities import Held, in_order, labels_of, seconds_of
 from tasks.core.readable import visible
 from tasks.core.settings import DatasetKind, Settings
 from tasks.core.sheet import cells, check_of, write_csv, write_jsonl
-from tasks.core.step import Made, Place
 from tasks.core.told import in_words, rows_named
+from tasks.core.work import StepDirs, StepResult
 
 SHEETS = ("review.csv", "review.jsonl")
 ORDER = (
@@ -78,9 +78,9 @@ def decide(rows: pl.DataFrame, settings: ReviewSettings, decisions: Decisions) -
 
 
 def review(
-    place: Place, settings: ReviewSettings, steps: list[Handle], dataset: Handle, answer: AnswerSettings, kind: DatasetKind,
+    place: StepDirs, settings: ReviewSettings, steps: list[Handle], dataset: Handle, answer: AnswerSettings, kind: DatasetKind,
     personal: PersonalData,
-) -> Made:  # fmt: skip
+) -> StepResult:  # fmt: skip
     """Write the sheets of what `dataset` quarantined. steps: its row steps in order, as account was given them.
 
     Facts: rows, cases, minutes and reasons (step, reason, rows, minutes: left to review), shown (rows in the sheet),
@@ -97,7 +97,7 @@ def review(
     facts = _facts(cases, settings, dataset)
     rows, many, minutes = facts["rows"], facts["cases"], max(1, round(facts["minutes"]))
     line = f"{rows:,} row{'s' * (rows != 1)} to review in {many:,} case{'s' * (many != 1)}, about {minutes:,} min"
-    return Made("review", line, {**facts, "shown": len(records)}, facts["reasons"], len(held))
+    return StepResult("review", line, {**facts, "shown": len(records)}, facts["reasons"], len(held))
 
 
 def _facts(cases: list[list[Held]], settings: ReviewSettings, dataset: Handle) -> dict[str, Any]:

@@ -28,7 +28,7 @@ from tasks.core.records import Record
 from tasks.core.registry import aliases, answers_or_reasons, download, find_version, load
 from tasks.core.settings import Settings
 from tasks.core.sources import RawFile, read
-from tasks.core.step import Made, Place
+from tasks.core.work import StepDirs, StepResult
 
 ANSWERS = "answers.parquet"
 TURNS = ("messages", "conversations", "conversation")
@@ -69,7 +69,7 @@ def find_served(model: str, alias: str) -> Served:
     return Served(model=model, version=int(found.version), unit=found.tags.get(tracking.DIGEST, ""))
 
 
-def score(place: Place, *, settings: ScoreSettings, served: Served, files: list[RawFile]) -> Made:
+def score(place: StepDirs, *, settings: ScoreSettings, served: Served, files: list[RawFile]) -> StepResult:
     """Answer every record of every file. Raises DataError for a file that cannot be trusted as a whole."""
     rows = [_row(file.name, record) for file in files for record in read(file)]
     parts = [place.scratch / f"part-{number:06}.parquet" for number in range(-(-len(rows) // settings.rows))]
@@ -86,7 +86,7 @@ def score(place: Place, *, settings: ScoreSettings, served: Served, files: list[
         f", {bad:,} with an error" if bad else ""
     )
     table = [{"error": error, "rows": n} for error, n in frame["error"].drop_nulls().value_counts(sort=True).iter_rows()]
-    return Made("answers", line, {"rows": frame.height, "errors": bad, **served.model_dump()}, table, frame.height)
+    return StepResult("answers", line, {"rows": frame.height, "errors": bad, **served.model_dump()}, table, frame.height)
 
 
 def _pieces(rows: list[dict[str, Any]], size: int) -> Iterator[list[dict[str, Any]]]:

@@ -28,7 +28,7 @@ from tasks.core.chat import IGNORED, Example, PromptSettings, encode
 from tasks.core.errors import DataError, TrainingError
 from tasks.core.handle import CURATED, Handle
 from tasks.core.settings import Settings
-from tasks.core.step import Made, Place
+from tasks.core.work import StepDirs, StepResult
 
 LAUNCHERS = ("subprocess.CalledProcessError", "torch.distributed.elastic")  # whose errors follow the trainer's in its log
 SPLITS = ("train", "validation")
@@ -73,7 +73,7 @@ class TrainSettings(Settings):
         return self
 
 
-def train(place: Place, *, settings: TrainSettings, prompt: PromptSettings, base: Handle, dataset: Handle) -> Made:
+def train(place: StepDirs, *, settings: TrainSettings, prompt: PromptSettings, base: Handle, dataset: Handle) -> StepResult:
     """Train on dataset's curated rows (column `split`: train, validation); leaves place.out/adapter, a PEFT folder.
 
     Raises DataError when an answer would be cut or nothing would be learnt, TrainingError when the child fails.
@@ -87,7 +87,7 @@ def train(place: Place, *, settings: TrainSettings, prompt: PromptSettings, base
     (place.scratch / "spec.json").write_text(json.dumps(spec))
     told = _follow(place, settings)
     facts = {"history": told.pop("history"), "settings": settings.model_dump()}
-    return Made("adapter", _line(told), facts, rows=counted["rows"], told=told)
+    return StepResult("adapter", _line(told), facts, rows=counted["rows"], told=told)
 
 
 def _write_examples(
@@ -149,7 +149,7 @@ def _refuse_silent(rows: pl.DataFrame, examples: list[Example]) -> None:
         )  # fmt: skip
 
 
-def _follow(place: Place, settings: TrainSettings) -> dict[str, Any]:
+def _follow(place: StepDirs, settings: TrainSettings) -> dict[str, Any]:
     """Start the child, show its events, end it at the deadline. Returns its plan, actual and history."""
     log = place.scratch / "trainer.log"  # of this attempt: an error of the last one would be taken for its own
     facts: dict[str, Any] = {"plan": {}, "actual": {}, "history": []}
@@ -199,7 +199,7 @@ def _events(child: subprocess.Popen[str], deadline: float) -> Iterator[dict[str,
         timer.cancel()
 
 
-def _take(event: dict[str, Any], facts: dict[str, Any], place: Place) -> None:
+def _take(event: dict[str, Any], facts: dict[str, Any], place: StepDirs) -> None:
     kind = event.pop("event")
     if kind == "plan":
         facts["plan"] = event

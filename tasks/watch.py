@@ -19,7 +19,7 @@ from tasks.core.home import digest_json
 from tasks.core.rule import WatchSettings
 from tasks.core.snapshot import Champion, fill
 from tasks.core.sources import RawFile
-from tasks.core.step import Made, Place
+from tasks.core.work import StepDirs, StepResult
 
 SHOWN = 3  # sources that a line names
 
@@ -66,16 +66,16 @@ def look(
     )  # fmt: skip
 
 
-def snapshot(place: Place, settings: WatchSettings, champion: Champion) -> Made:
+def snapshot(place: StepDirs, settings: WatchSettings, champion: Champion) -> StepResult:
     """What the champion learnt from, from ASSAY_HOME or the registry: what tasks/core/snapshot.py finds of it."""
     came = fill(place.out, champion)
     dataset = place.out / "dataset.json"
     rows = int(json.loads(dataset.read_text(encoding="utf-8"))["kept"]) if dataset.exists() else 0
     line = f"{champion.title} learnt from {rows:,} rows" + ("" if CURATED in came else ", which are not kept")
-    return Made("snapshot", line, {"files": sorted(came)}, rows=rows, told={"from": came})
+    return StepResult("snapshot", line, {"files": sorted(came)}, rows=rows, told={"from": came})
 
 
-def news(place: Place, settings: WatchSettings, rows: Handle, snapshot: Handle) -> Made:
+def news(place: StepDirs, settings: WatchSettings, rows: Handle, snapshot: Handle) -> StepResult:
     """Leave the rows that the snapshot never had, by their id as they came; a further copy of one has an id of its own."""
     frame, ledger = rows.frame(), snapshot.frame(LEDGER).filter(pl.col("action") != "changed")
     known = ledger.select("row_id").unique()
@@ -87,10 +87,10 @@ def news(place: Place, settings: WatchSettings, rows: Handle, snapshot: Handle) 
     line += f"; {unread:,} new records cannot be read" if unread else ""
     by_source = new.group_by("source").len("rows").sort("source")
     table = [{"source": source, "new rows": count} for source, count in by_source.iter_rows()]
-    return Made("rows", line, {"new": new.height, "gone": gone, "unread": unread}, table, new.height)
+    return StepResult("rows", line, {"new": new.height, "gone": gone, "unread": unread}, table, new.height)
 
 
-def joined(place: Place, settings: WatchSettings, snapshot: Handle, new: Handle) -> Made:
+def joined(place: StepDirs, settings: WatchSettings, snapshot: Handle, new: Handle) -> StepResult:
     """The new rows and the snapshot's curated ones, where they are kept, for the steps that compare rows with one another."""
     fresh = new.frame()
     kept = snapshot.frame(CURATED) if CURATED in snapshot.facts()["files"] else fresh.clear()
@@ -98,10 +98,10 @@ def joined(place: Place, settings: WatchSettings, snapshot: Handle, new: Handle)
     both = both.select(fresh.columns).sort("row_id")
     both.write_parquet(place.out / ROWS)
     line = f"{kept.height:,} rows of the snapshot and {both.height - kept.height:,} new ones"
-    return Made("rows", line, {"kept": kept.height}, rows=both.height)
+    return StepResult("rows", line, {"kept": kept.height}, rows=both.height)
 
 
-def gained(place: Place, settings: WatchSettings, rows: Handle, both: Handle, new: Handle) -> Made:
+def gained(place: StepDirs, settings: WatchSettings, rows: Handle, both: Handle, new: Handle) -> StepResult:
     """Of the new rows, those that are left after rows were compared with one another.
 
     rows: what is left of `both`, which joined made. Facts: more, the rows that training would have more than before; a new row
@@ -111,4 +111,4 @@ def gained(place: Place, settings: WatchSettings, rows: Handle, both: Handle, ne
     left.write_parquet(place.out / ROWS)
     more = max(0, rows.rows - both.facts()["kept"])
     line = f"{left.height:,} of {new.rows:,} new rows neither copy nor contradict another; {more:,} rows more to train on"
-    return Made("rows", line, {"more": more}, rows=left.height)
+    return StepResult("rows", line, {"more": more}, rows=left.height)

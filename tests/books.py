@@ -18,7 +18,8 @@ from tasks.core.handle import FACTS, Handle
 from tasks.core.home import TOLD, commit, digest_bytes, new_artifact
 from tasks.core.ledger import ROW_SCHEMA, Outcome, check_balance, entries, entry
 from tasks.core.progress import Progress
-from tasks.core.step import Made, Place, _write_rows
+from tasks.core.step import _write_rows
+from tasks.core.work import StepDirs, StepResult
 
 Row = dict[str, Any]
 Verdict = tuple[str, str, dict[str, Any]] | None  # action, reason, evidence
@@ -35,10 +36,10 @@ def rows(told: Sequence[Row]) -> pl.DataFrame:
     return pl.DataFrame(list(told), schema=ROW_SCHEMA)
 
 
-def artifact(name: str, fill: Callable[[Place], Made]) -> Handle:
+def artifact(name: str, fill: Callable[[StepDirs], StepResult]) -> Handle:
     """What the wrapper does around a step, and nothing else."""
     with new_artifact(name) as out:
-        made = fill(Place(out, out.parent, Progress(name)))
+        made = fill(StepDirs(out, out.parent, Progress(name)))
         (out / FACTS).write_text(json.dumps(made.facts))
         (out / TOLD).write_text(json.dumps({"line": made.line, "table": made.table, **made.told}))
         path, digest = commit(out, name)

@@ -21,7 +21,7 @@ from tasks.core.handle import FACTS, Handle
 from tasks.core.home import TOLD, commit, home, new_artifact
 from tasks.core.ledger import ROW_SCHEMA
 from tasks.core.progress import Progress
-from tasks.core.step import Made, Place
+from tasks.core.work import StepDirs, StepResult
 from tasks.fetch import fetch
 from tasks.register import RecipeText, RegisterSettings, register
 from tests.tiny import tiny_adapter, tiny_model
@@ -47,7 +47,7 @@ class Inputs:
     name: str = "shop"
     prompt: PromptSettings = PROMPT
 
-    def register(self, checked: int = 8, scratch: str = "") -> Made:
+    def register(self, checked: int = 8, scratch: str = "") -> StepResult:
         """scratch: of this call alone, where several register at once."""
         proof = {
             key: getattr(self, key)
@@ -56,13 +56,13 @@ class Inputs:
         place = home() / "scratch" / (scratch or self.name)
         place.mkdir(parents=True, exist_ok=True)
         return register(
-            Place(home() / "out", place, Progress("register")), settings=RegisterSettings(checked_answers=checked),
+            StepDirs(home() / "out", place, Progress("register")), settings=RegisterSettings(checked_answers=checked),
             prompt=self.prompt, recipe=RecipeText(name=self.name, yaml=YAML),
             base_source=BaseModelSettings(source=str(home().parent / "base")), **proof,
         )  # fmt: skip
 
 
-def keep(out: Path, step: str, made: Made) -> tuple[Path, str]:
+def keep(out: Path, step: str, made: StepResult) -> tuple[Path, str]:
     """As the step wrapper does it."""
     (out / FACTS).write_text(json.dumps(made.facts))
     (out / TOLD).write_text(json.dumps({"line": made.line, **made.told}))
@@ -72,7 +72,7 @@ def keep(out: Path, step: str, made: Made) -> tuple[Path, str]:
 def artifact(step: str, kind: str, facts: dict[str, Any], fill: Any = lambda out: None, rows: int = 0) -> Handle:
     with new_artifact(step) as out:
         fill(out)
-        path, digest = keep(out, step, Made(kind, "", facts))
+        path, digest = keep(out, step, StepResult(kind, "", facts))
     return Handle.of(path, step=step, kind=kind, digest=digest, rows=rows)
 
 
@@ -107,7 +107,7 @@ def measured(value: float) -> dict[str, Any]:
 def make_inputs(folder: Path) -> Inputs:
     settings = BaseModelSettings(source=str(tiny_model(folder / "base", TEXTS)))
     with new_artifact("fetch") as out:
-        made = fetch(Place(out, out, Progress("fetch")), settings=settings, found=find_model(settings, folder))
+        made = fetch(StepDirs(out, out, Progress("fetch")), settings=settings, found=find_model(settings, folder))
         path, digest = keep(out, "fetch", made)
     base = Handle.of(path, step="fetch", kind="model", digest=digest)
     history = [{"step": 1, "loss": 2.0}, {"step": 2, "loss": 1.0}, {"step": 2, "eval_loss": 1.5}]

@@ -12,7 +12,7 @@ from tasks.core.handle import CURATED, FACTS, ROWS, Handle
 from tasks.core.home import TOLD, digest_path
 from tasks.core.ledger import ROW_SCHEMA
 from tasks.core.progress import Progress
-from tasks.core.step import Place
+from tasks.core.work import StepDirs
 from tests.tiny import CONTEXT, tiny_model
 
 INTENTS = ("order_status", "refund", "damaged_item", "other")
@@ -58,9 +58,9 @@ def _kept(folder: Path, kind: str, facts: dict[str, Any], rows: int = 0) -> Hand
     return Handle.of(folder, step=kind, kind=kind, digest=digest_path(folder), rows=rows)
 
 
-def place(folder: Path) -> Place:
+def place(folder: Path) -> StepDirs:
     """Where a step works; the same folder again is the same work again."""
-    made = Place(folder / "out", folder / "scratch", Progress("work"))
+    made = StepDirs(folder / "out", folder / "scratch", Progress("work"))
     for path in (made.out, made.scratch):
         path.mkdir(parents=True, exist_ok=True)
     return made

@@ -21,7 +21,7 @@ from filelock import FileLock
 
 from tasks.core.errors import AssayError
 
-TOLD = "told.json"  # what a step says that no digest may depend on: see Made.told in tasks/core/step.py
+TOLD = "told.json"  # what a step says that no digest may depend on: see StepResult.told in tasks/core/work.py
 
 
 def home() -> Path:

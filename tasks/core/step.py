@@ -15,7 +15,6 @@ import json
 import shutil
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -33,34 +32,10 @@ from tasks.core.machine import release_memory
 from tasks.core.page import show
 from tasks.core.progress import Progress
 from tasks.core.results import Input, is_kept, result_of, work_key
+from tasks.core.work import StepDirs, StepResult
 
 # Waits of 2, 4, 8 and 16 s: half a minute, which outlasts a restart of MLflow or an object store.
 RETRIES, BACK_OFF_SECONDS = 4, 2.0
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where a work step works. out: becomes the artifact. scratch: kept until the step is finished, so it survives a kill."""
-
-    out: Path
-    scratch: Path
-    progress: Progress
-
-
-@dataclass(frozen=True)
-class Made:
-    """What a work step says of its output.
-
-    line: for the terminal. facts: JSON kept beside the output and part of its digest. table: for the Prefect UI.
-    told: JSON that is kept too but names nothing, because it differs between runs that made the same: seconds, process ids.
-    """
-
-    kind: str
-    line: str
-    facts: dict[str, Any]
-    table: list[dict[str, Any]] = field(default_factory=list)
-    rows: int = 0
-    told: dict[str, Any] = field(default_factory=dict)
 
 
 def row_step(
@@ -78,7 +53,7 @@ def row_step(
     given = {**({"rows": rows} if rows else {}), **inputs}
     asked = (reviewed or Decisions()).asked_by(name)
 
-    def body(place: Place) -> Made:
+    def body(place: StepDirs) -> StepResult:
         loaded = {key: _load(value) for key, value in inputs.items()}
         outcomes = judged(name, function, rows, {"settings": settings, **loaded}, asked, place.progress)
         return _write_rows(place.out, name, outcomes)
@@ -87,10 +62,10 @@ def row_step(
 
 
 def work_step(
-    function: Callable[..., Made], settings: BaseModel, label: str = "", still: Callable[[Handle], bool] = lambda _handle: True,
-    /, **inputs: Input,
+    function: Callable[..., StepResult], settings: BaseModel, label: str = "",
+    still: Callable[[Handle], bool] = lambda _handle: True, /, **inputs: Input,
 ) -> Handle:  # fmt: skip
-    """Run `function(place, settings=..., **inputs) -> Made` as a task; what it leaves in place.out is the artifact.
+    """Run `function(place, settings=..., **inputs) -> StepResult` as a task; what it leaves in place.out is the artifact.
 
     still: asked before a cached result is taken, for a step whose effect lies outside ASSAY_HOME and can be undone there.
     """
@@ -103,8 +78,8 @@ def _load(value: Input) -> Any:
 
 
 def _run(
-    name: str, function: Callable[..., Any], settings: BaseModel, inputs: dict[str, Any], body: Callable[[Place], Made],
-    still: Callable[[Handle], bool] = lambda _handle: True,
+    name: str, function: Callable[..., Any], settings: BaseModel, inputs: dict[str, Any],
+    body: Callable[[StepDirs], StepResult], still: Callable[[Handle], bool] = lambda _handle: True,
 ) -> Handle:  # fmt: skip
     from prefect import task
     from prefect.tasks import exponential_backoff
@@ -147,13 +122,13 @@ def _only_maker(name: str, scratch: Path) -> Iterator[None]:
         yield
 
 
-def _make(name: str, scratch: Path, body: Callable[[Place], Made]) -> Handle:
+def _make(name: str, scratch: Path, body: Callable[[StepDirs], StepResult]) -> Handle:
     from prefect.artifacts import create_table_artifact
     from prefect.logging import get_run_logger
 
     scratch.mkdir(exist_ok=True)
     with new_artifact(f"{name}-{scratch.name}") as out, Progress(name) as progress:
-        made = body(Place(out, scratch, progress))
+        made = body(StepDirs(out, scratch, progress))
         _write_json(out / FACTS, made.facts)
         _write_json(out / TOLD, {"line": made.line, "table": made.table, **made.told})
         final, digest = commit(out, name)
@@ -184,7 +159,7 @@ def _write_json(path: Path, value: dict[str, Any]) -> None:
     path.write_text(json.dumps(value, indent=1, ensure_ascii=False, default=str))
 
 
-def _write_rows(out: Path, name: str, outcomes: Iterable[Judged]) -> Made:
+def _write_rows(out: Path, name: str, outcomes: Iterable[Judged]) -> StepResult:
     rows, counts = write_rows(out, outcomes)
     came = rows + sum(sum(counts.get(action, {}).values()) for action in GONE)
     if not rows:
@@ -198,7 +173,7 @@ def _write_rows(out: Path, name: str, outcomes: Iterable[Judged]) -> Made:
     line = f"{came:,} rows in, {rows:,} kept" + "".join(
         f", {sum(reasons.values()):,} {action}" for action, reasons in counts.items() if action != "kept"
     )
-    return Made("rows", line, {"in": came, "kept": rows, "counts": counts}, table, rows)
+    return StepResult("rows", line, {"in": came, "kept": rows, "counts": counts}, table, rows)
 
 
 def _holds(key: str, still: Callable[[Handle], bool]) -> bool:

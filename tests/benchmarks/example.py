@@ -15,7 +15,7 @@ from tasks.core.chat import Message
 from tasks.core.handle import CURATED, FACTS, Handle
 from tasks.core.home import TOLD, home_folder
 from tasks.core.progress import Progress
-from tasks.core.step import Made, Place
+from tasks.core.work import StepDirs, StepResult
 from tasks.fetch import fetch
 
 
@@ -25,11 +25,11 @@ def base_model(recipe: Recipe) -> Handle:
     folder = home_folder("benchmarks") / f"base-{found.digest[:16]}"
     if not (folder / FACTS).exists():
         folder.mkdir(exist_ok=True)
-        leave(folder, fetch(Place(folder, folder, Progress("fetch")), settings=recipe.base_model, found=found))
+        leave(folder, fetch(StepDirs(folder, folder, Progress("fetch")), settings=recipe.base_model, found=found))
     return Handle.of(folder, step="fetch", kind="model", digest=found.digest)
 
 
-def leave(folder: Path, made: Made) -> None:
+def leave(folder: Path, made: StepResult) -> None:
     """Write what a step says of itself beside its output, as the step wrapper does; the facts last: they mark it whole."""
     (folder / TOLD).write_text(json.dumps(made.told))
     (folder / FACTS).write_text(json.dumps(made.facts))

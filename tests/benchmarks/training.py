@@ -27,7 +27,7 @@ from tasks.core.chat import IGNORED, Example, Message, conversation, encode
 from tasks.core.handle import Handle
 from tasks.core.machine import choose_device_and_dtype
 from tasks.core.progress import Progress
-from tasks.core.step import Place
+from tasks.core.work import StepDirs
 from tasks.train import TrainSettings, train
 from tests.benchmarks.example import base_model, conversations, dataset
 from tests.benchmarks.table import Figure, Section, spread
@@ -84,7 +84,7 @@ def measure(rounds: int = ROUNDS, steps: int = STEPS) -> Section:
 def _round(recipe: Recipe, base: Handle, settings: TrainSettings, messages: list[list[Message]], folder: Path) -> Round:
     from transformers import AutoTokenizer
 
-    place = Place(folder / "out", folder / "scratch", clock := StepClock())
+    place = StepDirs(folder / "out", folder / "scratch", clock := StepClock())
     place.scratch.mkdir()
     rows = dataset(messages, folder / "rows")
     plan = train(place, settings=settings, prompt=recipe.prompt, base=base, dataset=rows).told["plan"]

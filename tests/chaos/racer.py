@@ -19,7 +19,8 @@ from unittest.mock import patch
 
 from tasks.core.errors import OutsideError
 from tasks.core.handle import Handle
-from tasks.core.step import BACK_OFF_SECONDS, RETRIES, Made
+from tasks.core.step import BACK_OFF_SECONDS, RETRIES
+from tasks.core.work import StepResult
 from tests.registered import Inputs, make_inputs
 
 HANDLES = ("base", "adapter", "dataset", "contract", "scores", "verdict", "predictions", "holdout")
@@ -37,7 +38,7 @@ def prepare(place: Path, racers: int) -> list[Path]:
     return homes
 
 
-def race(place: Path, name: str) -> Made:
+def race(place: Path, name: str) -> StepResult:
     """Register `name` as soon as its file is there, again while MLflow asks for it, as the step wrapper does."""
     told = json.loads((place / "inputs.json").read_text())
     handles: dict[str, Any] = {key: Handle.model_validate(value) for key, value in told.items()}

@@ -13,7 +13,8 @@ from tasks.core.handle import FACTS, LEDGER, QUARANTINE, Handle
 from tasks.core.home import TOLD, commit, new_artifact
 from tasks.core.ledger import ROW_SCHEMA, LedgerError, Outcome, entries, entry
 from tasks.core.progress import Progress
-from tasks.core.step import Made, Place, _write_rows
+from tasks.core.step import _write_rows
+from tasks.core.work import StepDirs, StepResult
 
 
 def rows(row_ids: str) -> pl.DataFrame:
@@ -41,10 +42,10 @@ def step(name: str, before: str, kept: str, *, dropped: str = "", quarantined: s
     return Handle.of(path, step=name, kind="rows", digest=digest, rows=made.rows)
 
 
-def close(tmp_path: Path, *steps: Handle) -> tuple[Made, Path]:
+def close(tmp_path: Path, *steps: Handle) -> tuple[StepResult, Path]:
     out = tmp_path / "out"
     out.mkdir()
-    return account(Place(out, tmp_path, Progress("account")), AccountSettings(), list(steps)), out
+    return account(StepDirs(out, tmp_path, Progress("account")), AccountSettings(), list(steps)), out
 
 
 def test_the_books_of_a_run_balance_and_say_so_in_one_line(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from tasks.core.ledger import ROW_SCHEMA
 from tasks.core.progress import Progress
 from tasks.core.settings import DatasetKind
 from tasks.core.specifics import factual, spoken
-from tasks.core.step import Made, Place
+from tasks.core.work import StepDirs, StepResult
 
 THINGS = ["lamp", "kettle", "chair", "blanket", "lantern", "basket", "stool", "mirror", "teapot", "hammock", "rug", "bench"]
 WORDS = (
@@ -69,23 +69,23 @@ def row_ids(*numbers: int) -> set[str]:
 
 def advised(
     rows: pl.DataFrame, answer: AnswerSettings = AnswerSettings(), kind: str = "sft", system: str = "", **chosen: Any  # noqa: B008
-) -> Made:  # fmt: skip
+) -> StepResult:  # fmt: skip
     folder = home() / "artifacts" / "account" / f"{len(list(home().rglob(CURATED)))}"
     folder.mkdir(parents=True)
     rows.write_parquet(folder / CURATED)
     dataset = Handle.of(folder, step="account", kind="dataset", digest=digest_path(folder), rows=rows.height)
-    place = Place(folder, folder, Progress("advise"))
+    place = StepDirs(folder, folder, Progress("advise"))
     what = DatasetKind.model_validate({"name": kind})
     wanted = AdviseSettings(**{"goal": "style", "label_rows": 5, **chosen})
     return advise(place, wanted, dataset=dataset, answer=answer, kind=what, prompt=PromptSettings(system=system))
 
 
-def topic(made: Made, name: str) -> dict[str, Any]:
+def topic(made: StepResult, name: str) -> dict[str, Any]:
     (found,) = [a for a in made.facts["advice"] if a["topic"] == name]
     return dict(found)
 
 
-def worth_saying(made: Made) -> dict[str, str]:
+def worth_saying(made: StepResult) -> dict[str, str]:
     return {a["topic"]: a["level"] for a in made.facts["advice"] if a["level"] != "good"}
 
 

@@ -25,7 +25,8 @@ from tasks.core.ledger import ROW_SCHEMA
 from tasks.core.personal_data import PersonalData
 from tasks.core.progress import Progress
 from tasks.core.settings import DatasetKind
-from tasks.core.step import Made, Place, work_step
+from tasks.core.step import work_step
+from tasks.core.work import StepDirs, StepResult
 from tests.tiny import tiny_model
 
 ANSWER = AnswerSettings(
@@ -72,9 +73,9 @@ def contract(*lines: str, place: Path) -> Contract:
 
 def checked(
     frame: pl.DataFrame, rules: Contract, out: Path, answer: AnswerSettings = ANSWER, **inputs: Any
-) -> tuple[Made, dict[str, Any]]:
+) -> tuple[StepResult, dict[str, Any]]:
     out.mkdir()
-    place, rows = Place(out, out, Progress("check")), stored(frame, out.name)
+    place, rows = StepDirs(out, out, Progress("check")), stored(frame, out.name)
     asked = {"holdout": stored(dataset([APART]), f"{out.name}-apart")} if "leaked_from" in columns_spoken_of(rules) else {}
     made = check(place, CheckSettings(), contract=rules, rows=rows, answer=answer, **asked | inputs)
     return made, json.loads((out / "great_expectations.json").read_text())

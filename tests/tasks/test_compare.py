@@ -12,7 +12,7 @@ from tasks.core.handle import REFERENCE, Handle
 from tasks.core.ledger import Outcome, entries
 from tasks.core.rule import WatchSettings
 from tasks.core.settings import DatasetKind
-from tasks.core.step import Made, Place
+from tasks.core.work import StepDirs, StepResult
 from tests.books import Row, artifact, row, rows, step
 
 SCHEMA = {"type": "object", "properties": {"intent": {"enum": ["order", "refund", "invoice"]}}}
@@ -34,13 +34,13 @@ def handle(told: list[Row]) -> Handle:
 
 
 def snapshot(told: list[Row] | None) -> Handle:
-    def fill(place: Place) -> Made:
+    def fill(place: StepDirs) -> StepResult:
         files = []
         if told is not None:
             rows(told).write_parquet(place.out / REFERENCE)
             (place.out / "contract.json").write_text(json.dumps({"expectations": [{"rule": RULE, "share": 0.01}]}))
             files = ["contract.json", REFERENCE]
-        return Made("snapshot", "", {"files": files}, rows=len(told or []))
+        return StepResult("snapshot", "", {"files": files}, rows=len(told or []))
 
     return artifact("snapshot", fill)
 
@@ -64,7 +64,7 @@ def checked_as(failed: dict[str, int]) -> Handle:
         {"rule": rule, "success": not count, "failed": count, "checked": 60, "share": count / 60}
         for rule, count in {RULE: 0, **failed}.items()
     ]
-    return artifact("check", lambda place: Made("contract", "", {"expectations": told}))
+    return artifact("check", lambda place: StepResult("contract", "", {"expectations": told}))
 
 
 def test_rows_of_the_same_kind_are_no_drift() -> None:

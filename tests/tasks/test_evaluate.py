@@ -19,7 +19,7 @@ from tasks.core.handle import FACTS, Handle
 from tasks.core.home import TOLD, digest_path
 from tasks.core.ledger import ROW_SCHEMA
 from tasks.core.progress import Progress
-from tasks.core.step import Made, Place
+from tasks.core.work import StepDirs, StepResult
 from tasks.evaluate import EvaluateSettings, evaluate, slice_names
 
 ANSWER = AnswerSettings(
@@ -61,10 +61,10 @@ def predicted(home: Path, variant: str, answers: list[tuple[str, str, str]]) -> 
     return kept(home, "predictions", frame, "predictions.parquet", {"variant": variant})
 
 
-def place(home: Path) -> Place:
+def place(home: Path) -> StepDirs:
     out = home / uuid4().hex
     out.mkdir()
-    return Place(out, home, Progress("evaluate"))
+    return StepDirs(out, home, Progress("evaluate"))
 
 
 HOLDOUT = [row(f"h{i}", slice="short" if i < 4 else "long") for i in range(10)]
@@ -76,7 +76,7 @@ def answers(*wrong: str, prose: tuple[str, ...] = ()) -> list[tuple[str, str, st
     return [(i, s, PROSE if i in prose else WRONG if i in wrong else RIGHT) for i, s in IDS]
 
 
-def run(home: Path, *variants: tuple[str, list[tuple[str, str, str]]], **changes: Any) -> tuple[Made, pl.DataFrame]:
+def run(home: Path, *variants: tuple[str, list[tuple[str, str, str]]], **changes: Any) -> tuple[StepResult, pl.DataFrame]:
     at = place(home)
     given: dict[str, Any] = {
         "settings": EvaluateSettings(), "answer": ANSWER,
@@ -86,7 +86,7 @@ def run(home: Path, *variants: tuple[str, list[tuple[str, str, str]]], **changes
     return made, pl.read_parquet(at.out / "graded.parquet")
 
 
-def cell(made: Made, table: str = "metrics", **keys: str) -> dict[str, Any]:
+def cell(made: StepResult, table: str = "metrics", **keys: str) -> dict[str, Any]:
     found = [m for m in made.facts[table] if keys.items() <= m.items()]
     assert len(found) == 1
     return found[0]

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from tasks.core.base_model import BaseModelSettings, FoundModel, find_model
 from tasks.core.errors import OutsideError, RecipeError
 from tasks.core.home import digest_path
-from tasks.core.step import Made
+from tasks.core.work import StepResult
 from tasks.fetch import fetch
 from tests.tiny import CONTEXT, tiny_model
 from tests.training import place
@@ -43,7 +43,7 @@ def offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name.lower(), raising=False)
 
 
-def run(source: str, base: Path, where: str = "work") -> tuple[Made, Path]:
+def run(source: str, base: Path, where: str = "work") -> tuple[StepResult, Path]:
     settings = BaseModelSettings(source=source)
     working = place(base / where)
     return fetch(working, settings=settings, found=find_model(settings, base)), working.out / "model"

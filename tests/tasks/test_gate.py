@@ -18,7 +18,7 @@ from tasks.core.handle import FACTS, Handle
 from tasks.core.home import TOLD, digest_path
 from tasks.core.progress import Progress
 from tasks.core.stats import paired_difference, rate
-from tasks.core.step import Made, Place
+from tasks.core.work import StepDirs, StepResult
 from tasks.gate import GateSettings, Rule, check_rules, gate
 
 LEVEL = 0.95
@@ -36,14 +36,14 @@ def against(baseline: str, wins: int, losses: int, n: int = 156) -> dict[str, An
             "difference": got.value, "low": got.low, "high": got.high}  # fmt: skip
 
 
-def judge(home: Path, rules: list[Rule], metrics: list[dict[str, Any]], differences: list[dict[str, Any]]) -> Made:
+def judge(home: Path, rules: list[Rule], metrics: list[dict[str, Any]], differences: list[dict[str, Any]]) -> StepResult:
     folder = home / "artifacts" / uuid4().hex
     folder.mkdir(parents=True)
     facts = {"confidence": LEVEL, "metrics": metrics, "differences": differences}
     (folder / FACTS).write_text(json.dumps(facts))
     (folder / TOLD).write_text("{}")
     scores = Handle.of(folder, step="evaluate", kind="scores", digest=digest_path(folder))
-    return gate(Place(folder, home, Progress("gate")), settings=GateSettings(rules=tuple(rules)), scores=scores)
+    return gate(StepDirs(folder, home, Progress("gate")), settings=GateSettings(rules=tuple(rules)), scores=scores)
 
 
 def floor(at_least: float, **where: str) -> Rule:

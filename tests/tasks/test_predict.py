@@ -13,7 +13,7 @@ from tasks.core.answer import AnswerSettings
 from tasks.core.chat import PromptSettings
 from tasks.core.generate import load_speaker
 from tasks.core.handle import Handle
-from tasks.core.step import Made
+from tasks.core.work import StepResult
 from tasks.predict import PREDICTIONS, PredictSettings, _examples, predict
 from tests.tiny import CONTEXT, tiny_adapter
 from tests.training import INTENTS, base_handle, dataset_handle, place, rows, rows_handle
@@ -41,7 +41,7 @@ def given(work: Path) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def run(folder: Path, given: dict[str, Any], variant: Any = "zero_shot", **more: Any) -> tuple[Made, pl.DataFrame]:
+def run(folder: Path, given: dict[str, Any], variant: Any = "zero_shot", **more: Any) -> tuple[StepResult, pl.DataFrame]:
     settings = PredictSettings(variant=variant, examples=more.pop("examples", 0))
     where = place(folder)
     made = predict(where, settings=settings, **{**given, **more})

@@ -22,7 +22,7 @@ from tasks.core.handle import Handle
 from tasks.core.home import home
 from tasks.core.packaging import LIBRARIES, SERVED, describe
 from tasks.core.registry import CHALLENGER, STATE
-from tasks.core.step import Made
+from tasks.core.work import StepResult
 from tasks.register import create_version
 from tests.registered import PREDICTIONS, PROMPT, TEXTS, Inputs, artifact, make_inputs, recorded
 from tests.serving import free_port, post, serving
@@ -54,11 +54,11 @@ def versions(name: str) -> list[Any]:
     return list(tracking.client().search_model_versions(f"name = '{name}'"))
 
 
-def logged(client: Any, made: Made) -> list[Any]:
+def logged(client: Any, made: StepResult) -> list[Any]:
     return list(client.search_logged_models([made.told["experiment_id"]]))
 
 
-def runs(client: Any, made: Made) -> list[Any]:
+def runs(client: Any, made: StepResult) -> list[Any]:
     return list(client.search_runs([made.told["experiment_id"]]))
 
 

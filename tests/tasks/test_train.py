@@ -23,7 +23,7 @@ from tasks.core.chat import PromptSettings
 from tasks.core.errors import DataError, TrainingError
 from tasks.core.handle import Handle
 from tasks.core.home import digest_path
-from tasks.core.step import Made
+from tasks.core.work import StepResult
 from tasks.train import TrainSettings, train
 from tests.training import base_handle, dataset_handle, place, rows
 
@@ -46,7 +46,7 @@ def given(work: Path) -> dict[str, Handle]:
 
 
 @pytest.fixture(scope="module")
-def undisturbed(work: Path, given: dict[str, Handle]) -> Made:
+def undisturbed(work: Path, given: dict[str, Handle]) -> StepResult:
     return train(place(work / "undisturbed"), settings=LONG, prompt=PROMPT, **given)
 
 
@@ -74,7 +74,7 @@ def _trainers(spec: Path) -> list[psutil.Process]:
     return found
 
 
-def test_the_plan_is_told_and_kept(undisturbed: Made, work: Path) -> None:
+def test_the_plan_is_told_and_kept(undisturbed: StepResult, work: Path) -> None:
     plan, actual = undisturbed.told["plan"], undisturbed.told["actual"]
     assert (plan["rows"], plan["validation_rows"], plan["cut_tokens"], plan["effective_batch"]) == (20, 4, 0, 4)
     assert 0 < plan["answer_tokens"] < plan["tokens"]
@@ -88,13 +88,13 @@ def test_the_plan_is_told_and_kept(undisturbed: Made, work: Path) -> None:
     assert undisturbed.rows == 20
 
 
-def test_the_line_says_when_nothing_was_validated(undisturbed: Made) -> None:
+def test_the_line_says_when_nothing_was_validated(undisturbed: StepResult) -> None:
     actual = {**undisturbed.told["actual"], "best_eval_loss": None}
     assert "no validation rows" in step._line({**undisturbed.told, "actual": actual})
     assert "validation loss 0." in undisturbed.line
 
 
-def test_the_history_holds_every_step_and_the_best_validation(undisturbed: Made) -> None:
+def test_the_history_holds_every_step_and_the_best_validation(undisturbed: StepResult) -> None:
     history, actual = undisturbed.facts["history"], undisturbed.told["actual"]
     assert [e["step"] for e in history if "loss" in e] == list(range(1, 61))
     validations = {e["step"]: e["eval_loss"] for e in history if "eval_loss" in e}
@@ -103,7 +103,7 @@ def test_the_history_holds_every_step_and_the_best_validation(undisturbed: Made)
     assert history[-1 if "loss" in history[-1] else -2]["loss"] < history[0]["loss"] / 2  # it did learn
 
 
-def test_the_adapter_is_weights_and_configuration_and_knows_no_machine(undisturbed: Made, work: Path) -> None:
+def test_the_adapter_is_weights_and_configuration_and_knows_no_machine(undisturbed: StepResult, work: Path) -> None:
     folder = work / "undisturbed" / "out" / "adapter"
     assert sorted(file.name for file in folder.iterdir()) == ["adapter_config.json", "adapter_model.safetensors"]
     for file in folder.iterdir():
@@ -114,7 +114,7 @@ def test_the_adapter_is_weights_and_configuration_and_knows_no_machine(undisturb
 
 
 def test_killed_then_out_of_time_then_resumed_gives_the_same_adapter(
-    undisturbed: Made, work: Path, given: dict[str, Handle]
+    undisturbed: StepResult, work: Path, given: dict[str, Handle]
 ) -> None:
     where = place(work / "disturbed")
 
@@ -177,7 +177,7 @@ def test_the_cores_of_a_machine_do_not_change_what_is_learnt(
     ("device", "cores", "told"),
     [("cpu", 2, "2 CPU threads;"), ("cpu", 8, "2 CPU threads of 8 cores (train.threads);"), ("cuda", 8, "on cuda;")],
 )
-def test_the_plan_says_when_cores_would_stay_idle(undisturbed: Made, device: str, cores: int, told: str) -> None:
+def test_the_plan_says_when_cores_would_stay_idle(undisturbed: StepResult, device: str, cores: int, told: str) -> None:
     assert told in step._plan_line({**undisturbed.told["plan"], "device": device, "threads": 2, "cores": cores})
 
 

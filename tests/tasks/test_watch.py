@@ -15,7 +15,7 @@ from tasks.core.ledger import Outcome, entries, entry
 from tasks.core.rule import WatchSettings
 from tasks.core.snapshot import Champion
 from tasks.core.sources import RawFile
-from tasks.core.step import Made, Place
+from tasks.core.work import StepDirs, StepResult
 from tasks.ingest import IngestSettings, Source, find_sources, ingest
 from tasks.watch import Look, gained, joined, look, news
 from tests.books import artifact, row, rows, step
@@ -82,10 +82,10 @@ def raw(folder: Path, files: dict[str, list[str]]) -> Outcome:
 def snapshot(before: Outcome, kept: pl.DataFrame) -> Handle:
     told = entries("account", [entry(one, "kept", "passed every step") for one in before.kept.iter_rows(named=True)])
 
-    def fill(place: Place) -> Made:
+    def fill(place: StepDirs) -> StepResult:
         pl.concat([before.ledger, told]).write_parquet(place.out / LEDGER)
         kept.with_columns(split=pl.lit("train")).write_parquet(place.out / CURATED)
-        return Made("snapshot", "", {"files": [CURATED, LEDGER]}, rows=kept.height)
+        return StepResult("snapshot", "", {"files": [CURATED, LEDGER]}, rows=kept.height)
 
     return artifact("snapshot", fill)
 

@@ -23,7 +23,8 @@ from tasks.core.handle import FACTS, LEDGER, QUARANTINE, Handle
 from tasks.core.home import TOLD, digest_path, home
 from tasks.core.ledger import ROW_SCHEMA, LedgerError, Outcome, entries, entry
 from tasks.core.settings import Settings
-from tasks.core.step import Made, Place, row_step, work_step
+from tasks.core.step import row_step, work_step
+from tasks.core.work import StepDirs, StepResult
 
 ROOT = Path(__file__).parents[3]
 pytestmark = [
@@ -36,13 +37,13 @@ class Wanted(Settings):
     text: str = "gold"
 
 
-def write(place: Place, *, settings: Wanted, source: Handle | None = None) -> Made:
+def write(place: StepDirs, *, settings: Wanted, source: Handle | None = None) -> StepResult:
     """A step that writes its setting, and notes in the home folder that it ran."""
     with (home() / "ran.txt").open("a") as file:
         file.write(f"{settings.text}\n")
     (place.out / "text.txt").write_text(settings.text)
     table = [{"what": settings.text}]
-    return Made("text", "written", {"text": settings.text}, table, told={"process": os.getpid(), "at": time.time_ns()})
+    return StepResult("text", "written", {"text": settings.text}, table, told={"process": os.getpid(), "at": time.time_ns()})
 
 
 def ran() -> int:
@@ -50,7 +51,7 @@ def ran() -> int:
     return len(note.read_text().splitlines()) if note.exists() else 0
 
 
-def same_from_two_processes(place: Place, *, settings: Wanted) -> Made:
+def same_from_two_processes(place: StepDirs, *, settings: Wanted) -> StepResult:
     """Does not end before two processes have asked for it."""
     while len(list(home().glob("asked-*"))) < 2:
         time.sleep(0.02)
@@ -167,7 +168,7 @@ def test_the_cache_is_found_by_another_process_and_two_at_once_work_once(home: P
 
 
 def test_a_step_that_fails_leaves_no_artifact_and_is_not_retried() -> None:
-    def fails(place: Place, *, settings: Wanted) -> Made:
+    def fails(place: StepDirs, *, settings: Wanted) -> StepResult:
         (place.out / "half.txt").write_text("half")
         (place.scratch / "checkpoint").write_text("7")
         write(place, settings=settings)
@@ -182,7 +183,7 @@ def test_a_step_that_fails_leaves_no_artifact_and_is_not_retried() -> None:
 
 
 def test_scratch_survives_a_failure_and_is_gone_after_success() -> None:
-    def resumes(place: Place, *, settings: Wanted) -> Made:
+    def resumes(place: StepDirs, *, settings: Wanted) -> StepResult:
         if not (place.scratch / "checkpoint").exists():
             (place.scratch / "checkpoint").write_text("7")
             raise RuntimeError("killed")
@@ -199,7 +200,7 @@ def test_only_what_lies_outside_is_tried_again(error: type[Exception], tries: in
     monkeypatch.setattr(wrapper, "RETRIES", 3)
     monkeypatch.setattr(wrapper, "BACK_OFF_SECONDS", 0.01)
 
-    def unlucky(place: Place, *, settings: Wanted) -> Made:
+    def unlucky(place: StepDirs, *, settings: Wanted) -> StepResult:
         write(place, settings=settings)
         raise error("no answer")
 
@@ -211,7 +212,7 @@ def test_only_what_lies_outside_is_tried_again(error: type[Exception], tries: in
 def test_a_retry_that_succeeds_is_a_success(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(wrapper, "BACK_OFF_SECONDS", 0.01)
 
-    def heals(place: Place, *, settings: Wanted) -> Made:
+    def heals(place: StepDirs, *, settings: Wanted) -> StepResult:
         made = write(place, settings=settings)
         if ran() < 3:
             raise OutsideError("no answer")
@@ -239,7 +240,7 @@ def test_a_server_that_does_not_take_progress_does_not_end_the_work(monkeypatch:
 
     monkeypatch.setattr(prefect.artifacts, "create_progress_artifact", refuse)
 
-    def long(place: Place, *, settings: Wanted) -> Made:
+    def long(place: StepDirs, *, settings: Wanted) -> StepResult:
         place.progress(0.5, "half")
         place.progress(1.0, "done")
         return write(place, settings=settings)
