@@ -17,34 +17,36 @@ from data_contracts.relations import Measures, Seen
 from tasks.core.answer import AnswerSettings
 from tasks.core.handle import LEDGER, ROWS, Handle
 from tasks.core.ledger import GONE
-from tasks.core.results import Input, result_of, work_key
+from tasks.core.results import Function, Input, result_of, work_key
 from tasks.core.settings import DatasetKind
 
+GivenTo = tuple[Handle, Function]  # rows, and the step that was given them
 OTHER = ("$.partner", "$.match")  # where the evidence names the other row; without one a row is at odds with itself
 
 
 def seen_by_steps(
-    measures: Measures, seen_by_conflicts: Handle | None, seen_by_decontaminate: Handle | None, *, kind: DatasetKind,
+    measures: Measures, seen_by_conflicts: GivenTo | None, seen_by_decontaminate: GivenTo | None, *, kind: DatasetKind,
     answer: AnswerSettings, **judges: Handle | None,
 ) -> dict[str, Seen]:  # fmt: skip
     """By column the rows that its step was given, if it was given any. judges: what decontaminate compares with, by name."""
     asked: Mapping[str, Input] = {"kind": kind, "answer": answer}
-    voted = seen_by("conflicts", measures.contradictions, seen_by_conflicts, **asked)
+    voted = seen_by(seen_by_conflicts, measures.contradictions, **asked)
     if voted and measures.contradictions.policy == "off":
         voted = replace(voted, found=None)  # the step then holds back none of those that the contract counts
-    compared = seen_by("decontaminate", measures.leaks, seen_by_decontaminate, **asked, **judges)
+    compared = seen_by(seen_by_decontaminate, measures.leaks, **asked, **judges)
     return {column: seen for column, seen in (("conflicts_with", voted), ("leaked_from", compared)) if seen}
 
 
-def seen_by(step: str, settings: BaseModel, rows: Handle | None, **inputs: Input) -> Seen | None:
-    """The rows that `step` was given and, if it is known, which of them it let go of; None where there are no such rows.
+def seen_by(given: GivenTo | None, settings: BaseModel, **inputs: Input) -> Seen | None:
+    """The rows that a step was given and, if it is known, which of them it let go of; None where there are no such rows.
 
     inputs: all that the step was given beside them; one that is None was not given.
     """
-    if rows is None:
+    if given is None:
         return None
-    given = {name: value for name, value in inputs.items() if value is not None}
-    made = result_of(work_key(step, f"tasks.{step}", settings, {"rows": rows, **given}))
+    rows, step = given
+    others = {name: value for name, value in inputs.items() if value is not None}
+    made = result_of(work_key(step.__name__, step, settings, {"rows": rows, **others}))
     return Seen(rows.folder / ROWS, _let_go(made) if made else None)
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from tasks.core.errors import RecipeError
+from tasks.core.personal_kinds import KINDS
 
 # The columns of a row that a contract can speak of; facts.py fills those that it does, one row each.
 COLUMNS = {
@@ -155,8 +156,6 @@ def _check_values(schema: dict[str, Any], arguments: dict[str, Any], where: str)
     import jsonschema
 
     if "kinds" in arguments:
-        from tasks.core.personal_data import KINDS  # takes Polars, which a contract that names no kind need not wait for
-
         only(arguments["kinds"], KINDS, "kind", where)
     for error in jsonschema.Draft202012Validator(schema).iter_errors(arguments):
         told = {key: value for key, value in error.schema.items() if key != "items"}

@@ -54,12 +54,12 @@ def curated(plan: Recipe) -> tuple[list[Handle], Results]:
     def then(function: Callable[..., Any], settings: Any, name: str = "", **inputs: Any) -> None:
         steps.append(row_step(function, settings, name, rows=steps[-1], reviewed=said, **inputs))
 
-    whole = {"seen_by_conflicts": steps[-1]}  # whose votes and wording cleared the rows that are left
+    whole = {"seen_by_conflicts": (steps[-1], conflicts)}  # whose votes and wording cleared the rows that are left
     then(conflicts, plan.conflicts, kind=kind, answer=answer)
     then(dedupe, plan.dedupe, kind=kind, answer=answer)
     then(label_errors, plan.label_errors, kind=kind, answer=answer)
     compared = {name: as_trained(plan, name, judge) for name, judge in judges.items()}
-    whole["seen_by_decontaminate"] = steps[-1]
+    whole["seen_by_decontaminate"] = (steps[-1], decontaminate)
     then(decontaminate, plan.decontaminate, "", kind=kind, answer=answer, **compared)
     then(select, plan.select, kind=kind, answer=answer)
     asked = {"kind": kind, "answer": answer, "prompt": plan.prompt}

@@ -26,12 +26,12 @@ from tasks.core.answer import CALL_METRICS, AnswerSettings
 from tasks.core.base_model import BaseModelSettings
 from tasks.core.chat import PromptSettings
 from tasks.core.decisions import Decisions, read_decisions
-from tasks.core.errors import RecipeError
+from tasks.core.errors import RecipeError, nearest
 from tasks.core.fence import check_inside
 from tasks.core.rule import WatchSettings
 from tasks.core.rules.language import check_languages
 from tasks.core.settings import DatasetKind, Settings
-from tasks.core.strict_yaml import Location, nearest, read_yaml, refuse, told
+from tasks.core.strict_yaml import Location, read_yaml, refuse, told
 from tasks.core.typed import quoted, typed_path
 from tasks.decontaminate import DecontaminateSettings
 from tasks.dedupe import DedupeSettings

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
@@ -19,8 +19,10 @@ from tasks.core.drift import drawn
 from tasks.core.handle import CURATED, LEDGER, QUARANTINE, REFERENCE, ROWS, Handle
 from tasks.core.ledger import GONE, LEDGER_SCHEMA, ROW_SCHEMA, LedgerError, count_reasons
 from tasks.core.settings import Settings
-from tasks.core.sources import RawFile
 from tasks.core.work import StepDirs, StepResult
+
+if TYPE_CHECKING:
+    from tasks.core.sources import RawFile
 
 KEPT = "passed every step"
 NONE = Decisions()

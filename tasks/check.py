@@ -3,7 +3,8 @@
     made = check(place, CheckSettings(), contract=read_contract("support_triage"), rows=handle, answer=recipe.answer,
                  kind=DatasetKind(), prompt=recipe.prompt, base=base, holdout=holdout, edge_cases=edge_cases,
                  benchmarks=benchmarks, personal=recipe.redact, likenesses=recipe.dedupe, contradictions=recipe.conflicts,
-                 leaks=recipe.decontaminate, seen_by_conflicts=steps[5], seen_by_decontaminate=steps[8])
+                 leaks=recipe.decontaminate, seen_by_conflicts=(steps[5], conflicts),
+                 seen_by_decontaminate=(steps[8], decontaminate))
 
 A contract is for one kind of dataset (sft, preference, classification), and only what it speaks of is computed. base is the
 model whose tokenizer counts tokens; holdout, edge_cases and benchmarks are what may not leak; a contract that asks for what was
@@ -28,7 +29,7 @@ from typing import Any
 
 import polars as pl
 
-from data_contracts.answered import seen_by_steps
+from data_contracts.answered import GivenTo, seen_by_steps
 from data_contracts.contract import Contract, Expectation, check_kind, short
 from data_contracts.facts import texts_of
 from data_contracts.measure import Given, facts_for
@@ -66,7 +67,7 @@ def check(
     prompt: PromptSettings = PLAIN, base: Handle | None = None, holdout: Handle | None = None, edge_cases: Handle | None = None,
     benchmarks: Handle | None = None, personal: PersonalData = PERSONAL, likenesses: Likenesses = MEASURES.likenesses,
     contradictions: Contradictions = MEASURES.contradictions, leaks: Measure = MEASURES.leaks,
-    seen_by_conflicts: Handle | None = None, seen_by_decontaminate: Handle | None = None,
+    seen_by_conflicts: GivenTo | None = None, seen_by_decontaminate: GivenTo | None = None,
 ) -> StepResult:  # fmt: skip
     """Hold every row against the contract, with Great Expectations.
 

@@ -23,7 +23,7 @@ from pydantic import Field, field_validator
 from tasks.core.answer import AnswerSettings
 from tasks.core.calls import any_calls, tools_of
 from tasks.core.conform import Old, conform
-from tasks.core.errors import RecipeError
+from tasks.core.errors import RecipeError, nearest
 from tasks.core.fitting import only_match
 from tasks.core.forms import Form, learn
 from tasks.core.json_text import check_template, template_fields
@@ -31,7 +31,6 @@ from tasks.core.ledger import Outcome, changed, entries, entry
 from tasks.core.marking import broken_calls
 from tasks.core.rules.rule import About, Found, answers
 from tasks.core.settings import DatasetKind, Settings
-from tasks.core.strict_yaml import nearest
 
 ACTIONS = {"drop": "dropped", "quarantine": "quarantined"}
 

@@ -16,11 +16,10 @@ from typing import Any, Self
 
 from pydantic import Field, model_validator
 
-from tasks.core.errors import RecipeError
+from tasks.core.errors import RecipeError, nearest
 from tasks.core.handle import Handle
 from tasks.core.settings import Settings
 from tasks.core.stats import percent, rows_to_decide
-from tasks.core.strict_yaml import nearest
 from tasks.core.work import StepDirs, StepResult
 
 TUNED = "tuned"

@@ -19,7 +19,8 @@ import polars as pl
 
 from tasks.core.batches import row_by_row
 from tasks.core.ledger import Outcome, changed, entries
-from tasks.core.personal_data import KINDS, Kind, PersonalData, replaced, rewritten, suspects
+from tasks.core.personal_data import PersonalData, replaced, rewritten, suspects
+from tasks.core.personal_kinds import KINDS, Kind
 
 
 class RedactSettings(PersonalData):

@@ -10,7 +10,7 @@ import json
 import shutil
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 from pydantic import BaseModel, ConfigDict, Field
@@ -24,14 +24,15 @@ from tasks.core.errors import AssayError, RegistrationError
 from tasks.core.handle import Handle
 from tasks.core.once import REGISTERED, once
 from tasks.core.packaging import describe, write_model
-from tasks.core.personal_data import KINDS, PersonalData
+from tasks.core.personal_kinds import KINDS
 from tasks.core.readable import short
 from tasks.core.registry import ARTIFACT, CHALLENGER, EVIDENCE, METRIC, STATE, artifact_digest, ask, download, recorded
 from tasks.core.settings import Settings
 from tasks.core.unit import UNIT, Unit
-from tasks.core.work import StepDirs, StepResult
 
-PERSONAL = PersonalData()
+if TYPE_CHECKING:
+    from tasks.core.personal_data import PersonalData
+from tasks.core.work import StepDirs, StepResult
 
 
 class RegisterSettings(Settings):
@@ -57,7 +58,7 @@ class RecipeText(BaseModel):
 def register(
     place: StepDirs, *, settings: RegisterSettings, prompt: PromptSettings, recipe: RecipeText,
     base_source: BaseModelSettings, base: Handle, adapter: Handle, dataset: Handle, contract: Handle, scores: Handle,
-    verdict: Handle, predictions: Handle, holdout: Handle, personal: PersonalData = PERSONAL,
+    verdict: Handle, predictions: Handle, holdout: Handle, personal: PersonalData,
 ) -> StepResult:  # fmt: skip
     """Register the unit once, prove it by its answers, and point the alias `challenger` at it.
 

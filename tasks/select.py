@@ -24,10 +24,10 @@ from pydantic import Field
 from tasks.core.answer import AnswerSettings
 from tasks.core.cover import cover, nearest
 from tasks.core.errors import DataError
+from tasks.core.errors import nearest as nearest_name
 from tasks.core.labels import labelled
 from tasks.core.ledger import Outcome, entries, entry
 from tasks.core.settings import DatasetKind, Settings
-from tasks.core.strict_yaml import nearest as nearest_name
 from tasks.core.vectors import Vectors, text_vectors
 
 BUDGET = "beyond the row budget"

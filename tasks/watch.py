@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import polars as pl
 
@@ -18,8 +19,10 @@ from tasks.core.handle import CURATED, LEDGER, ROWS, Handle
 from tasks.core.home import digest_json
 from tasks.core.rule import WatchSettings
 from tasks.core.snapshot import Champion, fill
-from tasks.core.sources import RawFile
 from tasks.core.work import StepDirs, StepResult
+
+if TYPE_CHECKING:
+    from tasks.core.sources import RawFile
 
 SHOWN = 3  # sources that a line names
 

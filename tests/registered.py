@@ -20,6 +20,7 @@ from tasks.core.generate import load_speaker
 from tasks.core.handle import FACTS, Handle
 from tasks.core.home import TOLD, commit, home, new_artifact
 from tasks.core.ledger import ROW_SCHEMA
+from tasks.core.personal_data import PersonalData
 from tasks.core.progress import Progress
 from tasks.core.work import StepDirs, StepResult
 from tasks.fetch import fetch
@@ -58,7 +59,7 @@ class Inputs:
         return register(
             StepDirs(home() / "out", place, Progress("register")), settings=RegisterSettings(checked_answers=checked),
             prompt=self.prompt, recipe=RecipeText(name=self.name, yaml=YAML),
-            base_source=BaseModelSettings(source=str(home().parent / "base")), **proof,
+            base_source=BaseModelSettings(source=str(home().parent / "base")), personal=PersonalData(), **proof,
         )  # fmt: skip
 
 

@@ -1,27 +1,41 @@
-"""The digest of the code a step runs, so that a changed step is computed again and an unchanged one is not."""
+"""The digest of the code a step runs, so that a changed step is computed again and an unchanged one is not.
+
+Of a Python file counts what runs: no comment, no docstring, no layout, nothing below `if TYPE_CHECKING:`. So what a module
+imports only there must be something whose code makes no difference to the result: a value's fields, or how progress is shown.
+"""
 
 from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
 from functools import cache
+from importlib.util import resolve_name
 from pathlib import Path
+from typing import NamedTuple
 
-from tasks.core.home import digest_json, digest_path
+from tasks.core.home import digest_bytes, digest_json, digest_path
 
 ROOT = Path(__file__).parents[2]
 MOST_TRIES = 50
 OWN = ("tasks", "data_contracts")  # below ROOT; flows only arrange steps, so they do not change what a step makes
 
 
+class Source(NamedTuple):
+    """What counts of one Python file. imports: as they are written; words: all its texts."""
+
+    digest: str
+    imports: tuple[str, ...]
+    words: frozenset[str]
+
+
 @cache
 def code_digest(module: str) -> str:
-    """sha256 over the source of `module` and of every own module it imports, at any depth, lazily or not.
+    """sha256 over the code of `module` and of every own module it imports, at any depth, lazily or not, and their packages'.
 
     With a package that runs as a program (the trainer) goes its __main__, and with a module the folder beside it whose name it
-    says ("templates"). Files are read, nothing is imported: a step's key must not cost an import of torch.
+    says ("templates"), byte for byte. Files are read, nothing is imported: a step's key must not cost an import of torch.
     """
-    return digest_json({name: digest_path(path) for name, path in code_files(module).items()})
+    return digest_json({name: _digest(path) for name, path in code_files(module).items()})
 
 
 def code_files(module: str) -> dict[str, Path]:
@@ -31,18 +45,52 @@ def code_files(module: str) -> dict[str, Path]:
     return seen
 
 
+def _digest(path: Path) -> str:
+    return digest_path(path) if path.is_dir() else _source(path.read_bytes()).digest
+
+
 def _collect(module: str, seen: dict[str, Path]) -> None:
-    file = _file(module)
-    if file is None or module in seen:
+    file = None if module in seen else _file(module)
+    if file is None:
         return
     seen[module] = file
-    tree = parse(file.read_bytes())
-    for folder in _named_folders(tree, file.parent):
+    source, above = _source(file.read_bytes()), module.rpartition(".")[0]
+    for folder in _named_folders(source.words, file.parent):
         seen[f"{module}: {folder.name}"] = folder
-    for name in _imports(tree):
+    package = module if file.stem == "__init__" else above
+    for name in (above, *(resolve_name(name, package) for name in source.imports)):
         _collect(name, seen)
     if file.stem == "__init__":
         _collect(f"{module}.__main__", seen)
+
+
+@cache
+def _source(text: bytes) -> Source:
+    tree = _Running().visit(parse(text))
+    nodes = list(ast.walk(tree))
+    words = {node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)}
+    return Source(digest_bytes(_as_text(tree).encode()), tuple(_imports(nodes)), frozenset(words))
+
+
+class _Running(ast.NodeTransformer):
+    """Leaves of a tree what runs."""
+
+    def visit_Expr(self, node: ast.Expr) -> ast.Expr | None:
+        """A text that stands alone is a docstring."""
+        return None if isinstance(node.value, ast.Constant) and isinstance(node.value.value, str) else node
+
+    def visit_If(self, node: ast.If) -> ast.AST | list[ast.AST]:
+        """Imports for the type checker are not made."""
+        whole = self.generic_visit(node)
+        return list(node.orelse) if ast.unparse(node.test) in ("TYPE_CHECKING", "typing.TYPE_CHECKING") else whole
+
+
+def _as_text(node: object) -> str:
+    """A tree as text, the same on every version of Python: unlike ast.dump, without the fields that are empty."""
+    if isinstance(node, ast.AST):
+        fields = (f"{name}={_as_text(value)}" for name, value in ast.iter_fields(node) if value not in (None, []))
+        return f"{type(node).__name__}({', '.join(fields)})"
+    return f"[{', '.join(map(_as_text, node))}]" if isinstance(node, list) else ascii(node)
 
 
 def parse(source: bytes) -> ast.Module:
@@ -65,16 +113,16 @@ def _file(module: str) -> Path | None:
     return next((file for file in choices if parts[0] in OWN and file.is_file()), None)
 
 
-def _imports(tree: ast.Module) -> Iterator[str]:
-    for node in ast.walk(tree):
+def _imports(nodes: list[ast.AST]) -> Iterator[str]:
+    for node in nodes:
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            yield node.module
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            module = "." * node.level + (node.module or "")
+            yield module
+            yield from (f"{module.removesuffix('.')}.{alias.name}" for alias in node.names)
 
 
-def _named_folders(tree: ast.Module, beside: Path) -> list[Path]:
-    words = {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)}
-    folders = sorted(path for path in beside.iterdir() if path.is_dir() and path.name in words)
+def _named_folders(words: frozenset[str], beside: Path) -> list[Path]:
+    folders = sorted(path for path in beside.iterdir() if path.name in words and path.is_dir())
     return [folder for folder in folders if not (folder / "__init__.py").exists()]

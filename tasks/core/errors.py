@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Sequence
+
 from tasks.core.addresses import masked
 
 FULL = "No space left on device"  # the system's words, which Python, Polars, Arrow and MLflow pass on in errors of their own
@@ -70,3 +73,9 @@ class OutsideError(AssayError):
 def is_disk_full(error: BaseException | None) -> bool:
     """Whether an error, or one that it came of, says that a disk is full."""
     return error is not None and (FULL in str(error) or is_disk_full(error.__cause__ or error.__context__))
+
+
+def nearest(word: str, known: Sequence[str]) -> str:
+    """`did you mean ...?` or nothing; the word in `known` that `word` was probably meant to be."""
+    close = difflib.get_close_matches(word, known, n=1)
+    return f"did you mean {close[0]!r}?" if close else ""

@@ -20,7 +20,6 @@ from tasks.core.handle import Handle
 from tasks.core.home import digest_path
 from tasks.core.unit import UNIT, Base, Unit
 
-SERVED = "tasks.core.served"
 # What tasks/core/served.py imports at the top of any file it takes along, and what those libraries need to read a model.
 LIBRARIES = (
     "filelock", "gguf", "jinja2", "mlflow", "pandas", "peft", "polars", "psutil", "pydantic", "safetensors", "torch",
@@ -32,6 +31,8 @@ def describe(
     prompt: PromptSettings, base_source: BaseModelSettings, base: Handle, adapter: Handle, dataset: Handle
 ) -> Unit:
     """The unit of these inputs; equal inputs give equal digests on any machine with the same code and libraries."""
+    from tasks.core import served
+
     facts = base.facts()
     return Unit(
         base=Base(
@@ -39,7 +40,7 @@ def describe(
             parameters=facts["parameters"],
         ),
         adapter=digest_path(adapter.folder / "adapter"), dataset=dataset.digest,
-        prompt=resolved(prompt, base.folder / "model"), code=code_digest(SERVED), requirements=requirements(),
+        prompt=resolved(prompt, base.folder / "model"), code=code_digest(served.__name__), requirements=requirements(),
         assay=metadata.version("assay"),
     )  # fmt: skip
 
@@ -71,7 +72,7 @@ def write_model(folder: Path, unit: Unit, adapter: Path, run_id: str, model_id: 
 
     from tasks.core import served
 
-    code = code_files(SERVED)
+    code = code_files(served.__name__)
     with tempfile.TemporaryDirectory() as temporary:
         place = Path(temporary)
         (place / UNIT).write_text(unit.model_dump_json(indent=1), encoding="utf-8")

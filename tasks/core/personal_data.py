@@ -15,13 +15,14 @@ import json
 import re
 from collections.abc import Callable, Iterable, Iterator
 from functools import cache
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import polars as pl
 from pydantic import field_validator
 
 from tasks.core.calls import any_calls, rewritten_call
 from tasks.core.national_ids import RULES, candidates, ids
+from tasks.core.personal_kinds import KINDS, Kind
 from tasks.core.personal_numbers import CARD, IBAN, cards, ibans
 from tasks.core.personal_texts import EMAIL, IP, addresses, emails, first_words, names
 from tasks.core.secrets_in_text import SECRET, secrets
@@ -29,9 +30,6 @@ from tasks.core.settings import Settings
 from tasks.core.spans import UNSEEN, Span, apart, decoded, spaced, without_dates
 from tasks.core.telephones import PHONE, phones
 
-Kind = Literal["secret", "email", "iban", "card", "id", "ip", "phone", "name"]
-# In this order: a secret may hold an address, an address a number, an IBAN a card's digits, a card a telephone's.
-KINDS: tuple[Kind, ...] = get_args(Kind)
 NUMBERS = frozenset({"iban", "card", "id", "phone"})  # looked for where no date stands
 _SIX_DIGITS = re.compile(r"\d(?:\D*\d){5}")  # no number of a person has fewer
 

@@ -7,7 +7,7 @@ the same. Prefect keeps the handle that came of it under the key in HOME/results
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from pydantic import BaseModel
@@ -16,20 +16,24 @@ from tasks.core.code import code_digest
 from tasks.core.handle import Handle
 from tasks.core.home import digest_json, digest_path, home
 
-Input = Handle | BaseModel | Sequence[Handle | BaseModel] | None
+Function = Callable[..., Any]
+Value = Handle | BaseModel | Function  # a function: of another step, which this one asks for what the cache holds of it
+Input = Value | Sequence[Value] | None
 
 
-def work_key(name: str, module: str, settings: BaseModel, inputs: Mapping[str, Input]) -> str:
-    """The key of the work of step `name`, whose function is in `module`."""
+def work_key(name: str, function: Function, settings: BaseModel, inputs: Mapping[str, Input]) -> str:
+    """The key of the work of step `name`, done by `function`."""
     given = {key: _identity(value) for key, value in inputs.items()}
-    return digest_json([name, settings.model_dump(mode="json"), given, code_digest(module)])
+    return digest_json([name, settings.model_dump(mode="json"), given, code_digest(function.__module__)])
 
 
 def _identity(value: Input) -> Any:
-    """What of an input decides the result: a handle's digest, a model's values; never a path."""
+    """What of an input decides the result: a handle's digest, a model's values, a function's name; never a path."""
     if value is None or isinstance(value, Handle):
         return value and value.digest
-    return value.model_dump(mode="json") if isinstance(value, BaseModel) else [_identity(v) for v in value]
+    if isinstance(value, BaseModel):
+        return value.model_dump(mode="json")
+    return [_identity(v) for v in value] if isinstance(value, Sequence) else f"{value.__module__}.{value.__qualname__}"
 
 
 def is_kept(key: str) -> bool:

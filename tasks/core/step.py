@@ -84,7 +84,7 @@ def _run(
     from prefect import task
     from prefect.tasks import exponential_backoff
 
-    key = work_key(name, function.__module__, settings, inputs)
+    key = work_key(name, function, settings, inputs)
     scratch = home_folder(f"scratch/{name}") / key[:16]
     with _only_maker(name, scratch):
 

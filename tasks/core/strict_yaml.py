@@ -7,7 +7,6 @@ Duplicate and unknown keys are refused, and nothing is coerced: `epochs: true` i
 
 from __future__ import annotations
 
-import difflib
 import json
 import typing
 from collections.abc import Sequence
@@ -19,7 +18,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from tasks.core.addresses import masked
-from tasks.core.errors import RecipeError
+from tasks.core.errors import RecipeError, nearest
 
 M = TypeVar("M", bound=BaseModel)
 Location = Sequence[str | int]
@@ -72,12 +71,6 @@ def read_yaml(file: Path, model: type[M], *, noun: str = "recipe", text: str = "
 def told(file: Path) -> str:
     """A path as a person would type it: relative where it lies below the working directory."""
     return str(file.relative_to(Path.cwd()) if file.is_relative_to(Path.cwd()) else file)
-
-
-def nearest(word: str, known: Sequence[str]) -> str:
-    """` did you mean ...?` or nothing; the word in `known` that `word` was probably meant to be."""
-    close = difflib.get_close_matches(word, known, n=1)
-    return f"did you mean {close[0]!r}?" if close else ""
 
 
 def refuse(file: Path, location: Location, problem: str, *, allowed: str = "", todo: str = "") -> RecipeError:

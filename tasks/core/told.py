@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from tasks.core.personal_data import KINDS
+from tasks.core.personal_kinds import KINDS
 from tasks.core.readable import DIGEST, words
 
 Evidence = Mapping[str, Any]

@@ -53,9 +53,8 @@ def ran(reviewed: Decisions | None = None) -> tuple[Handle, Handle, Handle, Hand
 
 def seen(steps: tuple[Handle, ...], measures: Measures = MEASURES, **others: Any) -> dict[str, Seen]:
     raw, agreed, _, holdout = steps
-    return seen_by_steps(
-        measures, raw, agreed, **{"kind": KIND, "answer": ANSWER, "holdout": holdout, "edge_cases": None} | others
-    )
+    given = {"kind": KIND, "answer": ANSWER, "holdout": holdout, "edge_cases": None} | others
+    return seen_by_steps(measures, (raw, conflicts), (agreed, decontaminate), **given)
 
 
 def fact(known: Seen, frame: pl.DataFrame, column: str, count: Callable[[pl.DataFrame | None], pl.Series]) -> pl.Series:
@@ -114,7 +113,7 @@ def test_nothing_is_known_of_other_settings_other_inputs_or_where_a_reviewer_spo
     assert all(known.found is None for known in seen(steps, stricter).values())
     assert seen(steps, holdout=steps[0])["leaked_from"].found is None
     assert seen(steps, edge_cases=steps[3])["leaked_from"].found is None
-    assert seen_by("conflicts", ConflictSettings(), None) is None
+    assert seen_by(None, ConflictSettings()) is None
 
 
 def test_nothing_is_known_where_a_reviewers_word_stands_above_the_steps() -> None:
@@ -129,7 +128,8 @@ def test_where_conflicts_is_off_it_says_nothing_of_what_the_contract_counts() ->
     raw = made("raw", RAW)
     off = ConflictSettings(policy="off")
     row_step(conflicts, off, rows=raw, kind=KIND, answer=ANSWER)
-    assert seen_by_steps(Measures(contradictions=off), raw, None, kind=KIND, answer=ANSWER)["conflicts_with"].found is None
+    known = seen_by_steps(Measures(contradictions=off), (raw, conflicts), None, kind=KIND, answer=ANSWER)
+    assert known["conflicts_with"].found is None
 
 
 def test_an_answer_whose_files_were_touched_is_none() -> None:

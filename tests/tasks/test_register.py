@@ -14,13 +14,13 @@ from typing import Any
 import polars as pl
 import pytest
 
-from tasks.core import tracking
+from tasks.core import served, tracking
 from tasks.core.base_model import BaseModelSettings
 from tasks.core.code import code_files
 from tasks.core.errors import OutsideError, RegistrationError
 from tasks.core.handle import Handle
 from tasks.core.home import home
-from tasks.core.packaging import LIBRARIES, SERVED, describe
+from tasks.core.packaging import LIBRARIES, describe
 from tasks.core.registry import CHALLENGER, STATE
 from tasks.core.work import StepResult
 from tasks.register import create_version
@@ -211,7 +211,7 @@ def test_a_request_that_mlflow_refuses_is_not_retried(inputs: Inputs) -> None:
 
 
 def test_serving_code_imports_only_what_the_model_requires() -> None:
-    for module, file in code_files(SERVED).items():
+    for module, file in code_files(served.__name__).items():
         for node in ast.parse(file.read_text()).body:
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
