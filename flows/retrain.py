@@ -34,6 +34,7 @@ from tasks.core.answerable import check_answerable
 from tasks.core.chat import PromptSettings
 from tasks.core.errors import RecipeError
 from tasks.core.handle import Handle
+from tasks.core.row_kind import KINDS
 from tasks.core.step import work_step
 from tasks.evaluate import SETS, evaluate, measured_in
 from tasks.gate import check_rules, gate
@@ -82,10 +83,10 @@ def retrained(plan: Recipe) -> State[Results]:
 
 def check_trainable(plan: Recipe) -> None:
     """Raise RecipeError for preference pairs before anything runs."""
-    if plan.kind == "preference":
+    if not plan.rows_are.is_trained_on:
         raise RecipeError(
             "Preference pairs are curated and exported here, not trained on.", where="recipe: kind",
-            allowed="sft, classification",
+            allowed=", ".join(name for name, kind in KINDS.items() if kind.is_trained_on),
             todo="`assay curate` this recipe, then `assay export` it for a trainer of preferences",
         )  # fmt: skip
 

@@ -19,6 +19,7 @@ from rich.markup import escape
 from flows.environment import own_mlflow
 from tasks.core import terminal
 from tasks.core.handle import Handle
+from tasks.core.row_kind import KINDS
 from tasks.core.stats import percent
 
 REASONS = 8  # of each kind; the report has them all
@@ -58,7 +59,7 @@ def print_curated(results: Mapping[str, Handle], recipe: str, kind: str, seconds
     _line("", "{rows:,} rows, about {minutes:.0f} minutes".format(**sheet.facts()), "dim")
     _line("time", _time(seconds))
     then = f"{command('assay')} run {shlex.quote(recipe)}"
-    if kind == "preference":  # not trained on here
+    if not KINDS[kind].is_trained_on:
         then = f"{command('assay')} export {shlex.quote(recipe)} --format trl --out pairs"
     _next(then, f"{command('assay')} ui")
 

@@ -107,7 +107,7 @@ def measured(plan: Recipe, files: list[RawFile], seen: Look) -> tuple[Handle, di
         compare, plan.watch, snapshot=learnt, came=came, new=passed, contract=contract, checked=checked, **asked
     )  # fmt: skip
     facts = {"compare": told.facts()}
-    if left and left.rows and plan.watch.scored_rows and plan.kind != "preference":
+    if left and left.rows and plan.watch.scored_rows and plan.rows_are.is_trained_on:
         scored = work_step(rescore, plan.watch, champion=seen.champion, snapshot=learnt, rows=left, answer=plan.answer)
         facts["rescore"] = scored.facts()
     more = (left.facts()["more"] if left else 0) + seen.decided

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any, Union
 
 from pydantic import BaseModel
 
@@ -16,7 +17,10 @@ from tasks.core.code import code_digest
 from tasks.core.handle import Handle
 from tasks.core.home import digest_json, digest_path, home
 
-Input = Handle | BaseModel | Sequence[Handle | BaseModel] | None
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+Input = Union[Handle, BaseModel, "DataclassInstance", Sequence[Handle | BaseModel], None]
 
 
 def work_key(name: str, module: str, settings: BaseModel, inputs: Mapping[str, Input]) -> str:
@@ -26,10 +30,12 @@ def work_key(name: str, module: str, settings: BaseModel, inputs: Mapping[str, I
 
 
 def _identity(value: Input) -> Any:
-    """What of an input decides the result: a handle's digest, a model's values; never a path."""
+    """What of an input decides the result: a handle's digest, a model's or a dataclass's values; never a path."""
     if value is None or isinstance(value, Handle):
         return value and value.digest
-    return value.model_dump(mode="json") if isinstance(value, BaseModel) else [_identity(v) for v in value]
+    if isinstance(value, BaseModel):
+        return value.model_dump(mode="json")
+    return [_identity(v) for v in value] if isinstance(value, Sequence) else asdict(value)
 
 
 def is_kept(key: str) -> bool:
