@@ -218,6 +218,14 @@ def test_personal_data_is_what_the_recipe_s_redact_was_told_to_find(tmp_path: Pa
         checked(rows, rules, tmp_path / "us", personal=PersonalData(phone_regions=("US",)))
 
 
+def test_addresses_and_cards_are_those_that_redact_takes_out() -> None:
+    mails = ["jo@example.com", "jo (at) example (dot) com", "logo@2x.png"]
+    said = [*mails, "4111\u00a01111\u00a01111\u00a01111", "4111 1111 1111 1112"]
+    facts = row_facts(dataset([(text, GOOD) for text in said]), ANSWER, {"has_email", "has_card"})
+    assert facts["has_email"].to_list() == [True, True, False, False, False]
+    assert facts["has_card"].to_list() == [False, False, False, True, False]
+
+
 def test_row_facts_say_what_the_vocabulary_promises() -> None:
     texts = [
         ("  Wo  ist\nmeine <b>Bestellung</b>?", GOOD), ("Order 1234 5678 9012 3456 &amp; more", "[1]"),
@@ -229,6 +237,7 @@ def test_row_facts_say_what_the_vocabulary_promises() -> None:
     assert facts["prompt_words"].to_list() == [4, 7, 5]
     assert facts["has_html"].to_list() == [True, True, False]
     assert facts["has_card"].to_list() == [False, False, False]
+    assert facts["has_email"].to_list() == [False, False, False]
     assert facts["has_control_chars"].to_list() == [False, False, True]
     assert facts["answer_is_json"].to_list() == [True, False, True]
     assert facts["answer_keeps_schema"].to_list() == [True, False, False]
