@@ -36,6 +36,7 @@ from tasks.core.errors import RecipeError
 from tasks.core.handle import Handle
 from tasks.core.row_kind import KINDS
 from tasks.core.step import work_step
+from tasks.core.variants import TUNED
 from tasks.evaluate import SETS, evaluate, measured_in
 from tasks.gate import check_rules, gate
 from tasks.predict import PredictSettings, predict
@@ -98,7 +99,7 @@ def predicted(plan: Recipe, base: Handle, adapter: Handle, data: Results) -> lis
     variants = [(PredictSettings(variant="zero_shot"), helped, None)]
     if plan.evaluate.few_shot:
         variants += [(PredictSettings(variant="few_shot", examples=plan.evaluate.few_shot), helped, None)]
-    variants += [(PredictSettings(variant="tuned"), plan.prompt, adapter)]
+    variants += [(PredictSettings(variant=TUNED), plan.prompt, adapter)]
     sets = {name: data.get(name) for name in ("dataset", *SETS)}
     return [
         work_step(

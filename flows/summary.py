@@ -21,6 +21,7 @@ from tasks.core import terminal
 from tasks.core.handle import Handle
 from tasks.core.row_kind import KINDS
 from tasks.core.stats import percent
+from tasks.core.variants import TUNED
 
 REASONS = 8  # of each kind; the report has them all
 COLOURS = {"passed": "green", "refused": "red", "undecided": "yellow"}
@@ -121,7 +122,7 @@ def _scores(facts: Mapping[str, Any]) -> None:
     _line("holdout", f"{max(m['n'] for m in holdout):,} rows, intervals of {facts['confidence']:.0%}")
     _line("", f"{'':<16}{'base, ' + (best or 'none'):<19}{'tuned':<19}difference", "dim")
     for metric in dict.fromkeys(m["metric"] for m in holdout):
-        base, tuned = measured.get((best, metric), "-"), measured["tuned", metric]
+        base, tuned = measured.get((best, metric), "-"), measured[TUNED, metric]
         _line("", f"{metric:<16}{base:<19}{tuned:<19}{gained.get(metric, '-')}")
 
 

@@ -22,7 +22,7 @@ from pydantic import Field, field_validator
 from tasks.core.batches import row_by_row
 from tasks.core.chat import PromptSettings
 from tasks.core.handle import Handle
-from tasks.core.ledger import Outcome, entries, entry
+from tasks.core.ledger import ACTIONS, Outcome, entries, entry
 from tasks.core.row_kind import RowKind
 from tasks.core.rules.boilerplate import is_boilerplate, may_be_boilerplate
 from tasks.core.rules.control import has_control_characters, may_have_control_characters
@@ -40,7 +40,6 @@ from tasks.core.settings import Settings
 __all__ = ["FilterSettings", "filter_rows", "find_rules"]
 
 PLAIN = PromptSettings()
-ACTIONS = {"drop": "dropped", "quarantine": "quarantined"}
 TRUNCATED = Rule("truncated", may_be_cut, is_cut, "quarantine", of_answers=True)
 # drop: no person could mend it. quarantine: a person may see what the rule does not.
 RULES = (

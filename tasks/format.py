@@ -27,14 +27,12 @@ from tasks.core.errors import RecipeError
 from tasks.core.fitting import only_match
 from tasks.core.forms import Form, learn
 from tasks.core.json_text import check_template, template_fields
-from tasks.core.ledger import Outcome, changed, entries, entry
+from tasks.core.ledger import ACTIONS, Outcome, changed, entries, entry
 from tasks.core.marking import broken_calls
 from tasks.core.row_kind import RowKind
 from tasks.core.rules.rule import About, Found, answers
 from tasks.core.settings import Settings
 from tasks.core.strict_yaml import nearest
-
-ACTIONS = {"drop": "dropped", "quarantine": "quarantined"}
 
 
 class FormatSettings(Settings):

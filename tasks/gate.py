@@ -22,8 +22,8 @@ from tasks.core.settings import Settings
 from tasks.core.stats import percent, rows_to_decide
 from tasks.core.step import Made, Place
 from tasks.core.strict_yaml import nearest
+from tasks.core.variants import TUNED
 
-TUNED = "tuned"
 WORST_FIRST = ("refused", "undecided", "passed")
 BETTER = "better_than_baseline: true"
 

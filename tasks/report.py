@@ -24,9 +24,9 @@ from tasks.core.handle import Handle
 from tasks.core.page import show
 from tasks.core.settings import Settings
 from tasks.core.step import Made, Place
+from tasks.core.variants import TUNED
 
 PAGE = "report.html"
-TUNED = "tuned"
 SETS = {"holdout": "the holdout", "edge_cases": "the edge cases"}
 METRICS = {
     "json_valid": "valid JSON", "schema_valid": "schema kept", "all_graded": "all fields right", "exact": "exact match",

@@ -24,8 +24,8 @@ from tasks.core.rule import WatchSettings
 from tasks.core.snapshot import Champion
 from tasks.core.stats import percent, rate
 from tasks.core.step import Made, Place
+from tasks.core.variants import TUNED
 
-TUNED = "tuned"
 CONFIDENCE = 0.95  # as evaluate's default
 BATCH = 32  # rows a request: as many as are decoded together
 
