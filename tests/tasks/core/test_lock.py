@@ -9,7 +9,13 @@ from pathlib import Path
 
 from tasks.core.lock import only_one
 
-HOLD = "import sys, time; from filelock import FileLock; FileLock(sys.argv[1]).acquire(); print('held', flush=True); time.sleep(60)"
+HOLD = """
+import sys, time
+from filelock import FileLock
+with FileLock(sys.argv[1]):
+    print("held", flush=True)
+    time.sleep(60)
+"""
 
 
 def test_the_second_says_once_that_it_waits_and_goes_on_when_the_first_is_killed(tmp_path: Path) -> None:
