@@ -18,14 +18,14 @@ from tasks.core.answer import AnswerSettings
 from tasks.core.handle import LEDGER, ROWS, Handle
 from tasks.core.ledger import GONE
 from tasks.core.results import Function, Input, result_of, work_key
-from tasks.core.settings import DatasetKind
+from tasks.core.row_kind import RowKind
 
 GivenTo = tuple[Handle, Function]  # rows, and the step that was given them
 OTHER = ("$.partner", "$.match")  # where the evidence names the other row; without one a row is at odds with itself
 
 
 def seen_by_steps(
-    measures: Measures, seen_by_conflicts: GivenTo | None, seen_by_decontaminate: GivenTo | None, *, kind: DatasetKind,
+    measures: Measures, seen_by_conflicts: GivenTo | None, seen_by_decontaminate: GivenTo | None, *, kind: RowKind,
     answer: AnswerSettings, **judges: Handle | None,
 ) -> dict[str, Seen]:  # fmt: skip
     """By column the rows that its step was given, if it was given any. judges: what decontaminate compares with, by name."""

@@ -23,11 +23,11 @@ import yaml
 from data_contracts import vocabulary
 from tasks.core.errors import RecipeError
 from tasks.core.fence import check_inside
+from tasks.core.row_kind import KINDS, SFT
 from tasks.core.settings import Settings
 
 Severity = Literal["block", "warn"]
 HERE = Path(__file__).parent
-KINDS = ("sft", "preference", "classification")
 SEVERITIES: tuple[Severity, ...] = ("block", "warn")
 BESIDE = ("severity", "why")  # what may stand beside an expectation's name
 
@@ -59,7 +59,7 @@ class Contract(Settings):
     """What a dataset of one kind must be: the parent's expectations first, then its own."""
 
     name: str
-    kind: str = "sft"
+    kind: str = SFT.name
     description: str = ""
     expectations: tuple[Expectation, ...]
 
@@ -97,7 +97,7 @@ def _read(name: str, base: Path, readers: tuple[Path, ...]) -> Contract:
     told = _load(path)
     vocabulary.only(told, ("name", "kind", "extends", "description", "expectations"), "key", where)
     parent = _read(str(told["extends"]), path.parent, (*readers, path)) if told.get("extends") else None
-    kind = told.get("kind") or (parent.kind if parent else "sft")
+    kind = told.get("kind") or (parent.kind if parent else SFT.name)
     vocabulary.only([kind], [parent.kind] if parent else KINDS, "kind", where)
     items = told.get("expectations") or []
     if not isinstance(items, list) or not (items or parent):

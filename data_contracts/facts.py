@@ -14,20 +14,18 @@ import polars as pl
 from data_contracts.vocabulary import COLUMNS, FIELD
 from tasks.core.answer import AnswerSettings, broken_rule, parse
 from tasks.core.calls import tools_of, with_calls
+from tasks.core.control_characters import CONTROL
 from tasks.core.marking import broken_calls
-from tasks.core.personal_data import PersonalData, kinds_in
+from tasks.core.personal_data import Kind, PersonalData, kinds_in
 from tasks.core.prompts import normalised, prompts
 from tasks.core.readable import HTML
 
-EMAIL = r"[A-Za-z0-9._%+-]+@(?:[A-Za-z0-9-]+\.)+[A-Za-z]{2,}"
-# 13 to 19 digits from 2 to 6 on (ISO/IEC 7812: banks, travel and retail cards): what may be a card number.
-CARD = r"\b[2-6](?:[ -]?[0-9]){12,18}\b"
-CONTROL = r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\x{FFFD}]"  # all but tab and line breaks
-
+# By column, the kind of personal data that it tells of.
+PERSONAL: dict[str, Kind] = {"has_email": "email", "has_card": "card"}
 # The columns that the texts alone give; the others take the recipe's `answer`, prompts made alike, or finders.
 OWN_TEXT = {
     "row_id", "source", "prompt_chars", "prompt_words", "answer_chars", "answer_words", "turns", "rejected_chars",
-    "same_answers", "has_email", "has_html", "has_control_chars",
+    "same_answers", "has_html", "has_control_chars",
 }  # fmt: skip
 
 
@@ -48,12 +46,11 @@ def row_facts(rows: pl.DataFrame, answer: AnswerSettings, columns: Collection[st
         turns=pl.col("messages").list.eval(role == "assistant").list.sum().cast(pl.Int64),
         rejected_chars=pl.col("rejected").fill_null("").str.len_chars().cast(pl.Int64),
         same_answers=pl.col("rejected").is_not_null() & (normalised(pl.col("answer")) == normalised(pl.col("rejected"))),
-        has_email=pl.col("text").str.contains(EMAIL),
         has_html=pl.col("text").str.contains(HTML),
-        has_control_chars=pl.col("text").str.contains(CONTROL),
+        has_control_chars=pl.col("text").str.contains(rf"[{CONTROL}\x{{FFFD}}]"),
     )
     own = facts.select(name for name in wanted if name in OWN_TEXT).collect()
-    told = own.with_columns(*_keys(kept, wanted), *_cards(kept, wanted), *_answers(texts, answer, wanted))
+    told = own.with_columns(*_keys(kept, wanted), *_personal(kept, wanted), *_answers(texts, answer, wanted))
     return told.with_columns(**_calls(kept, wanted)).select(wanted)
 
 
@@ -78,18 +75,16 @@ def texts_of() -> dict[str, pl.Expr]:
     }
 
 
-def _cards(rows: pl.DataFrame, wanted: Collection[str]) -> list[pl.Series]:
-    """Card numbers as redact knows them, by issuer and check digit: what it would not take out must not block a run."""
-    if "has_card" not in wanted:
-        return []
-    maybe = rows.filter(texts_of()["text"].str.contains(CARD)).with_columns(meta=pl.lit("{}"))  # no model learns meta
-    ids = maybe["row_id"].filter(kinds_in(maybe, PersonalData(kinds=("card",))).is_not_null())
-    return [rows["row_id"].is_in(ids.implode()).alias("has_card")]
+def _personal(rows: pl.DataFrame, wanted: Collection[str]) -> list[pl.Series]:
+    """Addresses and card numbers as redact knows them: what it would not take out must not block a run."""
+    said = rows.with_columns(meta=pl.lit("{}"))  # no model learns meta
+    asked = ((column, PersonalData(kinds=(kind,))) for column, kind in PERSONAL.items() if column in wanted)
+    return [kinds_in(said, settings).is_not_null().alias(column) for column, settings in asked]
 
 
 def _answers(texts: pl.LazyFrame, settings: AnswerSettings, wanted: Collection[str]) -> list[pl.Series]:
     """What reading each answer gives. Equal answers are read once: of a million labels, a few are left."""
-    names = [name for name in wanted if name not in OWN_TEXT and name not in ("prompt_key", "has_card")]
+    names = [name for name in wanted if name not in OWN_TEXT and name not in ("prompt_key", *PERSONAL)]
     if not names:
         return []
     answers = texts.select("answer").collect()

@@ -23,7 +23,7 @@ from tasks.core.calls import tools_of, turns
 from tasks.core.chat import PromptSettings, encode
 from tasks.core.errors import RecipeError
 from tasks.core.personal_data import PersonalData, kinds_in
-from tasks.core.settings import DatasetKind
+from tasks.core.row_kind import RowKind
 
 EACH: tuple[Literal["prompt", "answer", "pair"], ...] = ("prompt", "answer", "pair")
 
@@ -40,7 +40,7 @@ class Given:
     """
 
     answer: AnswerSettings
-    kind: DatasetKind
+    kind: RowKind
     prompt: PromptSettings
     tokenizer: Path | None = None
     judges: Sequence[pl.DataFrame] = ()

@@ -20,7 +20,7 @@ from tasks.core.contradictions import Contradictions, contradicting
 from tasks.core.judging import Measure
 from tasks.core.leaks import leaks
 from tasks.core.repeats import Likenesses, repeats, view_of
-from tasks.core.settings import DatasetKind
+from tasks.core.row_kind import RowKind
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class Seen:
 
 
 def twins(
-    rows: pl.DataFrame, of: Literal["prompt", "answer", "pair"], measure: Likenesses, answer: AnswerSettings, kind: DatasetKind
+    rows: pl.DataFrame, of: Literal["prompt", "answer", "pair"], measure: Likenesses, answer: AnswerSettings, kind: RowKind
 ) -> pl.Series:  # fmt: skip
     """For each row that dedupe would let go of if it compared by `of`, the row that would stay for it; else null."""
     found = repeats(rows, [view_of(of, getattr(measure, of), kind)], answer, kind)
@@ -73,7 +73,7 @@ def twins(
 
 
 def contradictions(
-    rows: pl.DataFrame, measure: Contradictions, answer: AnswerSettings, kind: DatasetKind, seen: pl.DataFrame | None = None
+    rows: pl.DataFrame, measure: Contradictions, answer: AnswerSettings, kind: RowKind, seen: pl.DataFrame | None = None
 ) -> pl.Series:
     """For each row that conflicts would hold back, the row it contradicts, or itself where both its answers are the same.
 
@@ -86,7 +86,7 @@ def contradictions(
 
 
 def leaked(
-    rows: pl.DataFrame, judges: Sequence[pl.DataFrame], measure: Measure, answer: AnswerSettings, kind: DatasetKind,
+    rows: pl.DataFrame, judges: Sequence[pl.DataFrame], measure: Measure, answer: AnswerSettings, kind: RowKind,
     seen: pl.DataFrame | None = None,
 ) -> pl.Series:  # fmt: skip
     """For each row that decontaminate would let go of, the judging row that it meets; else null.

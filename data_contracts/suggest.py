@@ -19,6 +19,7 @@ from data_contracts.contract import Contract, Expectation, read_contract
 from data_contracts.measure import Given, columns_spoken_of, measured
 from data_contracts.vocabulary import COLUMNS, FIELD
 from tasks.core.errors import DataError
+from tasks.core.row_kind import SFT
 
 FEWER = 0.8  # of today's rows: an export a fifth smaller has lost something on its way
 LISTED = 100  # values that a person can go through
@@ -40,7 +41,7 @@ def suggest(rows: pl.DataFrame, given: Given, name: str, told: str) -> str:
         )
     parent = read_contract(given.kind.name)
     wanted = {*COLUMNS, *(f"{FIELD}{field}" for field in given.answer.graded), "conflicts_with", "personal_data"}
-    wanted |= {"pair_twin" if given.kind.name == "preference" else "prompt_twin"} | columns_spoken_of(parent)
+    wanted |= {f"{given.kind.compared_by}_twin"} | columns_spoken_of(parent)
     facts = measured(rows, wanted, given)
     lines = [*_counts(facts), *_labels(facts, given), *_sizes(facts, given), *_formats(facts, given), *_rates(facts, given)]
     blocking, warning = _unmet(parent, facts, lines)
@@ -59,7 +60,7 @@ def _counts(facts: pl.DataFrame) -> list[Line]:
 
 def _labels(facts: pl.DataFrame, given: Given) -> list[Line]:
     lines = []
-    labelled = given.kind.name == "classification" or given.answer.label
+    labelled = given.kind.answer_is_label or given.answer.label
     columns = ["label"] if labelled else []
     columns += [f"{FIELD}{field}" for field in given.answer.graded if field != given.answer.label]
     for column in columns:
@@ -84,10 +85,9 @@ def _balance(values: list[str], rows: list[int]) -> Line:
 
 
 def _sizes(facts: pl.DataFrame, given: Given) -> list[Line]:
-    kind = given.kind.name
-    names = {"prompt_words": "Texts" if kind == "classification" else "Questions"}
-    names |= {} if kind == "classification" else {"answer_words": "Answers"}
-    names |= {"rejected_chars": "Rejected answers"} if kind == "preference" else {}
+    kind = given.kind
+    names = {"prompt_words": "Texts"} if kind.answer_is_label else {"prompt_words": "Questions", "answer_words": "Answers"}
+    names |= {"rejected_chars": "Rejected answers"} if kind.has_rejected else {}
     lines: list[Line] = []
     for column, what in names.items():
         middle, high, most = (_quantile(facts[column], q) for q in (0.5, 0.99, 1.0))
@@ -96,7 +96,7 @@ def _sizes(facts: pl.DataFrame, given: Given) -> list[Line]:
         arguments = {"column": column, "max_value": _up(max(high, 1)), "mostly": MOSTLY}
         lines.append(("expect_column_values_to_be_between", arguments, "warn", why))
     most = _quantile(facts["turns"], 1.0)
-    if kind == "sft" and most:
+    if kind.is_conversation and most:
         least = _quantile(facts["turns"], 0.0)
         told = "Every row has one answer today" if most == 1 == least else f"Rows have up to {most} answers today"
         arguments = {"column": "turns", "min_value": least, "max_value": most}
@@ -110,7 +110,7 @@ def _formats(facts: pl.DataFrame, given: Given) -> list[Line]:
     schema = bool(given.answer.json_schema)
     good = facts["answer_problem"].is_null() if schema else facts["answer_is_json"]
     rate = float(good.sum()) / facts.height
-    if given.kind.name == "classification" or (rate == 1 if schema else rate < 0.5):  # the kind's contract asks for all
+    if given.kind.answer_is_label or (rate == 1 if schema else rate < 0.5):  # the kind's contract asks for all
         return []
     arguments: dict[str, Any] = {"min_rate": max(0.0, round(1 - _rate_above(1 - rate), 2))}
     arguments |= {} if schema else {"form": "json"}
@@ -120,9 +120,10 @@ def _formats(facts: pl.DataFrame, given: Given) -> list[Line]:
 
 
 def _rates(facts: pl.DataFrame, given: Given) -> list[Line]:
-    of = "pair" if given.kind.name == "preference" else "prompt"
+    of = given.kind.compared_by
     twins, conflicts = (facts[column].count() for column in (f"{of}_twin", "conflicts_with"))
-    same = "ask the same or nearly the same as another" if given.kind.name == "sft" else "are the same or nearly so as another"
+    asks = given.kind.is_conversation
+    same = "ask the same or nearly the same as another" if asks else "are the same or nearly so as another"
     lines: list[Line] = []
     for name, rows, more, what in (
         ("duplicate", twins, {} if of == "prompt" else {"of": of}, same), ("conflict", conflicts, {}, "contradict another"),
@@ -168,7 +169,7 @@ def _written(name: str, told: str, given: Given, facts: pl.DataFrame, lines: lis
         f"Drafted from {facts.height:,} rows of {told}. Each line says what holds today, with a margin, and why it was "
         "written; what ought to hold only you know. Go through them, tighten what matters, take `severity: warn` out where "
         f"training must stop, and delete what you would not defend. {kind}.yaml, which this extends, has the rest"
-        + ("." if kind == "sft" else "; sft.yaml explains the columns.")
+        + ("." if kind == SFT.name else f"; {SFT.name}.yaml explains the columns.")
     )
     tokens = _up(_quantile(facts["prompt_chars"] + facts["answer_chars"], 1.0) / TOKEN_CHARACTERS)
     body = "\n".join(map(_item, lines))

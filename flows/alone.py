@@ -9,23 +9,21 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from filelock import FileLock, Timeout
 from prefect.logging import get_run_logger
 
 from tasks.core import terminal
 from tasks.core.home import home_folder
+from tasks.core.lock import only_one
 
 
 @contextmanager
 def alone(model: str) -> Iterator[None]:
     """Hold the lock of `model`; wait, and say so, while another run has it."""
-    lock = FileLock(home_folder("locks") / f"{model}.lock")
-    try:
-        held = lock.acquire(blocking=False)
-    except Timeout:
-        told = f"another run trains {model}; waiting until it is done"
-        terminal.note(told)
-        get_run_logger().warning(told)
-        held = lock.acquire(poll_interval=1)
-    with held:
+    waiting = f"another run trains {model}; waiting until it is done"
+    with only_one(home_folder("locks") / f"{model}.lock", waiting, _tell):
         yield
+
+
+def _tell(waiting: str) -> None:
+    terminal.note(waiting)
+    get_run_logger().warning(waiting)

@@ -15,9 +15,9 @@ from flows import environment, start
 from flows.model_commands import register_model_commands
 from flows.recipes import FILE, installed_recipes
 from tasks.core.errors import AssayError
+from tasks.core.row_kind import KINDS, SFT
 
 REFUSED = 4  # the run went well, and the model was not good enough
-KINDS = ("sft", "preference", "classification")
 FORMATS = ("openai", "trl", "alpaca", "huggingface")
 RUN = "newest, previous, a run's name, the first digits of a dataset's digest, or its folder"
 INTERRUPTED = 130  # what a shell reports for Ctrl-C
@@ -53,6 +53,7 @@ def _parser() -> argparse.ArgumentParser:
         epilog=NOTES, formatter_class=argparse.RawDescriptionHelpFormatter,
     )  # fmt: skip
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    kind = f"what its rows are (default {SFT.name})"
     recipe = f"a name ({', '.join(installed_recipes())}), or the path of a recipe or of its folder"
     command = _command(commands, run, "curate the data, train, evaluate, pass the gate, register")
     command.add_argument("recipe", metavar="RECIPE", help=recipe)
@@ -74,12 +75,12 @@ def _parser() -> argparse.ArgumentParser:
     contract = commands.add_parser("contract", help="draft a data contract")
     command = _command(_parts(contract), contract_suggest, "print a contract that holds for this data today", "suggest")
     command.add_argument("data", metavar="DATA", help="a recipe, whose curated data is meant; or a file of rows")
-    command.add_argument("--kind", choices=KINDS, default="sft", help="of a file: what its rows are (default sft)")
+    command.add_argument("--kind", choices=KINDS, default=SFT.name, help=f"of a file: {kind}")
     command = _command(commands, export, "write a curated dataset in another format")
     command.add_argument("data", metavar="DATA", help="a recipe, which is curated first; or a curated.parquet")
     command.add_argument("--format", choices=FORMATS, required=True, help="what to write it for")
     command.add_argument("--out", metavar="PATH", type=Path, required=True, help="the folder to write, a file a split")
-    command.add_argument("--kind", choices=KINDS, default="sft", help="of a curated.parquet: what its rows are (default sft)")
+    command.add_argument("--kind", choices=KINDS, default=SFT.name, help=f"of a curated.parquet: {kind}")
     register_model_commands(commands, _command)
     _command(commands, deploy, "put the deployments and automations of infra/ on the server of PREFECT_API_URL")
     command = _command(commands, doctor, "tell what this machine has, and what would stop a run")

@@ -19,6 +19,7 @@ from tasks.clean import clean
 from tasks.conflicts import conflicts
 from tasks.core.base_model import find_model
 from tasks.core.handle import Handle
+from tasks.core.results import Input
 from tasks.core.step import row_step, work_step
 from tasks.decontaminate import decontaminate
 from tasks.dedupe import dedupe
@@ -62,7 +63,7 @@ def curated(plan: Recipe) -> tuple[list[Handle], Results]:
     whole["seen_by_decontaminate"] = (steps[-1], decontaminate)
     then(decontaminate, plan.decontaminate, "", kind=kind, answer=answer, **compared)
     then(select, plan.select, kind=kind, answer=answer)
-    asked = {"kind": kind, "answer": answer, "prompt": plan.prompt}
+    asked: dict[str, Input] = {"kind": kind, "answer": answer, "prompt": plan.prompt}
     contract = work_step(
         check, plan.check, contract=read_contract(plan.contract, plan.folder), rows=steps[-1], base=base, personal=plan.redact,
         likenesses=plan.dedupe, contradictions=plan.conflicts, leaks=plan.decontaminate, **whole, **compared, **asked,

@@ -12,7 +12,7 @@ from tasks.core import terminal
 from tasks.core.errors import DataError
 from tasks.core.handle import CURATED, Handle
 from tasks.core.ledger import ROW_SCHEMA
-from tasks.core.settings import DatasetKind
+from tasks.core.row_kind import KINDS
 from tasks.export import ExportFormat, export
 
 
@@ -32,7 +32,7 @@ def export_file(curated: Path, kind: str, format: ExportFormat, out: Path) -> No
             f"{curated} holds no curated rows.", where="assay export DATA", allowed="a recipe, or the curated.parquet of a run",
             todo="`assay curate` prints where it lies",
         )  # fmt: skip
-    _tell(export(pl.read_parquet(curated), format, out, DatasetKind.model_validate({"name": kind})), out)
+    _tell(export(pl.read_parquet(curated), format, out, KINDS[kind]), out)
 
 
 def _tell(written: dict[str, int], out: Path) -> None:

@@ -11,7 +11,6 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
 
 from pydantic import Field, PrivateAttr, ValidationError
 
@@ -28,9 +27,10 @@ from tasks.core.chat import PromptSettings
 from tasks.core.decisions import Decisions, read_decisions
 from tasks.core.errors import RecipeError, nearest
 from tasks.core.fence import check_inside
+from tasks.core.row_kind import KINDS, SFT, KindName, RowKind
 from tasks.core.rule import WatchSettings
 from tasks.core.rules.language import check_languages
-from tasks.core.settings import DatasetKind, Settings
+from tasks.core.settings import Settings
 from tasks.core.strict_yaml import Location, read_yaml, refuse, told
 from tasks.core.typed import quoted, typed_path
 from tasks.decontaminate import DecontaminateSettings
@@ -73,7 +73,7 @@ class Recipe(Settings):
     # Becomes the registered model's name in MLflow, which refuses slashes and colons.
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100)
     # What the rows are: conversations, preference pairs, or texts with a label. Pairs are curated and exported, not trained on.
-    kind: Literal["sft", "preference", "classification"] = "sft"
+    kind: KindName = SFT.name
     base_model: BaseModelSettings
     prompt: PromptSettings = Field(default_factory=PromptSettings)
     answer: AnswerSettings = Field(default_factory=AnswerSettings)
@@ -115,9 +115,9 @@ class Recipe(Settings):
         return self._file.parent
 
     @property
-    def rows_are(self) -> DatasetKind:
+    def rows_are(self) -> RowKind:
         """The kind, as steps are given it."""
-        return DatasetKind(name=self.kind)
+        return KINDS[self.kind]
 
     @property
     def decisions_file(self) -> Path:

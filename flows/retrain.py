@@ -34,7 +34,9 @@ from tasks.core.answerable import check_answerable
 from tasks.core.chat import PromptSettings
 from tasks.core.errors import RecipeError
 from tasks.core.handle import Handle
+from tasks.core.row_kind import KINDS
 from tasks.core.step import work_step
+from tasks.core.variants import TUNED
 from tasks.evaluate import SETS, evaluate, measured_in
 from tasks.gate import check_rules, gate
 from tasks.predict import PredictSettings, predict
@@ -82,10 +84,10 @@ def retrained(plan: Recipe) -> State[Results]:
 
 def check_trainable(plan: Recipe) -> None:
     """Raise RecipeError for preference pairs before anything runs."""
-    if plan.kind == "preference":
+    if not plan.rows_are.is_trained_on:
         raise RecipeError(
             "Preference pairs are curated and exported here, not trained on.", where="recipe: kind",
-            allowed="sft, classification",
+            allowed=", ".join(name for name, kind in KINDS.items() if kind.is_trained_on),
             todo="`assay curate` this recipe, then `assay export` it for a trainer of preferences",
         )  # fmt: skip
 
@@ -97,7 +99,7 @@ def predicted(plan: Recipe, base: Handle, adapter: Handle, data: Results) -> lis
     variants = [(PredictSettings(variant="zero_shot"), helped, None)]
     if plan.evaluate.few_shot:
         variants += [(PredictSettings(variant="few_shot", examples=plan.evaluate.few_shot), helped, None)]
-    variants += [(PredictSettings(variant="tuned"), plan.prompt, adapter)]
+    variants += [(PredictSettings(variant=TUNED), plan.prompt, adapter)]
     sets = {name: data.get(name) for name in ("dataset", *SETS)}
     return [
         work_step(

@@ -100,10 +100,6 @@ class Server:
                 raise self.failure(f"did not answer within {START_SECONDS} s")
             time.sleep(0.1)
 
-    def leave(self) -> None:
-        """Let go before this process ends; the last one to leave ends the server."""
-        os.close(self.users)
-
     def alive(self) -> bool:
         """Whether its keeper lives, and so the server does or is being started."""
         with FileLock(_file(self.service, "lock")), _file(self.service, "json").open("a") as record:

@@ -18,7 +18,7 @@ from tasks.core.answer import AnswerSettings
 from tasks.core.chat import PromptSettings
 from tasks.core.handle import CURATED, Handle
 from tasks.core.ledger import ROW_SCHEMA
-from tasks.core.settings import DatasetKind
+from tasks.core.row_kind import KINDS, SFT, RowKind
 from tasks.core.typed import typed_source
 from tasks.ingest import IngestSettings, Source, find_sources, ingest
 
@@ -26,18 +26,18 @@ from tasks.ingest import IngestSettings, Source, find_sources, ingest
 def suggest_for_dataset(recipe: Recipe, dataset: Handle) -> str:
     """A contract in YAML for what a recipe's curation leaves. dataset: made by account."""
     told = Measures(recipe.dedupe, recipe.conflicts, recipe.decontaminate)
-    given = Given(recipe.answer, DatasetKind(name=recipe.kind), recipe.prompt, personal=recipe.redact, measures=told)
+    given = Given(recipe.answer, recipe.rows_are, recipe.prompt, personal=recipe.redact, measures=told)
     return suggest(dataset.frame(CURATED), given, _name(recipe.name), f"the curated dataset of {recipe.name}")
 
 
-def suggest_for_file(path: str, kind: str = "sft") -> str:
+def suggest_for_file(path: str, kind: str = SFT.name) -> str:
     """A contract in YAML for the rows of a file, a folder, a glob or a URL. Raises DataError when there is none to read."""
-    path, what = typed_source(path, "DATA"), DatasetKind.model_validate({"name": kind})
+    path, what = typed_source(path, "DATA"), KINDS[kind]
     given = Given(AnswerSettings(), what, PromptSettings())
     return suggest(_rows(path, what), given, _name(Path(path).stem), Path(path).name)
 
 
-def _rows(path: str, kind: DatasetKind) -> pl.DataFrame:
+def _rows(path: str, kind: RowKind) -> pl.DataFrame:
     if path.endswith(".parquet") and Path(path).is_file() and ROW_SCHEMA.keys() <= pl.read_parquet_schema(path).keys():
         return pl.read_parquet(path)
     return ingest(find_sources((Source(path=path),), Path.cwd()), IngestSettings(), kind).kept

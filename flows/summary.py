@@ -19,7 +19,9 @@ from rich.markup import escape
 from flows.environment import own_mlflow
 from tasks.core import terminal
 from tasks.core.handle import Handle
+from tasks.core.row_kind import KINDS
 from tasks.core.stats import percent
+from tasks.core.variants import TUNED
 
 REASONS = 8  # of each kind; the report has them all
 COLOURS = {"passed": "green", "refused": "red", "undecided": "yellow"}
@@ -58,7 +60,7 @@ def print_curated(results: Mapping[str, Handle], recipe: str, kind: str, seconds
     _line("", "{rows:,} rows, about {minutes:.0f} minutes".format(**sheet.facts()), "dim")
     _line("time", _time(seconds))
     then = f"{command('assay')} run {shlex.quote(recipe)}"
-    if kind == "preference":  # not trained on here
+    if not KINDS[kind].is_trained_on:
         then = f"{command('assay')} export {shlex.quote(recipe)} --format trl --out pairs"
     _next(then, f"{command('assay')} ui")
 
@@ -120,7 +122,7 @@ def _scores(facts: Mapping[str, Any]) -> None:
     _line("holdout", f"{max(m['n'] for m in holdout):,} rows, intervals of {facts['confidence']:.0%}")
     _line("", f"{'':<16}{'base, ' + (best or 'none'):<19}{'tuned':<19}difference", "dim")
     for metric in dict.fromkeys(m["metric"] for m in holdout):
-        base, tuned = measured.get((best, metric), "-"), measured["tuned", metric]
+        base, tuned = measured.get((best, metric), "-"), measured[TUNED, metric]
         _line("", f"{metric:<16}{base:<19}{tuned:<19}{gained.get(metric, '-')}")
 
 

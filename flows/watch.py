@@ -30,6 +30,7 @@ from tasks.core.base_model import find_model
 from tasks.core.errors import NothingLeftError
 from tasks.core.handle import Handle
 from tasks.core.page import show
+from tasks.core.results import Input
 from tasks.core.rule import Decision, decide
 from tasks.core.snapshot import find_registered
 from tasks.core.step import row_step, work_step
@@ -100,14 +101,14 @@ def measured(plan: Recipe, files: list[RawFile], seen: Look) -> tuple[Handle, di
         return came, {}, decide(plan.watch, learnt.rows, seen.decided, {}, {})
     passed = _alone(plan, came, base)
     left = _compared(plan, learnt, passed) if passed else None
-    asked = {"answer": plan.answer, "kind": plan.rows_are}
+    asked: dict[str, Input] = {"answer": plan.answer, "kind": plan.rows_are}
     contract = read_contract(plan.contract, plan.folder)
     checked = _checked(plan, contract, left, base) if left and left.rows else None
     told = work_step(
         compare, plan.watch, snapshot=learnt, came=came, new=passed, contract=contract, checked=checked, **asked
     )  # fmt: skip
     facts = {"compare": told.facts()}
-    if left and left.rows and plan.watch.scored_rows and plan.kind != "preference":
+    if left and left.rows and plan.watch.scored_rows and plan.rows_are.is_trained_on:
         scored = work_step(rescore, plan.watch, champion=seen.champion, snapshot=learnt, rows=left, answer=plan.answer)
         facts["rescore"] = scored.facts()
     more = (left.facts()["more"] if left else 0) + seen.decided
@@ -124,7 +125,7 @@ def _alone(plan: Recipe, came: Handle, base: Handle) -> Handle | None:
 
 def _compared(plan: Recipe, learnt: Handle, passed: Handle) -> Handle:
     """Of the new rows, those that neither copy nor contradict a row of the snapshot or each other."""
-    kind = {"kind": plan.rows_are, "answer": plan.answer}
+    kind: dict[str, Input] = {"kind": plan.rows_are, "answer": plan.answer}
     both = work_step(joined, plan.watch, snapshot=learnt, new=passed)
     clear = row_step(conflicts, plan.conflicts, rows=both, reviewed=plan.decisions, **kind)
     apart = row_step(dedupe, plan.dedupe, rows=clear, reviewed=plan.decisions, **kind)

@@ -1,6 +1,6 @@
 """advise: before anything is spent on training, what the curated data can support, and what to do where it cannot.
 
-    made = advise(place, AdviseSettings(goal="capability"), dataset=dataset, answer=recipe.answer, kind=DatasetKind(),
+    made = advise(place, AdviseSettings(goal="capability"), dataset=dataset, answer=recipe.answer, kind=SFT,
                   prompt=recipe.prompt)
 
 Nothing is stopped: a contract says what must be, advice says what is wise. sft and preference rows are looked at in every
@@ -22,7 +22,8 @@ from tasks.core.answer import AnswerSettings, label_of
 from tasks.core.chat import PromptSettings
 from tasks.core.handle import CURATED, Handle
 from tasks.core.prompts import prompts
-from tasks.core.settings import DatasetKind, Settings
+from tasks.core.row_kind import RowKind
+from tasks.core.settings import Settings
 from tasks.core.specifics import spoken
 from tasks.core.work import StepDirs, StepResult
 
@@ -46,7 +47,7 @@ class AdviseSettings(Settings):
 
 
 def advise(
-    place: StepDirs, settings: AdviseSettings, dataset: Handle, answer: AnswerSettings, kind: DatasetKind,
+    place: StepDirs, settings: AdviseSettings, dataset: Handle, answer: AnswerSettings, kind: RowKind,
     prompt: PromptSettings,
 ) -> StepResult:  # fmt: skip
     """Look at the curated rows, topic by topic.
@@ -64,7 +65,7 @@ def advise(
 
 
 def _advice(
-    rows: pl.DataFrame, settings: AdviseSettings, answer: AnswerSettings, kind: DatasetKind, prompt: PromptSettings
+    rows: pl.DataFrame, settings: AdviseSettings, answer: AnswerSettings, kind: RowKind, prompt: PromptSettings
 ) -> list[Advice]:
     asked = _asked(rows, answer, kind)
     found = [
@@ -74,21 +75,21 @@ def _advice(
         advice.conversations(asked),
         advice.validation(asked, settings.validation_rows),
     ]
-    if kind.name != "classification":
+    if not kind.answer_is_label:
         found += [advice_on_texts.facts(asked), advice_on_texts.lengths(asked), advice_on_texts.repeated_answers(asked)]
-    if kind.name == "preference":  # one prompt with many pairs is as it should be
+    if kind.has_rejected:
         found += [advice_on_texts.longer_is_better(asked)]
-    else:
+    if kind.compared_by == "prompt":  # one prompt with many pairs is as it should be
         found += [advice_on_texts.families(asked, settings.family_threshold, settings.family_rows)]
     return [topic for topic in found if topic]
 
 
-def _asked(rows: pl.DataFrame, answer: AnswerSettings, kind: DatasetKind) -> pl.DataFrame:
+def _asked(rows: pl.DataFrame, answer: AnswerSettings, kind: RowKind) -> pl.DataFrame:
     """The frame that topics look at (tasks/core/advice.py)."""
     ordered = rows.sort("row_id").select("row_id", "split", "messages", "rejected")
     texts = ordered.join(prompts(rows.drop("meta")), on="row_id", maintain_order="left")
     # Without meta: tools on offer are no system message that one could make alike.
-    labelled = kind.name == "classification" or bool(answer.label)
+    labelled = kind.answer_is_label or bool(answer.label)
     classes = _classes(answer)
     said = pl.col("answer").map_elements(lambda text: spoken(text, classes), return_dtype=pl.String)
     label = pl.col("answer").map_elements(lambda text: label_of(text, answer), return_dtype=pl.String)

@@ -1,7 +1,7 @@
 """check: holds the dataset against its contract (data_contracts/), before anything trains on it.
 
     made = check(place, CheckSettings(), contract=read_contract("support_triage"), rows=handle, answer=recipe.answer,
-                 kind=DatasetKind(), prompt=recipe.prompt, base=base, holdout=holdout, edge_cases=edge_cases,
+                 kind=SFT, prompt=recipe.prompt, base=base, holdout=holdout, edge_cases=edge_cases,
                  benchmarks=benchmarks, personal=recipe.redact, likenesses=recipe.dedupe, contradictions=recipe.conflicts,
                  leaks=recipe.decontaminate, seen_by_conflicts=(steps[5], conflicts),
                  seen_by_decontaminate=(steps[8], decontaminate))
@@ -48,13 +48,14 @@ from tasks.core.page import show
 from tasks.core.personal_data import PersonalData
 from tasks.core.readable import DIGEST
 from tasks.core.repeats import Likenesses
-from tasks.core.settings import DatasetKind, Settings
+from tasks.core.row_kind import SFT, RowKind
+from tasks.core.settings import Settings
 from tasks.core.work import StepDirs, StepResult
 
 EXAMPLES = 5  # enough to see what is wrong; all the rows, up to 200, are in failing_rows.csv
 EXCERPT = 70  # characters of a question or an answer: two of them fit a line of a wide terminal
 MODEL = "model"  # of a base model's artifact, the folder of weights and tokenizer
-SFT, PLAIN, PERSONAL, MEASURES = DatasetKind(), PromptSettings(), PersonalData(), Measures()
+PLAIN, PERSONAL, MEASURES = PromptSettings(), PersonalData(), Measures()
 GX_RESULT, FAILING = "great_expectations.json", "failing_rows.csv"
 
 
@@ -63,7 +64,7 @@ class CheckSettings(Settings):
 
 
 def check(
-    place: StepDirs, settings: CheckSettings, contract: Contract, rows: Handle, answer: AnswerSettings, kind: DatasetKind = SFT,
+    place: StepDirs, settings: CheckSettings, contract: Contract, rows: Handle, answer: AnswerSettings, kind: RowKind = SFT,
     prompt: PromptSettings = PLAIN, base: Handle | None = None, holdout: Handle | None = None, edge_cases: Handle | None = None,
     benchmarks: Handle | None = None, personal: PersonalData = PERSONAL, likenesses: Likenesses = MEASURES.likenesses,
     contradictions: Contradictions = MEASURES.contradictions, leaks: Measure = MEASURES.leaks,

@@ -22,8 +22,8 @@ from tasks.core.handle import CURATED, REFERENCE, Handle
 from tasks.core.labels import labelled
 from tasks.core.prompts import prompts
 from tasks.core.readable import short
+from tasks.core.row_kind import RowKind
 from tasks.core.rule import WatchSettings
-from tasks.core.settings import DatasetKind
 from tasks.core.work import StepDirs, StepResult
 
 SHOWN = 5  # words, labels or expectations that a line names
@@ -51,7 +51,7 @@ class Comparison:
 
 def compare(
     place: StepDirs, settings: WatchSettings, snapshot: Handle, came: Handle, new: Handle | None, contract: Contract,
-    checked: Handle | None, answer: AnswerSettings, kind: DatasetKind,
+    checked: Handle | None, answer: AnswerSettings, kind: RowKind,
 ) -> StepResult:  # fmt: skip
     """came: new rows as they came. new: those left by the steps that judge each alone; None if none is left. checked: what the
     contract says of the rows that training would gain, measured with every expectation as a warning.
@@ -102,7 +102,7 @@ def _held_before(snapshot: Handle) -> str:
 
 
 def _drifts(
-    settings: WatchSettings, reference: pl.DataFrame, new: pl.DataFrame, answer: AnswerSettings, kind: DatasetKind
+    settings: WatchSettings, reference: pl.DataFrame, new: pl.DataFrame, answer: AnswerSettings, kind: RowKind
 ) -> Iterator[Comparison]:  # fmt: skip
     before, now = _texts(drift.drawn(reference), drift.drawn(new), answer, kind)
 
@@ -138,7 +138,7 @@ def _moved(values: list[drift.Moved]) -> str:
 
 
 def _texts(
-    before: pl.DataFrame, now: pl.DataFrame, answer: AnswerSettings, kind: DatasetKind
+    before: pl.DataFrame, now: pl.DataFrame, answer: AnswerSettings, kind: RowKind
 ) -> tuple[pl.DataFrame, pl.DataFrame]:  # fmt: skip
     """Of both sides row_id, prompt, answer, label: looked at together, since whether answers are labels is seen in many."""
     both = labelled(pl.concat([before, now.select(before.columns)]), answer, kind)
@@ -146,7 +146,7 @@ def _texts(
 
 
 def _labels_unknown(
-    settings: WatchSettings, snapshot: Handle, came: pl.DataFrame, new: pl.DataFrame, answer: AnswerSettings, kind: DatasetKind
+    settings: WatchSettings, snapshot: Handle, came: pl.DataFrame, new: pl.DataFrame, answer: AnswerSettings, kind: RowKind
 ) -> Iterator[Comparison]:  # fmt: skip
     """Labels that the champion has never seen: in rows that came through, and in rows that the answer's form kept out."""
     reference = snapshot.frame(REFERENCE)

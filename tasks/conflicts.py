@@ -16,7 +16,7 @@ import polars as pl
 from tasks.core.answer import AnswerSettings
 from tasks.core.contradictions import Contradictions, contradicting
 from tasks.core.ledger import Outcome, entries, entry
-from tasks.core.settings import DatasetKind
+from tasks.core.row_kind import SFT, RowKind
 
 
 class ConflictSettings(Contradictions):
@@ -24,7 +24,7 @@ class ConflictSettings(Contradictions):
 
 
 def conflicts(
-    rows: pl.DataFrame, settings: ConflictSettings, answer: AnswerSettings, kind: DatasetKind | None = None
+    rows: pl.DataFrame, settings: ConflictSettings, answer: AnswerSettings, kind: RowKind = SFT
 ) -> Outcome:
     """Hold back the rows that a contradiction does not clear.
 
@@ -32,7 +32,7 @@ def conflicts(
     """
     if settings.policy == "off":
         return Outcome(rows, entries("conflicts", []))
-    found = contradicting(rows, settings, answer, kind or DatasetKind())
+    found = contradicting(rows, settings, answer, kind)
     action = "dropped" if settings.policy == "drop" else "quarantined"
     gone = pl.col("row_id").is_in(list(found))
     lost = rows.filter(gone).select("row_id", "source", "line").iter_rows(named=True)

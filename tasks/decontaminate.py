@@ -16,7 +16,7 @@ from tasks.core.errors import DataError
 from tasks.core.judging import Measure
 from tasks.core.leaks import leaks
 from tasks.core.ledger import Outcome, entries, entry
-from tasks.core.settings import DatasetKind
+from tasks.core.row_kind import SFT, RowKind
 
 HOLDOUT, EDGE_CASES, BENCHMARK = "also in the holdout", "also in the edge cases", "also in a benchmark"
 
@@ -27,7 +27,7 @@ class DecontaminateSettings(Measure):
 
 def decontaminate(
     rows: pl.DataFrame, settings: DecontaminateSettings, holdout: pl.DataFrame, edge_cases: pl.DataFrame | None = None,
-    benchmarks: pl.DataFrame | None = None, answer: AnswerSettings | None = None, kind: DatasetKind | None = None,
+    benchmarks: pl.DataFrame | None = None, answer: AnswerSettings | None = None, kind: RowKind = SFT,
 ) -> Outcome:  # fmt: skip
     """Drop the rows that meet a judging row, the holdout's first.
 
@@ -36,7 +36,7 @@ def decontaminate(
     text's n-grams that the row has), shared (how many), and jaccard where two prompts are alike as a whole. Raises DataError
     when every row leaks.
     """
-    answer, kind = answer or AnswerSettings(), kind or DatasetKind()
+    answer = answer or AnswerSettings()
     given = {HOLDOUT: holdout, EDGE_CASES: edge_cases, BENCHMARK: benchmarks}
     sets = {reason: judge for reason, judge in given.items() if judge is not None and not judge.is_empty()}
     if not sets or rows.is_empty():

@@ -20,15 +20,13 @@ from pydantic import Field
 
 from tasks.core.answer import AnswerSettings
 from tasks.core.errors import RecipeError
-from tasks.core.ledger import Outcome, entries, entry
+from tasks.core.ledger import ACTIONS, Outcome, entries, entry
 from tasks.core.near_duplicates import near_duplicate_pairs
 from tasks.core.repeats import Likeness, Likenesses, Meaning, View, repeats, view_of
-from tasks.core.settings import DatasetKind
+from tasks.core.row_kind import SFT, RowKind
 
 __all__ = ["DedupeSettings", "dedupe", "near_duplicate_pairs"]
 
-ACTIONS = {"drop": "dropped", "quarantine": "quarantined"}
-DEFAULT = {"sft": "prompt", "classification": "prompt", "preference": "pair"}  # what policy auto drops by
 EACH: tuple[Literal["pair", "prompt", "answer"], ...] = ("pair", "prompt", "answer")
 
 
@@ -39,7 +37,7 @@ class DedupeSettings(Likenesses):
 
 
 def dedupe(
-    rows: pl.DataFrame, settings: DedupeSettings, kind: DatasetKind | None = None, answer: AnswerSettings | None = None
+    rows: pl.DataFrame, settings: DedupeSettings, kind: RowKind = SFT, answer: AnswerSettings | None = None
 ) -> Outcome:
     """Let go of rows that repeat another row.
 
@@ -47,18 +45,17 @@ def dedupe(
     kept (row_id of the row that stays for it), of (row, prompt, answer or pair: in what they are the same), jaccard or
     cosine (how like they are in that).
     """
-    kind = kind or DatasetKind()
     lost = repeats(rows, list(_views(settings, kind)), answer or AnswerSettings(), kind)
     told = rows.select("row_id", "source", "line").join(lost, on="row_id").iter_rows(named=True)
     kept = rows.join(lost, on="row_id", how="anti", maintain_order="left")
     return Outcome(kept, entries("dedupe", [_entry(row) for row in told]))
 
 
-def _views(settings: DedupeSettings, kind: DatasetKind) -> Iterator[View]:
+def _views(settings: DedupeSettings, kind: RowKind) -> Iterator[View]:
     """Those that are on, the one that asks most of two rows first: it is the one that is told."""
     for of in EACH:
         how: Likeness = getattr(settings, of)
-        policy = how.policy if how.policy != "auto" else "drop" if DEFAULT[kind.name] == of else "off"
+        policy = how.policy if how.policy != "auto" else "drop" if kind.compared_by == of else "off"
         if policy != "off":
             _refuse_labels(of, kind, f"dedupe.{of}.policy")
             yield view_of(of, how, kind, ACTIONS[policy])
@@ -69,8 +66,8 @@ def _views(settings: DedupeSettings, kind: DatasetKind) -> Iterator[View]:
         yield View(meant.of, columns[:1], ACTIONS[meant.policy], meant)
 
 
-def _refuse_labels(of: str, kind: DatasetKind, key: str) -> None:
-    if of == "answer" and kind.name == "classification":
+def _refuse_labels(of: str, kind: RowKind, key: str) -> None:
+    if of == "answer" and kind.answer_is_label:
         raise RecipeError(
             "Rows of a classification dataset cannot be compared by their answer, which is a label.",
             where=f"{key} in the recipe", allowed="prompt, or pair to keep rows of other labels apart",

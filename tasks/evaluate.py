@@ -22,9 +22,9 @@ from tasks.core.handle import Handle
 from tasks.core.marking import Said, Wanted, headline, measured
 from tasks.core.settings import Settings
 from tasks.core.stats import paired_difference, percent, rate
+from tasks.core.variants import TUNED
 from tasks.core.work import StepDirs, StepResult
 
-TUNED = "tuned"
 SETS = ("holdout", "edge_cases")
 EXAMPLES = 5  # row ids named in an error: enough to find the cause, few enough to read
 

@@ -28,7 +28,7 @@ import polars as pl
 from tasks.core.calls import tools_of, turns, with_arguments
 from tasks.core.errors import DataError
 from tasks.core.home import digest_path
-from tasks.core.settings import DatasetKind
+from tasks.core.row_kind import RowKind
 
 ExportFormat = Literal["openai", "trl", "alpaca", "huggingface"]
 FORMATS: tuple[str, ...] = get_args(ExportFormat)
@@ -47,7 +47,7 @@ class _UnheldError(ValueError):
     """Why a format cannot hold a row."""
 
 
-def export(curated: pl.DataFrame, format: ExportFormat, out: Path, kind: DatasetKind) -> dict[str, int]:
+def export(curated: pl.DataFrame, format: ExportFormat, out: Path, kind: RowKind) -> dict[str, int]:
     """Write the rows into the folder `out`, which appears whole or not at all. Returns the rows of each split.
 
     curated: ROW_SCHEMA and, where there is one, `split`; without it all rows are `train`. The same rows give the same bytes.
@@ -79,44 +79,44 @@ def _put(new: Path, out: Path) -> None:
         os.replace(new, out)
 
 
-def _records(curated: pl.DataFrame, format: ExportFormat, kind: DatasetKind) -> dict[str, list[Row]]:
+def _records(curated: pl.DataFrame, format: ExportFormat, kind: RowKind) -> dict[str, list[Row]]:
     """The records of each split, in the order of the row ids. Raises DataError naming the rows that do not fit."""
     rows = (curated if "split" in curated.columns else curated.with_columns(split=pl.lit("train"))).sort("row_id")
     records: dict[str, list[Row]] = defaultdict(list)
     unheld: dict[str, list[str]] = defaultdict(list)
     for row in rows.iter_rows(named=True):
         try:
-            records[row["split"]].append(_record(row, format, kind.name))
+            records[row["split"]].append(_record(row, format, kind))
         except _UnheldError as error:
             unheld[str(error)].append(row["row_id"])
     if unheld:
-        raise _refused(unheld, format, kind.name)
+        raise _refused(unheld, format, kind)
     return dict(sorted(records.items()))
 
 
-def _record(row: Row, format: ExportFormat, kind: str) -> Row:
-    if (row["rejected"] is not None) != (kind == "preference"):
-        raise _UnheldError(f"is no row of kind {kind}")
-    if row["weights"] is not None and (kind == "preference" or format not in ("openai", "huggingface")):
+def _record(row: Row, format: ExportFormat, kind: RowKind) -> Row:
+    if (row["rejected"] is not None) != kind.has_rejected:
+        raise _UnheldError(f"is no row of kind {kind.name}")
+    if row["weights"] is not None and (not kind.is_conversation or format not in ("openai", "huggingface")):
         raise _UnheldError("has weights, which it has no place for, so that what must not teach would teach")
     return _BUILDERS[format](row, kind)
 
 
-def _refused(unheld: dict[str, list[str]], format: str, kind: str) -> DataError:
+def _refused(unheld: dict[str, list[str]], format: str, kind: RowKind) -> DataError:
     told = "; ".join(
         f"{len(ids):,} {'rows' if len(ids) > 1 else 'row'}, each {why} ({', '.join(i[:12] for i in ids[:NAMED_ROWS])}"
         f"{' ...' if len(ids) > NAMED_ROWS else ''})"
         for why, ids in unheld.items()
     )
     return DataError(
-        f"The format {format} cannot hold every row of kind {kind}: {told}.", where="export",
+        f"The format {format} cannot hold every row of kind {kind.name}: {told}.", where="export",
         allowed="openai holds every row; see tasks/export.py for the others", todo="export as openai, or take these rows out",
     )  # fmt: skip
 
 
-def _openai(row: Row, kind: str) -> Row:
+def _openai(row: Row, kind: RowKind) -> Row:
     meta = json.loads(row["meta"])
-    if kind == "preference":
+    if kind.has_rejected:
         *prompt, chosen = row["messages"]
         return {
             "input": {"messages": prompt, **_tools(meta.get("input"))}, "preferred_output": [chosen],
@@ -144,8 +144,8 @@ def _weighted(row: Row, number: Callable[[float], float]) -> list[Row]:
     return [{**said, "weight": number(weight)} if said["role"] == "assistant" else said for said, weight in pairs]
 
 
-def _trl(row: Row, kind: str) -> Row:
-    if kind == "preference":
+def _trl(row: Row, kind: RowKind) -> Row:
+    if kind.has_rejected:
         *prompt, chosen = row["messages"]
         return {"prompt": prompt, "chosen": [chosen], "rejected": [_assistant(row["rejected"])]}
     return {"messages": [with_arguments(said) for said in turns(row)], **_offered(row)}
@@ -155,11 +155,11 @@ def _assistant(text: str) -> Row:
     return {"role": "assistant", "content": text}
 
 
-def _alpaca(row: Row, kind: str) -> Row:
+def _alpaca(row: Row, kind: RowKind) -> Row:
     if row.get("calls") or tools_of(row["meta"]):
         raise _UnheldError("has tools or tool calls, which it has no place for")
     system, asked, answer = _single(row)
-    answers = {"chosen": answer, "rejected": row["rejected"]} if kind == "preference" else {"output": answer}
+    answers = {"chosen": answer, "rejected": row["rejected"]} if kind.has_rejected else {"output": answer}
     return {"instruction": asked, "input": "", **answers, **({"system": system} if system else {})}
 
 
@@ -174,13 +174,13 @@ def _single(row: Row) -> tuple[str, str, str]:
     return "".join(system), rest[0]["content"], rest[1]["content"]
 
 
-def _huggingface(row: Row, kind: str) -> Row:
-    if kind == "classification":
+def _huggingface(row: Row, kind: RowKind) -> Row:
+    if kind.answer_is_label:
         system, text, label = _single(row)
         if system:
             raise _UnheldError("has a system message, for which text and label have no place")
         return {"text": text, "label": label}
-    if kind == "preference":
+    if kind.has_rejected:
         return _trl(row, kind)
     tools = {name: json.dumps(value, ensure_ascii=False) for name, value in _offered(row).items()}
     return {"messages": [_as_columns(said) for said in _weighted(row, float)], **tools}
@@ -227,7 +227,7 @@ def _frame(rows: list[Row], records: dict[str, list[Row]]) -> pl.DataFrame:
     return pl.DataFrame(rows, schema={name: pl.String if name in texts else said for name in names})
 
 
-_BUILDERS: dict[str, Callable[[Row, str], Row]] = {
+_BUILDERS: dict[str, Callable[[Row, RowKind], Row]] = {
     "openai": _openai, "trl": _trl, "alpaca": _alpaca, "huggingface": _huggingface,
 }  # fmt: skip
 _WRITERS: dict[str, Callable[[dict[str, list[Row]], Path], None]] = {

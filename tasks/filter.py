@@ -22,7 +22,8 @@ from pydantic import Field, field_validator
 from tasks.core.batches import row_by_row
 from tasks.core.chat import PromptSettings
 from tasks.core.handle import Handle
-from tasks.core.ledger import Outcome, entries, entry
+from tasks.core.ledger import ACTIONS, Outcome, entries, entry
+from tasks.core.row_kind import RowKind
 from tasks.core.rules.boilerplate import is_boilerplate, may_be_boilerplate
 from tasks.core.rules.control import has_control_characters, may_have_control_characters
 from tasks.core.rules.echo import echoes, loops, may_echo, may_loop
@@ -34,28 +35,24 @@ from tasks.core.rules.nothing import lacks_something, may_lack_something, may_te
 from tasks.core.rules.own import OwnRule, find_rules, load_rule
 from tasks.core.rules.rule import About, Action, Rule
 from tasks.core.rules.template import is_unwritable, may_be_unwritable
-from tasks.core.settings import DatasetKind, Settings
+from tasks.core.settings import Settings
 
 __all__ = ["FilterSettings", "filter_rows", "find_rules"]
 
 PLAIN = PromptSettings()
-ACTIONS = {"drop": "dropped", "quarantine": "quarantined"}
+TRUNCATED = Rule("truncated", may_be_cut, is_cut, "quarantine", of_answers=True)
 # drop: no person could mend it. quarantine: a person may see what the rule does not.
-ALL: dict[str, Action] = {"sft": "drop", "preference": "drop", "classification": "drop"}
-SEEN: dict[str, Action] = {"sft": "quarantine", "preference": "quarantine", "classification": "quarantine"}
-WRITTEN: dict[str, Action] = {"sft": "quarantine", "preference": "quarantine"}  # a label is not written text
-TRUNCATED = Rule("truncated", may_be_cut, is_cut, WRITTEN)
 RULES = (
-    Rule("empty", may_lack_something, lacks_something, ALL),
-    Rule("unrated", may_teach_nothing, teaches_nothing, ALL),
-    Rule("control_characters", may_have_control_characters, has_control_characters, SEEN),
-    Rule("boilerplate", may_be_boilerplate, is_boilerplate, WRITTEN),
-    Rule("echo", may_echo, echoes, WRITTEN),
-    Rule("repetition", may_loop, loops, WRITTEN),
+    Rule("empty", may_lack_something, lacks_something, "drop"),
+    Rule("unrated", may_teach_nothing, teaches_nothing, "drop"),
+    Rule("control_characters", may_have_control_characters, has_control_characters, "quarantine"),
+    Rule("boilerplate", may_be_boilerplate, is_boilerplate, "quarantine", of_answers=True),
+    Rule("echo", may_echo, echoes, "quarantine", of_answers=True),
+    Rule("repetition", may_loop, loops, "quarantine", of_answers=True),
     TRUNCATED,
-    Rule("language", may_be_foreign, is_foreign, SEEN),
-    Rule("template", may_be_unwritable, is_unwritable, SEEN),
-    Rule("too_long", may_be_too_long, is_too_long, SEEN),
+    Rule("language", may_be_foreign, is_foreign, "quarantine"),
+    Rule("template", may_be_unwritable, is_unwritable, "quarantine"),
+    Rule("too_long", may_be_too_long, is_too_long, "quarantine"),
 )
 RuleName = Literal[
     "empty", "unrated", "control_characters", "boilerplate", "echo", "repetition", "truncated", "language", "template",
@@ -84,7 +81,7 @@ class FilterSettings(Settings):
 
 
 def how_answers_end(
-    batches: Iterable[pl.DataFrame], settings: FilterSettings, kind: DatasetKind, **_inputs: Any
+    batches: Iterable[pl.DataFrame], settings: FilterSettings, kind: RowKind, **_inputs: Any
 ) -> dict[str, Any]:  # fmt: skip
     """What the rule `truncated` must know of a dataset before it can judge one of its rows: the step's input `learnt`."""
     if _action(TRUNCATED, settings, kind) == "off":
@@ -100,7 +97,7 @@ def how_answers_end(
 
 @row_by_row(learn=how_answers_end)
 def filter_rows(
-    rows: pl.DataFrame, settings: FilterSettings, kind: DatasetKind, base: Handle | None = None, rules: Sequence[OwnRule] = (),
+    rows: pl.DataFrame, settings: FilterSettings, kind: RowKind, base: Handle | None = None, rules: Sequence[OwnRule] = (),
     learnt: Habits | None = None, prompt: PromptSettings = PLAIN,
 ) -> Outcome:  # fmt: skip
     """kept: rows that break no rule, unchanged. dropped, quarantined: the others, as the rule's action says.
@@ -127,9 +124,9 @@ def filter_rows(
     return Outcome(kept, entries("filter", list(told.values())))
 
 
-def _action(rule: Rule, settings: FilterSettings, kind: DatasetKind) -> Action:
+def _action(rule: Rule, settings: FilterSettings, kind: RowKind) -> Action:
     chosen: dict[str, Action] = {str(name): action for name, action in settings.actions.items()}
-    return chosen.get(rule.name) or rule.actions.get(kind.name, "off")
+    return chosen.get(rule.name) or ("off" if rule.of_answers and kind.answer_is_label else rule.action)
 
 
 def _apply_own(rows: pl.DataFrame, rules: Sequence[OwnRule], told: dict[int, dict[str, Any]]) -> None:

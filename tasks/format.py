@@ -27,12 +27,11 @@ from tasks.core.errors import RecipeError, nearest
 from tasks.core.fitting import only_match
 from tasks.core.forms import Form, learn
 from tasks.core.json_text import check_template, template_fields
-from tasks.core.ledger import Outcome, changed, entries, entry
+from tasks.core.ledger import ACTIONS, Outcome, changed, entries, entry
 from tasks.core.marking import broken_calls
+from tasks.core.row_kind import RowKind
 from tasks.core.rules.rule import About, Found, answers
-from tasks.core.settings import DatasetKind, Settings
-
-ACTIONS = {"drop": "dropped", "quarantine": "quarantined"}
+from tasks.core.settings import Settings
 
 
 class FormatSettings(Settings):
@@ -63,7 +62,7 @@ class FormatSettings(Settings):
         return tuple(map(check_template, value))
 
 
-def format_answers(rows: pl.DataFrame, settings: FormatSettings, kind: DatasetKind, answer: AnswerSettings) -> Outcome:
+def format_answers(rows: pl.DataFrame, settings: FormatSettings, kind: RowKind, answer: AnswerSettings) -> Outcome:
     """kept: rows in the form, converted where needed. quarantined or dropped: the others, as they came.
 
     A form that is learned is learned anew from what is left until it stays the same, so formatting twice is formatting once.
@@ -119,8 +118,8 @@ def _refused(key: str, problem: str, got: str, allowed: list[str]) -> RecipeErro
     return RecipeError(f"{problem}.", where=f"recipe: format.{key}", allowed=", ".join(allowed), todo=todo)
 
 
-def _form(rows: pl.DataFrame, settings: FormatSettings, kind: DatasetKind, answer: AnswerSettings) -> Form:
-    if kind.name == "classification":
+def _form(rows: pl.DataFrame, settings: FormatSettings, kind: RowKind, answer: AnswerSettings) -> Form:
+    if kind.answer_is_label:
         return Form("label")
     if answer.json_schema:
         return Form("object", schema=answer.json_schema)

@@ -20,9 +20,9 @@ from tasks.core.errors import RecipeError, nearest
 from tasks.core.handle import Handle
 from tasks.core.settings import Settings
 from tasks.core.stats import percent, rows_to_decide
+from tasks.core.variants import TUNED
 from tasks.core.work import StepDirs, StepResult
 
-TUNED = "tuned"
 WORST_FIRST = ("refused", "undecided", "passed")
 BETTER = "better_than_baseline: true"
 

@@ -20,7 +20,8 @@ from tasks.core.home import digest_bytes
 from tasks.core.ledger import ROW_SCHEMA, Outcome, Schema, content_json, entries, entry
 from tasks.core.messages import UnadaptedError
 from tasks.core.records import Record
-from tasks.core.settings import DatasetKind, Settings
+from tasks.core.row_kind import SFT, RowKind
+from tasks.core.settings import Settings
 from tasks.core.shapes import Adapter, adapter
 from tasks.core.sources import RawFile, Source, find_sources, read
 
@@ -30,7 +31,6 @@ HELD_SCHEMA: Schema = {
     "row_id": pl.String, "source": pl.String, "line": pl.Int64,
     "reason": pl.String, "meta": pl.String, "text": pl.String,
 }  # fmt: skip
-SFT = DatasetKind()
 CHUNK = 100_000  # rows that are Python objects at a time
 _JSON = json.JSONEncoder(ensure_ascii=False, sort_keys=True, default=str)  # made once, which halves its time
 
@@ -39,7 +39,7 @@ class IngestSettings(Settings):
     """Nothing to set for all files at once: what differs between files is said at each `Source`."""
 
 
-def ingest(files: list[RawFile], settings: IngestSettings, kind: DatasetKind = SFT) -> Outcome:
+def ingest(files: list[RawFile], settings: IngestSettings, kind: RowKind = SFT) -> Outcome:
     """Read every record of every file. kept: canonical rows; raw: what was quarantined, as it stood.
 
     kind: what the recipe says its rows are; a row of another kind is quarantined.

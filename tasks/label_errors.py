@@ -30,7 +30,8 @@ from tasks.core.calls import without_calls
 from tasks.core.labels import labelled
 from tasks.core.ledger import Outcome, changed, entries, entry
 from tasks.core.prompts import prompts
-from tasks.core.settings import DatasetKind, Settings
+from tasks.core.row_kind import RowKind
+from tasks.core.settings import Settings
 from tasks.core.vectors import Vectors, one_thread, text_vectors
 
 STEP = "label_errors"
@@ -69,7 +70,7 @@ class Suspect:
     evidence: dict[str, Any]
 
 
-def label_errors(rows: pl.DataFrame, settings: LabelErrorSettings, answer: AnswerSettings, kind: DatasetKind) -> Outcome:
+def label_errors(rows: pl.DataFrame, settings: LabelErrorSettings, answer: AnswerSettings, kind: RowKind) -> Outcome:
     """Quarantine, relabel or note the rows whose label is probably wrong.
 
     Evidence of each: given and suggested (labels), self_confidence (probability of the given label), confidence (of the

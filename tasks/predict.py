@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import polars as pl
 from pydantic import Field
@@ -18,6 +18,7 @@ from tasks.core.errors import DataError
 from tasks.core.generate import Speaker, load_speaker
 from tasks.core.handle import CURATED, Handle
 from tasks.core.settings import Settings
+from tasks.core.variants import Variant
 from tasks.core.work import StepDirs, StepResult
 
 PREDICTIONS = "predictions.parquet"
@@ -26,7 +27,7 @@ PREDICTIONS = "predictions.parquet"
 class PredictSettings(Settings):
     """One variant: its name, and how many solved examples stand before each question."""
 
-    variant: Literal["zero_shot", "few_shot", "tuned"]
+    variant: Variant
     # Taken from the training rows, one for each label as far as they go, the shortest first: prompts cost time.
     examples: int = Field(default=0, ge=0, le=64)
 

@@ -23,10 +23,10 @@ from tasks.core.examples import PLAIN, changed, gone, mistakes
 from tasks.core.handle import Handle
 from tasks.core.page import show
 from tasks.core.settings import Settings
+from tasks.core.variants import TUNED
 from tasks.core.work import StepDirs, StepResult
 
 PAGE = "report.html"
-TUNED = "tuned"
 SETS = {"holdout": "the holdout", "edge_cases": "the edge cases"}
 METRICS = {
     "json_valid": "valid JSON", "schema_valid": "schema kept", "all_graded": "all fields right", "exact": "exact match",

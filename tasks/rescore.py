@@ -23,9 +23,9 @@ from tasks.core.marking import Marks, Said, Wanted, headline, measured
 from tasks.core.rule import WatchSettings
 from tasks.core.snapshot import Champion
 from tasks.core.stats import percent, rate
+from tasks.core.variants import TUNED
 from tasks.core.work import StepDirs, StepResult
 
-TUNED = "tuned"
 CONFIDENCE = 0.95  # as evaluate's default
 BATCH = 32  # rows a request: as many as are decoded together
 

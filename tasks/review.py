@@ -28,7 +28,8 @@ from tasks.core.ledger import Outcome, changed, entries, entry
 from tasks.core.personal_data import PersonalData, suspect
 from tasks.core.priorities import Held, in_order, labels_of, seconds_of
 from tasks.core.readable import visible
-from tasks.core.settings import DatasetKind, Settings
+from tasks.core.row_kind import RowKind
+from tasks.core.settings import Settings
 from tasks.core.sheet import cells, check_of, write_csv, write_jsonl
 from tasks.core.told import in_words, rows_named
 from tasks.core.work import StepDirs, StepResult
@@ -78,7 +79,7 @@ def decide(rows: pl.DataFrame, settings: ReviewSettings, decisions: Decisions) -
 
 
 def review(
-    place: StepDirs, settings: ReviewSettings, steps: list[Handle], dataset: Handle, answer: AnswerSettings, kind: DatasetKind,
+    place: StepDirs, settings: ReviewSettings, steps: list[Handle], dataset: Handle, answer: AnswerSettings, kind: RowKind,
     personal: PersonalData,
 ) -> StepResult:  # fmt: skip
     """Write the sheets of what `dataset` quarantined. steps: its row steps in order, as account was given them.
@@ -91,7 +92,7 @@ def review(
     cases = in_order(held, curated, answer, settings.words_per_minute, settings.seconds_to_decide)
     placed = [(number, row) for number, case in enumerate(cases, 1) for row in case][: settings.rows]
     records = [{"order": order, **_record(row, case, curated.values, answer)} for order, (case, row) in enumerate(placed, 1)]
-    columns = [name for name in COLUMNS if name != "rejected" or kind.name == "preference"]
+    columns = [name for name in COLUMNS if name != "rejected" or kind.has_rejected]
     for name, write in zip(SHEETS, (write_csv, write_jsonl), strict=True):
         write(place.out / name, columns, records)
     facts = _facts(cases, settings, dataset)

@@ -27,7 +27,8 @@ from tasks.core.errors import DataError
 from tasks.core.errors import nearest as nearest_name
 from tasks.core.labels import labelled
 from tasks.core.ledger import Outcome, entries, entry
-from tasks.core.settings import DatasetKind, Settings
+from tasks.core.row_kind import RowKind
+from tasks.core.settings import Settings
 from tasks.core.vectors import Vectors, text_vectors
 
 BUDGET = "beyond the row budget"
@@ -47,7 +48,7 @@ class SelectSettings(Settings):
     slice: str = ""
 
 
-def select(rows: pl.DataFrame, settings: SelectSettings, answer: AnswerSettings, kind: DatasetKind) -> Outcome:
+def select(rows: pl.DataFrame, settings: SelectSettings, answer: AnswerSettings, kind: RowKind) -> Outcome:
     """Keep at most `settings.rows` rows.
 
     Evidence of each row that goes: label and slice (if it has any), rows (that share them), places (that those got), budget; by

@@ -23,8 +23,9 @@ from tasks.core.errors import DataError
 from tasks.core.home import digest_bytes
 from tasks.core.ledger import Outcome, entries
 from tasks.core.prompts import prompts
+from tasks.core.row_kind import SFT, RowKind
 from tasks.core.set_join import Threshold, join
-from tasks.core.settings import DatasetKind, Settings
+from tasks.core.settings import Settings
 from tasks.core.shingles import ShingleSets, shingle_sets
 
 FEW = 10  # texts: fewer that share a shingle are no form of the data
@@ -42,24 +43,24 @@ class SplitSettings(Settings):
     ngram: int = Field(default=3, ge=1, le=10)
 
 
-def split(rows: pl.DataFrame, settings: SplitSettings, answer: AnswerSettings, kind: DatasetKind | None = None) -> Outcome:
+def split(rows: pl.DataFrame, settings: SplitSettings, answer: AnswerSettings, kind: RowKind = SFT) -> Outcome:
     """Add the column `split` (train or validation). kind: sft if it is not given.
 
     A label's validation share is rounded so that the total is right; groups are never cut, so it can be a little less.
     One group is validated at least, if there are two. Raises DataError when all rows have one label.
     """
-    asked = _labelled(rows, answer, kind or DatasetKind())
+    asked = _labelled(rows, answer, kind)
     _check(asked, answer)
     validation = _validation(asked, settings)
     side = pl.when(pl.col("row_id").is_in(list(validation))).then(pl.lit("validation")).otherwise(pl.lit("train"))
     return Outcome(rows.with_columns(split=side), entries("split", []))
 
 
-def _labelled(rows: pl.DataFrame, answer: AnswerSettings, kind: DatasetKind) -> pl.DataFrame:
+def _labelled(rows: pl.DataFrame, answer: AnswerSettings, kind: RowKind) -> pl.DataFrame:
     """prompts with label, "" where rows have none."""
-    if kind.name == "classification":
+    if kind.answer_is_label:
         label = pl.col("answer")
-    elif answer.label and kind.name == "sft":
+    elif answer.label and kind.has_label:
         label = pl.col("answer").map_elements(lambda text: label_of(text, answer), return_dtype=pl.String)
     else:
         label = pl.lit("")

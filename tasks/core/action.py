@@ -10,10 +10,10 @@ from __future__ import annotations
 import getpass
 import inspect
 from collections.abc import Callable
-from typing import Any, ParamSpec, TypeVar
+from typing import ParamSpec, TypeVar
 from uuid import uuid4
 
-from tasks.core.errors import OutsideError
+from tasks.core.retry import may_heal
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -30,7 +30,7 @@ def act(name: str, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwarg
         return function(*args, **kwargs)
     as_task = task(
         name=name, task_run_name=name, description=inspect.getdoc(function), cache_policy=NO_CACHE,
-        persist_result=False, retries=RETRIES, retry_delay_seconds=WAIT_SECONDS, retry_condition_fn=_may_heal,
+        persist_result=False, retries=RETRIES, retry_delay_seconds=WAIT_SECONDS, retry_condition_fn=may_heal,
     )  # fmt: skip
     return as_task(function)(*args, **kwargs)
 
@@ -57,7 +57,3 @@ def decision() -> str:
 
     context = FlowRunContext.get()
     return str(context.flow_run.id) if context and context.flow_run else uuid4().hex
-
-
-def _may_heal(_task: Any, _run: Any, state: Any) -> bool:
-    return isinstance(state.result(raise_on_failure=False), OutsideError)

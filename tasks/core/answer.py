@@ -13,6 +13,7 @@ import jsonschema
 from pydantic import Field, field_validator
 
 from tasks.core.settings import Settings
+from tasks.core.strict_json import refuse_constant
 
 # What tool calls are marked on, the gravest fault first (tasks/core/marking.py).
 CALL_METRICS = ("call_due", "call_schema", "call_name", "call_arguments")
@@ -68,11 +69,6 @@ class AnswerSettings(Settings):
             return ("exact",)
         return ("json_valid", "schema_valid", *self.graded, *(("all_graded",) if self.graded else ()), "exact")
 
-    @property
-    def headline(self) -> str:
-        """The one metric that speaks for a variant whose answers are text: the first graded field, else exact match."""
-        return self.graded[0] if self.graded and self.json_schema else "exact"
-
 
 @lru_cache(maxsize=64)  # the recipe's, and those of the tools on offer
 def _validators(schema: str) -> tuple[Any, jsonschema.Draft202012Validator]:
@@ -98,14 +94,10 @@ def parse(text: str) -> dict[str, Any] | None:
     Strict where Python is lax: NaN and Infinity are not JSON, and other parsers refuse them.
     """
     try:
-        value = json.loads(text, parse_constant=_refuse)
+        value = json.loads(text, parse_constant=refuse_constant)
     except (ValueError, RecursionError):  # a model that repeats itself can nest a thousand brackets
         return None
     return value if isinstance(value, dict) else None
-
-
-def _refuse(constant: str) -> float:
-    raise ValueError(constant)
 
 
 def broken_rule(value: dict[str, Any], settings: AnswerSettings) -> str:

@@ -20,6 +20,7 @@ from typing import Any
 from tasks.core.calls import made_call
 from tasks.core.chat import WHERE, Message, PromptSettings, written_calls
 from tasks.core.errors import DataError
+from tasks.core.strict_json import refuse_constant
 
 Pair = tuple[str, Any]  # name, arguments
 Spot = tuple[int, int, Any]  # of a JSON value in a text: start, end, value
@@ -137,11 +138,7 @@ def _conversation(pairs: list[Pair]) -> list[Message]:
     return [{"role": "user", "content": "Probe."}, {"role": "assistant", "content": "", "tool_calls": calls}]
 
 
-def _refuse(constant: str) -> float:
-    raise ValueError(constant)  # NaN and Infinity are not JSON
-
-
-_JSON = json.JSONDecoder(parse_constant=_refuse)
+_JSON = json.JSONDecoder(parse_constant=refuse_constant)
 
 
 def _form(one: str, two: str) -> CallForm | None:
@@ -196,6 +193,6 @@ def _keys(value: Any, pair: Pair) -> tuple[str, str, tuple[str, ...]] | None:
 def _value(part: Any) -> Any:
     """A JSON value that may be written as text in JSON, as itself."""
     try:
-        return json.loads(part, parse_constant=_refuse) if isinstance(part, str) else part
+        return json.loads(part, parse_constant=refuse_constant) if isinstance(part, str) else part
     except (ValueError, RecursionError):
         return part

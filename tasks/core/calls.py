@@ -17,6 +17,7 @@ from typing import Any
 import polars as pl
 
 from tasks.core.messages import Message, UnadaptedError, message, parsed
+from tasks.core.strict_json import refuse_constant
 
 Turn = dict[str, Any]
 _JSON = json.JSONEncoder(ensure_ascii=False, sort_keys=True, default=str)
@@ -80,14 +81,10 @@ def _answered(turn: Turn, open_calls: set[str], number: int) -> Turn:
 
 def _is_json(text: str) -> bool:
     try:
-        json.loads(text, parse_constant=_refuse)
+        json.loads(text, parse_constant=refuse_constant)
     except (ValueError, RecursionError):
         return False
     return True
-
-
-def _refuse(constant: str) -> float:
-    raise ValueError(constant)
 
 
 # ---------------------------------------------------------------- as a row has them

@@ -13,19 +13,19 @@ import polars as pl
 
 from tasks.core.answer import AnswerSettings, label_of
 from tasks.core.prompts import groups_of, normalised, prompts
-from tasks.core.settings import DatasetKind
+from tasks.core.row_kind import RowKind
 from tasks.core.survivors import Jaccard, survivors
 
 PLACE = ("system", "prompt")
 
 
-def claims(rows: pl.DataFrame, answer: AnswerSettings, kind: DatasetKind, threshold: float, ngram: int) -> pl.DataFrame:
+def claims(rows: pl.DataFrame, answer: AnswerSettings, kind: RowKind, threshold: float, ngram: int) -> pl.DataFrame:
     """row_id, system, prompt, answer (normalised), label, first (smallest row_id with the same system and prompt).
 
     Rows without a label take no part. system: of preference rows also the two answers, whichever is better.
     """
     asked = prompts(rows).with_columns(said=normalised(pl.col("answer")))
-    if kind.name == "preference":
+    if kind.has_rejected:
         asked = _preferred(asked, rows)
     elif has_labels(answer, kind):
         asked = asked.with_columns(label=label_in("answer", answer, kind))
@@ -35,13 +35,13 @@ def claims(rows: pl.DataFrame, answer: AnswerSettings, kind: DatasetKind, thresh
     return asked.select("row_id", "system", "prompt", "label", "first", answer="said")
 
 
-def has_labels(answer: AnswerSettings, kind: DatasetKind) -> bool:
-    return kind.name == "classification" or (kind.name == "sft" and bool(answer.label))
+def has_labels(answer: AnswerSettings, kind: RowKind) -> bool:
+    return kind.answer_is_label or (kind.has_label and bool(answer.label))
 
 
-def label_in(column: str, answer: AnswerSettings, kind: DatasetKind) -> pl.Expr:
+def label_in(column: str, answer: AnswerSettings, kind: RowKind) -> pl.Expr:
     """The label in a column of answers, in lower case; null where an answer has none."""
-    shape = answer if kind.name == "sft" else AnswerSettings()
+    shape = AnswerSettings() if kind.answer_is_label else answer
     label = pl.col(column).map_elements(lambda text: label_of(text, shape), return_dtype=pl.String, skip_nulls=False)
     return label.str.to_lowercase()
 

@@ -29,7 +29,8 @@ from tasks.core.dates import USUAL, written_at
 from tasks.core.errors import DataError
 from tasks.core.minimal_pairs import without_explained
 from tasks.core.prompts import normalised, prompts, similar_prompts
-from tasks.core.settings import DatasetKind, Settings
+from tasks.core.row_kind import RowKind
+from tasks.core.settings import Settings
 from tasks.core.word_runs import jaccard
 
 CONTRADICTS, NO_CHOICE = "contradicts another row", "chosen answer is the rejected one"
@@ -54,7 +55,7 @@ class Contradictions(Settings):
 
 
 def contradicting(
-    rows: pl.DataFrame, settings: Contradictions, answer: AnswerSettings, kind: DatasetKind
+    rows: pl.DataFrame, settings: Contradictions, answer: AnswerSettings, kind: RowKind
 ) -> dict[str, tuple[str, dict[str, Any]]]:
     """{row_id of a row that contradicts others and is not cleared: reason, evidence}.
 
@@ -63,7 +64,7 @@ def contradicting(
     first; five at most; with policy newest also the date of the newest row); none of a pair that prefers an answer to itself.
     """
     found = {row_id: (CONTRADICTS, about) for row_id, about in _contradictions(rows, settings, answer, kind).items()}
-    same = _same_answers(rows) if kind.name == "preference" else set()
+    same = _same_answers(rows) if kind.has_rejected else set()
     return {**found, **{row_id: (NO_CHOICE, {}) for row_id in same}}
 
 
@@ -74,13 +75,13 @@ def _same_answers(rows: pl.DataFrame) -> set[str]:
 
 
 def _contradictions(
-    rows: pl.DataFrame, settings: Contradictions, answer: AnswerSettings, kind: DatasetKind
+    rows: pl.DataFrame, settings: Contradictions, answer: AnswerSettings, kind: RowKind
 ) -> dict[str, dict[str, Any]]:
     """{row_id that is held back: evidence}."""
     asked = claims(rows, answer, kind, settings.threshold, settings.ngram)
     asked = asked.join(_dates(rows, settings), on="row_id", how="left")
     labels = has_labels(answer, kind)
-    asked, edges = _placed(asked, settings, near=labels or kind.name == "preference")
+    asked, edges = _placed(asked, settings, near=labels or kind.has_rejected)
     if labels:
         asked, edges = _by_label(asked, edges)
         edges = without_explained(edges, asked.filter(pl.col("row_id") == pl.col("node")).select("node", "prompt", "label"))

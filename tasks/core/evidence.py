@@ -18,8 +18,8 @@ import yaml
 from tasks.core.handle import CURATED, FACTS, LEDGER, REFERENCE, Handle
 from tasks.core.home import digest_bytes, digest_path
 from tasks.core.stats import percent
+from tasks.core.variants import TUNED
 
-TUNED = "tuned"
 WHOLE = ("holdout", "edge_cases")  # baselines are logged on these; on every slice they would bury the tuned model
 # Of the run's artifacts: the sha256 of each by its path, the gate's verdict, and the answers that a loaded model must repeat.
 LIST, VERDICT, CHECKED = "evidence.json", "gate/verdict.json", "evaluation/checked_answers.json"

@@ -15,6 +15,8 @@ from decimal import Decimal
 from functools import lru_cache
 from typing import Any
 
+from tasks.core.strict_json import refuse_constant
+
 FENCE, COMMA, PYTHON, TEMPLATE = "code fence", "trailing comma", "Python dict", "template"
 LONGEST = 100_000  # characters of a Python dict; the parser of Python recurses, and no answer is as long
 _FENCE = re.compile(r"```[ \t]*(?:json|JSON|python|js|javascript)?[ \t]*\n?")
@@ -50,7 +52,7 @@ def read(text: str, templates: Sequence[str] = ()) -> tuple[dict[str, Any] | Non
 def strict(text: str) -> dict[str, Any] | None:
     """The JSON object in `text`; None also for one with half of an escaped pair (\\ud83d), which is no Unicode text."""
     try:
-        value = json.loads(text, object_pairs_hook=_unique, parse_constant=_refuse)
+        value = json.loads(text, object_pairs_hook=_unique, parse_constant=refuse_constant)
         return value if isinstance(value, dict) and _is_text(value, text) else None
     except TwiceError:
         raise
@@ -63,10 +65,6 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(value) < len(pairs):
         raise TwiceError("a key comes twice")
     return value
-
-
-def _refuse(constant: str) -> float:
-    raise ValueError(constant)
 
 
 def _is_text(value: Any, source: str) -> bool:

@@ -22,11 +22,11 @@ from tasks.core.calls import with_calls
 from tasks.core.contamination import Contamination
 from tasks.core.judging import Measure
 from tasks.core.prompts import prompts
-from tasks.core.settings import DatasetKind
+from tasks.core.row_kind import RowKind
 
 
 def leaks(
-    rows: pl.DataFrame, judges: Sequence[pl.DataFrame], measure: Measure, answer: AnswerSettings, kind: DatasetKind
+    rows: pl.DataFrame, judges: Sequence[pl.DataFrame], measure: Measure, answer: AnswerSettings, kind: RowKind
 ) -> pl.DataFrame:
     """The rows that meet a judging row, each with the best of its matches.
 
@@ -44,11 +44,11 @@ def leaks(
     return where.join(met, on="row").drop("row")
 
 
-def _judging(rows: pl.DataFrame, answer: AnswerSettings, kind: DatasetKind, number: int) -> pl.DataFrame:
+def _judging(rows: pl.DataFrame, answer: AnswerSettings, kind: RowKind, number: int) -> pl.DataFrame:
     """Each text of the rows once: set, of, text, match, match_source, match_line (of the smallest row_id that has it)."""
     asked = prompts(rows)
     texts = [asked.select("row_id", of=pl.lit("prompt"), text="prompt")]
-    if kind.name != "classification":
+    if not kind.answer_is_label:
         said = [asked.select("row_id", text="answer"), rows.select("row_id", text="rejected")]
         texts += [_free(one.with_columns(of=pl.lit("answer")), answer).select("row_id", "of", "text") for one in said]
     where = rows.select("row_id", match_source="source", match_line="line")
@@ -57,11 +57,11 @@ def _judging(rows: pl.DataFrame, answer: AnswerSettings, kind: DatasetKind, numb
     return once.rename({"row_id": "match"}).with_columns(set=pl.lit(number, pl.Int64))
 
 
-def _training(rows: pl.DataFrame, answer: AnswerSettings, kind: DatasetKind) -> pl.DataFrame:
+def _training(rows: pl.DataFrame, answer: AnswerSettings, kind: RowKind) -> pl.DataFrame:
     """row (place in `rows`, which are sorted by row_id), part, text; sorted by row."""
     place = pl.int_range(pl.len()).alias("row")
     texts = [prompts(rows).select(place, part=pl.lit("prompt"), text="prompt")]
-    if kind.name != "classification":
+    if not kind.answer_is_label:
         turns = with_calls(rows).select(place, turn="messages").explode("turn").unnest("turn")
         said = turns.filter(pl.col("role") == "assistant").select("row", part=pl.lit("answer"), text="content")
         other = rows.select(place, part=pl.lit("rejected"), text="rejected").drop_nulls("text")

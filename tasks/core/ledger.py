@@ -48,6 +48,7 @@ LEDGER_SCHEMA: Schema = {
     "after": pl.String,
 }
 GONE = ("dropped", "quarantined")
+ACTIONS = {"drop": "dropped", "quarantine": "quarantined"}  # what becomes of a row, by what a recipe calls it
 
 
 @dataclass(frozen=True)

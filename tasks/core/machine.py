@@ -28,7 +28,6 @@ class Machine:
     dtype: str
     reason: str
     cores: int
-    memory_bytes: int
 
     def torch_dtype(self) -> Any:
         """The dtype as torch's own object."""
@@ -39,13 +38,13 @@ class Machine:
 
 @cache
 def choose_device_and_dtype() -> Machine:
-    """The device and dtype for training and generation, and the cores and memory this process may use.
+    """The device and dtype for training and generation, and the cores this process may use.
 
     bfloat16 only where the hardware multiplies it. Measured on two cores (torch 2.13, matmul): without AVX-512 bfloat16
     reached 0.9 GFLOP/s where float32 reached 88; with AVX512_BF16 it reached 977 where float32 reached 217.
     """
     device, dtype, reason = _choose()
-    return Machine(device, dtype, reason, usable_cores(), usable_memory())
+    return Machine(device, dtype, reason, usable_cores())
 
 
 def _choose() -> tuple[str, str, str]:

@@ -18,7 +18,7 @@ import polars as pl
 
 from tasks.core.answer import AnswerSettings, label_of, parse
 from tasks.core.prompts import prompts
-from tasks.core.settings import DatasetKind
+from tasks.core.row_kind import RowKind
 
 WORD = re.compile(r"\w+")
 
@@ -72,8 +72,8 @@ class Labels:
         return 1 / (1 + known)
 
 
-def labels_of(curated: pl.DataFrame, answer: AnswerSettings, kind: DatasetKind) -> Labels:
-    if not answer.label and kind.name != "classification":
+def labels_of(curated: pl.DataFrame, answer: AnswerSettings, kind: RowKind) -> Labels:
+    if not answer.label and not kind.answer_is_label:
         return Labels(Counter(), {}, curated.height)
     answers = prompts(curated).group_by("answer").len().sort("answer").iter_rows()
     counts: Counter[str] = Counter()

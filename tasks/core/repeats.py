@@ -24,7 +24,8 @@ from tasks.core.claims import has_labels, label_in
 from tasks.core.embeddings import MODELS, embed
 from tasks.core.ledger import Schema
 from tasks.core.prompts import groups_of, normalised, prompts
-from tasks.core.settings import DatasetKind, Settings
+from tasks.core.row_kind import RowKind
+from tasks.core.settings import Settings
 from tasks.core.survivors import Cosine, Jaccard, Relation, Same, survivors
 
 EXACT, NEAR, SEMANTIC = "exact duplicate", "near duplicate", "semantic duplicate"
@@ -94,13 +95,13 @@ class View:
             yield Jaccard([rows[name] for name in self.columns], groups, self.how.threshold, self.how.ngram), NEAR
 
 
-def view_of(of: Literal["prompt", "answer", "pair"], how: Likeness, kind: DatasetKind, action: str = "dropped") -> View:
+def view_of(of: Literal["prompt", "answer", "pair"], how: Likeness, kind: RowKind, action: str = "dropped") -> View:
     """Rows compared by prompt, answer or pair; a preference pair has two answers."""
-    said = ("said", "rejected") if kind.name == "preference" else ("said",)
+    said = ("said", "rejected") if kind.has_rejected else ("said",)
     return View(of, {"pair": ("prompt", *said), "prompt": ("prompt",), "answer": said}[of], action, how)
 
 
-def repeats(rows: pl.DataFrame, views: Sequence[View], answer: AnswerSettings, kind: DatasetKind) -> pl.DataFrame:
+def repeats(rows: pl.DataFrame, views: Sequence[View], answer: AnswerSettings, kind: RowKind) -> pl.DataFrame:
     """Every row that repeats another that stays, one row each.
 
     views: the ways to compare, the one that asks most of two rows first; without any, copies of whole rows are found.
@@ -115,7 +116,7 @@ def repeats(rows: pl.DataFrame, views: Sequence[View], answer: AnswerSettings, k
     return _lost(ranked, fates, views[0] if views else None)
 
 
-def _ranked(rows: pl.DataFrame, answer: AnswerSettings, kind: DatasetKind) -> pl.DataFrame:
+def _ranked(rows: pl.DataFrame, answer: AnswerSettings, kind: RowKind) -> pl.DataFrame:
     """row_id, rank (0 is the best), and what rows are compared by: prompt, said, rejected, within a task.
 
     task: a number, equal where the system message and the label are.

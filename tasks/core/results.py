@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from dataclasses import asdict, is_dataclass
+from typing import TYPE_CHECKING, Any, Union
 
 from pydantic import BaseModel
 
@@ -16,8 +17,12 @@ from tasks.core.code import code_digest
 from tasks.core.handle import Handle
 from tasks.core.home import digest_json, digest_path, home
 
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
 Function = Callable[..., Any]
-Value = Handle | BaseModel | Function  # a function: of another step, which this one asks for what the cache holds of it
+# A function: of another step, which this one asks for what the cache holds of it.
+Value = Union[Handle, BaseModel, "DataclassInstance", Function]
 Input = Value | Sequence[Value] | None
 
 
@@ -28,12 +33,14 @@ def work_key(name: str, function: Function, settings: BaseModel, inputs: Mapping
 
 
 def _identity(value: Input) -> Any:
-    """What of an input decides the result: a handle's digest, a model's values, a function's name; never a path."""
+    """What of an input decides the result: a handle's digest, a model's or dataclass's values, a function's name; no path."""
     if value is None or isinstance(value, Handle):
         return value and value.digest
     if isinstance(value, BaseModel):
         return value.model_dump(mode="json")
-    return [_identity(v) for v in value] if isinstance(value, Sequence) else f"{value.__module__}.{value.__qualname__}"
+    if isinstance(value, Sequence):
+        return [_identity(v) for v in value]
+    return asdict(value) if is_dataclass(value) else f"{value.__module__}.{value.__qualname__}"
 
 
 def is_kept(key: str) -> bool:

@@ -21,7 +21,8 @@ from pydantic import Field
 from tasks.core import preferences, ratings
 from tasks.core.calls import calls
 from tasks.core.messages import Message, UnadaptedError, answer, content, message, message_fields, spoken, turn_list, weights
-from tasks.core.settings import DatasetKind, Settings
+from tasks.core.row_kind import CLASSIFICATION, PREFERENCE, SFT, RowKind
+from tasks.core.settings import Settings
 
 Format = Literal["auto", "openai", "sharegpt", "alpaca", "prompt_completion", "text_label"]
 PAIRS = (
@@ -58,7 +59,7 @@ class Shaped:
 
     messages: list[Message]
     used: set[str]
-    kind: str = "sft"
+    kind: RowKind = SFT
     rejected: str | None = None
     weights: list[float] | None = None
     calls: list[str | None] | None = None
@@ -83,17 +84,17 @@ class Shape:
 Adapter = Callable[[dict[str, Any]], tuple[dict[str, Any], dict[str, Any]]]
 
 
-def adapter(reading: Reading, kind: DatasetKind) -> Adapter:
+def adapter(reading: Reading, kind: RowKind) -> Adapter:
     """A function from a record to (row, meta); row: messages, rejected, weights and calls as in ROW_SCHEMA.
 
     It raises UnadaptedError when no shape fits, the one that fits is of another kind, or it holds what a row cannot.
     """
-    shapes = _shapes(reading, kind.name)
+    shapes = _shapes(reading, kind)
 
     @lru_cache(maxsize=1024)  # of a million records most have the same keys, so only the first asks every shape
     def known(keys: tuple[str, ...]) -> tuple[tuple[str, ...], list[Build], bool]:
         names = tuple(key.strip().lower() for key in keys)
-        rated = kind.name == "sft" and bool(reading.rating or not ratings.RATINGS.isdisjoint(names))
+        rated = kind.is_conversation and bool(reading.rating or not ratings.RATINGS.isdisjoint(names))
         return names, [shape.build for shape in shapes if shape.may_be(frozenset(names))], rated
 
     def adapt(record: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -104,7 +105,7 @@ def adapter(reading: Reading, kind: DatasetKind) -> Adapter:
             raise _not_recognised(record, reading)
         if not shaped.messages:
             raise UnadaptedError("no messages in it")
-        _check_kind(shaped, kind.name)
+        _check_kind(shaped, kind)
         if rated and ratings.good(row, reading.rating, reading.good_from) is False:
             shaped.weights = [0.0] * len(shaped.messages)
         meta = {key: record[key] for key, name in zip(record, names, strict=True) if name not in shaped.used}
@@ -119,7 +120,7 @@ def adapter(reading: Reading, kind: DatasetKind) -> Adapter:
 def recognised(record: dict[str, Any]) -> bool:
     """Whether the record itself is a row, and not a wrapper around rows; of those many have a `message` and a `category`."""
     row = {key.strip().lower(): value for key, value in record.items()}
-    shapes = [shape for shape in _shapes(Reading(), "sft") if shape is not SHAPES["text_label"]]
+    shapes = [shape for shape in _shapes(Reading(), SFT) if shape is not SHAPES["text_label"]]
     try:
         return any(shape.build(row) is not None for shape in shapes if shape.may_be(frozenset(row)))
     except UnadaptedError:
@@ -131,31 +132,31 @@ def _not_recognised(record: dict[str, Any], reading: Reading) -> UnadaptedError:
     return UnadaptedError("shape not recognised", keys=sorted(record), expected=expected)
 
 
-def _shapes(reading: Reading, kind: str) -> tuple[Shape, ...]:
+def _shapes(reading: Reading, kind: RowKind) -> tuple[Shape, ...]:
     """The shapes to try, in order. What is more than a conversation comes first, and a label where labels are wanted."""
     if reading.columns:
         return (_stated(reading, kind),)
     if reading.format != "auto":
         return (*PREFERENCES.get(reading.format, ()), SHAPES[reading.format])
-    first = [SHAPES["text_label"]] if kind == "classification" else []
+    first = [SHAPES["text_label"]] if kind.answer_is_label else []
     return (*first, *(shape for shapes in PREFERENCES.values() for shape in shapes), *SHAPES.values())
 
 
-def _check_kind(shaped: Shaped, kind: str) -> None:
+def _check_kind(shaped: Shaped, kind: RowKind) -> None:
     if shaped.kind == kind:
         return
-    if (kind, shaped.kind) != ("classification", "sft"):
-        raise UnadaptedError(f"a row of kind {shaped.kind}, where the recipe says {kind}")
+    if not (kind.answer_is_label and shaped.kind.is_conversation):
+        raise UnadaptedError(f"a row of kind {shaped.kind.name}, where the recipe says {kind.name}")
     roles = [said["role"] for said in shaped.messages]
     if roles not in (["user", "assistant"], ["system", "user", "assistant"]) or shaped.weights or shaped.calls:
         raise UnadaptedError("more or less than a text and its label", roles=roles[:10], turns=len(roles))
 
 
-def _stated(reading: Reading, kind: str) -> Shape:
+def _stated(reading: Reading, kind: RowKind) -> Shape:
     asked, answered, worse = (name.strip().lower() for name in (reading.question, reading.answer, reading.rejected))
     if worse:
         return _preference(preferences.paired((asked,), answered, worse), {asked, answered, worse})
-    build = _labelled if kind == "classification" else _pair
+    build = _labelled if kind.answer_is_label else _pair
     return Shape(lambda row: build(row, asked, answered), (frozenset((asked, answered)),))
 
 
@@ -208,7 +209,7 @@ def _preference(read: preferences.Preference, keys: Iterable[str] = ("chosen", "
         pair = read(row)
         if pair is None:
             return None
-        return _with_system(row, Shaped(pair.messages, pair.used, "preference", pair.rejected, fields=pair.fields))
+        return _with_system(row, Shaped(pair.messages, pair.used, PREFERENCE, pair.rejected, fields=pair.fields))
 
     return Shape(build, (frozenset(keys),))
 
@@ -220,7 +221,7 @@ def _text_label(row: dict[str, Any]) -> Shaped | None:
 
 def _labelled(row: dict[str, Any], text: str, label: str) -> Shaped:
     said = {"role": "user", "content": content(row[text])}
-    return Shaped([said, {"role": "assistant", "content": ratings.label(row[label])}], {text, label}, "classification")
+    return Shaped([said, {"role": "assistant", "content": ratings.label(row[label])}], {text, label}, CLASSIFICATION)
 
 
 PREFERENCES: dict[str, tuple[Shape, ...]] = {

@@ -13,25 +13,25 @@ from __future__ import annotations
 import inspect
 import json
 import shutil
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
 from pydantic import BaseModel
 
 from tasks.core import terminal
 from tasks.core.decisions import Decisions
-from tasks.core.errors import NothingLeftError, OutsideError
+from tasks.core.errors import NothingLeftError
 from tasks.core.handle import FACTS, Handle
 from tasks.core.home import TOLD, commit, home_folder, new_artifact
 from tasks.core.judged import Judged, judged, write_rows
 from tasks.core.ledger import GONE, Outcome
+from tasks.core.lock import only_one
 from tasks.core.machine import release_memory
 from tasks.core.page import show
 from tasks.core.progress import Progress
 from tasks.core.results import Input, is_kept, result_of, work_key
+from tasks.core.retry import may_heal
 from tasks.core.work import StepDirs, StepResult
 
 # Waits of 2, 4, 8 and 16 s: half a minute, which outlasts a restart of MLflow or an object store.
@@ -86,13 +86,14 @@ def _run(
 
     key = work_key(name, function, settings, inputs)
     scratch = home_folder(f"scratch/{name}") / key[:16]
-    with _only_maker(name, scratch):
+    waiting = f"{name} is being made by another process; waiting for it"  # and then its result is found in the cache
+    with only_one(scratch.with_name(f"{scratch.name}.lock"), waiting, terminal.note):
 
         @task(
             name=name, task_run_name=name, description=inspect.getdoc(function), persist_result=True,
             result_serializer="json", cache_key_fn=lambda _context, _parameters: key, refresh_cache=not _holds(key, still),
             retries=RETRIES, retry_delay_seconds=exponential_backoff(BACK_OFF_SECONDS), retry_jitter_factor=0.5,
-            retry_condition_fn=_may_heal,
+            retry_condition_fn=may_heal,
         )  # fmt: skip
         def run(inputs: dict[str, Any]) -> Handle:
             return _make(name, scratch, body)
@@ -107,19 +108,6 @@ def _run(
     if cached:
         _show_cached(name, handle.facts())
     return handle
-
-
-@contextmanager
-def _only_maker(name: str, scratch: Path) -> Iterator[None]:
-    """Hold the lock on this very work; a second process waits here, and then finds the result in the cache."""
-    lock = FileLock(f"{scratch}.lock")
-    try:
-        held = lock.acquire(blocking=False)
-    except Timeout:
-        terminal.note(f"{name} is being made by another process; waiting for it")
-        held = lock.acquire()
-    with held:
-        yield
 
 
 def _make(name: str, scratch: Path, body: Callable[[StepDirs], StepResult]) -> Handle:
@@ -185,7 +173,3 @@ def _holds(key: str, still: Callable[[Handle], bool]) -> bool:
         return handle is not None and still(handle)
     except (OSError, ValueError, KeyError, TypeError):
         return False
-
-
-def _may_heal(_task: Any, _run: Any, state: Any) -> bool:
-    return isinstance(state.result(raise_on_failure=False), OutsideError)

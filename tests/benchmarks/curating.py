@@ -13,7 +13,7 @@ from tasks.clean import CleanSettings, clean
 from tasks.conflicts import ConflictSettings, conflicts
 from tasks.core.answer import AnswerSettings
 from tasks.core.ledger import GONE, Outcome, check_balance
-from tasks.core.settings import DatasetKind
+from tasks.core.row_kind import RowKind
 from tasks.decontaminate import DecontaminateSettings, decontaminate
 from tasks.dedupe import DedupeSettings, dedupe
 from tasks.filter import FilterSettings, filter_rows
@@ -28,7 +28,7 @@ from tests.benchmarks.quality_defects import Row
 class Plan:
     """What a recipe would say of the rows, all else at its default."""
 
-    kind: DatasetKind
+    kind: RowKind
     answer: AnswerSettings = field(default_factory=AnswerSettings)
     format: FormatSettings = field(default_factory=FormatSettings)
 

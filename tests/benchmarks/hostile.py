@@ -18,7 +18,7 @@ import polars as pl
 from tasks.conflicts import ConflictSettings, conflicts
 from tasks.core.answer import AnswerSettings
 from tasks.core.ledger import Outcome
-from tasks.core.settings import DatasetKind
+from tasks.core.row_kind import CLASSIFICATION
 from tasks.dedupe import DedupeSettings, dedupe
 from tests.benchmarks.finders import peak
 
@@ -67,7 +67,7 @@ def frame(prompts: list[str], labels: list[str]) -> pl.DataFrame:
 
 
 def main(shape: str, rows: str, folder: str) -> None:
-    draw, kind = random.Random(0), DatasetKind(name="classification")
+    draw, kind = random.Random(0), CLASSIFICATION
     prompts = SHAPES[shape](int(rows), draw)
     given = frame(prompts, ["refund" if draw.random() < 0.01 else "notice" for _ in prompts])  # one label in a hundred is wrong
     told: dict[str, dict[str, Any]] = {}

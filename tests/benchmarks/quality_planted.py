@@ -17,8 +17,8 @@ from random import Random
 import polars as pl
 
 from tasks.clean import CleanSettings, clean
+from tasks.core import row_kind
 from tasks.core.answer import AnswerSettings
-from tasks.core.settings import DatasetKind
 from tasks.filter import FilterSettings, filter_rows
 from tasks.format import FormatSettings
 from tasks.label_errors import LabelErrorSettings, label_errors
@@ -33,11 +33,11 @@ SEED, RATE, NOISE = 20, 0.03, 0.1
 TIMES = 3  # that answers are cut off, each with a seed of its own: 138 of them leave five points of doubt
 HOLDOUT = 600  # rows of the clean ones that judge, and are leaked
 AIM, LABEL_AIM = 0.95, 0.8
-SFT, LABELLED, PAIRS = (Plan(DatasetKind.model_validate({"name": name})) for name in ("sft", "classification", "preference"))
+SFT, LABELLED, PAIRS = Plan(row_kind.SFT), Plan(row_kind.CLASSIFICATION), Plan(row_kind.PREFERENCE)
 FIELDS = {"intent": {"type": "string"}, "topic": {"type": "string"}}
 SCHEMA = {"type": "object", "additionalProperties": False, "required": [*FIELDS], "properties": FIELDS}
 JSON_ANSWERS = Plan(
-    DatasetKind(), AnswerSettings(json_schema=SCHEMA, label="intent"), FormatSettings(rename={"category": "intent"})
+    row_kind.SFT, AnswerSettings(json_schema=SCHEMA, label="intent"), FormatSettings(rename={"category": "intent"})
 )
 DUPLICATE = "dedupe: exact duplicate"
 NONE = pl.DataFrame()

@@ -56,7 +56,7 @@ def machine_facts() -> list[str]:
     """The machine in general words: what decides the figures, and nothing that names it."""
     import torch
 
-    from tasks.core.machine import choose_device_and_dtype
+    from tasks.core.machine import choose_device_and_dtype, usable_memory
 
     machine = choose_device_and_dtype()
     able = torch.cpu.get_capabilities()
@@ -64,7 +64,7 @@ def machine_facts() -> list[str]:
     versions = ", ".join(f"{name} {metadata.version(name)}" for name in LIBRARIES)
     return [
         f"machine: {machine.cores} cores ({platform.machine()}: {features}), "
-        f"{machine.memory_bytes / 1000**3:.0f} GB of memory, {platform.system()}",
+        f"{usable_memory() / 1000**3:.0f} GB of memory, {platform.system()}",
         f"trains on {machine.device} in {machine.dtype}: {machine.reason}",
         f"Python {platform.python_version()}, {versions}",
     ]

@@ -17,7 +17,8 @@ from tasks.core.chat import PromptSettings
 from tasks.core.decisions import Decision, Decisions
 from tasks.core.handle import LEDGER, ROWS, Handle
 from tasks.core.ledger import Outcome, entries
-from tasks.core.settings import DatasetKind, Settings
+from tasks.core.row_kind import CLASSIFICATION, SFT
+from tasks.core.settings import Settings
 from tasks.core.step import row_step
 from tasks.decontaminate import DecontaminateSettings, decontaminate
 from tests.books import row, rows
@@ -26,7 +27,7 @@ pytestmark = [
     pytest.mark.usefixtures("prefect"),
     pytest.mark.filterwarnings("ignore:Logger 'prefect.task_runs' attempted"),  # steps run here outside any flow
 ]
-ANSWER, KIND = AnswerSettings(), DatasetKind()
+ANSWER, KIND = AnswerSettings(), SFT
 MEASURES = Measures(contradictions=ConflictSettings(), leaks=DecontaminateSettings())
 RAW = rows([
     *(row(f"How do I get from the station to hall number {n} on foot today?", f"Exit {n}, then left.") for n in range(12)),
@@ -107,7 +108,7 @@ def test_a_row_that_is_new_or_changed_since_makes_all_be_counted_and_is_found() 
 def test_nothing_is_known_of_other_settings_other_inputs_or_where_a_reviewer_spoke() -> None:
     steps = ran()
     assert all(known.found is not None for known in seen(steps).values())
-    for others in ({"kind": DatasetKind(name="classification")}, {"answer": AnswerSettings(label="intent")}):
+    for others in ({"kind": CLASSIFICATION}, {"answer": AnswerSettings(label="intent")}):
         assert all(known.found is None for known in seen(steps, **others).values())
     stricter = Measures(contradictions=ConflictSettings(policy="quarantine"), leaks=DecontaminateSettings(coverage=0.6))
     assert all(known.found is None for known in seen(steps, stricter).values())

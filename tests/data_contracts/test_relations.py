@@ -17,12 +17,11 @@ from tasks.core.contradictions import Contradictions
 from tasks.core.judging import Measure
 from tasks.core.ledger import ROW_SCHEMA, Outcome
 from tasks.core.repeats import Likeness, Likenesses
-from tasks.core.settings import DatasetKind
+from tasks.core.row_kind import KINDS
 from tasks.decontaminate import DecontaminateSettings, decontaminate
 from tasks.dedupe import DedupeSettings, dedupe
 
 Row = tuple[str, str, str, str]  # system, prompt, answer, rejected
-KINDS = {name: DatasetKind.model_validate({"name": name}) for name in ("sft", "preference", "classification")}
 KIND = st.sampled_from(list(KINDS))
 WORDS = st.lists(st.sampled_from(["where", "is", "my", "red", "lamp", "now", "please"]), max_size=9).map(" ".join)
 ANSWERS = st.sampled_from(["a", "B", "b", "it is on its way to you today", "it is on its way to you now"])

@@ -20,7 +20,7 @@ from tasks.core.answer import AnswerSettings
 from tasks.core.chat import PromptSettings
 from tasks.core.errors import DataError
 from tasks.core.ledger import ROW_SCHEMA
-from tasks.core.settings import DatasetKind
+from tasks.core.row_kind import KINDS
 
 SCHEMA = {"type": "object", "required": ["intent"], "properties": {"intent": {"enum": ["order", "refund", "no"]}}}
 ANSWER = AnswerSettings(label="intent", graded=("intent",), json_schema=SCHEMA)
@@ -28,7 +28,7 @@ ANSWER = AnswerSettings(label="intent", graded=("intent",), json_schema=SCHEMA)
 
 def known(kind: str = "sft", answer: AnswerSettings | None = None) -> Given:
     judge = frame([("Who are you, and what can you do?", "I am a shop.")])
-    return Given(answer or AnswerSettings(), DatasetKind.model_validate({"name": kind}), PromptSettings(), judges=[judge])
+    return Given(answer or AnswerSettings(), KINDS[kind], PromptSettings(), judges=[judge])
 
 
 def frame(rows: list[tuple[str, str]], rejected: str | None = None) -> pl.DataFrame:

@@ -18,7 +18,7 @@ from tasks.core.handle import CURATED, Handle
 from tasks.core.home import digest_bytes, digest_path, home
 from tasks.core.ledger import ROW_SCHEMA
 from tasks.core.progress import Progress
-from tasks.core.settings import DatasetKind
+from tasks.core.row_kind import KINDS
 from tasks.core.specifics import factual, spoken
 from tasks.core.work import StepDirs, StepResult
 
@@ -75,7 +75,7 @@ def advised(
     rows.write_parquet(folder / CURATED)
     dataset = Handle.of(folder, step="account", kind="dataset", digest=digest_path(folder), rows=rows.height)
     place = StepDirs(folder, folder, Progress("advise"))
-    what = DatasetKind.model_validate({"name": kind})
+    what = KINDS[kind]
     wanted = AdviseSettings(**{"goal": "style", "label_rows": 5, **chosen})
     return advise(place, wanted, dataset=dataset, answer=answer, kind=what, prompt=PromptSettings(system=system))
 

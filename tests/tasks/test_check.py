@@ -24,7 +24,7 @@ from tasks.core.home import digest_path, home
 from tasks.core.ledger import ROW_SCHEMA
 from tasks.core.personal_data import PersonalData
 from tasks.core.progress import Progress
-from tasks.core.settings import DatasetKind
+from tasks.core.row_kind import CLASSIFICATION, KINDS, PREFERENCE, SFT
 from tasks.core.step import work_step
 from tasks.core.work import StepDirs, StepResult
 from tests.tiny import tiny_model
@@ -63,7 +63,7 @@ def stored(frame: pl.DataFrame, name: str = "rows") -> Handle:
 
 
 def given(**more: Any) -> Given:
-    return Given(ANSWER, DatasetKind(), PromptSettings(), **more)
+    return Given(ANSWER, SFT, PromptSettings(), **more)
 
 
 def contract(*lines: str, place: Path) -> Contract:
@@ -219,6 +219,14 @@ def test_personal_data_is_what_the_recipe_s_redact_was_told_to_find(tmp_path: Pa
         checked(rows, rules, tmp_path / "us", personal=PersonalData(phone_regions=("US",)))
 
 
+def test_addresses_and_cards_are_those_that_redact_takes_out() -> None:
+    mails = ["jo@example.com", "jo (at) example (dot) com", "logo@2x.png"]
+    said = [*mails, "4111\u00a01111\u00a01111\u00a01111", "4111 1111 1111 1112"]
+    facts = row_facts(dataset([(text, GOOD) for text in said]), ANSWER, {"has_email", "has_card"})
+    assert facts["has_email"].to_list() == [True, True, False, False, False]
+    assert facts["has_card"].to_list() == [False, False, False, True, False]
+
+
 def test_row_facts_say_what_the_vocabulary_promises() -> None:
     texts = [
         ("  Wo  ist\nmeine <b>Bestellung</b>?", GOOD), ("Order 1234 5678 9012 3456 &amp; more", "[1]"),
@@ -230,6 +238,7 @@ def test_row_facts_say_what_the_vocabulary_promises() -> None:
     assert facts["prompt_words"].to_list() == [4, 7, 5]
     assert facts["has_html"].to_list() == [True, True, False]
     assert facts["has_card"].to_list() == [False, False, False]
+    assert facts["has_email"].to_list() == [False, False, False]
     assert facts["has_control_chars"].to_list() == [False, False, True]
     assert facts["answer_is_json"].to_list() == [True, False, True]
     assert facts["answer_keeps_schema"].to_list() == [True, False, False]
@@ -266,7 +275,7 @@ def test_only_what_the_contract_speaks_of_is_computed(tmp_path: Path) -> None:
 def test_the_contract_must_be_one_for_the_dataset_s_kind(tmp_path: Path) -> None:
     for kind, name in (("sft", "preference"), ("preference", "classification"), ("classification", "sft")):
         with pytest.raises(RecipeError, match=f"The recipe's kind is {kind}, and its contract {name} is for {name}"):
-            checked(dataset(clean()), read_contract(name), tmp_path / name, kind=DatasetKind(name=kind))
+            checked(dataset(clean()), read_contract(name), tmp_path / name, kind=KINDS[kind])
 
 
 PAIR = AnswerSettings()
@@ -287,7 +296,7 @@ GOOD_PAIRS = [(f"Tell me of topic number {n}", f"A full answer on {n}.", f"No {n
     ],
 )  # fmt: skip
 def test_a_broken_preference_pair_stops_the_flow(tmp_path: Path, pair: tuple[str, str, str], rule: str) -> None:
-    kind = DatasetKind(name="preference")
+    kind = PREFERENCE
     checked(pairs(GOOD_PAIRS), read_contract("preference"), tmp_path / "good", PAIR, kind=kind)
     with pytest.raises(ContractError, match=f"1. {rule}: ") as caught:
         checked(pairs([*GOOD_PAIRS, pair]), read_contract("preference"), tmp_path / "bad", PAIR, kind=kind)
@@ -297,7 +306,7 @@ def test_a_broken_preference_pair_stops_the_flow(tmp_path: Path, pair: tuple[str
 def test_preferences_that_contradict_each_other_are_warned_of_with_both_rows(tmp_path: Path) -> None:
     one, other = ("What is best?", "Tea, by far.", "Only coffee."), ("what is best? ", "Only coffee.", "tea, by far.")
     made, _ = checked(pairs([*GOOD_PAIRS, one, other]), read_contract("preference"), tmp_path / "out", PAIR,
-                      kind=DatasetKind(name="preference"))  # fmt: skip
+                      kind=PREFERENCE)  # fmt: skip
     (finding,) = [f for f in made.facts["expectations"] if not f["success"]]
     assert finding["rule"] == "conflict rate to be at most (max_rate 0.01)"
     assert [e["where"] for e in finding["examples"]] == ["raw/mail.jsonl:21", "raw/mail.jsonl:22"]
@@ -306,7 +315,7 @@ def test_preferences_that_contradict_each_other_are_warned_of_with_both_rows(tmp
 
 def test_labelled_texts_are_warned_of_for_what_labels_can_be_wrong_in(tmp_path: Path) -> None:
     texts = [(f"Message number {n} about {'money' if n % 2 else 'lunch'}", "spam" if n % 2 else "ham") for n in range(60)]
-    kind = DatasetKind(name="classification")
+    kind = CLASSIFICATION
     made, _ = checked(dataset(texts), read_contract("classification"), tmp_path / "good", PAIR, kind=kind)
     assert (made.facts["passed"], made.facts["warnings"]) == (True, 0)
     dirty = [*texts, ("Message number 3 about money!", "ham"), ("Rare", "eggs")]
@@ -347,7 +356,7 @@ def test_tokens_are_those_of_the_trainer_and_of_a_pair_the_longer_side(tmp_path:
     tiny_model(base / "model", texts)
     handle = Handle.of(base, step="base", kind="model", digest=digest_path(base))
     prompt, rows = PromptSettings(system="Be brief."), pairs([GOOD_PAIRS[0], ("Hi", "No.", "A full answer on 1. " * 9)])
-    kind = DatasetKind(name="preference")
+    kind = PREFERENCE
     from transformers import AutoTokenizer
 
     longest = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "A full answer on 1. " * 9}]

@@ -10,8 +10,8 @@ from tasks.compare import compare, table
 from tasks.core.answer import AnswerSettings
 from tasks.core.handle import REFERENCE, Handle
 from tasks.core.ledger import Outcome, entries
+from tasks.core.row_kind import SFT
 from tasks.core.rule import WatchSettings
-from tasks.core.settings import DatasetKind
 from tasks.core.work import StepDirs, StepResult
 from tests.books import Row, artifact, row, rows, step
 
@@ -51,7 +51,7 @@ def compared(
     """The facts of compare, its comparisons by what they are of."""
     new = handle(came if passed is None else passed) if passed != [] else None
     made = artifact("compare", lambda place: compare(
-        place, WatchSettings(**rule), snapshot(old), handle(came), new, CONTRACT, checked, ANSWER, DatasetKind()
+        place, WatchSettings(**rule), snapshot(old), handle(came), new, CONTRACT, checked, ANSWER, SFT
     ))  # fmt: skip
     facts = made.facts()
     assert table(facts) == facts["table"]

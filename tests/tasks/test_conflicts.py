@@ -15,7 +15,7 @@ from tasks.conflicts import ConflictSettings, conflicts
 from tasks.core.answer import AnswerSettings
 from tasks.core.errors import DataError
 from tasks.core.ledger import ROW_SCHEMA, Outcome, check_balance
-from tasks.core.settings import DatasetKind
+from tasks.core.row_kind import KINDS
 from tasks.core.word_runs import jaccard
 
 INTENT = AnswerSettings(label="intent")
@@ -42,7 +42,7 @@ def preferred(row_id: str, chosen: str, rejected: str, prompt: str = PARCEL) -> 
 
 def run(rows: list[dict[str, Any]], answer: AnswerSettings = INTENT, kind: str = "sft", **chosen: Any) -> Outcome:
     frame = pl.DataFrame(rows, schema=ROW_SCHEMA)
-    outcome = conflicts(frame, ConflictSettings(**chosen), answer, DatasetKind.model_validate({"name": kind}))
+    outcome = conflicts(frame, ConflictSettings(**chosen), answer, KINDS[kind])
     check_balance("conflicts", frame, outcome)
     return outcome
 

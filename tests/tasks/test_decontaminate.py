@@ -17,7 +17,7 @@ from tasks.core import contamination, judging
 from tasks.core.answer import AnswerSettings
 from tasks.core.errors import DataError
 from tasks.core.ledger import ROW_SCHEMA, Outcome, check_balance
-from tasks.core.settings import DatasetKind
+from tasks.core.row_kind import KINDS
 from tasks.decontaminate import DecontaminateSettings, decontaminate
 
 PARCEL = "my parcel was due on monday and it still has not come what can you do about it"
@@ -44,7 +44,7 @@ def said(seed: int, words: int = 18) -> str:
 
 
 def run(rows: Sequence[Row], holdout: Sequence[Row], kind: str = "sft", **more: Any) -> Outcome:
-    named = {"kind": DatasetKind.model_validate({"name": kind}), "settings": DecontaminateSettings()} | more
+    named = {"kind": KINDS[kind], "settings": DecontaminateSettings()} | more
     outcome = decontaminate(frame(rows), holdout=frame(holdout), **named)
     check_balance("decontaminate", frame(rows), outcome)
     return outcome

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from tasks.core.answer import AnswerSettings
 from tasks.core.errors import RecipeError
 from tasks.core.ledger import ROW_SCHEMA, Outcome, check_balance
-from tasks.core.settings import DatasetKind
+from tasks.core.row_kind import CLASSIFICATION, PREFERENCE
 from tasks.dedupe import DedupeSettings, Likeness, Meaning, dedupe
 from tests.tiny_embedder import tiny_bert
 
@@ -174,13 +174,13 @@ def test_preference_rows_are_compared_with_both_their_answers() -> None:
         preferred("c", PARCEL, "no idea", SORRY),  # the other way round
         preferred("d", PARCEL + " please", SORRY, "No idea"),
     ]  # fmt: skip
-    outcome = dedupe(frame(rows), DedupeSettings(), DatasetKind(name="preference"))
+    outcome = dedupe(frame(rows), DedupeSettings(), PREFERENCE)
     assert {row_id: evidence["kept"] for row_id, (_, evidence) in fate(outcome).items()} == {"d": "a"}
 
 
 def test_labels_are_not_compared_by_their_words() -> None:
     rows = frame([row("a", "where is it", "order"), row("b", "has it come", "order")])
-    kind = DatasetKind(name="classification")
+    kind = CLASSIFICATION
     assert dedupe(rows, DedupeSettings(), kind).kept.height == 2
     with pytest.raises(RecipeError, match=r"dedupe\.answer\.policy"):
         dedupe(rows, DedupeSettings(answer=Likeness(policy="drop")), kind)
@@ -189,7 +189,7 @@ def test_labels_are_not_compared_by_their_words() -> None:
 def test_rows_with_different_labels_are_not_merged() -> None:
     pin, code = "what do i do if i forgot my pin", "what do i do if i forgot my passcode"
     rows = frame([row("a", pin, "Pin"), row("b", code, "passcode"), row("c", pin + "!", "pin")])
-    assert set(fate(dedupe(rows, DedupeSettings(), DatasetKind(name="classification")))) == {"c"}
+    assert set(fate(dedupe(rows, DedupeSettings(), CLASSIFICATION))) == {"c"}
     told = [row(row_id, text, json.dumps({"intent": label})) for row_id, text, label in (("a", pin, "x"), ("b", code, "y"))]
     assert dedupe(frame(told), DedupeSettings(), answer=AnswerSettings(label="intent")).kept.height == 2
     assert dedupe(frame(told), DedupeSettings()).kept.height == 1

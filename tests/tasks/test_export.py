@@ -16,11 +16,10 @@ from hypothesis import strategies as st
 from tasks.core.errors import DataError
 from tasks.core.home import digest_path
 from tasks.core.ledger import ROW_SCHEMA
-from tasks.core.settings import DatasetKind
+from tasks.core.row_kind import CLASSIFICATION, PREFERENCE, SFT, RowKind
 from tasks.export import FORMATS, export
 from tasks.ingest import IngestSettings, Source, find_sources, ingest
 
-SFT, PREFERENCE, CLASSIFICATION = (DatasetKind.model_validate({"name": n}) for n in ("sft", "preference", "classification"))
 FILES = {"openai": ".jsonl", "trl": ".jsonl", "alpaca": ".json", "huggingface": ""}
 
 
@@ -37,7 +36,7 @@ def turns(*texts: str) -> list[dict[str, str]]:
     return [{"role": roles[text[0]], "content": text[2:]} for text in texts]
 
 
-def read(folder: Path, kind: DatasetKind, *names: str) -> pl.DataFrame:
+def read(folder: Path, kind: RowKind, *names: str) -> pl.DataFrame:
     outcome = ingest(find_sources([Source(path=name) for name in names], folder), IngestSettings(), kind)
     assert outcome.ledger.is_empty()
     return outcome.kept
@@ -147,7 +146,7 @@ MANY = st.lists(SINGLE, min_size=1, max_size=3).map(lambda parts: [said for part
 
 
 @st.composite
-def curated(draw: st.DrawFn) -> tuple[str, DatasetKind, pl.DataFrame]:
+def curated(draw: st.DrawFn) -> tuple[str, RowKind, pl.DataFrame]:
     """Rows of one kind that the drawn format can hold."""
     name = draw(st.sampled_from(FORMATS))
     kind = draw(st.sampled_from([SFT, PREFERENCE, CLASSIFICATION]))
@@ -171,7 +170,7 @@ def curated(draw: st.DrawFn) -> tuple[str, DatasetKind, pl.DataFrame]:
 
 @settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(drawn=curated())
-def test_what_is_read_back_says_the_same(tmp_path: Path, drawn: tuple[Any, DatasetKind, pl.DataFrame]) -> None:
+def test_what_is_read_back_says_the_same(tmp_path: Path, drawn: tuple[Any, RowKind, pl.DataFrame]) -> None:
     name, kind, given_rows = drawn
     for folder in ("out", "again"):
         shutil.rmtree(tmp_path / folder, ignore_errors=True)

@@ -18,7 +18,7 @@ from tasks.core.errors import RecipeError
 from tasks.core.handle import FACTS, Handle
 from tasks.core.home import TOLD
 from tasks.core.ledger import ROW_SCHEMA, Outcome, check_balance
-from tasks.core.settings import DatasetKind
+from tasks.core.row_kind import KINDS
 from tasks.filter import FilterSettings, filter_rows, find_rules
 
 Turns = list[tuple[str, str]]
@@ -37,7 +37,7 @@ def frame(*conversations: Turns, rejected: str | None = None, weights: list[floa
 def run(rows: pl.DataFrame, kind: str = "sft", base: Handle | None = None, folder: Path = Path(), **chosen: Any) -> Outcome:
     made = FilterSettings(**chosen)
     rules = find_rules(made.rules, folder)
-    outcome = filter_rows(rows, made, DatasetKind.model_validate({"name": kind}), base, rules)
+    outcome = filter_rows(rows, made, KINDS[kind], base, rules)
     check_balance("filter", rows, outcome)
     return outcome
 

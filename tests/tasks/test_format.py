@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from tasks.core.answer import AnswerSettings
 from tasks.core.errors import RecipeError
 from tasks.core.ledger import ROW_SCHEMA, Outcome, check_balance
-from tasks.core.settings import DatasetKind
+from tasks.core.row_kind import KINDS, SFT
 from tasks.format import FormatSettings, format_answers
 
 SCHEMA = AnswerSettings(
@@ -46,7 +46,7 @@ def run(
     *conversations: Turns, answer: AnswerSettings = SCHEMA, kind: str = "sft", rejected: str | None = None, **chosen: Any
 ) -> Outcome:
     rows = frame(*conversations, rejected=rejected)
-    outcome = format_answers(rows, FormatSettings(**chosen), DatasetKind.model_validate({"name": kind}), answer)
+    outcome = format_answers(rows, FormatSettings(**chosen), KINDS[kind], answer)
     check_balance("format", rows, outcome)
     return outcome
 
@@ -193,7 +193,7 @@ def test_settings_that_name_what_answers_do_not_have_are_refused() -> None:
 
 def test_an_answer_that_does_not_teach_may_have_any_form() -> None:
     rows = frame([*answered("Just prose"), *answered(GOOD)]).with_columns(weights=pl.Series([[1.0, 0.0, 1.0, 1.0]]))
-    assert format_answers(rows, FormatSettings(), DatasetKind(), SCHEMA).ledger.is_empty()
+    assert format_answers(rows, FormatSettings(), SFT, SCHEMA).ledger.is_empty()
 
 
 def test_what_becomes_of_deviating_rows_is_the_recipes_choice() -> None:
@@ -296,7 +296,7 @@ def test_formatting_twice_is_formatting_once_and_the_order_of_rows_is_of_no_acco
     texts: list[str], kind: str, stated: bool
 ) -> None:
     rows = frame(*map(answered, texts), rejected=CONVERTED["spelling"] if kind == "preference" else None)
-    given_ = (FormatSettings(), DatasetKind.model_validate({"name": kind}), SCHEMA if stated else FREE)
+    given_ = (FormatSettings(), KINDS[kind], SCHEMA if stated else FREE)
     once = format_answers(rows, *given_)
     check_balance("format", rows, once)
     twice = format_answers(once.kept, *given_)

@@ -21,7 +21,7 @@ from pydantic import ValidationError
 from tasks.core import readers, sources
 from tasks.core.errors import AssayError, DataError
 from tasks.core.ledger import Outcome, check_balance
-from tasks.core.settings import DatasetKind
+from tasks.core.row_kind import KINDS
 from tasks.ingest import IngestSettings, RawFile, Source, find_sources, ingest
 
 ROWS = [
@@ -32,7 +32,7 @@ ROWS = [
 
 def read(folder: Path, *sources: str | dict[str, Any], kind: str = "sft") -> Outcome:
     files = find_sources([Source.model_validate(source) for source in sources], folder)
-    outcome = ingest(files, IngestSettings(), DatasetKind.model_validate({"name": kind}))
+    outcome = ingest(files, IngestSettings(), KINDS[kind])
     check_balance("ingest", None, outcome)
     return outcome
 

@@ -16,7 +16,8 @@ from pydantic import Field, ValidationError
 from tasks.core.errors import RecipeError
 from tasks.core.home import digest_bytes
 from tasks.core.ledger import Outcome, check_balance
-from tasks.core.settings import DatasetKind, Settings
+from tasks.core.row_kind import KINDS
+from tasks.core.settings import Settings
 from tasks.core.strict_yaml import read_yaml
 from tasks.ingest import IngestSettings, Source, find_sources, ingest
 
@@ -27,7 +28,7 @@ SYSTEM = {"role": "system", "content": "Be kind"}
 
 def read(folder: Path, kind: str, **source: Any) -> Outcome:
     files = find_sources([Source.model_validate(source)], folder)
-    outcome = ingest(files, IngestSettings(), DatasetKind.model_validate({"name": kind}))
+    outcome = ingest(files, IngestSettings(), KINDS[kind])
     check_balance("ingest", None, outcome)
     return outcome
 

@@ -16,11 +16,11 @@ from threadpoolctl import threadpool_limits
 
 from tasks.core.answer import AnswerSettings
 from tasks.core.ledger import ROW_SCHEMA, Outcome, check_balance, content_json
-from tasks.core.settings import DatasetKind
+from tasks.core.row_kind import CLASSIFICATION, PREFERENCE, SFT, RowKind
 from tasks.label_errors import NOT_JUDGED, RELABELLED, SUSPECT, LabelErrorSettings, label_errors, likelihood
 
 INTENT, TEXT = AnswerSettings(label="intent"), AnswerSettings()
-SFT, CLASSES = DatasetKind(), DatasetKind(name="classification")
+CLASSES = CLASSIFICATION
 SAID = {
     "refund": ["my money back", "a refund", "the amount returned to my card", "paid back what I spent"],
     "parcel": ["my parcel is late", "the courier never came", "tracking stands still", "the delivery is lost"],
@@ -54,7 +54,7 @@ def planted(wrong: int = 6) -> tuple[list[tuple[str, str]], dict[str, tuple[str,
 
 
 def run(
-    rows: list[dict[str, Any]], answer: AnswerSettings = TEXT, kind: DatasetKind = CLASSES, **chosen: Any
+    rows: list[dict[str, Any]], answer: AnswerSettings = TEXT, kind: RowKind = CLASSES, **chosen: Any
 ) -> tuple[pl.DataFrame, Outcome]:
     frame = pl.DataFrame(rows, schema=ROW_SCHEMA)
     outcome = label_errors(frame, LabelErrorSettings(**chosen), answer, kind)
@@ -164,7 +164,7 @@ def test_few_different_free_answers_are_labels_and_many_are_not() -> None:
 def test_preference_pairs_have_no_labels_and_off_looks_for_none() -> None:
     rows = [row(text, label) for text, label in planted()[0]]
     pairs = [{**row, "rejected": "no"} for row in rows]
-    assert run(pairs, TEXT, DatasetKind(name="preference"))[1].ledger.is_empty()
+    assert run(pairs, TEXT, PREFERENCE)[1].ledger.is_empty()
     assert run(rows, policy="off")[1].ledger.is_empty()
 
 

@@ -27,7 +27,7 @@ from tasks.core.home import TOLD, commit, digest_bytes, new_artifact
 from tasks.core.ledger import ROW_SCHEMA, Outcome, changed, check_balance, entries, entry, quarantine
 from tasks.core.personal_data import PersonalData
 from tasks.core.progress import Progress
-from tasks.core.settings import DatasetKind
+from tasks.core.row_kind import SFT
 from tasks.core.work import StepDirs, StepResult
 from tasks.evaluate import EvaluateSettings, evaluate
 from tasks.gate import GateSettings, gate
@@ -340,7 +340,7 @@ def made_by_a_run(
 
 def curation(given: dict[str, Any]) -> dict[str, Any]:
     """What people are to look at, by the real steps."""
-    steps, dataset, kind = given["steps"], given["dataset"], DatasetKind()
+    steps, dataset, kind = given["steps"], given["dataset"], SFT
     settings, few = ReviewSettings(), AdviseSettings(goal="capability")
     said = (ANSWER, kind, PersonalData())
     sheet = artifact("review", "review", lambda place: review(place, settings, steps, dataset, *said))

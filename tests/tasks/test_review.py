@@ -18,7 +18,7 @@ from tasks.core.decisions import DROPPED, EDITED, Decision, Decisions
 from tasks.core.handle import Handle
 from tasks.core.ledger import Outcome, check_balance, entries, entry
 from tasks.core.personal_data import PersonalData
-from tasks.core.settings import DatasetKind
+from tasks.core.row_kind import KINDS, SFT
 from tasks.review import ReviewSettings, decide, review
 from tests.books import Row, artifact, close, judged, row, rows, step
 
@@ -58,7 +58,7 @@ def books(order: int = 0, kind: str = "sft", decisions: Decisions | None = None)
 
 def reviewed(order: int = 0, answer: AnswerSettings = ANSWER, kind: str = "sft", **settings: Any) -> Handle:
     steps, dataset = books(order)
-    what = DatasetKind.model_validate({"name": kind})
+    what = KINDS[kind]
     return artifact(
         "review", lambda place: review(place, ReviewSettings(**settings), steps, dataset, answer, what, PersonalData())
     )
@@ -126,7 +126,7 @@ def test_a_suggestion_changes_the_label_and_nothing_else_of_the_answer() -> None
     steps.append(judged("split", steps[-1], lambda _: None, split=pl.lit("train")))
     dataset = close(steps)
     made = artifact(
-        "review", lambda place: review(place, ReviewSettings(), steps, dataset, ANSWER, DatasetKind(), PersonalData())
+        "review", lambda place: review(place, ReviewSettings(), steps, dataset, ANSWER, SFT, PersonalData())
     )
     (told,) = records(made)
     assert (told["suggestion"], told["choices"]) == ('{"intent": "refund", "why": "so"}', "keep, edit, drop, suggested")
@@ -145,7 +145,7 @@ def test_minutes_are_reading_and_deciding_and_a_text_that_was_shown_is_not_read_
 def test_where_nothing_was_quarantined_the_sheet_is_empty() -> None:
     steps = [step("ingest", None, Outcome(rows(COMMON), entries("ingest", [])))]
     steps.append(judged("split", steps[-1], lambda _: None, split=pl.lit("train")))
-    given: dict[str, Any] = {"steps": steps, "dataset": close(steps), "answer": ANSWER, "kind": DatasetKind()}
+    given: dict[str, Any] = {"steps": steps, "dataset": close(steps), "answer": ANSWER, "kind": SFT}
     made = artifact("review", lambda place: review(place, ReviewSettings(), personal=PersonalData(), **given))
     assert records(made) == []
     assert made.facts()["minutes"] == 0
@@ -171,7 +171,7 @@ def test_a_row_with_tool_calls_shows_them_and_can_be_kept_or_dropped_but_not_edi
     steps.append(judged("judge", steps[-1], lambda one: ("quarantined", "looks odd", {}) if one["calls"] else None))
     steps.append(judged("split", steps[-1], lambda _: None, split=pl.lit("train")))
     dataset = close(steps)
-    settings = (ReviewSettings(), steps, dataset, AnswerSettings(), DatasetKind(), PersonalData())
+    settings = (ReviewSettings(), steps, dataset, AnswerSettings(), SFT, PersonalData())
     (record,) = records(artifact("review", lambda place: review(place, *settings)))
     assert (record["choices"], record["answer"]) == ("keep, drop", '{"arguments": {}, "name": "track"}')
 
@@ -224,7 +224,7 @@ def test_the_loop_closes_and_what_was_decided_asks_for_no_more_time() -> None:
     decisions = Decisions(made=(said(RARE, "keep"), said(PAIR[0], "keep"), said(PAIR[1], "keep")))
     steps, dataset = books(decisions=decisions)
     after = artifact(
-        "review", lambda place: review(place, ReviewSettings(), steps, dataset, ANSWER, DatasetKind(), PersonalData())
+        "review", lambda place: review(place, ReviewSettings(), steps, dataset, ANSWER, SFT, PersonalData())
     )
     assert after.facts()["rows"] == before["rows"] - 3
     assert after.facts()["decided"] == {"kept by a reviewer": 3}

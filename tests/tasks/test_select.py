@@ -19,7 +19,7 @@ from tasks.core.answer import AnswerSettings
 from tasks.core.cover import cover, nearest
 from tasks.core.errors import DataError
 from tasks.core.ledger import ROW_SCHEMA, Outcome, check_balance
-from tasks.core.settings import DatasetKind
+from tasks.core.row_kind import KINDS
 from tasks.select import SelectSettings, select
 
 INTENT, TEXT = AnswerSettings(label="intent"), AnswerSettings()
@@ -53,7 +53,7 @@ def run(
     """(row_ids kept, evidence of the others)."""
     frame = pl.DataFrame(rows, schema=ROW_SCHEMA)
     settings = SelectSettings(rows=budget, **chosen)
-    outcome = select(frame, settings, answer, DatasetKind.model_validate({"name": kind}))
+    outcome = select(frame, settings, answer, KINDS[kind])
     check_balance("select", frame, outcome)
     assert outcome.kept.equals(frame.join(outcome.kept, on="row_id", how="semi"))
     return outcome.kept["row_id"].to_list(), gone(outcome)

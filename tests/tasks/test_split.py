@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from tasks.core.answer import AnswerSettings
 from tasks.core.errors import DataError
 from tasks.core.ledger import ROW_SCHEMA, Outcome, check_balance
-from tasks.core.settings import DatasetKind
+from tasks.core.row_kind import KINDS
 from tasks.split import SplitSettings, split
 
 INTENT = AnswerSettings(label="intent")
@@ -39,7 +39,7 @@ def distinct(n: int, intent: str) -> list[dict[str, Any]]:
 
 
 def run(given: list[dict[str, Any]], answer: AnswerSettings = INTENT, kind: str = "sft", **chosen: Any) -> Outcome:
-    outcome = split(frame(given), SplitSettings(**chosen), answer, DatasetKind.model_validate({"name": kind}))
+    outcome = split(frame(given), SplitSettings(**chosen), answer, KINDS[kind])
     check_balance("split", frame(given), outcome)
     return outcome
 

@@ -7,10 +7,10 @@ from collections import Counter
 
 import polars as pl
 
+from tasks.core.control_characters import CONTROL
 from tasks.core.rules.rule import REJECTED, About, Found, Row
 
-# All but tab and line breaks; U+FFFD stands where a character was lost for good, U+FFFE and U+FFFF are none.
-CONTROL = "\\x00-\\x08\\x0b\\x0c\\x0e-\\x1f\\x7f-\\x9f"
+# U+FFFD stands where a character was lost for good, U+FFFE and U+FFFF are none.
 _CONTROL = re.compile(f"[{CONTROL}\ufffd\ufffe\uffff]")
 _CODES = 5  # different ones that the evidence names
 

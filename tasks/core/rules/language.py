@@ -32,13 +32,13 @@ _NOT_PROSE = re.compile(r"```.*?```|`[^`\n]+`|https?://\S+|\S+@\S+|<[A-Z]+_\d+>"
 def may_be_foreign(about: About) -> pl.Series:
     if not about.languages:
         return pl.Series("row", [], pl.UInt32)
-    judged = about.texts.filter(role="user") if about.kind.name == "classification" else about.answers
+    judged = about.texts.filter(role="user") if about.kind.answer_is_label else about.answers
     letters = pl.col("text").str.count_matches(r"\p{L}")
     return judged.filter(letters >= LETTERS_OF_OTHER_SCRIPTS)["row"]
 
 
 def is_foreign(row: Row, about: About) -> Found | None:
-    labelled = about.kind.name == "classification"
+    labelled = about.kind.answer_is_label
     said = [(n, text, "") for n, text in turns(row, "user")] if labelled else list(answers(row))
     for number, text, asked in said:
         language, probability = _language(_prose(text))

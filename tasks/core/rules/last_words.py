@@ -16,7 +16,6 @@ FREQUENT, NEVER_LAST = 30, 0.02  # times a word must have been seen, and the sha
 LONGEST = 40  # characters of a word
 BEGINS = 10  # times that words seen three times or more begin with a fragment that is no word itself
 NAMES = 0.2  # of a word's occurrences that are without a capital where it is no name
-FUNCTION_WORD = 0.0005  # of all words: what is more frequent is grammar
 _WORDS = r"\p{L}+(?:['’]\p{L}+)*"
 _LETTERS = re.compile(r"[^\W\d_]{2}")
 _NAMES_SEVERAL = re.compile(r"\b(?:are|were|includ(?:es?|ing)|such as|like)\b")
@@ -55,10 +54,6 @@ class Words:
             if count >= 3 and len(word) <= LONGEST:
                 found.update({word[:end]: count for end in range(1, len(word))})
         return found
-
-    @cached_property
-    def frequent(self) -> int:
-        return max(FREQUENT, int(FUNCTION_WORD * sum(self.seen.values())))
 
     def never_last(self, word: str, times: int = FREQUENT) -> bool:
         seen = self.seen.get(word, 0)

@@ -12,7 +12,7 @@ def may_lack_something(about: About) -> pl.Series:
     blank = texts.filter(pl.col("text").str.strip_chars() == "")["row"]
     has = (texts.filter(role=role)["row"].implode() for role in ("user", "assistant"))
     lacking = [everything.filter(~everything.is_in(rows)) for rows in has]
-    if about.kind.name == "preference":
+    if about.kind.has_rejected:
         lacking.append(everything.filter(about.rows["rejected"].is_null()))
     return pl.concat([blank, *lacking])
 
@@ -23,7 +23,7 @@ def lacks_something(row: Row, about: About) -> Found | None:
     for role, name in (("user", "user message"), ("assistant", "assistant answer")):
         if role not in roles:
             return f"no {name}", {"roles": roles}
-    if about.kind.name == "preference" and row["rejected"] is None:
+    if about.kind.has_rejected and row["rejected"] is None:
         return "no rejected answer", {"roles": roles}
     said = [
         *((number, text, "message") for number, text in turns(row, "user")),

@@ -12,8 +12,8 @@ import polars as pl
 from tasks.core.calls import any_calls, any_tools, messages_of, with_calls
 from tasks.core.chat import PromptSettings
 from tasks.core.handle import Handle
+from tasks.core.row_kind import RowKind
 from tasks.core.rules.habits import Habits, habits
-from tasks.core.settings import DatasetKind
 
 Row = dict[str, Any]
 Found = tuple[str, dict[str, Any]]  # reason, evidence
@@ -27,7 +27,7 @@ class About:
     states them. learnt: how answers of the whole dataset end; without it that is learned from `rows`."""
 
     rows: pl.DataFrame
-    kind: DatasetKind
+    kind: RowKind
     languages: tuple[str, ...] = ()
     phrases: tuple[str, ...] = ()
     base: Handle | None = None
@@ -95,14 +95,15 @@ class Rule:
     """One way in which a row cannot teach.
 
     suspects: positions of the rows that may be meant, found by Polars, as few as is cheap; the same row may come twice.
-    judge: (reason, evidence) for a row that is, None for one that is not. actions: what becomes of it by dataset kind; off
-    where a kind is not named.
+    judge: (reason, evidence) for a row that is, None for one that is not. action: what becomes of it, where the recipe
+    says nothing else. of_answers: it is about written answers, so it is off where an answer is a label.
     """
 
     name: str
     suspects: Callable[[About], pl.Series]
     judge: Callable[[Row, About], Found | None]
-    actions: dict[str, Action]
+    action: Action
+    of_answers: bool = False
 
 
 def answers(row: Row) -> Iterator[tuple[int, str, str]]:

@@ -74,7 +74,6 @@ def test_metrics_follow_from_the_answer_form() -> None:
     assert TRIAGE.metrics == ("json_valid", "schema_valid", "intent", "urgent", "all_graded", "exact")
     assert AnswerSettings(json_schema={"type": "object"}).metrics == ("json_valid", "schema_valid", "exact")
     assert TEXT.metrics == ("exact",)
-    assert (TRIAGE.headline, TEXT.headline) == ("intent", "exact")
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,8 @@ from tasks.core.handle import LEDGER, QUARANTINE, ROWS, Handle
 from tasks.core.home import digest_path, home
 from tasks.core.ledger import LedgerError, Outcome, entries, entry
 from tasks.core.progress import Progress
-from tasks.core.settings import DatasetKind, Settings
+from tasks.core.row_kind import SFT
+from tasks.core.settings import Settings
 from tasks.core.step import row_step
 from tasks.filter import FilterSettings, filter_rows
 from tasks.redact import RedactSettings, redact
@@ -69,13 +70,13 @@ def said_of(ids: list[str]) -> Decisions:
     ))  # fmt: skip
 
 
-HELD = filter_rows(MESS, FilterSettings(), DatasetKind()).ledger.filter(pl.col("action") == "quarantined")["row_id"]
+HELD = filter_rows(MESS, FilterSettings(), SFT).ledger.filter(pl.col("action") == "quarantined")["row_id"]
 SAID = said_of([MESS["row_id"][3], MESS["row_id"][70], HELD[HELD.len() // 2]])
 STEPS: dict[str, tuple[Callable[..., Outcome], dict[str, Any]]] = {
     "decide": (decide, {"settings": ReviewSettings(), "decisions": SAID.changes}),
     "clean": (clean, {"settings": CleanSettings()}),
     "redact": (redact, {"settings": RedactSettings()}),
-    "filter": (filter_rows, {"settings": FilterSettings(), "kind": DatasetKind()}),
+    "filter": (filter_rows, {"settings": FilterSettings(), "kind": SFT}),
 }
 
 
@@ -144,7 +145,7 @@ def test_the_same_rows_are_found_as_by_the_plain_function_and_each_step_finds_so
 
 def test_what_a_step_must_know_of_all_rows_it_is_told_for_every_batch(whole: Any) -> None:
     """Ten rows by themselves are too few to know that answers end in a full stop here, so none of them is seen to be cut."""
-    told = [filter_rows(part, FilterSettings(), DatasetKind()).ledger["reason"] for part in MESS.iter_slices(10)]
+    told = [filter_rows(part, FilterSettings(), SFT).ledger["reason"] for part in MESS.iter_slices(10)]
     assert "answer is cut off" not in pl.concat(told)
     assert "answer is cut off" in whole["filter"][2][LEDGER]["reason"]
 

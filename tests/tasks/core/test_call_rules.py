@@ -15,14 +15,14 @@ from tasks.core.calls import made_call
 from tasks.core.chat import PromptSettings
 from tasks.core.handle import Handle
 from tasks.core.ledger import ROW_SCHEMA
-from tasks.core.settings import DatasetKind
+from tasks.core.row_kind import SFT
 from tasks.filter import FilterSettings, filter_rows
 from tasks.format import FormatSettings, format_answers
 from tests import templates
 from tests.tiny import CONTEXT
 from tests.training import base_handle
 
-SFT, HERMES = DatasetKind(), PromptSettings(chat_template=templates.HERMES)
+HERMES = PromptSettings(chat_template=templates.HERMES)
 CITY = {"type": "object", "required": ["city"], "properties": {"city": {"type": "string"}}}
 
 

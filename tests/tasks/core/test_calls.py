@@ -14,7 +14,7 @@ from tasks.core.calls import spoken, tools_of, turns, with_calls
 from tasks.core.errors import DataError
 from tasks.core.ledger import Outcome, entries, entry, quarantine
 from tasks.core.prompts import prompts
-from tasks.core.settings import DatasetKind
+from tasks.core.row_kind import CLASSIFICATION, SFT, RowKind
 from tasks.dedupe import DedupeSettings, dedupe
 from tasks.export import export
 from tasks.filter import FilterSettings, filter_rows
@@ -22,7 +22,6 @@ from tasks.format import FormatSettings, format_answers
 from tasks.ingest import IngestSettings, Source, find_sources, ingest
 from tasks.redact import RedactSettings, redact
 
-SFT = DatasetKind()
 TOOLS = [{"type": "function", "function": {"name": "weather", "parameters": {"type": "object", "properties": {}}}}]
 
 
@@ -42,7 +41,7 @@ def ends_in_call(*calls: dict[str, Any], asked: str = "Is it raining in Bonn?") 
     return {"messages": conversation(*calls, asked=asked)["messages"][:2], "tools": TOOLS}
 
 
-def read(folder: Path, *records: dict[str, Any], kind: DatasetKind = SFT) -> Outcome:
+def read(folder: Path, *records: dict[str, Any], kind: RowKind = SFT) -> Outcome:
     (folder / "raw.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
     return ingest(find_sources([Source(path="raw.jsonl")], folder), IngestSettings(), kind)
 
@@ -112,7 +111,7 @@ def test_a_call_is_answered_once(tmp_path: Path) -> None:
 
 
 def test_a_call_is_no_label(tmp_path: Path) -> None:
-    outcome = read(tmp_path, ends_in_call(call()), kind=DatasetKind(name="classification"))
+    outcome = read(tmp_path, ends_in_call(call()), kind=CLASSIFICATION)
     assert outcome.ledger["reason"].to_list() == ["more or less than a text and its label"]
 
 

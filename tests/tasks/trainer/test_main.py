@@ -117,7 +117,7 @@ def test_a_batch_that_divides_neither_rows_nor_micro_batches_trains_every_row_wi
 
 
 def test_a_micro_batch_is_a_share_of_each_process() -> None:
-    cpu, gpu = (Machine(device, "float32", "", 1, 1) for device in ("cpu", "cuda"))
+    cpu, gpu = (Machine(device, "float32", "", 1) for device in ("cpu", "cuda"))
     assert trainer._micro_batch({"batch_rows": 16, "processes": 1}, cpu) == 4
     assert trainer._micro_batch({"batch_rows": 16, "processes": 8}, cpu) == 2
     assert trainer._micro_batch({"batch_rows": 48, "processes": 2}, gpu) == 12
