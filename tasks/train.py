@@ -25,6 +25,7 @@ from tasks.core import terminal
 from tasks.core.calls import tools_of, turns
 from tasks.core.chat import IGNORED, Example, PromptSettings, encode
 from tasks.core.errors import DataError, TrainingError
+from tasks.core.facts.base_model import ModelFacts
 from tasks.core.facts.training import Actual, Losses, Plan, TokenCounts, TrainingFacts, TrainingTold
 from tasks.core.handle import CURATED, Handle
 from tasks.core.step import Made, Place
@@ -43,7 +44,7 @@ def train(place: Place, *, settings: TrainSettings, prompt: PromptSettings, base
     Raises DataError when an answer would be cut or nothing would be learnt, TrainingError when the child fails.
     """
     model = base.folder / "model"
-    counted = _write_examples(place.scratch, model, prompt, dataset.frame(CURATED), base.facts()["context"])
+    counted = _write_examples(place.scratch, model, prompt, dataset.frame(CURATED), ModelFacts.of(base).context)
     TrainSpec(
         base=model, data=place.scratch, out=place.out / "adapter", parent=os.getpid(), settings=settings,
         checkpoint_seconds=settings.checkpoint_seconds, counted=counted,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydantic import SerializerFunctionWrapHandler, model_serializer
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
 from tasks.core.facts.base import Facts
 
@@ -70,8 +70,8 @@ class Actual(Facts):
 class TrainingFacts(Facts):
     """What names an adapter beside its weights. settings: the resolved ones, by name."""
 
-    history: list[Losses] = []
-    settings: dict[str, Any] = {}
+    history: list[Losses] = Field(default_factory=list)
+    settings: dict[str, Any] = Field(default_factory=dict)
 
 
 class TrainingTold(Facts):
