@@ -15,12 +15,12 @@ from typing import Any
 import polars as pl
 
 from flows.runs import SHORT, STEP, find_dataset
+from tasks.core.facts.dataset import DatasetFacts
 from tasks.core.handle import CURATED, LEDGER, Handle
 from tasks.core.ledger import GONE
 
 NAMED = 3  # row ids a reason: enough to ask `assay why` about
 DIGITS = 12
-COUNTS = ("raw", "kept", "dropped", "quarantined")
 KINDS = {
     "added": "only in the second", "gone": "only in the first", "changed": "in both, saying something else",
     "moved": "in both, on the other side of the split", "elsewhere": "in neither, but with another end",
@@ -54,7 +54,7 @@ class Difference:
 def diff(a: str, b: str) -> Difference:
     """What changed from dataset `a` to dataset `b`. Raises DataError for a name that means no dataset, or several."""
     first, second = find_dataset(a), find_dataset(b)
-    facts = [handle.facts() for handle in (first, second)]
+    totals, totals_b = (DatasetFacts.of(handle).totals for handle in (first, second))
     ends = _ends(first).join(_ends(second), on="row_id", how="full", coalesce=True, suffix="_b").sort("row_id")
     kept, kept_b = (pl.col(name).eq_missing(pl.lit("kept")) for name in ("action", "action_b"))
     both = ends.filter(kept & kept_b)
@@ -65,7 +65,7 @@ def diff(a: str, b: str) -> Difference:
         "moved": _reasons(both.filter(pl.col("split") != pl.col("split_b")), pl.concat_str("split", pl.lit(" to "), "split_b")),
         "elsewhere": _reasons(ends.filter(~kept & ~kept_b & pl.col("end").ne_missing(pl.col("end_b"))), _from_to()),
     }
-    counts = [(name, int(facts[0][name]), int(facts[1][name])) for name in COUNTS]
+    counts = [(name, count, totals_b[name]) for name, count in totals.items()]
     return Difference(first.digest, second.digest, counts, reasons)
 
 

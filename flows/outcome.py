@@ -7,7 +7,6 @@ refused. Prefect shows artifacts in no order, so this one tells the story from t
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 from urllib.parse import quote
 
 from prefect.artifacts import create_link_artifact
@@ -16,6 +15,9 @@ from prefect.logging import get_run_logger
 from flows.states import NEXT_BY_VERDICT
 from tasks.core import tracking
 from tasks.core.errors import AssayError
+from tasks.core.facts.report import ReportFacts
+from tasks.core.facts.rows import RowFacts
+from tasks.core.facts.version import VersionFacts, VersionTold
 from tasks.core.handle import Handle
 from tasks.core.page import show
 from tasks.report import PAGE, publish
@@ -29,8 +31,8 @@ def tell_outcome(
     for key, (title, address, described) in links.items():
         show(create_link_artifact, link=address, link_text=title, key=key, description=described)
     linked = [f"- [{title}]({address})" for title, address, _ in links.values()]
-    todo = [promoted or f"**To do:** {NEXT_BY_VERDICT[report.facts()['verdict']]}.", ""]
-    held = f"{contract.facts()['line']} (artifact `check`)"
+    todo = [promoted or f"**To do:** {NEXT_BY_VERDICT[ReportFacts.of(report).verdict]}.", ""]
+    held = f"{contract.line} (artifact `check`)"
     publish(report, linked, [*todo, "## Rows", "", *waterfall(steps), "", "## Contract", "", held])
 
 
@@ -38,10 +40,10 @@ def waterfall(steps: Sequence[Handle]) -> list[str]:
     """The rows after each step that took some away, as a Markdown table."""
     lines = ["| step | rows | dropped | quarantined |", "|---|--:|--:|--:|"]
     for step in steps:
-        facts = step.facts()
-        dropped, held = (sum(facts["counts"].get(action, {}).values()) for action in ("dropped", "quarantined"))
+        facts = RowFacts.of(step)
+        dropped, held = (sum(facts.counts.get(action, {}).values()) for action in ("dropped", "quarantined"))
         if dropped or held or step is steps[0]:
-            lines.append(f"| {step.step} | {facts['kept']:,} | {dropped or ''} | {held or ''} |")
+            lines.append(f"| {step.step} | {facts.kept:,} | {dropped or ''} | {held or ''} |")
     return lines
 
 
@@ -54,25 +56,32 @@ def _links(model: str, report: Handle, version: Handle | None) -> dict[str, tupl
     if not pages:
         return {}
     try:
-        place = version.facts() if version else _report_run(model, report)
+        experiment, run = _version_run(version) if version else _report_run(model, report)
     except AssayError as error:
         get_run_logger().warning("The report is not linked: %s", error)
         return {}
-    run = f"{pages}/#/experiments/{place['experiment_id']}/runs/{place['run_id']}/artifacts/{PAGE}"
-    links = {"report": ("The report, in MLflow", run, report.facts()["line"])}
+    address = f"{pages}/#/experiments/{experiment}/runs/{run}/artifacts/{PAGE}"
+    links = {"report": ("The report, in MLflow", address, report.line)}
     if version:
-        page = f"{pages}/#/models/{quote(place['name'], safe='')}/versions/{place['version']}"
-        title = f"{place['name']} version {place['version']}, in MLflow"
-        links["model"] = (title, page, f"Alias {place['alias']}: evidence, files, tags")
+        facts = VersionFacts.of(version)
+        page = f"{pages}/#/models/{quote(facts.name, safe='')}/versions/{facts.version}"
+        title = f"{facts.name} version {facts.version}, in MLflow"
+        links["model"] = (title, page, f"Alias {facts.alias}: evidence, files, tags")
     return links
 
 
-def _report_run(model: str, report: Handle) -> dict[str, Any]:
-    """The MLflow run that holds the report of a model that was not registered; one a report, also when it is told again."""
+def _version_run(version: Handle) -> tuple[str, str]:
+    """The ids of the version's experiment and run."""
+    told = VersionTold.of(version)
+    return told.experiment_id, told.run_id
+
+
+def _report_run(model: str, report: Handle) -> tuple[str, str]:
+    """The ids of experiment and run in MLflow that hold the report of a model that was not registered; one run a report."""
     with tracking.outside("take the report"):
         client = tracking.client()
         run = tracking.only_run(client, tracking.experiment(client, model), model, report.digest)
-        client.set_tag(run.info.run_id, "assay.verdict", report.facts()["verdict"])
+        client.set_tag(run.info.run_id, "assay.verdict", ReportFacts.of(report).verdict)
         client.log_artifact(run.info.run_id, str(report.folder / PAGE))
         client.set_terminated(run.info.run_id, "FINISHED")
-    return {"experiment_id": run.info.experiment_id, "run_id": run.info.run_id}
+    return run.info.experiment_id, run.info.run_id

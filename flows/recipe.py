@@ -48,7 +48,7 @@ from tasks.report import ReportSettings
 from tasks.review import ReviewSettings
 from tasks.select import SelectSettings
 from tasks.split import SplitSettings
-from tasks.train import TrainSettings
+from tasks.trainer.settings import TrainSettings
 
 # Every class has a `register` of ABCMeta, which nobody calls on a recipe.
 warnings.filterwarnings("ignore", message='Field name "register" in "Recipe" shadows')

@@ -33,6 +33,8 @@ from tasks.core import terminal, tracking
 from tasks.core.answerable import check_answerable
 from tasks.core.chat import PromptSettings
 from tasks.core.errors import RecipeError
+from tasks.core.facts.verdict import Verdict
+from tasks.core.facts.version import VersionFacts
 from tasks.core.handle import Handle
 from tasks.core.row_kind import KINDS
 from tasks.core.step import work_step
@@ -111,7 +113,7 @@ def predicted(plan: Recipe, base: Handle, adapter: Handle, data: Results) -> lis
 
 def registered(plan: Recipe, proof: Results, adapter: Handle, answers: Handle, holdout: Handle) -> Handle | None:
     """The model version, or None when the gate did not pass."""
-    if proof["verdict"].facts()["verdict"] != "passed":
+    if Verdict.of(proof["verdict"]).verdict != "passed":
         return None
     return work_step(
         register, plan.register, "register", is_challenger, prompt=plan.prompt, base_source=plan.base_model,
@@ -124,11 +126,11 @@ def follow_gate(plan: Recipe, version: Handle | None) -> str:
     """Promote it in a run of its own where the recipe follows its gate; what became of that in a sentence, else nothing."""
     if version is None or plan.promote.approval != "gate":
         return ""
-    told: Any = promote(plan.name, version.facts()["version"], reason="follows the gate")
+    told: Any = promote(plan.name, VersionFacts.of(version).version, reason="follows the gate")
     terminal.note(told["line"])
     return str(told["line"])
 
 
 def finished(results: Results, promoted: str) -> State[Results]:
     """The flow's final state, in the gate's words. A refusal is no crash."""
-    return judged(results["verdict"].facts()["verdict"], results["report"].facts()["line"], results, promoted)
+    return judged(Verdict.of(results["verdict"]).verdict, results["report"].line, results, promoted)

@@ -13,6 +13,7 @@ from typing import Any
 from filelock import FileLock
 
 from tasks.core.errors import DataError
+from tasks.core.facts.dataset import DatasetFacts
 from tasks.core.handle import CURATED, FACTS, Handle
 from tasks.core.home import digest_path, home, home_folder
 
@@ -79,5 +80,5 @@ def _runs() -> list[dict[str, Any]]:
 
 
 def _handle(folder: Path) -> Handle:
-    facts = json.loads((folder / FACTS).read_text(encoding="utf-8"))
-    return Handle.of(folder, step=STEP, kind="dataset", digest=digest_path(folder), rows=int(facts["kept"]))
+    kept = DatasetFacts.read(folder / FACTS).kept
+    return Handle.of(folder, step=STEP, kind="dataset", digest=digest_path(folder), rows=kept)

@@ -53,7 +53,7 @@ def score(model: Model, data: Data, out: Out, alias: Alias = "champion") -> Stat
     check_apart(target, files)
     answers = work_step(answer, ScoreSettings(), "score", served=served, files=files)
     act("write the file", write, answers, target)
-    line = f"{answers.facts()['line']}: {target}"
+    line = f"{answers.line}: {target}"
     return Completed(message=line, data={"answers": answers, "line": line})
 
 

@@ -18,6 +18,11 @@ from rich.markup import escape
 
 from flows.environment import own_mlflow
 from tasks.core import terminal
+from tasks.core.facts.dataset import DatasetFacts
+from tasks.core.facts.review import ReviewFacts
+from tasks.core.facts.scores import Scores
+from tasks.core.facts.verdict import Verdict
+from tasks.core.facts.version import VersionFacts
 from tasks.core.handle import Handle
 from tasks.core.row_kind import KINDS
 from tasks.core.stats import percent
@@ -34,12 +39,11 @@ def print_summary(results: Mapping[str, Handle], state_name: str, seconds: float
     results: handles by name: dataset, scores, verdict, report, and version unless the gate refused it; others are left out.
     state_name: the flow's final state. seconds: of the whole command.
     """
-    facts = {name: results[name].facts() for name in ("dataset", "scores", "verdict", "version") if name in results}
-    version = facts.get("version")
+    version = VersionFacts.of(results["version"]) if "version" in results else None
     print()
-    _rows(facts["dataset"])
-    _scores(facts["scores"])
-    _verdict(facts["verdict"])
+    _rows(DatasetFacts.of(results["dataset"]))
+    _scores(Scores.of(results["scores"]))
+    _verdict(Verdict.of(results["verdict"]))
     _line("model", _registered(version) if version else f"not registered, for the gate's verdict is {state_name.lower()}")
     _line("report", shown(results["report"].folder / "report.html"))
     _line("time", _time(seconds))
@@ -53,11 +57,12 @@ def print_curated(results: Mapping[str, Handle], recipe: str, kind: str, seconds
     """
     dataset, sheet = results["dataset"], results["review"]
     print()
-    _rows(dataset.facts())
+    _rows(DatasetFacts.of(dataset))
     for name in ("curated", "ledger", "quarantine"):
         _line(name, shown(dataset.folder / f"{name}.parquet"))
     _line("review", shown(sheet.folder / "review.csv"))
-    _line("", "{rows:,} rows, about {minutes:.0f} minutes".format(**sheet.facts()), "dim")
+    left = ReviewFacts.of(sheet)
+    _line("", f"{left.rows:,} rows, about {left.minutes:.0f} minutes", "dim")
     _line("time", _time(seconds))
     then = f"{command('assay')} run {shlex.quote(recipe)}"
     if not KINDS[kind].is_trained_on:
@@ -98,10 +103,10 @@ def _line(label: str, text: str, style: str = "") -> None:
     terminal.console().print(f"  [bold]{label:<11}[/]{escape(text)}", style=style)
 
 
-def _rows(facts: Mapping[str, Any]) -> None:
-    _line("rows", "{raw:,} in: {kept:,} kept, {dropped:,} dropped, {quarantined:,} quarantined".format(**facts))
+def _rows(facts: DatasetFacts) -> None:
+    _line("rows", "{raw:,} in: {kept:,} kept, {dropped:,} dropped, {quarantined:,} quarantined".format(**facts.totals))
     for action in ("dropped", "quarantined"):
-        reasons = list(facts["reasons"].get(action, {}).items())
+        reasons = list(facts.reasons.get(action, {}).items())
         shown_reasons, rest = reasons[:REASONS], reasons[REASONS:]
         if rest:
             shown_reasons.append((f"{len(rest)} more reason{'s' * (len(rest) > 1)}", sum(rows for _, rows in rest)))
@@ -109,38 +114,38 @@ def _rows(facts: Mapping[str, Any]) -> None:
             _line("", f"{action:<12}{rows:>7,}  {reason}", "dim")
 
 
-def _scores(facts: Mapping[str, Any]) -> None:
+def _scores(scores: Scores) -> None:
     """Each metric on the whole holdout: the best prompted baseline, the tuned model, the paired difference."""
-    best = facts["best_baseline"]
-    holdout = [m for m in facts["metrics"] if m["slice"] == "holdout"]
-    measured = {(m["variant"], m["metric"]): percent(m["value"], m["low"], m["high"]) for m in holdout}
+    best = scores.best_baseline
+    holdout = [m for m in scores.metrics if m.slice == "holdout"]
+    measured = {(m.variant, m.metric): percent(m.value, m.low, m.high) for m in holdout}
     gained = {
-        d["metric"]: percent(d["difference"], d["low"], d["high"], sign="+")
-        for d in facts["differences"]
-        if d["slice"] == "holdout" and d["baseline"] == best
+        d.metric: percent(d.difference, d.low, d.high, sign="+")
+        for d in scores.differences
+        if d.slice == "holdout" and d.baseline == best
     }
-    _line("holdout", f"{max(m['n'] for m in holdout):,} rows, intervals of {facts['confidence']:.0%}")
+    _line("holdout", f"{max(m.n for m in holdout):,} rows, intervals of {scores.confidence:.0%}")
     _line("", f"{'':<16}{'base, ' + (best or 'none'):<19}{'tuned':<19}difference", "dim")
-    for metric in dict.fromkeys(m["metric"] for m in holdout):
+    for metric in dict.fromkeys(m.metric for m in holdout):
         base, tuned = measured.get((best, metric), "-"), measured[TUNED, metric]
         _line("", f"{metric:<16}{base:<19}{tuned:<19}{gained.get(metric, '-')}")
 
 
-def _verdict(facts: Mapping[str, Any]) -> None:
-    rules, verdict = facts["rules"], facts["verdict"]
-    passed = sum(rule["verdict"] == "passed" for rule in rules)
+def _verdict(facts: Verdict) -> None:
+    rules, verdict = facts.rules, facts.verdict
+    passed = sum(rule.verdict == "passed" for rule in rules)
     _line("gate", f"{verdict}: {passed} of {len(rules)} rules hold", COLOURS[verdict])
     for rule in rules:
-        if rule["verdict"] != "passed":
-            _line("", f"{rule['verdict']}: {rule['rule']}: {rule['why']}", COLOURS[rule["verdict"]])
+        if rule.verdict != "passed":
+            _line("", f"{rule.verdict}: {rule.rule}: {rule.why}", COLOURS[rule.verdict])
 
 
-def _registered(version: Mapping[str, Any]) -> str:
-    return f"{version['name']}, version {version['version']}, alias {version['alias']}"
+def _registered(version: VersionFacts) -> str:
+    return f"{version.name}, version {version.version}, alias {version.alias}"
 
 
-def _serve(version: Mapping[str, Any]) -> str:
-    words = ["mlflow", "models", "serve", "-m", f"models:/{version['name']}@{version['alias']}"]
+def _serve(version: VersionFacts) -> str:
+    words = ["mlflow", "models", "serve", "-m", f"models:/{version.name}@{version.alias}"]
     line = shlex.join([*words, "--env-manager", "local", "-p", str(SERVING_PORT)])
     if own_mlflow():
         line = f"MLFLOW_TRACKING_URI={shlex.quote(os.environ['MLFLOW_TRACKING_URI'])} {line}"

@@ -28,6 +28,7 @@ from tasks.core import terminal
 from tasks.core.action import act
 from tasks.core.base_model import find_model
 from tasks.core.errors import NothingLeftError
+from tasks.core.facts.watched import CompareFacts, GainedFacts, RescoreFacts
 from tasks.core.handle import Handle
 from tasks.core.page import show
 from tasks.core.results import Input
@@ -58,9 +59,9 @@ def watch(recipe: RecipeName = DEFAULT, recipe_path: RecipePath = "") -> State[d
     if seen.champion is None or not seen.champion.known:
         known = "no version is registered" if seen.champion is None else "its training snapshot is not in the registry"
         return started(plan, asked, seen, {"first": known})
-    new, facts, decision = measured(plan, files, seen)
-    rows = _table(facts)
-    line = f"{seen.line}. {new.facts()['line']}."
+    new, compared, scored, decision = measured(plan, files, seen)
+    rows = _table(compared, scored)
+    line = f"{seen.line}. {new.line}."
     if decision.start:
         return started(plan, asked, seen, decision.reasons, rows)
     if decision.held:
@@ -92,13 +93,15 @@ def busy(plan: Recipe, seen: Look) -> str:
     return ""
 
 
-def measured(plan: Recipe, files: list[RawFile], seen: Look) -> tuple[Handle, dict[str, dict[str, Any]], Decision]:
-    """(the new rows, facts of compare and rescore by step, what the rule says)."""
+def measured(
+    plan: Recipe, files: list[RawFile], seen: Look
+) -> tuple[Handle, CompareFacts | None, RescoreFacts | None, Decision]:  # fmt: skip
+    """(the new rows, facts of compare and of rescore where they ran, what the rule says)."""
     base = work_step(fetch, plan.base_model, found=find_model(plan.base_model, plan.folder))
     learnt = work_step(snapshot, plan.watch, champion=seen.champion)
     came = work_step(news, plan.watch, "news", rows=read(plan, "ingest", files), snapshot=learnt)
     if not came.rows:
-        return came, {}, decide(plan.watch, learnt.rows, seen.decided, {}, {})
+        return came, None, None, decide(plan.watch, learnt.rows, seen.decided, None, None)
     passed = _alone(plan, came, base)
     left = _compared(plan, learnt, passed) if passed else None
     asked: dict[str, Input] = {"answer": plan.answer, "kind": plan.rows_are}
@@ -107,12 +110,12 @@ def measured(plan: Recipe, files: list[RawFile], seen: Look) -> tuple[Handle, di
     told = work_step(
         compare, plan.watch, snapshot=learnt, came=came, new=passed, contract=contract, checked=checked, **asked
     )  # fmt: skip
-    facts = {"compare": told.facts()}
+    compared, scored = CompareFacts.of(told), None
     if left and left.rows and plan.watch.scored_rows and plan.rows_are.is_trained_on:
-        scored = work_step(rescore, plan.watch, champion=seen.champion, snapshot=learnt, rows=left, answer=plan.answer)
-        facts["rescore"] = scored.facts()
-    more = (left.facts()["more"] if left else 0) + seen.decided
-    return came, facts, decide(plan.watch, learnt.rows, more, facts["compare"], facts.get("rescore", {}))
+        asked_again = work_step(rescore, plan.watch, champion=seen.champion, snapshot=learnt, rows=left, answer=plan.answer)
+        scored = RescoreFacts.of(asked_again)
+    more = (GainedFacts.of(left).more if left else 0) + seen.decided
+    return came, compared, scored, decide(plan.watch, learnt.rows, more, compared, scored)
 
 
 def _alone(plan: Recipe, came: Handle, base: Handle) -> Handle | None:
@@ -177,8 +180,8 @@ def _show(name: str, plan: Recipe, line: str, rows: Sequence[dict[str, Any]]) ->
     show(create_table_artifact, table=told, key="watch", description=f"**watch {plan.name}: {name}**. {line}")
 
 
-def _table(facts: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
-    rows = table(facts["compare"]) if "compare" in facts else []
-    if scored := facts.get("rescore"):
-        rows.append({"what": f"champion: {scored['metric']}", "verdict": scored["told"]})
+def _table(compared: CompareFacts | None, scored: RescoreFacts | None) -> list[dict[str, Any]]:
+    rows = table(compared) if compared else []
+    if scored:
+        rows.append({"what": f"champion: {scored.metric}", "verdict": scored.told})
     return rows

@@ -17,6 +17,7 @@ import polars as pl
 from flows.runs import STEP, find_dataset, folders
 from tasks.core.errors import DataError
 from tasks.core.examples import REDACT, texts_of
+from tasks.core.facts.dataset import ClosedStep, DatasetFacts
 from tasks.core.handle import LEDGER, ROWS, Handle
 from tasks.core.home import home
 from tasks.core.ledger import GONE
@@ -144,11 +145,10 @@ def _story(dataset: Handle, entries: list[dict[str, str]]) -> Story:
 
 def _steps(dataset: Handle) -> list[Handle]:
     """The row steps that the books were closed over; their artifacts may be gone, their names are not."""
-    facts = dataset.facts()
-    told = facts.get("steps") or [{"step": one["step"], "digest": ""} for one in facts["waterfall"]]
+    facts = DatasetFacts.of(dataset)
+    closed = facts.steps or [ClosedStep(step=one.step, digest="") for one in facts.waterfall]
     return [
-        Handle(step=one["step"], kind="rows", path=f"artifacts/{one['step']}/{one['digest'][:16]}", digest=one["digest"])
-        for one in told
+        Handle(step=one.step, kind="rows", path=f"artifacts/{one.step}/{one.digest[:16]}", digest=one.digest) for one in closed
     ]
 
 

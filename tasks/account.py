@@ -9,13 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import polars as pl
 
 from tasks.core.batches import Growing, batches
 from tasks.core.decisions import Decisions
 from tasks.core.drift import drawn
+from tasks.core.facts.dataset import ClosedStep, DatasetFacts, DatasetTold, StepRows
+from tasks.core.facts.rows import RowFacts
 from tasks.core.handle import CURATED, LEDGER, QUARANTINE, REFERENCE, ROWS, Handle
 from tasks.core.ledger import GONE, LEDGER_SCHEMA, ROW_SCHEMA, LedgerError, count_reasons
 from tasks.core.settings import Settings
@@ -53,17 +55,18 @@ def account(
     pl.concat([step.frame(QUARANTINE) for step in steps]).sort("row_id").write_parquet(place.out / QUARANTINE)
     alone = next((step for step in steps if step.step == LAST_ALONE), steps[-1])
     drawn(next(batches(alone.folder / ROWS))).select(*ROW_SCHEMA).write_parquet(place.out / REFERENCE)  # the first by row_id
-    facts = {**_facts(waterfall, ledger), "steps": [{"step": step.step, "digest": step.digest} for step in steps]}
-    line = "{raw:,} raw = {kept:,} kept + {dropped:,} dropped + {quarantined:,} quarantined".format(**facts)
-    sources = {"sources": {file.name: file.digest for file in files}, "decisions": len(decisions.made)}
-    return StepResult("dataset", line, facts, waterfall, facts["kept"], sources)
+    facts = _facts(waterfall, ledger, steps)
+    line = "{raw:,} raw = {kept:,} kept + {dropped:,} dropped + {quarantined:,} quarantined".format(**facts.totals)
+    told = DatasetTold(sources={file.name: file.digest for file in files}, decisions=len(decisions.made))
+    table = [step.written() for step in waterfall]
+    return StepResult("dataset", line, facts.written(), table, facts.kept, told.written())
 
 
-def _counted(step: Handle) -> dict[str, Any]:
+def _counted(step: Handle) -> StepRows:
     """One row of the waterfall; a row changed for two reasons in a step is one changed row."""
-    facts, ledger = step.facts(), step.frame(LEDGER)
+    facts, ledger = RowFacts.of(step), step.frame(LEDGER)
     rows = {action: ledger.filter(pl.col("action") == action)["row_id"].n_unique() for action in (*GONE, "changed")}
-    return {"step": step.step, "in": facts["in"], "kept": facts["kept"], **rows}
+    return StepRows(step=step.step, came=facts.came, kept=facts.kept, **rows)
 
 
 def _kept(curated: pl.DataFrame) -> pl.DataFrame:
@@ -74,27 +77,29 @@ def _kept(curated: pl.DataFrame) -> pl.DataFrame:
     return told.select(pl.col(name).cast(kind) for name, kind in LEDGER_SCHEMA.items()).sort("row_id")
 
 
-def _facts(waterfall: list[dict[str, Any]], ledger: pl.DataFrame) -> dict[str, Any]:
-    reasons = count_reasons(ledger.with_columns(reason=pl.concat_str("step", pl.lit(": "), "reason")))
-    totals = {action: sum(step[action] for step in waterfall) for action in GONE}
-    ends = {"raw": waterfall[0]["in"], "kept": waterfall[-1]["kept"]}
-    return {"waterfall": waterfall, **ends, **totals, "reasons": reasons}
+def _facts(waterfall: list[StepRows], ledger: pl.DataFrame, steps: Sequence[Handle]) -> DatasetFacts:
+    return DatasetFacts(
+        waterfall=waterfall, raw=waterfall[0].came, kept=waterfall[-1].kept,
+        dropped=sum(step.dropped for step in waterfall), quarantined=sum(step.quarantined for step in waterfall),
+        reasons=count_reasons(ledger.with_columns(reason=pl.concat_str("step", pl.lit(": "), "reason"))),
+        steps=[ClosedStep(step=step.step, digest=step.digest) for step in steps],
+    )  # fmt: skip
 
 
-def _check(waterfall: list[dict[str, Any]], curated: pl.Series, ledger: pl.DataFrame) -> None:
+def _check(waterfall: list[StepRows], curated: pl.Series, ledger: pl.DataFrame) -> None:
     """curated: row ids."""
     gone = ledger.filter(pl.col("action").is_in(GONE))["row_id"]
-    raw = waterfall[0]["in"]
+    raw = waterfall[0].came
     after = pl.concat([curated, gone])
     problems = [
-        "{step}: {in} in, {kept} kept, {dropped} dropped, {quarantined} quarantined".format(**step)
+        f"{step.step}: {step.came} in, {step.kept} kept, {step.dropped} dropped, {step.quarantined} quarantined"
         for step in waterfall
-        if step["in"] != step["kept"] + step["dropped"] + step["quarantined"]
+        if step.came != step.kept + step.dropped + step.quarantined
     ]
     problems += [
-        f"{later['step']} took {later['in']} rows, but {former['step']} kept {former['kept']}"
+        f"{later.step} took {later.came} rows, but {former.step} kept {former.kept}"
         for former, later in pairwise(waterfall)
-        if later["in"] != former["kept"]
+        if later.came != former.kept
     ]
     problems += [f"{raw} raw, but {after.len()} kept or gone"] if raw != after.len() else []
     problems += [f"{twice} rows kept or gone more than once"] if (twice := after.len() - after.n_unique()) else []

@@ -41,6 +41,7 @@ from tasks.core.answer import AnswerSettings
 from tasks.core.chat import PromptSettings
 from tasks.core.contradictions import Contradictions
 from tasks.core.errors import ContractError
+from tasks.core.facts.contract import ContractFacts, ExpectationFacts, FailingRow
 from tasks.core.handle import FACTS, Handle
 from tasks.core.home import digest_path, home
 from tasks.core.judging import Measure
@@ -153,58 +154,60 @@ def _excerpt(texts: dict[str, str]) -> str:
     return f"{prompt or '(empty)'} -> {answer or '(empty)'}"
 
 
-def _findings(contract: Contract, results: list[dict[str, Any]], rows: int, named: pl.DataFrame) -> list[dict[str, Any]]:
+def _findings(contract: Contract, results: list[dict[str, Any]], rows: int, named: pl.DataFrame) -> list[ExpectationFacts]:
     return [
         _finding(expectation, told, rows, named.filter(pl.col("number") == number))
         for number, (expectation, told) in enumerate(zip(contract.expectations, results, strict=True), 1)
     ]
 
 
-def _finding(expectation: Expectation, told: dict[str, Any], rows: int, named: pl.DataFrame) -> dict[str, Any]:
+def _finding(expectation: Expectation, told: dict[str, Any], rows: int, named: pl.DataFrame) -> ExpectationFacts:
     seen = told["result"]
     checked, failed = seen.get("element_count", rows), seen.get("unexpected_count") or 0
     observed = seen.get("observed_value")
-    return {
-        "name": expectation.name, "rule": expectation.rule, "severity": expectation.severity,
-        "success": told["success"], "checked": checked, "failed": failed, "share": failed / checked if checked else 0.0,
-        "observed": "" if observed is None else short(observed, 300),
-        "examples": [
-            {"row_id": row["row_id"], "where": f"{row['source']}:{row['line']}",
-             "text": f"{row['value']} | {row['text']}" if row["value"] else row["text"]}
+    return ExpectationFacts(
+        name=expectation.name, rule=expectation.rule, severity=expectation.severity, success=told["success"],
+        checked=checked, failed=failed, share=failed / checked if checked else 0.0,
+        observed="" if observed is None else short(observed, 300),
+        examples=[
+            FailingRow(
+                row_id=row["row_id"], where=f"{row['source']}:{row['line']}",
+                text=f"{row['value']} | {row['text']}" if row["value"] else row["text"],
+            )
             for row in named.head(EXAMPLES).iter_rows(named=True)
         ],
-        "description": expectation.why, "file": expectation.file,
-    }  # fmt: skip
+        description=expectation.why, file=expectation.file,
+    )  # fmt: skip
 
 
-def _made(contract: Contract, findings: list[dict[str, Any]], rows: int) -> StepResult:
-    failed = [f for f in findings if not f["success"]]
-    warnings = [f for f in failed if f["severity"] == "warn"]
+def _made(contract: Contract, findings: list[ExpectationFacts], rows: int) -> StepResult:
+    failed = [f for f in findings if not f.success]
+    warnings = [f for f in failed if f.severity == "warn"]
     line = f"{contract.name}: {len(findings) - len(failed)} of {len(findings)} expectations hold on {rows:,} rows"
-    told = {
-        "contract": contract.name, "description": contract.description, "rows": rows, "expectations": findings,
-        "passed": len(failed) == len(warnings), "warnings": len(warnings),
-    }  # fmt: skip
+    facts = ContractFacts(
+        contract=contract.name, description=contract.description, rows=rows, expectations=findings,
+        passed=len(failed) == len(warnings), warnings=len(warnings),
+    )  # fmt: skip
     for warning in warnings:
-        terminal.note(f"warning: {warning['rule']}: {_measured(warning)}")
+        terminal.note(f"warning: {warning.rule}: {_measured(warning)}")
     line += f", {len(warnings)} warning{'s' * (len(warnings) > 1)}" if warnings else ""
-    return StepResult("contract", line, told, _table(findings), rows)
+    return StepResult("contract", line, facts.written(), _table(findings), rows)
 
 
-def _table(findings: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _table(findings: list[ExpectationFacts]) -> list[dict[str, Any]]:
     """What the Prefect UI shows, the failures first."""
     word = {"block": "FAILED", "warn": "warning"}
     return [
-        {"result": "holds" if f["success"] else word[f["severity"]], "expectation": f["rule"],
-         "severity": f["severity"], "measured": _measured(f), "why": f["description"]}
-        for f in sorted(findings, key=lambda f: (f["success"], f["severity"]))
+        {"result": "holds" if f.success else word[f.severity], "expectation": f.rule,
+         "severity": f.severity, "measured": _measured(f), "why": f.description}
+        for f in sorted(findings, key=lambda f: (f.success, f.severity))
     ]  # fmt: skip
 
 
-def _measured(finding: dict[str, Any]) -> str:
-    if finding["observed"]:
-        return f"observed {finding['observed']}"
-    return f"{finding['failed']:,} of {finding['checked']:,} rows ({finding['share']:.1%})"
+def _measured(finding: ExpectationFacts) -> str:
+    if finding.observed:
+        return f"observed {finding.observed}"
+    return f"{finding.failed:,} of {finding.checked:,} rows ({finding.share:.1%})"
 
 
 def _write(out: Path, result: dict[str, Any], named: pl.DataFrame) -> None:
@@ -212,8 +215,8 @@ def _write(out: Path, result: dict[str, Any], named: pl.DataFrame) -> None:
     named.drop("number").write_csv(out / FAILING)
 
 
-def _stop_if_broken(out: Path, contract: Contract, made: StepResult, findings: list[dict[str, Any]]) -> None:
-    broken = [f for f in findings if f["severity"] == "block" and not f["success"]]
+def _stop_if_broken(out: Path, contract: Contract, made: StepResult, findings: list[ExpectationFacts]) -> None:
+    broken = [f for f in findings if f.severity == "block" and not f.success]
     if broken:
         _publish(made)
         raise _blocked(contract, made, broken, _keep(out, contract, made))
@@ -240,17 +243,17 @@ def _publish(made: StepResult) -> None:
         show(create_table_artifact, table=made.table, key="check", description=described)
 
 
-def _blocked(contract: Contract, made: StepResult, broken: list[dict[str, Any]], kept: Path) -> ContractError:
+def _blocked(contract: Contract, made: StepResult, broken: list[ExpectationFacts], kept: Path) -> ContractError:
     told = [f"The data broke its contract {contract.name}, so nothing was trained: {made.line}."]
     for number, finding in enumerate(broken, 1):
-        told += [f"  {number}. {finding['rule']}: {_measured(finding)}"]
-        told += [f"     {finding['description']}"] if finding["description"] else []
-        told += [f"       row {e['row_id'][:12]}  {e['where']}  {e['text']}" for e in finding["examples"]]
+        told += [f"  {number}. {finding.rule}: {_measured(finding)}"]
+        told += [f"     {finding.description}"] if finding.description else []
+        told += [f"       row {e.row_id[:12]}  {e.where}  {e.text}" for e in finding.examples]
     return ContractError(
         "\n".join(told),
         where=str(kept),
         allowed="every expectation of severity block holds",
         todo=f"mend the rows that {FAILING} there names, and run again; or let a step of the recipe mend or drop them "
         "(clean, redact, filter, dedupe); or, if the contract asks too much, change it or say `severity: warn` in "
-        + " and ".join(sorted({f["file"] for f in broken})) + ", or in a contract that extends it",
+        + " and ".join(sorted({f.file for f in broken})) + ", or in a contract that extends it",
     )

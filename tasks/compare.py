@@ -6,10 +6,8 @@ there are, so that a small batch would differ from a large one by that alone. Te
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -18,6 +16,9 @@ import polars as pl
 from data_contracts.contract import Contract
 from tasks.core import drift
 from tasks.core.answer import AnswerSettings, label_of
+from tasks.core.facts.contract import ContractFacts
+from tasks.core.facts.dataset import DatasetFacts
+from tasks.core.facts.watched import CompareFacts, Comparison, SnapshotFacts
 from tasks.core.handle import CURATED, REFERENCE, Handle
 from tasks.core.labels import labelled
 from tasks.core.prompts import prompts
@@ -32,23 +33,6 @@ LEAST_NEW_LABEL = 3  # rows: one or two may be slips of the pen, and of what was
 NOT_KEPT = "not compared: the rows it learnt from are neither in the registry (register: keep_rows) nor in this ASSAY_HOME"
 
 
-@dataclass(frozen=True)
-class Comparison:
-    """One line of the table. rule: the setting that asks for it, empty where a figure is only told. told: it in a sentence."""
-
-    what: str
-    snapshot: str
-    new: str
-    told: str
-    rule: str = ""
-    test: str = ""
-    statistic: float = 0.0
-    p: float = 1.0
-    effect: float = 0.0
-    limit: float = 0.0
-    found: bool = False
-
-
 def compare(
     place: StepDirs, settings: WatchSettings, snapshot: Handle, came: Handle, new: Handle | None, contract: Contract,
     checked: Handle | None, answer: AnswerSettings, kind: RowKind,
@@ -59,11 +43,11 @@ def compare(
     Facts: rows, comparisons (as Comparison has them), broken (which expectations of severity block do not hold, in words).
     """
     found = list(_held_back(snapshot, came, new))
-    if new and REFERENCE in snapshot.facts()["files"]:
+    if new and REFERENCE in SnapshotFacts.of(snapshot).files:
         found += _drifts(settings, snapshot.frame(REFERENCE), new.frame(), answer, kind)
         found += _labels_unknown(settings, snapshot, came.frame(), new.frame(), answer, kind)
     elif new:
-        found.append(Comparison("lengths, words, labels", "not kept", f"{new.rows:,} rows", NOT_KEPT))
+        found.append(Comparison(what="lengths, words, labels", snapshot="not kept", new=f"{new.rows:,} rows", told=NOT_KEPT))
     broken: list[str] = []
     if checked:
         told, broken = _contract(snapshot, checked, contract)
@@ -71,18 +55,19 @@ def compare(
     drifted = [c.what for c in found if c.found]
     quiet = "no drift found" if any(c.test for c in found) else "compared with no row of the snapshot"
     line = f"{came.rows:,} new rows: " + (f"other than the snapshot in {', '.join(drifted)}" if drifted else quiet)
-    facts = {"rows": came.rows, "comparisons": [asdict(c) for c in found], "broken": "; ".join(broken)}
-    return StepResult("comparison", line + (", and they break the contract" if broken else ""), facts, table(facts), came.rows)
+    line += ", and they break the contract" if broken else ""
+    facts = CompareFacts(rows=came.rows, comparisons=found, broken="; ".join(broken))
+    return StepResult("comparison", line, facts.written(), table(facts), came.rows)
 
 
-def table(facts: dict[str, Any]) -> list[dict[str, Any]]:
+def table(facts: CompareFacts) -> list[dict[str, Any]]:
     """The comparisons as the Prefect page shows them: five columns or so, and the rest by scrolling."""
     return [
-        {"what": c["what"], "verdict": c["told"], "snapshot": c["snapshot"], "new rows": c["new"],
-         "effect": f"{c['effect']:.3f} (limit {c['limit']:g})" if c["rule"] else "",
-         "p": f"{c['p']:.3f}" if c["test"] else "", "test": c["test"],
-         "statistic": f"{c['statistic']:.3f}" if c["test"] else ""}
-        for c in facts["comparisons"]
+        {"what": c.what, "verdict": c.told, "snapshot": c.snapshot, "new rows": c.new,
+         "effect": f"{c.effect:.3f} (limit {c.limit:g})" if c.rule else "",
+         "p": f"{c.p:.3f}" if c.test else "", "test": c.test,
+         "statistic": f"{c.statistic:.3f}" if c.test else ""}
+        for c in facts.comparisons
     ]  # fmt: skip
 
 
@@ -91,13 +76,13 @@ def _held_back(snapshot: Handle, came: Handle, new: Handle | None) -> Iterator[C
     left = new.rows if new else 0
     now = (came.rows - left) / max(1, came.rows)
     told = f"{came.rows - left:,} of {came.rows:,} new rows do not come through the steps that judge each row alone"
-    yield Comparison("rows held back", _held_before(snapshot), f"{now:.1%}", told)
+    yield Comparison(what="rows held back", snapshot=_held_before(snapshot), new=f"{now:.1%}", told=told)
 
 
 def _held_before(snapshot: Handle) -> str:
     file = snapshot.folder / "dataset.json"
-    waterfall = json.loads(file.read_text(encoding="utf-8"))["waterfall"] if file.exists() else []
-    kept = {step["step"]: step["kept"] for step in waterfall}
+    waterfall = DatasetFacts.read(file).waterfall if file.exists() else []
+    kept = {step.step: step.kept for step in waterfall}
     return f"{1 - kept['format'] / kept['ingest']:.1%}" if {"ingest", "format"} <= kept.keys() else "not known"
 
 
@@ -110,7 +95,10 @@ def _drifts(
         limit = getattr(settings, rule)
         found = now.height >= settings.least_rows and test.found(settings.significance, limit)
         told = told if found else _no_drift(settings, test, now.height)
-        return Comparison(what, sides[0], sides[1], told, rule, test.name, test.statistic, test.p, test.effect, limit, found)
+        return Comparison(
+            what=what, snapshot=sides[0], new=sides[1], told=told, rule=rule, test=test.name, statistic=test.statistic,
+            p=test.p, effect=test.effect, limit=limit, found=found,
+        )  # fmt: skip
 
     for column in ("prompt", "answer"):
         old, fresh = (side[column].str.len_chars().cast(pl.Int64) for side in (before, now))
@@ -151,7 +139,7 @@ def _labels_unknown(
     """Labels that the champion has never seen: in rows that came through, and in rows that the answer's form kept out."""
     reference = snapshot.frame(REFERENCE)
     known = [reference]
-    if CURATED in snapshot.facts()["files"]:
+    if CURATED in SnapshotFacts.of(snapshot).files:
         known.append(snapshot.frame(CURATED).select(reference.columns))
     before, now = _texts(pl.concat(known).unique("row_id"), new, answer, kind)
     seen = set(before["label"].drop_nulls())
@@ -161,11 +149,13 @@ def _labels_unknown(
     share, limit = fresh.total() / max(1, now.height), settings.new_label_share
     found = now.height >= settings.least_rows and limit > 0 and share >= limit and fresh.total() >= LEAST_NEW_LABEL
     told = f"{share:.0%} of the new rows have labels it never saw: {_named(fresh)}" if fresh else "it has seen every label"
-    yield Comparison("new labels", f"{len(seen):,} labels", f"{len(fresh):,} new labels", told, "new_label_share",
-                     effect=share, limit=limit, found=found)  # fmt: skip
+    yield Comparison(
+        what="new labels", snapshot=f"{len(seen):,} labels", new=f"{len(fresh):,} new labels", told=told,
+        rule="new_label_share", effect=share, limit=limit, found=found,
+    )  # fmt: skip
     if outside := _outside(came.join(new, on="row_id", how="anti"), seen, answer):
         told = f"held back, for the recipe's answer form does not allow them; a person has to: {_named(outside)}"
-        yield Comparison("labels the recipe does not know", "", f"{outside.total():,} rows", told)
+        yield Comparison(what="labels the recipe does not know", snapshot="", new=f"{outside.total():,} rows", told=told)
 
 
 def _outside(held: pl.DataFrame, seen: set[str], answer: AnswerSettings) -> Counter[str]:
@@ -179,19 +169,19 @@ def _outside(held: pl.DataFrame, seen: set[str], answer: AnswerSettings) -> Coun
 def _contract(snapshot: Handle, checked: Handle, contract: Contract) -> tuple[list[Comparison], list[str]]:
     """The rows that break the contract, expectation by expectation; one about a table as a whole says nothing of a batch."""
     file = snapshot.folder / "contract.json"
-    known = json.loads(file.read_text(encoding="utf-8"))["expectations"] if file.exists() else []
-    before = {e["rule"]: e["share"] for e in known}
+    known = ContractFacts.read(file).expectations if file.exists() else []
+    before = {e.rule: e.share for e in known}
     blocking = {e.rule for e in contract.expectations if e.severity == "block"}
-    failed = [e for e in checked.facts()["expectations"] if not e["success"] and e["failed"]]
-    worst = max((e["share"] for e in failed), default=0.0), max(before.values(), default=0.0)
+    failed = [e for e in ContractFacts.of(checked).expectations if not e.success and e.failed]
+    worst = max((e.share for e in failed), default=0.0), max(before.values(), default=0.0)
     told = f"by the worst of {len(contract.expectations)} expectations, where it does not hold"
-    found = [Comparison("contract break rate", f"{worst[1]:.1%}", f"{worst[0]:.1%}", told)]
+    found = [Comparison(what="contract break rate", snapshot=f"{worst[1]:.1%}", new=f"{worst[0]:.1%}", told=told)]
     for e in failed[:SHOWN]:
-        severity = "block" if e["rule"] in blocking else "warn"
-        told = f"{e['failed']:,} of {e['checked']:,} new rows break it, of severity {severity}"
-        shown = f"{before[e['rule']]:.1%}" if e["rule"] in before else "not known"
-        found.append(Comparison(f"contract: {e['rule']}", shown, f"{e['share']:.1%}", told))
-    broken = [f"{e['rule']}: {e['failed']:,} of {e['checked']:,} new rows" for e in failed if e["rule"] in blocking]
+        severity = "block" if e.rule in blocking else "warn"
+        told = f"{e.failed:,} of {e.checked:,} new rows break it, of severity {severity}"
+        shown = f"{before[e.rule]:.1%}" if e.rule in before else "not known"
+        found.append(Comparison(what=f"contract: {e.rule}", snapshot=shown, new=f"{e.share:.1%}", told=told))
+    broken = [f"{e.rule}: {e.failed:,} of {e.checked:,} new rows" for e in failed if e.rule in blocking]
     return found, broken
 
 

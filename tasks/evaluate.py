@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict
 from typing import Any
 
 import polars as pl
@@ -18,6 +17,8 @@ from pydantic import Field
 
 from tasks.core.answer import AnswerSettings
 from tasks.core.errors import DataError
+from tasks.core.facts.predictions import PredictionFacts
+from tasks.core.facts.scores import Difference, Measured, Scores
 from tasks.core.handle import Handle
 from tasks.core.marking import Said, Wanted, headline, measured
 from tasks.core.settings import Settings
@@ -59,7 +60,7 @@ def evaluate(
     graded.sort("set", "row_id", "variant").write_parquet(place.out / "graded.parquet")
     speaks = headline(measured([*wanted["holdout"].values()], answer), answer)
     facts = _count(graded, list(variants), slice_names(**frames), metrics, speaks, settings.confidence)
-    return StepResult("scores", _line(facts), facts, _table(facts), graded.height)
+    return StepResult("scores", _line(facts), facts.written(), _table(facts), graded.height)
 
 
 def slice_names(holdout: pl.DataFrame, edge_cases: pl.DataFrame | None = None) -> tuple[str, ...]:
@@ -128,7 +129,7 @@ def _slice(meta: str) -> str:
 
 
 def _variants(predictions: list[Handle]) -> dict[str, pl.DataFrame]:
-    names = [str(handle.facts()["variant"]) for handle in predictions]
+    names = [PredictionFacts.of(handle).variant for handle in predictions]
     if TUNED not in names or len(set(names)) < len(names):
         raise DataError(
             f"The variants to compare are {', '.join(names) or 'none'}.", where="step evaluate: predictions",
@@ -172,31 +173,35 @@ def _check_complete(variant: str, frame: pl.DataFrame, expected: pl.DataFrame) -
 
 def _count(
     graded: pl.DataFrame, variants: list[str], slices: tuple[str, ...], metrics: tuple[str, ...], speaks: str, confidence: float
-) -> dict[str, Any]:
+) -> Scores:
     """speaks: the metric of the headline."""
-    rates: list[dict[str, Any]] = []
-    differences: list[dict[str, Any]] = []
-    for place, marks in _cells(graded, variants, slices, metrics):
+    rates: list[Measured] = []
+    differences: list[Difference] = []
+    for name, metric, marks in _cells(graded, variants, slices, metrics):
         for variant, right in marks.items():
-            told = asdict(rate(int(right.sum()), right.len(), confidence))
-            rates.append({"variant": variant, **place, "right": int(right.sum()), **told})
+            got = rate(int(right.sum()), right.len(), confidence)
+            rates.append(Measured(
+                variant=variant, slice=name, metric=metric, right=int(right.sum()),
+                value=got.value, low=got.low, high=got.high, n=got.n,
+            ))  # fmt: skip
         for baseline in (v for v in variants if v != TUNED):
             wins, losses = int((marks[TUNED] & ~marks[baseline]).sum()), int((~marks[TUNED] & marks[baseline]).sum())
-            told = asdict(paired_difference(wins, losses, marks[TUNED].len(), confidence))
-            told["difference"] = told.pop("value")
-            differences.append({"baseline": baseline, **place, "wins": wins, "losses": losses, **told})
-    reached = {m["variant"]: m["value"] for m in rates if (m["slice"], m["metric"]) == ("holdout", speaks)}
+            got = paired_difference(wins, losses, marks[TUNED].len(), confidence)
+            differences.append(Difference(
+                baseline=baseline, slice=name, metric=metric, wins=wins, losses=losses,
+                low=got.low, high=got.high, n=got.n, difference=got.value,
+            ))  # fmt: skip
+    reached = {m.variant: m.value for m in rates if (m.slice, m.metric) == ("holdout", speaks)}
     best = max((v for v in variants if v != TUNED), key=lambda v: reached[v], default="")  # the first of equals
-    return {
-        "variants": variants, "best_baseline": best, "headline": speaks, "confidence": confidence,
-        "metrics": rates, "differences": differences,
-    }  # fmt: skip
+    return Scores(
+        variants=variants, best_baseline=best, headline=speaks, confidence=confidence, metrics=rates, differences=differences
+    )
 
 
 def _cells(
     graded: pl.DataFrame, variants: list[str], slices: tuple[str, ...], metrics: tuple[str, ...]
-) -> Iterator[tuple[dict[str, str], dict[str, pl.Series]]]:
-    """Each slice and metric with the marks of every variant, aligned row by row; those alone that any row has."""
+) -> Iterator[tuple[str, str, dict[str, pl.Series]]]:
+    """Each slice and metric by name with the marks of every variant, aligned row by row; those alone that any row has."""
     frames = {v: graded.filter(pl.col("variant") == v).sort("set", "row_id") for v in variants}
     for name in slices:
         inside = pl.col("set" if name in SETS else "slice") == name
@@ -204,27 +209,25 @@ def _cells(
         for metric in metrics:
             marks = {v: frame[metric].drop_nulls() for v, frame in within.items()}
             if marks[TUNED].len():
-                yield {"slice": name, "metric": metric}, marks
+                yield name, metric, marks
 
 
-def _line(facts: dict[str, Any]) -> str:
-    measured = {
-        m["variant"]: m for m in facts["metrics"] if (m["slice"], m["metric"]) == ("holdout", facts["headline"])
-    }
-    told = {variant: percent(m["value"], m["low"], m["high"]) for variant, m in measured.items()}
-    best = facts["best_baseline"]
+def _line(scores: Scores) -> str:
+    measured = {m.variant: m for m in scores.metrics if (m.slice, m.metric) == ("holdout", scores.headline)}
+    told = {variant: percent(m.value, m.low, m.high) for variant, m in measured.items()}
+    best = scores.best_baseline
     against = f" against {told[best]} {best}" if best else ""
-    return f"{facts['headline']} {told[TUNED]} {TUNED}{against} on {measured[TUNED]['n']:,} rows"
+    return f"{scores.headline} {told[TUNED]} {TUNED}{against} on {measured[TUNED].n:,} rows"
 
 
-def _table(facts: dict[str, Any]) -> list[dict[str, Any]]:
+def _table(scores: Scores) -> list[dict[str, Any]]:
     """For the UI: a row a slice and metric, a column a variant, and the paired difference to the best baseline."""
     rows: dict[tuple[str, str], dict[str, Any]] = {}
-    for m in facts["metrics"]:
-        row = rows.setdefault((m["slice"], m["metric"]), {"slice": m["slice"], "metric": m["metric"], "rows": m["n"]})
-        row[m["variant"]] = percent(m["value"], m["low"], m["high"], digits=1)
-    for d in facts["differences"]:
-        if d["baseline"] == facts["best_baseline"]:
-            told = percent(d["difference"], d["low"], d["high"], digits=1, sign="+")
-            rows[d["slice"], d["metric"]][f"{TUNED} - {d['baseline']}"] = told
+    for m in scores.metrics:
+        row = rows.setdefault((m.slice, m.metric), {"slice": m.slice, "metric": m.metric, "rows": m.n})
+        row[m.variant] = percent(m.value, m.low, m.high, digits=1)
+    for d in scores.differences:
+        if d.baseline == scores.best_baseline:
+            told = percent(d.difference, d.low, d.high, digits=1, sign="+")
+            rows[d.slice, d.metric][f"{TUNED} - {d.baseline}"] = told
     return list(rows.values())

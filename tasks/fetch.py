@@ -9,5 +9,6 @@ from tasks.core.work import StepDirs, StepResult
 def fetch(place: StepDirs, *, settings: BaseModelSettings, found: FoundModel) -> StepResult:
     """Write the model to place.out/model. Raises as write_model does."""
     facts = write_model(place.out / "model", settings, found)
-    line = f"{settings.source}, {facts['parameters'] / 1e6:,.0f} M parameters"
-    return StepResult("model", line, facts, told={"source": settings.source})  # elsewhere tomorrow, and still the same model
+    line = f"{settings.source}, {facts.parameters / 1e6:,.0f} M parameters"
+    told = {"source": settings.source}  # elsewhere tomorrow, and still the same model
+    return StepResult("model", line, facts.written(), told=told)

@@ -12,18 +12,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Mapping
-from typing import Any, Self
+from typing import Self
 
 from pydantic import Field, model_validator
 
 from tasks.core.errors import RecipeError, nearest
+from tasks.core.facts.scores import Difference, Scores
+from tasks.core.facts.verdict import JudgedRule, Verdict, Word
 from tasks.core.handle import Handle
 from tasks.core.settings import Settings
 from tasks.core.stats import percent, rows_to_decide
 from tasks.core.variants import TUNED
 from tasks.core.work import StepDirs, StepResult
 
-WORST_FIRST = ("refused", "undecided", "passed")
+WORST_FIRST: tuple[Word, ...] = ("refused", "undecided", "passed")
 BETTER = "better_than_baseline: true"
 
 
@@ -61,17 +63,17 @@ class GateSettings(Settings):
 
 def gate(place: StepDirs, *, settings: GateSettings, scores: Handle) -> StepResult:
     """Judge the scores by the rules. Raises RecipeError when a rule names what was not measured."""
-    facts = scores.facts()
+    measured = Scores.of(scores)
     slices: dict[str, list[str]] = {}
-    for m in facts["metrics"]:
-        slices.setdefault(m["slice"], []).append(m["metric"])
+    for m in measured.metrics:
+        slices.setdefault(m.slice, []).append(m.metric)
     check_rules(settings, slices)
-    judged = [_floor(rule, facts) if rule.at_least is not None else _better(rule, facts) for rule in settings.rules]
-    verdict = min((rule["verdict"] for rule in judged), key=WORST_FIRST.index)
-    passed = sum(rule["verdict"] == "passed" for rule in judged)
+    judged = [_floor(rule, measured) if rule.at_least is not None else _better(rule, measured) for rule in settings.rules]
+    verdict = min((rule.verdict for rule in judged), key=WORST_FIRST.index)
+    passed = sum(rule.verdict == "passed" for rule in judged)
     line = f"{verdict}: {passed} of {len(judged)} rules hold{'' if verdict == 'passed' else '; nothing is registered'}"
-    table = [{key: rule[key] for key in ("rule", "verdict", "why")} for rule in judged]
-    return StepResult("verdict", line, {"verdict": verdict, "rules": judged}, table, len(judged))
+    table = [{"rule": rule.rule, "verdict": rule.verdict, "why": rule.why} for rule in judged]
+    return StepResult("verdict", line, Verdict(verdict=verdict, rules=judged).written(), table, len(judged))
 
 
 def check_rules(settings: GateSettings, slices: Mapping[str, Collection[str]]) -> None:
@@ -90,57 +92,55 @@ def check_rules(settings: GateSettings, slices: Mapping[str, Collection[str]]) -
                 )  # fmt: skip
 
 
-def _floor(rule: Rule, facts: dict[str, Any]) -> dict[str, Any]:
-    cell = {"variant": TUNED, "metric": rule.metric, "slice": rule.slice}
-    measured = next(m for m in facts["metrics"] if cell.items() <= m.items())
-    value, floor = measured["value"], rule.at_least or 0.0
-    if measured["low"] >= floor:
+def _floor(rule: Rule, scores: Scores) -> JudgedRule:
+    cell = scores.cell(TUNED, rule.slice, rule.metric)
+    value, floor = cell.value, rule.at_least or 0.0
+    verdict: Word
+    if cell.low >= floor:
         verdict, reason = "passed", "even the low end keeps the floor"
-    elif measured["high"] < floor:
+    elif cell.high < floor:
         verdict, reason = "refused", "even the high end is below the floor"
     else:
-        needed = rows_to_decide(value, floor, max(floor * (1 - floor), value * (1 - value)), facts["confidence"])
-        advice = _advice(needed, measured["n"], value > floor)
-        verdict, reason = "undecided", f"the floor lies inside the interval. {advice}"
-    told = percent(value, measured["low"], measured["high"], digits=1)
-    why = f"{measured['right']:,} of {measured['n']:,} rows right, {told}: {reason}"
-    return _judged(rule, measured, verdict, why, required=floor, measured=value)
+        needed = rows_to_decide(value, floor, max(floor * (1 - floor), value * (1 - value)), scores.confidence)
+        verdict, reason = "undecided", f"the floor lies inside the interval. {_advice(needed, cell.n, value > floor)}"
+    told = percent(value, cell.low, cell.high, digits=1)
+    return JudgedRule(
+        rule=rule.text(), metric=rule.metric, slice=rule.slice, required=floor, measured=value, low=cell.low, high=cell.high,
+        n=cell.n, verdict=verdict, why=f"{cell.right:,} of {cell.n:,} rows right, {told}: {reason}",
+    )  # fmt: skip
 
 
-def _better(rule: Rule, facts: dict[str, Any]) -> dict[str, Any]:
+def _better(rule: Rule, scores: Scores) -> JudgedRule:
     """Against each baseline; the worst verdict counts, so no choice of baseline can flatter the model."""
-    cells = [d for d in facts["differences"] if (d["metric"], d["slice"]) == (rule.metric, rule.slice)]
+    cells = [d for d in scores.differences if (d.metric, d.slice) == (rule.metric, rule.slice)]
     if not cells:
         raise RecipeError(
             f"A gate rule asks for {BETTER}, but no baseline was evaluated.", where="recipe: gate.rules",
             allowed="at_least, or a baseline to compare with", todo="evaluate a baseline, or give the rule a floor",
         )  # fmt: skip
-    judged = [_against(rule, cell, facts["confidence"]) for cell in cells]
-    return min(judged, key=lambda one: (WORST_FIRST.index(one["verdict"]), one["low"], one["baseline"]))
+    judged = [_against(rule, cell, scores.confidence) for cell in cells]
+    return min(judged, key=lambda one: (WORST_FIRST.index(one.verdict), one.low, one.baseline))
 
 
-def _against(rule: Rule, measured: dict[str, Any], confidence: float) -> dict[str, Any]:
-    wins, losses, n, difference = (measured[key] for key in ("wins", "losses", "n", "difference"))
-    if measured["low"] > 0:
+def _against(rule: Rule, cell: Difference, confidence: float) -> JudgedRule:
+    difference = cell.difference
+    verdict: Word
+    if cell.low > 0:
         verdict, reason = "passed", "even the low end is above zero"
-    elif measured["high"] < 0:
+    elif cell.high < 0:
         verdict, reason = "refused", "even the high end is below zero"
     else:
-        needed = rows_to_decide(difference, 0.0, (wins + losses) / n, confidence)
-        verdict, reason = "undecided", f"zero lies inside the interval. {_advice(needed, n, difference > 0)}"
-    told = percent(difference, measured["low"], measured["high"], digits=1, sign="+")
+        needed = rows_to_decide(difference, 0.0, (cell.wins + cell.losses) / cell.n, confidence)
+        verdict, reason = "undecided", f"zero lies inside the interval. {_advice(needed, cell.n, difference > 0)}"
+    told = percent(difference, cell.low, cell.high, digits=1, sign="+")
     why = (
-        f"of {n:,} rows, {wins:,} are right only with {TUNED} and {losses:,} only with {measured['baseline']}, "
+        f"of {cell.n:,} rows, {cell.wins:,} are right only with {TUNED} and {cell.losses:,} only with {cell.baseline}, "
         f"{told}: {reason}"
     )
-    return _judged(rule, measured, verdict, why, required=0.0, measured=difference)
-
-
-def _judged(rule: Rule, cell: dict[str, Any], verdict: str, why: str, **numbers: float) -> dict[str, Any]:
-    return {
-        "rule": rule.text(), "metric": rule.metric, "slice": rule.slice, "baseline": cell.get("baseline", ""),
-        **numbers, "low": cell["low"], "high": cell["high"], "n": cell["n"], "verdict": verdict, "why": why,
-    }  # fmt: skip
+    return JudgedRule(
+        rule=rule.text(), metric=rule.metric, slice=rule.slice, baseline=cell.baseline, required=0.0, measured=difference,
+        low=cell.low, high=cell.high, n=cell.n, verdict=verdict, why=why,
+    )  # fmt: skip
 
 
 def _advice(needed: int | None, n: int, above: bool) -> str:

@@ -15,6 +15,8 @@ from tasks.core.answer import AnswerSettings, label_of
 from tasks.core.calls import name_of, spoken, tools_of, turns
 from tasks.core.chat import Message, PromptSettings, expected, prompt_ids, question
 from tasks.core.errors import DataError
+from tasks.core.facts.base_model import ModelFacts
+from tasks.core.facts.predictions import PredictionFacts
 from tasks.core.generate import Speaker, load_speaker
 from tasks.core.handle import CURATED, Handle
 from tasks.core.settings import Settings
@@ -48,7 +50,7 @@ def predict(
     fits = _fits(model, prompt, next(filter(None, tools), None))
     examples = _examples(dataset.frame(CURATED), answer, settings.examples, fits)
     speaker = load_speaker(model, adapter.folder / "adapter" if adapter else None, prompt)
-    used = _give_examples(speaker, examples, asked, tools, base.facts()["context"])
+    used = _give_examples(speaker, examples, asked, tools, ModelFacts.of(base).context)
     started = time.monotonic()
     answers = speaker.answer(
         asked, lambda share: place.progress(share, f"{settings.variant}: {share * rows.height:.0f} of {rows.height} answered"),
@@ -63,8 +65,8 @@ def predict(
     cut = sum(not a.stopped for a in answers)
     line = f"{rows.height:,} answers in {seconds:.0f} s" + (f", {cut:,} cut at {prompt.max_new_tokens} tokens" if cut else "")
     line += f"; {used} of {len(examples)} examples, as the model has no room for more" if used < len(examples) else ""
-    facts = {"variant": settings.variant, "cut": cut, "system": prompt.system}
-    return StepResult("predictions", line, facts, rows=rows.height, told={"seconds": seconds, "examples": used})
+    facts = PredictionFacts(variant=settings.variant, cut=cut, system=prompt.system)
+    return StepResult("predictions", line, facts.written(), rows=rows.height, told={"seconds": seconds, "examples": used})
 
 
 def _give_examples(

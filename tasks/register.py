@@ -21,6 +21,12 @@ from tasks.core.base_model import BaseModelSettings
 from tasks.core.calls import tools_of, turns
 from tasks.core.chat import PromptSettings
 from tasks.core.errors import AssayError, RegistrationError
+from tasks.core.facts.contract import ContractFacts
+from tasks.core.facts.dataset import DatasetTold
+from tasks.core.facts.scores import Scores
+from tasks.core.facts.training import TrainingFacts
+from tasks.core.facts.verdict import Verdict
+from tasks.core.facts.version import VersionFacts, VersionTold
 from tasks.core.handle import Handle
 from tasks.core.once import REGISTERED, once
 from tasks.core.packaging import describe, write_model
@@ -70,7 +76,7 @@ def register(
     _refuse_unless_passed(verdict)
     proof = {"contract": contract, "dataset": dataset, "scores": scores, "verdict": verdict}
     unit = describe(prompt, base_source, base, adapter, dataset)
-    tags = _tags(unit, proof, evidence.headline(scores.facts()))
+    tags = _tags(unit, proof, evidence.headline(Scores.of(scores)))
     asked = questions(holdout, predictions, settings.checked_answers)
     with tracking.outside("register the model"):
         client = tracking.client()
@@ -86,32 +92,33 @@ def register(
     check_answers(client, version, folder, asked)
     name_challenger(client, version, artifact_digest(folder))
     size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
-    facts = {
-        "name": recipe.name, "version": int(version.version), "alias": CHALLENGER, "unit_digest": unit.digest,
-        "checked_answers": len(asked), "unit": unit.model_dump(mode="json"),
-    }  # fmt: skip
-    told = {
-        "run_id": run.info.run_id, "experiment_id": run.info.experiment_id, "model_id": tracking.model_id(version),
-        "model_uri": f"models:/{recipe.name}/{version.version}", "tracking_uri": public(client.tracking_uri),
-        "artifact_bytes": size, "seconds": time.monotonic() - started,
-    }  # fmt: skip
+    facts = VersionFacts(
+        name=recipe.name, version=int(version.version), alias=CHALLENGER, unit_digest=unit.digest,
+        checked_answers=len(asked), unit=unit.model_dump(mode="json"),
+    )  # fmt: skip
+    told = VersionTold(
+        run_id=run.info.run_id, experiment_id=run.info.experiment_id, model_id=tracking.model_id(version),
+        model_uri=f"models:/{recipe.name}/{version.version}", tracking_uri=public(client.tracking_uri),
+        artifact_bytes=size, seconds=time.monotonic() - started,
+    )  # fmt: skip
     line = f"{recipe.name} version {version.version} is {CHALLENGER} ({size / 1e6:,.1f} MB, {len(asked)} answers checked)"
-    return StepResult("version", line, facts, [{"tag": key, "value": value} for key, value in tags.items()], told=told)
+    table = [{"tag": key, "value": value} for key, value in tags.items()]
+    return StepResult("version", line, facts.written(), table, told=told.written())
 
 
 def is_challenger(version: Handle) -> bool:
     """Whether MLflow still has this version under the alias; only then is a cached registration true."""
-    facts = version.facts()
+    facts = VersionFacts.of(version)
     try:
         with tracking.outside("say which version is challenger"):
-            found = tracking.client().get_model_version_by_alias(facts["name"], CHALLENGER)
+            found = tracking.client().get_model_version_by_alias(facts.name, CHALLENGER)
     except AssayError:  # gone, or MLflow does not answer: registering again finds out, and retries
         return False
-    return bool(int(found.version) == facts["version"])
+    return bool(int(found.version) == facts.version)
 
 
 def _refuse_unless_passed(verdict: Handle) -> None:
-    said = verdict.facts()["verdict"]
+    said = Verdict.of(verdict).verdict
     if said != "passed":
         raise RegistrationError(
             f"The gate says {said}, so nothing is registered.", where="step register", allowed="a verdict of `passed`",
@@ -141,27 +148,27 @@ def _log_evidence(
     asked: list[dict[str, Any]],
 ) -> str:  # fmt: skip
     """Log what speaks for the version to its run; returns the digest of it."""
-    run_id, trained = run.info.run_id, adapter.facts()
-    evidence.log_parameters(client, run, recipe.yaml, trained.get("settings", {}))
+    run_id, trained = run.info.run_id, TrainingFacts.of(adapter)
+    evidence.log_parameters(client, run, recipe.yaml, trained.settings)
     model_id = tracking.model_id(version)
-    evidence.log_metrics(client, run, model_id, proof["scores"].facts(), trained.get("history", []))
+    evidence.log_metrics(client, run, model_id, Scores.of(proof["scores"]), trained.history)
     evidence.log_dataset(client, run_id, recipe.name, proof["dataset"])
     checked = json.dumps(asked, indent=1, ensure_ascii=False)
     texts = {"recipe.yaml": recipe.yaml, UNIT: unit.model_dump_json(indent=1), evidence.CHECKED: checked}
-    told = {key: value for key, value in proof["dataset"].facts().items() if key in ("sources", "decisions")}
+    told = DatasetTold.of(proof["dataset"]).model_dump(exclude_unset=True)  # a dataset of before they were told has none
     texts |= {evidence.SOURCES: json.dumps(told, indent=1, ensure_ascii=False)} if told else {}
     return evidence.log_files(client, run_id, texts, proof)
 
 
 def _tags(unit: Unit, proof: dict[str, Handle], headline: str) -> dict[str, str]:
     """What a person reads on the version's page in MLflow."""
-    contract = proof["contract"].facts()
-    count = contract.get("warnings", 0)
+    contract = ContractFacts.of(proof["contract"])
+    count = contract.warnings
     warnings = f", {count} warning{'s' * (count > 1)}" if count else ""
     return {
         "assay.base": unit.base.digest, "assay.base_source": unit.base.source, "assay.adapter": unit.adapter,
-        "assay.dataset": unit.dataset, "assay.verdict": proof["verdict"].facts()["verdict"], METRIC: headline,
-        "assay.contract": ("passed" if contract["passed"] else "broken") + warnings, "assay.version": unit.assay,
+        "assay.dataset": unit.dataset, "assay.verdict": Verdict.of(proof["verdict"]).verdict, METRIC: headline,
+        "assay.contract": ("passed" if contract.passed else "broken") + warnings, "assay.version": unit.assay,
     }  # fmt: skip
 
 

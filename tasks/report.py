@@ -20,6 +20,11 @@ from tasks.core.answer import AnswerSettings
 from tasks.core.chat import PromptSettings
 from tasks.core.doubts import contradictions, doubted_labels
 from tasks.core.examples import PLAIN, changed, gone, mistakes
+from tasks.core.facts.base import Facts
+from tasks.core.facts.report import HeadlineRow, ReportFacts
+from tasks.core.facts.scores import Measured, Scores
+from tasks.core.facts.verdict import JudgedRule, Verdict
+from tasks.core.facts.version import VersionFacts, VersionTold
 from tasks.core.handle import Handle
 from tasks.core.page import show
 from tasks.core.settings import Settings
@@ -64,24 +69,24 @@ def report(
     steps: the row steps in order, ingest first. version: None when the gate did not pass. answer: where labels stand.
     Raises OutsideError while MLflow does not answer.
     """
-    limit, measured = settings.text_characters, scores.facts()
+    limit, measured, judged = settings.text_characters, Scores.of(scores), Verdict.of(verdict)
     graded = scores.frame("graded.parquet").filter(pl.col("variant") == TUNED)
     questions = {i: readable.impersonal(q or "") for i, q in graded.select("row_id", "question").iter_rows()}
-    told = summary(measured, verdict.facts(), version)
+    told = summary(measured, judged, version)
     made = (*steps, dataset, advice, review, contract, base, training, scores, verdict, version)
     curation = _curation(settings, steps, answer or AnswerSettings(), advice, review)
     page = place.out / PAGE
     text = _template().render(
         summary=told, dataset=dataset.facts(), dataset_digest=dataset.digest, contract=contract.facts(), base=base.facts(),
-        prompt=prompt, training=training.facts(), scores=_scores(measured), verdict=verdict.facts(), limit=limit,
+        prompt=prompt, training=training.facts(), scores=_scores(measured), verdict=judged, limit=limit,
         version=version.facts() if version else None, changed=changed(steps, limit), gone=gone(steps, questions, limit),
         mistakes=_mistakes(graded, _metrics(measured), settings.mistakes),
         artifacts=[(handle, _seconds(handle)) for handle in made if handle], **curation,
     )  # fmt: skip
     page.write_text(text, encoding="utf-8")
     if version:
-        log_to_mlflow(version.facts()["run_id"], page)
-    return StepResult("report", f"{told['sentence']} {told['registered']}", told)
+        log_to_mlflow(VersionTold.of(version).run_id, page)
+    return StepResult("report", f"{told.sentence} {told.registered}", told.written())
 
 
 def _curation(
@@ -96,21 +101,20 @@ def _curation(
     }  # fmt: skip
 
 
-def summary(scores: dict[str, Any], verdict: dict[str, Any], version: Handle | None) -> dict[str, Any]:
-    """The outcome in words: verdict, sentence, registered (as what, or that not), missed rules, rows of the first table."""
-    best, metric = scores["best_baseline"], scores["headline"]
-    cells = {(m["variant"], m["metric"]): m for m in scores["metrics"] if m["slice"] == "holdout"}
-    tuned, against = cells[TUNED, metric], cells.get((best, metric))
-    sentence = f"The tuned model gets {_metric(metric)} on {readable.percent(tuned['value'])} of {tuned['n']:,} holdout rows"
-    sentence += f"; the same base model, prompted, on {readable.percent(against['value'])}." if against else "."
-    names = sorted((m for v, m in cells if v == TUNED), key=lambda name: name != metric)  # the sentence's comes first
-    missed = sorted((r for r in verdict["rules"] if r["verdict"] != "passed"), key=lambda r: list(WORDS).index(r["verdict"]))
-    return {
-        "verdict": verdict["verdict"], "sentence": sentence, "registered": _registered(verdict, version, missed),
-        "missed": missed, "best": best, "confidence": f"{100 * scores['confidence']:g}",
-        "n": max(cell["n"] for cell in cells.values()),
-        "rows": [{"metric": name, "tuned": cells[TUNED, name], "base": cells.get((best, name))} for name in names],
-    }  # fmt: skip
+def summary(scores: Scores, verdict: Verdict, version: Handle | None) -> ReportFacts:
+    """The outcome in words, and the rows of the first table: the headline's metric first."""
+    best, metric = scores.best_baseline, scores.headline
+    tuned, against = scores.cell(TUNED, "holdout", metric), scores.find(best, "holdout", metric)
+    sentence = f"The tuned model gets {_metric(metric)} on {readable.percent(tuned.value)} of {tuned.n:,} holdout rows"
+    sentence += f"; the same base model, prompted, on {readable.percent(against.value)}." if against else "."
+    holdout = [m for m in scores.metrics if m.slice == "holdout"]
+    first = sorted((m for m in holdout if m.variant == TUNED), key=lambda m: m.metric != metric)  # the sentence's comes first
+    missed = sorted((r for r in verdict.rules if r.verdict != "passed"), key=lambda r: list(WORDS).index(r.verdict))
+    return ReportFacts(
+        verdict=verdict.verdict, sentence=sentence, registered=_registered(verdict, version, missed), missed=missed, best=best,
+        confidence=f"{100 * scores.confidence:g}", n=max(m.n for m in holdout),
+        rows=[HeadlineRow(metric=m.metric, tuned=m, base=scores.find(best, "holdout", m.metric)) for m in first],
+    )  # fmt: skip
 
 
 def log_to_mlflow(run_id: str, page: Path) -> None:
@@ -133,49 +137,50 @@ def publish(made: Handle, links: Sequence[str] = (), more: Sequence[str] = ()) -
     from prefect.context import FlowRunContext, TaskRunContext
 
     if FlowRunContext.get() or TaskRunContext.get():
-        told = f"{WORDS[made.facts()['verdict']]}: {made.facts()['line']}"
+        told = f"{WORDS[ReportFacts.of(made).verdict]}: {made.line}"
         text = "\n".join([summary_markdown(made, links), "", *more])
         show(create_markdown_artifact, markdown=text, key="outcome", description=told)
 
 
 def summary_markdown(made: Handle, links: Sequence[str] = ()) -> str:
     """The headline as Markdown, with links to the page; the path is also text, as browsers follow no link to a file."""
-    facts, page = made.facts(), made.folder / PAGE
+    facts, page = ReportFacts.of(made), made.folder / PAGE
     places = links or [f"The whole report: [{PAGE}]({page.as_uri()})", "", f"`{page}`"]
-    lines = [f"# {WORDS[facts['verdict']]}", facts["sentence"], facts["registered"], "", *places, ""]
-    lines += [f"- {rule['verdict']}: {rule['rule']}. {rule['why']}" for rule in facts["missed"]]
-    lines += ["", f"| on the holdout | {_variant(facts['best']) or 'base'} | {TUNED} |", "|---|---|---|"]
-    lines += [f"| {_metric(row['metric'])} | {_cell(row['base'])} | {_cell(row['tuned'])} |" for row in facts["rows"]]
+    lines = [f"# {WORDS[facts.verdict]}", facts.sentence, facts.registered, "", *places, ""]
+    lines += [f"- {rule.verdict}: {rule.rule}. {rule.why}" for rule in facts.missed]
+    lines += ["", f"| on the holdout | {_variant(facts.best) or 'base'} | {TUNED} |", "|---|---|---|"]
+    lines += [f"| {_metric(row.metric)} | {_cell(row.base)} | {_cell(row.tuned)} |" for row in facts.rows]
     return "\n".join(lines)
 
 
-def _cell(measured: dict[str, Any] | None) -> str:
+def _cell(measured: Measured | None) -> str:
     if measured is None:
         return "—"
-    low, high, n = measured["low"], measured["high"], measured["n"]
-    return f"{readable.percent(measured['value'])} {readable.span(low, high)}, n = {n:,}"
+    return f"{readable.percent(measured.value)} {readable.span(measured.low, measured.high)}, n = {measured.n:,}"
 
 
-def _registered(verdict: dict[str, Any], version: Handle | None, missed: list[dict[str, Any]]) -> str:
+def _registered(verdict: Verdict, version: Handle | None, missed: list[JudgedRule]) -> str:
     if version is None:
-        why = f": {len(missed)} of {len(verdict['rules'])} gate rules did not pass" if missed else ""
+        why = f": {len(missed)} of {len(verdict.rules)} gate rules did not pass" if missed else ""
         return f"Not registered{why}."
-    return "Registered in MLflow as {name}, version {version}, alias {alias}.".format(**version.facts())
+    facts = VersionFacts.of(version)
+    return f"Registered in MLflow as {facts.name}, version {facts.version}, alias {facts.alias}."
 
 
-def _metrics(scores: dict[str, Any]) -> list[str]:
-    return list(dict.fromkeys(m["metric"] for m in scores["metrics"]))
+def _metrics(scores: Scores) -> list[str]:
+    return list(dict.fromkeys(m.metric for m in scores.metrics))
 
 
-def _scores(facts: dict[str, Any]) -> dict[str, Any]:
+def _scores(scores: Scores) -> dict[str, Any]:
     """The scores as the page shows them: by slice, metric and variant; the sets apart from their slices; paired differences."""
-    names, slices = _metrics(facts), list(dict.fromkeys(m["slice"] for m in facts["metrics"]))
-    sizes = {s: max(m["n"] for m in facts["metrics"] if m["slice"] == s) for s in slices}  # `exact` is a metric of every row
+    names, slices = _metrics(scores), list(dict.fromkeys(m.slice for m in scores.metrics))
+    sizes = {s: max(m.n for m in scores.metrics if m.slice == s) for s in slices}  # `exact` is a metric of every row
     return {
-        **facts, "cells": {(m["slice"], m["metric"], m["variant"]): m for m in facts["metrics"]}, "names": names,
+        "variants": scores.variants, "best_baseline": scores.best_baseline, "headline": scores.headline, "names": names,
+        "cells": {(m.slice, m.metric, m.variant): m for m in scores.metrics},
         "sizes": sizes, "sets": [s for s in slices if s in SETS], "slices": [s for s in slices if s not in SETS],
-        "others": [name for name in names if name != facts["headline"] and name not in PLAIN],
-        "paired": [d for d in facts["differences"] if d["baseline"] == facts["best_baseline"] and d["slice"] in SETS],
+        "others": [name for name in names if name != scores.headline and name not in PLAIN],
+        "paired": [d for d in scores.differences if d.baseline == scores.best_baseline and d.slice in SETS],
     }  # fmt: skip
 
 
@@ -187,10 +192,17 @@ def _mistakes(graded: pl.DataFrame, metrics: list[str], shown: int) -> dict[str,
     return {"shown": found[:shown], "all": len(found), "kinds": kinds.items(), "sets": sets}
 
 
+class _Took(Facts):
+    """What a step of any kind may have told of its time: seconds, by part or in all; training tells it of its run."""
+
+    seconds: float | dict[str, float] | None = None
+    actual: _Took | None = None
+
+
 def _seconds(handle: Handle) -> float | None:
-    facts = handle.facts()
-    seconds = facts.get("seconds", facts.get("actual", {}).get("seconds"))
-    return None if seconds is None else float(sum(seconds.values()) if isinstance(seconds, dict) else seconds)
+    took = _Took.of(handle)
+    seconds = took.actual.seconds if took.actual and took.seconds is None else took.seconds
+    return sum(seconds.values()) if isinstance(seconds, dict) else seconds
 
 
 def _metric(name: str) -> str:

@@ -6,43 +6,28 @@ Their answers are as the sources gave them, wrong ones too, while the holdout's 
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from typing import Any
 
 import polars as pl
-from pydantic import BaseModel, ConfigDict
 
 from tasks.core import registry, tracking
 from tasks.core.answer import AnswerSettings
 from tasks.core.calls import tools_of, turns
 from tasks.core.chat import question
 from tasks.core.dates import USUAL, written_at
+from tasks.core.facts.scores import Scores
+from tasks.core.facts.watched import RescoreFacts, Share
 from tasks.core.handle import Handle
 from tasks.core.marking import Marks, Said, Wanted, headline, measured
 from tasks.core.rule import WatchSettings
 from tasks.core.snapshot import Champion
-from tasks.core.stats import percent, rate
+from tasks.core.stats import rate
 from tasks.core.variants import TUNED
 from tasks.core.work import StepDirs, StepResult
 
 CONFIDENCE = 0.95  # as evaluate's default
 BATCH = 32  # rows a request: as many as are decoded together
-
-
-class Measured(BaseModel):
-    """A share of rows with its interval."""
-
-    model_config = ConfigDict(frozen=True)
-
-    value: float
-    low: float
-    high: float
-    n: int
-
-    @property
-    def told(self) -> str:
-        return f"{percent(self.value, self.low, self.high, digits=1)} of {self.n:,}"
 
 
 def rescore(
@@ -76,11 +61,12 @@ def rescore(
     pl.concat(told, how="horizontal").write_parquet(place.out / "rescored.parquet")
     metric = headline(marks.columns, answer)
     right = marks[metric].drop_nulls()
-    now = Measured(**asdict(rate(int(right.sum()), right.len(), CONFIDENCE)))
+    now = Share(**asdict(rate(int(right.sum()), right.len(), CONFIDENCE)))
     facts = judged(settings, metric, now, registered(snapshot, metric))
     if refused := [why for _, why in given if why]:
-        facts["told"] += f"; it refuses {len(refused):,} of them: {refused[0]}"
-    return StepResult("rescored", facts["told"], facts, [_row(facts)], asked.height)
+        told_too = f"{facts.told}; it refuses {len(refused):,} of them: {refused[0]}"
+        facts = facts.model_copy(update={"told": told_too})
+    return StepResult("rescored", facts.told, facts.written(), [_row(facts)], asked.height)
 
 
 def marks_of(wanted: Wanted, said: Said | None, answer: AnswerSettings) -> Marks:
@@ -95,15 +81,14 @@ def newest(rows: pl.DataFrame, most: int) -> pl.DataFrame:
     return rows.with_columns(dates).sort("at", "row_id", descending=[True, False], nulls_last=True).head(most).drop("at")
 
 
-def registered(snapshot: Handle, metric: str) -> Measured | None:
+def registered(snapshot: Handle, metric: str) -> Share | None:
     """The champion's figure on its holdout, as it was registered."""
     file = snapshot.folder / "scores.json"
-    metrics = json.loads(file.read_text(encoding="utf-8"))["metrics"] if file.exists() else []
-    cell = {"variant": TUNED, "slice": "holdout", "metric": metric}
-    return next((Measured(**{k: m[k] for k in Measured.model_fields}) for m in metrics if cell.items() <= m.items()), None)
+    found = Scores.read(file).find(TUNED, "holdout", metric) if file.exists() else None
+    return Share(value=found.value, low=found.low, high=found.high, n=found.n) if found else None
 
 
-def judged(settings: WatchSettings, metric: str, now: Measured, was: Measured | None) -> dict[str, Any]:
+def judged(settings: WatchSettings, metric: str, now: Share, was: Share | None) -> RescoreFacts:
     """The facts: whether the whole interval on new rows lies below the registered figure by the recipe's margin."""
     limit = was.value - settings.accuracy_drop if was else 0.0
     below = bool(was and settings.accuracy_drop and now.n >= settings.least_rows and now.high < limit)
@@ -111,11 +96,12 @@ def judged(settings: WatchSettings, metric: str, now: Measured, was: Measured | 
     told = f"{metric} {now.told} newest rows{against}"
     if below:
         told += f": all of the interval is below {limit:.1%}"
-    facts = {"metric": metric, "now": now.model_dump(), "registered": was and was.model_dump(), "limit": limit}
-    return {**facts, "below": below, "told": told}
+    return RescoreFacts(metric=metric, now=now, registered=was, limit=limit, below=below, told=told)
 
 
-def _row(facts: dict[str, Any]) -> dict[str, Any]:
-    now, was = Measured(**facts["now"]), facts["registered"] and Measured(**facts["registered"])
-    return {"metric": facts["metric"], "new rows": now.told, "registered": was.told if was else "not known",
-            "limit": f"{facts['limit']:.1%}", "below": facts["below"]}  # fmt: skip
+def _row(facts: RescoreFacts) -> dict[str, Any]:
+    was = facts.registered.told if facts.registered else "not known"
+    return {
+        "metric": facts.metric, "new rows": facts.now.told, "registered": was, "limit": f"{facts.limit:.1%}",
+        "below": facts.below,
+    }  # fmt: skip

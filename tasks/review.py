@@ -23,6 +23,7 @@ from tasks.core.batches import row_by_row
 from tasks.core.calls import spoken
 from tasks.core.decisions import BY_REVIEWERS, DROPPED, EDITED, Decisions, new_row
 from tasks.core.examples import texts_of
+from tasks.core.facts.review import ReviewFacts, ReviewReason
 from tasks.core.handle import CURATED, LEDGER, QUARANTINE, Handle
 from tasks.core.ledger import Outcome, changed, entries, entry
 from tasks.core.personal_data import PersonalData, suspect
@@ -95,27 +96,30 @@ def review(
     columns = [name for name in COLUMNS if name != "rejected" or kind.has_rejected]
     for name, write in zip(SHEETS, (write_csv, write_jsonl), strict=True):
         write(place.out / name, columns, records)
-    facts = _facts(cases, settings, dataset)
-    rows, many, minutes = facts["rows"], facts["cases"], max(1, round(facts["minutes"]))
+    facts = _facts(cases, settings, dataset, len(records))
+    rows, many, minutes = facts.rows, facts.cases, max(1, round(facts.minutes))
     line = f"{rows:,} row{'s' * (rows != 1)} to review in {many:,} case{'s' * (many != 1)}, about {minutes:,} min"
-    return StepResult("review", line, {**facts, "shown": len(records)}, facts["reasons"], len(held))
+    return StepResult("review", line, facts.written(), [one.written() for one in facts.reasons], len(held))
 
 
-def _facts(cases: list[list[Held]], settings: ReviewSettings, dataset: Handle) -> dict[str, Any]:
-    reasons: dict[tuple[str, str], dict[str, Any]] = {}
+def _facts(cases: list[list[Held]], settings: ReviewSettings, dataset: Handle, shown: int) -> ReviewFacts:
+    left: dict[tuple[str, str], list[float]] = {}  # seconds of each row
     for case in cases:
         for row, seconds in zip(case, seconds_of(case, settings.words_per_minute, settings.seconds_to_decide), strict=True):
-            told = reasons.setdefault((row.step, row.reason), {"step": row.step, "reason": row.reason, "rows": 0, "minutes": 0})
-            told["rows"], told["minutes"] = told["rows"] + 1, told["minutes"] + seconds / 60
-    ordered = sorted(reasons.values(), key=lambda told: (-told["minutes"], told["step"], told["reason"]))
+            left.setdefault((row.step, row.reason), []).append(seconds)
+    minutes = {what: sum(one / 60 for one in seconds) for what, seconds in left.items()}
+    ordered = sorted(minutes, key=lambda what: (-minutes[what], what))
     entries = dataset.frame(LEDGER).filter(pl.col("reason").is_in(BY_REVIEWERS))
     decided = dict(entries.group_by("reason").agg(pl.col("row_id").n_unique()).sort("reason").iter_rows())
-    return {
-        "rows": sum(told["rows"] for told in ordered), "cases": len(cases), "order": ORDER, "decided": decided,
-        "minutes": round(sum(told["minutes"] for told in ordered), 1),
-        "reasons": [{**told, "minutes": round(told["minutes"], 1)} for told in ordered],
-        "words_per_minute": settings.words_per_minute, "seconds_to_decide": settings.seconds_to_decide,
-    }  # fmt: skip
+    return ReviewFacts(
+        rows=sum(map(len, left.values())), cases=len(cases), order=ORDER, decided=decided,
+        minutes=round(sum(minutes[what] for what in ordered), 1),
+        reasons=[
+            ReviewReason(step=step, reason=reason, rows=len(left[step, reason]), minutes=round(minutes[step, reason], 1))
+            for step, reason in ordered
+        ],
+        words_per_minute=settings.words_per_minute, seconds_to_decide=settings.seconds_to_decide, shown=shown,
+    )  # fmt: skip
 
 
 # ---------------------------------------------------------------- one record

@@ -7,7 +7,6 @@ again after a kill goes on from the last one.
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import signal
@@ -15,62 +14,28 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import polars as pl
-from pydantic import Field, model_validator
 
 from tasks import trainer
 from tasks.core import terminal
 from tasks.core.calls import tools_of, turns
 from tasks.core.chat import IGNORED, Example, PromptSettings, encode
 from tasks.core.errors import DataError, TrainingError
+from tasks.core.facts.base_model import ModelFacts
+from tasks.core.facts.training import Actual, Losses, Plan, TokenCounts, TrainingFacts, TrainingTold
 from tasks.core.handle import CURATED, Handle
-from tasks.core.settings import Settings
 from tasks.core.work import StepDirs, StepResult
+from tasks.trainer.settings import TrainSettings
+from tasks.trainer.spec import Event, TrainSpec, event_of
 
 LAUNCHERS = ("subprocess.CalledProcessError", "torch.distributed.elastic")  # whose errors follow the trainer's in its log
 SPLITS = ("train", "validation")
-MOST_SEED = 2**32 - 1  # numpy takes no more, which the trainer would find out after everything else
+SPEC = "spec.json"  # in the scratch folder
 NAMED_ROWS = 5  # rows named in an error; more would scroll the message away
-
-
-class TrainSettings(Settings):
-    """How to train. The defaults follow "LoRA Without Regret" (Schulman et al., Thinking Machines, 2025) unless said."""
-
-    # On small sets two to four passes are usual; early stopping ends a run that stops learning.
-    epochs: int = Field(default=3, ge=1, le=100)
-    # Rows a step (effective batch). The study finds LoRA loses to full fine-tuning at large batches: stay under 32.
-    batch_rows: int = Field(default=16, ge=1, le=512)
-    # Peak rate. 0 takes the study's fit for LoRA, 10 times full fine-tuning's: 5e-4 * (2000 / hidden size) ** 0.78.
-    learning_rate: float = Field(default=0.0, ge=0.0, le=0.1)
-    # Rank matters little on small sets; 16 is ample for hundreds to thousands of rows.
-    rank: int = Field(default=16, ge=1, le=512)
-    # The study's alpha; the update is scaled by alpha / rank.
-    alpha: int = Field(default=32, ge=1, le=1024)
-    # Initial weights and the order of rows follow from it, and from nothing else.
-    seed: int = Field(default=7, ge=0, le=MOST_SEED)
-    # Validations an epoch; each is also a point that early stopping may return to.
-    validations_per_epoch: int = Field(default=2, ge=1, le=20)
-    # Validations without a better loss before training stops.
-    patience: int = Field(default=3, ge=1, le=100)
-    # Processes, one a GPU; more need as many GPUs.
-    processes: int = Field(default=1, ge=1, le=64)
-    # Threads of a process on a CPU. Another number sums in another order and ends in other last digits, so it stands here and
-    # does not follow the machine's cores: the same recipe would make another adapter on each. A small machine has two.
-    threads: int = Field(default=2, ge=1, le=256)
-    # The last two do not change what is learnt, so they are not part of the cache key (exclude): with another deadline the
-    # same training goes on. Seconds between checkpoints: what a kill costs at most.
-    checkpoint_seconds: float = Field(default=60.0, gt=0, exclude=True)
-    # Minutes after which the child is ended; the next run goes on from its checkpoint.
-    deadline_minutes: float = Field(default=720.0, gt=0, exclude=True)
-
-    @model_validator(mode="after")
-    def _rows_for_each_process(self) -> TrainSettings:
-        if self.batch_rows % self.processes:
-            raise ValueError(f"batch_rows {self.batch_rows} is not a multiple of processes {self.processes}")
-        return self
 
 
 def train(place: StepDirs, *, settings: TrainSettings, prompt: PromptSettings, base: Handle, dataset: Handle) -> StepResult:
@@ -79,20 +44,19 @@ def train(place: StepDirs, *, settings: TrainSettings, prompt: PromptSettings, b
     Raises DataError when an answer would be cut or nothing would be learnt, TrainingError when the child fails.
     """
     model = base.folder / "model"
-    counted = _write_examples(place.scratch, model, prompt, dataset.frame(CURATED), base.facts()["context"])
-    spec = {
-        "base": str(model), "data": str(place.scratch), "out": str(place.out / "adapter"), "parent": os.getpid(),
-        "settings": settings.model_dump(), "checkpoint_seconds": settings.checkpoint_seconds, "counted": counted,
-    }  # fmt: skip
-    (place.scratch / "spec.json").write_text(json.dumps(spec))
-    told = _follow(place, settings)
-    facts = {"history": told.pop("history"), "settings": settings.model_dump()}
-    return StepResult("adapter", _line(told), facts, rows=counted["rows"], told=told)
+    counted = _write_examples(place.scratch, model, prompt, dataset.frame(CURATED), ModelFacts.of(base).context)
+    TrainSpec(
+        base=model, data=place.scratch, out=place.out / "adapter", parent=os.getpid(), settings=settings,
+        checkpoint_seconds=settings.checkpoint_seconds, counted=counted,
+    ).write(place.scratch / SPEC)  # fmt: skip
+    told, history = _follow(place, settings)
+    facts = TrainingFacts(history=history, settings=settings.model_dump())
+    return StepResult("adapter", _line(told), facts.written(), rows=counted.rows, told=told.written())
 
 
 def _write_examples(
     scratch: Path, model: Path, prompt: PromptSettings, rows: pl.DataFrame, context: int | None
-) -> dict[str, int]:
+) -> TokenCounts:
     """Tokenise both splits into scratch/{train,validation}, as datasets of input_ids and labels. Returns the counts."""
     from datasets import Dataset
     from transformers import AutoTokenizer
@@ -109,11 +73,11 @@ def _write_examples(
         if chosen:  # datasets cannot read back what has no row
             data = Dataset.from_dict({"input_ids": [e.input_ids for e in chosen], "labels": [e.labels for e in chosen]})
             data.save_to_disk(str(scratch / split))
-    return {
-        "rows": len(trained), "validation_rows": len(by_split["validation"]),
-        "tokens": sum(len(e.input_ids) for e in trained), "longest": max(len(e.input_ids) for e in examples),
-        "answer_tokens": sum(label != IGNORED for e in trained for label in e.labels), "cut_tokens": 0,
-    }  # fmt: skip
+    return TokenCounts(
+        rows=len(trained), validation_rows=len(by_split["validation"]),
+        tokens=sum(len(e.input_ids) for e in trained), longest=max(len(e.input_ids) for e in examples),
+        answer_tokens=sum(label != IGNORED for e in trained for label in e.labels),
+    )  # fmt: skip
 
 
 def _encode(tokenizer: Any, row: dict[str, Any], prompt: PromptSettings) -> Example:
@@ -149,20 +113,29 @@ def _refuse_silent(rows: pl.DataFrame, examples: list[Example]) -> None:
         )  # fmt: skip
 
 
-def _follow(place: StepDirs, settings: TrainSettings) -> dict[str, Any]:
-    """Start the child, show its events, end it at the deadline. Returns its plan, actual and history."""
+@dataclass
+class _Heard:
+    """What the child has said so far."""
+
+    plan: Plan | None = None
+    actual: Actual | None = None
+    history: list[Losses] = field(default_factory=list)
+
+
+def _follow(place: StepDirs, settings: TrainSettings) -> tuple[TrainingTold, list[Losses]]:
+    """Start the child, show its events, end it at the deadline. Returns its plan with what came of it, and its history."""
     log = place.scratch / "trainer.log"  # of this attempt: an error of the last one would be taken for its own
-    facts: dict[str, Any] = {"plan": {}, "actual": {}, "history": []}
+    heard = _Heard()
     deadline = time.monotonic() + 60 * settings.deadline_minutes
     with log.open("wb") as errors:
         child = subprocess.Popen(
-            _command(place.scratch / "spec.json", settings), stdout=subprocess.PIPE, stderr=errors, text=True,
+            _command(place.scratch / SPEC, settings), stdout=subprocess.PIPE, stderr=errors, text=True,
             start_new_session=True,  # so that the launcher and all its workers can be ended together
             env={**os.environ, "PYTHONUNBUFFERED": "1", "TOKENIZERS_PARALLELISM": "false", "HF_HUB_OFFLINE": "1"},
         )  # fmt: skip
         try:
             for event in _events(child, deadline):
-                _take(event, facts, place)
+                _take(event, heard, place)
             code = child.wait(timeout=60)
         finally:
             _end(child)
@@ -171,9 +144,9 @@ def _follow(place: StepDirs, settings: TrainSettings) -> dict[str, Any]:
             f"Training reached its deadline of {settings.deadline_minutes:g} minutes.", where="recipe: train.deadline_minutes",
             todo="run the same command again to go on from the last checkpoint, or raise the deadline",
         )  # fmt: skip
-    if code or not facts["actual"]:
+    if code or not (heard.plan and heard.actual):
         raise _failed(code, log)
-    return facts
+    return TrainingTold(plan=heard.plan, actual=heard.actual), heard.history
 
 
 def _command(spec: Path, settings: TrainSettings) -> list[str]:
@@ -184,7 +157,7 @@ def _command(spec: Path, settings: TrainSettings) -> list[str]:
     return [sys.executable, *launcher, "-m", trainer.__name__, str(spec)]
 
 
-def _events(child: subprocess.Popen[str], deadline: float) -> Iterator[dict[str, Any]]:
+def _events(child: subprocess.Popen[str], deadline: float) -> Iterator[Event]:
     """The child's standard output as events; whatever is not an event there is noise of a library."""
     import threading
 
@@ -193,46 +166,51 @@ def _events(child: subprocess.Popen[str], deadline: float) -> Iterator[dict[str,
     timer.start()
     try:
         for line in child.stdout or ():
-            if line.startswith('{"event"'):
-                yield json.loads(line)
+            if event := event_of(line):
+                yield event
     finally:
         timer.cancel()
 
 
-def _take(event: dict[str, Any], facts: dict[str, Any], place: StepDirs) -> None:
-    kind = event.pop("event")
-    if kind == "plan":
-        facts["plan"] = event
+def _take(event: Event, heard: _Heard, place: StepDirs) -> None:
+    if isinstance(event, Plan):
+        heard.plan = event
         terminal.note(_plan_line(event))
-    elif kind == "actual":
-        facts["actual"] = event
+    elif isinstance(event, Actual):
+        heard.actual = event
     else:
-        facts["history"].append(event)
-        left = f", loss {event['loss']:.3f}" if "loss" in event else f", validation loss {event['eval_loss']:.3f}"
-        place.progress(event["step"] / facts["plan"]["steps"], f"step {event['step']} of {facts['plan']['steps']}{left}")
+        heard.history.append(event)
+        _show(event, heard.plan, place)
 
 
-def _plan_line(plan: dict[str, Any]) -> str:
+def _show(event: Losses, plan: Plan | None, place: StepDirs) -> None:
+    left = "" if event.loss is None else f", loss {event.loss:.3f}"
+    left += "" if event.eval_loss is None else f", validation loss {event.eval_loss:.3f}"
+    if plan:  # which the trainer says first
+        place.progress(event.step / plan.steps, f"step {event.step} of {plan.steps}{left}")
+
+
+def _plan_line(plan: Plan) -> str:
     return (
-        f"{plan['rows']:,} rows, {plan['tokens']:,} tokens, {plan['cut_tokens']} cut; {plan['trainable_share']:.1%} of "
-        f"{plan['total_parameters'] / 1e6:,.0f} M parameters; {plan['steps']} steps in {plan['dtype']} on {_device(plan)}; "
-        f"about {plan['estimated_seconds'] / 60:.1f} min"
+        f"{plan.rows:,} rows, {plan.tokens:,} tokens, {plan.cut_tokens} cut; {plan.trainable_share:.1%} of "
+        f"{plan.total_parameters / 1e6:,.0f} M parameters; {plan.steps} steps in {plan.dtype} on {_device(plan)}; "
+        f"about {plan.estimated_seconds / 60:.1f} min"
     )
 
 
-def _device(plan: dict[str, Any]) -> str:
-    if plan["device"] != "cpu":
-        return str(plan["device"])
-    idle = f" of {plan['cores']} cores (train.threads)" if plan["cores"] > plan["threads"] else ""
-    return f"{plan['threads']} CPU threads{idle}"
+def _device(plan: Plan) -> str:
+    if plan.device != "cpu":
+        return plan.device
+    idle = f" of {plan.cores} cores (train.threads)" if plan.cores > plan.threads else ""
+    return f"{plan.threads} CPU threads{idle}"
 
 
-def _line(facts: dict[str, Any]) -> str:
-    plan, actual = facts["plan"], facts["actual"]
-    best = actual["best_eval_loss"]
+def _line(told: TrainingTold) -> str:
+    plan, actual = told.plan, told.actual
+    best = actual.best_eval_loss
     return (
-        f"{actual['steps']} of {plan['steps']} steps in {actual['seconds'] / 60:.1f} min (estimate "
-        f"{plan['estimated_seconds'] / 60:.1f}), {actual['tokens_per_second']:.0f} tokens/s, "
+        f"{actual.steps} of {plan.steps} steps in {actual.seconds / 60:.1f} min (estimate "
+        f"{plan.estimated_seconds / 60:.1f}), {actual.tokens_per_second:.0f} tokens/s, "
         + ("no validation rows" if best is None else f"validation loss {best:.3f}")
     )
 

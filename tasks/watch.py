@@ -8,13 +8,14 @@ tasks/compare.py and tasks/rescore.py measure the new rows; tasks/core/rule.py d
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import polars as pl
 
+from tasks.core.facts.dataset import DatasetFacts
+from tasks.core.facts.watched import GainedFacts, JoinedFacts, NewsFacts, SnapshotFacts
 from tasks.core.handle import CURATED, LEDGER, ROWS, Handle
 from tasks.core.home import digest_json
 from tasks.core.rule import WatchSettings
@@ -73,9 +74,9 @@ def snapshot(place: StepDirs, settings: WatchSettings, champion: Champion) -> St
     """What the champion learnt from, from ASSAY_HOME or the registry: what tasks/core/snapshot.py finds of it."""
     came = fill(place.out, champion)
     dataset = place.out / "dataset.json"
-    rows = int(json.loads(dataset.read_text(encoding="utf-8"))["kept"]) if dataset.exists() else 0
+    rows = DatasetFacts.read(dataset).kept if dataset.exists() else 0
     line = f"{champion.title} learnt from {rows:,} rows" + ("" if CURATED in came else ", which are not kept")
-    return StepResult("snapshot", line, {"files": sorted(came)}, rows=rows, told={"from": came})
+    return StepResult("snapshot", line, SnapshotFacts(files=sorted(came)).written(), rows=rows, told={"from": came})
 
 
 def news(place: StepDirs, settings: WatchSettings, rows: Handle, snapshot: Handle) -> StepResult:
@@ -90,18 +91,19 @@ def news(place: StepDirs, settings: WatchSettings, rows: Handle, snapshot: Handl
     line += f"; {unread:,} new records cannot be read" if unread else ""
     by_source = new.group_by("source").len("rows").sort("source")
     table = [{"source": source, "new rows": count} for source, count in by_source.iter_rows()]
-    return StepResult("rows", line, {"new": new.height, "gone": gone, "unread": unread}, table, new.height)
+    facts = NewsFacts(new=new.height, gone=gone, unread=unread)
+    return StepResult("rows", line, facts.written(), table, new.height)
 
 
 def joined(place: StepDirs, settings: WatchSettings, snapshot: Handle, new: Handle) -> StepResult:
     """The new rows and the snapshot's curated ones, where they are kept, for the steps that compare rows with one another."""
     fresh = new.frame()
-    kept = snapshot.frame(CURATED) if CURATED in snapshot.facts()["files"] else fresh.clear()
+    kept = snapshot.frame(CURATED) if CURATED in SnapshotFacts.of(snapshot).files else fresh.clear()
     both = pl.concat([kept, fresh.join(kept, on="row_id", how="anti")], how="diagonal")  # an old snapshot has no `calls`
     both = both.select(fresh.columns).sort("row_id")
     both.write_parquet(place.out / ROWS)
     line = f"{kept.height:,} rows of the snapshot and {both.height - kept.height:,} new ones"
-    return StepResult("rows", line, {"kept": kept.height}, rows=both.height)
+    return StepResult("rows", line, JoinedFacts(kept=kept.height).written(), rows=both.height)
 
 
 def gained(place: StepDirs, settings: WatchSettings, rows: Handle, both: Handle, new: Handle) -> StepResult:
@@ -112,6 +114,6 @@ def gained(place: StepDirs, settings: WatchSettings, rows: Handle, both: Handle,
     """
     left = rows.frame().join(new.frame().select("row_id"), on="row_id", how="semi").sort("row_id")
     left.write_parquet(place.out / ROWS)
-    more = max(0, rows.rows - both.facts()["kept"])
+    more = max(0, rows.rows - JoinedFacts.of(both).kept)
     line = f"{left.height:,} of {new.rows:,} new rows neither copy nor contradict another; {more:,} rows more to train on"
-    return StepResult("rows", line, {"more": more}, rows=left.height)
+    return StepResult("rows", line, GainedFacts(more=more).written(), rows=left.height)

@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -102,7 +103,16 @@ def recorded(frame: pl.DataFrame) -> Handle:
 
 
 def measured(value: float) -> dict[str, Any]:
-    return {"n": 6, "value": value, "low": value - 0.1, "high": value + 0.05}
+    return {"n": 6, "right": round(6 * value), "value": value, "low": value - 0.1, "high": value + 0.05}
+
+
+def scores_of(metrics: list[dict[str, Any]], differences: Sequence[dict[str, Any]] = ()) -> dict[str, Any]:
+    """The facts of evaluate. metrics, differences: as Measured and Difference have them (tasks/core/facts/scores.py)."""
+    variants = [*dict.fromkeys(m["variant"] for m in metrics)]
+    return {
+        "variants": variants, "best_baseline": next((v for v in variants if v != "tuned"), ""), "headline": "exact",
+        "confidence": 0.95, "metrics": metrics, "differences": [*differences],
+    }  # fmt: skip
 
 
 def make_inputs(folder: Path) -> Inputs:
@@ -118,11 +128,10 @@ def make_inputs(folder: Path) -> Inputs:
     )  # fmt: skip
     asked = rows(TEXTS)
     cell = {"slice": "holdout", "metric": "exact"}
-    scores = {
-        "headline": "exact",
-        "metrics": [{"variant": v, **cell, **measured(x)} for v, x in (("zero_shot", 0.2), ("tuned", 0.9))],
-        "differences": [{"baseline": "zero_shot", **cell, "n": 6, "difference": 0.7, "low": 0.5, "high": 0.8}],
-    }
+    scores = scores_of(
+        [{"variant": v, **cell, **measured(x)} for v, x in (("zero_shot", 0.2), ("tuned", 0.9))],
+        [{"baseline": "zero_shot", **cell, "wins": 4, "losses": 0, "n": 6, "difference": 0.7, "low": 0.5, "high": 0.8}],
+    )
     return Inputs(
         base=base, adapter=adapter, predictions=predicted(base, adapter, asked),
         dataset=artifact("account", "dataset", {"raw": 9, "kept": 6, "dropped": 2, "quarantined": 1}),

@@ -49,7 +49,7 @@ def base_handle(folder: Path) -> Handle:
     """A tiny model with the texts of `rows` in its tokenizer, as fetch leaves one."""
     folder.mkdir(parents=True)
     tiny_model(folder / "model", [*QUESTIONS, *INTENTS, '{"intent": "'])
-    return _kept(folder, "model", {"context": CONTEXT})
+    return _kept(folder, "model", {"digest": "0" * 64, "parameters": 1, "context": CONTEXT})
 
 
 def _kept(folder: Path, kind: str, facts: dict[str, Any], rows: int = 0) -> Handle:

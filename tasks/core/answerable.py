@@ -10,6 +10,7 @@ from tasks.core.call_form import CallForm, call_form
 from tasks.core.calls import any_tools, tools_of, turns, with_arguments
 from tasks.core.chat import ASKING, WHERE, PromptSettings, check_room, prompt_ids, question, written_calls
 from tasks.core.errors import DataError
+from tasks.core.facts.base_model import ModelFacts
 from tasks.core.handle import Handle
 
 TURN_BYTES = 100  # more than a base model's template writes around a turn
@@ -22,7 +23,7 @@ def check_answerable(sets: dict[str, pl.DataFrame], base: Handle, prompt: Prompt
     """Raise DataError for rows that a served model would refuse, since they ask nothing or leave an answer no room, and for
     rows that the base model's template cannot ask, or whose calls it cannot give back. sets: rows by name.
     """
-    context: int | None = base.facts()["context"]
+    context = ModelFacts.of(base).context
     sets = {name: frame.sort("row_id") for name, frame in sets.items()}
     tools = {name: any_tools(frame) for name, frame in sets.items()}
     rows = {

@@ -1,7 +1,7 @@
 """The base model: any source becomes one local folder of safetensors and tokenizer, pinned by digest.
 
     found = find_model(settings, folder)                  # looks, loads nothing
-    facts = write_model(target, settings, found)          # digest, parameters, context, architecture
+    facts = write_model(target, settings, found)          # ModelFacts: digest, parameters, context, architecture
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ import math
 import os
 import shutil
 from pathlib import Path
-from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from tasks.core.addresses import is_address
 from tasks.core.errors import OutsideError, RecipeError
+from tasks.core.facts.base_model import ModelFacts
 from tasks.core.fence import check_inside
 from tasks.core.home import digest_path
 from tasks.core.settings import Settings
@@ -89,8 +89,8 @@ def _found(settings: BaseModelSettings, path: Path) -> FoundModel:
     return FoundModel(digest=digest_path(path), location=str(path))
 
 
-def write_model(target: Path, settings: BaseModelSettings, found: FoundModel) -> dict[str, Any]:
-    """Write the model to the new folder `target`; returns its digest, parameters, context (tokens) and architecture.
+def write_model(target: Path, settings: BaseModelSettings, found: FoundModel) -> ModelFacts:
+    """Write the model to the new folder `target`; returns what is known of it.
 
     A GGUF is dequantised to float32, so the digest is of the weights that train. Raises RecipeError for a source without
     usable weights, OutsideError for a hub that does not answer.
@@ -140,7 +140,7 @@ def _download(settings: BaseModelSettings) -> Path:
         ) from error  # fmt: skip
 
 
-def _describe(target: Path, settings: BaseModelSettings) -> dict[str, Any]:
+def _describe(target: Path, settings: BaseModelSettings) -> ModelFacts:
     from safetensors import safe_open
 
     parameters = 0
@@ -149,10 +149,10 @@ def _describe(target: Path, settings: BaseModelSettings) -> dict[str, Any]:
             parameters += sum(math.prod(weights.get_slice(name).get_shape()) for name in weights.keys())  # noqa: SIM118
     config = json.loads((target / "config.json").read_text())
     told = {**config, **(config.get("text_config") or {})}  # of a model that sees pictures too, the part that reads text
-    return {
-        "digest": digest_path(target), "parameters": parameters, "context": next(filter(None, map(told.get, CONTEXTS)), None),
-        "architecture": (config.get("architectures") or ["?"])[0],
-    }  # fmt: skip
+    return ModelFacts(
+        digest=digest_path(target), parameters=parameters, context=next(filter(None, map(told.get, CONTEXTS)), None),
+        architecture=(config.get("architectures") or ["?"])[0],
+    )  # fmt: skip
 
 
 def _weights(target: Path, settings: BaseModelSettings) -> list[Path]:

@@ -9,12 +9,15 @@ import json
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from tasks.core.facts.dataset import DatasetFacts
+from tasks.core.facts.scores import Scores
+from tasks.core.facts.training import Losses
 from tasks.core.handle import CURATED, FACTS, LEDGER, REFERENCE, Handle
 from tasks.core.home import digest_bytes, digest_path
 from tasks.core.stats import percent
@@ -60,13 +63,13 @@ def _flat(values: Mapping[str, Any]) -> dict[str, str]:
     return flat
 
 
-def log_metrics(client: Any, run: Any, model_id: str, scores: Mapping[str, Any], history: list[dict[str, Any]]) -> None:
+def log_metrics(client: Any, run: Any, model_id: str, scores: Scores, history: Sequence[Losses]) -> None:
     """Scores as `slice/metric.variant` with `.low` and `.high` beside it, and the loss curve, on the run and its model."""
     from mlflow.entities import Metric
 
     measured = [
         *((name, value, 0) for name, value in _measured(scores)),
-        *((f"train/{kind}", past[kind], past["step"]) for past in history for kind in ("loss", "eval_loss") if kind in past),
+        *(curve for past in history for curve in _curves(past)),
     ]
     at = run.info.start_time  # not now: a metric of the same name, step and time is the same metric when logged again
     metrics = [
@@ -76,15 +79,22 @@ def log_metrics(client: Any, run: Any, model_id: str, scores: Mapping[str, Any],
         client.log_batch(run.info.run_id, metrics=metrics[start : start + BATCH])
 
 
-def _measured(scores: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
-    for m in scores["metrics"]:
-        if m["variant"] == TUNED or m["slice"] in WHOLE:
-            name = f"{m['slice']}/{m['metric']}.{m['variant']}"
-            yield from ((name, m["value"]), (f"{name}.low", m["low"]), (f"{name}.high", m["high"]))
-    for d in scores["differences"]:
-        if d["slice"] in WHOLE:
-            name = f"{d['slice']}/{d['metric']}.gain_over_{d['baseline']}"
-            yield from ((name, d["difference"]), (f"{name}.low", d["low"]), (f"{name}.high", d["high"]))
+def _measured(scores: Scores) -> Iterator[tuple[str, float]]:
+    for m in scores.metrics:
+        if m.variant == TUNED or m.slice in WHOLE:
+            name = f"{m.slice}/{m.metric}.{m.variant}"
+            yield from ((name, m.value), (f"{name}.low", m.low), (f"{name}.high", m.high))
+    for d in scores.differences:
+        if d.slice in WHOLE:
+            name = f"{d.slice}/{d.metric}.gain_over_{d.baseline}"
+            yield from ((name, d.difference), (f"{name}.low", d.low), (f"{name}.high", d.high))
+
+
+def _curves(past: Losses) -> Iterator[tuple[str, float, int]]:
+    if past.loss is not None:
+        yield "train/loss", past.loss, past.step
+    if past.eval_loss is not None:
+        yield "train/eval_loss", past.eval_loss, past.step
 
 
 def _named(name: str) -> str:
@@ -95,9 +105,8 @@ def log_dataset(client: Any, run_id: str, name: str, dataset: Handle) -> None:
     """The curated dataset as the run's input, under our own digest: the one that handles and tags carry."""
     from mlflow.entities import Dataset, DatasetInput
 
-    profile = {key: value for key, value in dataset.facts().items() if key in ("raw", "kept", "dropped", "quarantined")}
     source = json.dumps({"step": dataset.step, "digest": dataset.digest})
-    data = Dataset(name, dataset.digest[:16], "assay", source, profile=json.dumps(profile))
+    data = Dataset(name, dataset.digest[:16], "assay", source, profile=json.dumps(DatasetFacts.of(dataset).totals))
     client.log_inputs(run_id, [DatasetInput(data)])
 
 
@@ -123,9 +132,7 @@ def log_files(client: Any, run_id: str, texts: Mapping[str, str], handles: Mappi
     return digest_bytes(listed.encode())
 
 
-def headline(scores: Mapping[str, Any]) -> str:
+def headline(scores: Scores) -> str:
     """The one figure that speaks for the model: `intent 93.3 % [88.1, 96.4] on 150 holdout rows`."""
-    metric = scores["headline"]
-    cell = {"variant": TUNED, "metric": metric, "slice": "holdout"}
-    m = next(m for m in scores["metrics"] if cell.items() <= m.items())
-    return f"{metric} {percent(m['value'], m['low'], m['high'], digits=1)} on {m['n']:,} holdout rows"
+    m = scores.cell(TUNED, "holdout", scores.headline)
+    return f"{m.metric} {percent(m.value, m.low, m.high, digits=1)} on {m.n:,} holdout rows"

@@ -46,8 +46,16 @@ class Handle(BaseModel):
         """A Parquet file of this artifact."""
         return pl.read_parquet(self.folder / name)
 
+    @property
+    def line(self) -> str:
+        """The step's own words on its result; empty where it had none."""
+        return str(self.facts().get("line", ""))
+
     def facts(self) -> dict[str, Any]:
-        """The small numbers that the step left beside its data: those of its digest and those that were only told."""
+        """The small numbers that the step left beside its data: those of its digest and those that were only told.
+
+        Read them by the model of their kind (tasks/core/facts), as `Scores.of(handle)`; this is for what shows any kind.
+        """
         texts = [(self.folder / name).read_text() for name in (FACTS, TOLD)]
         facts, told = (json.loads(text) for text in texts)
         return {**told, **facts}

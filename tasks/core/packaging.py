@@ -16,6 +16,7 @@ from typing import Any
 from tasks.core.base_model import BaseModelSettings
 from tasks.core.chat import PromptSettings, stop_ids
 from tasks.core.code import code_digest, code_files
+from tasks.core.facts.base_model import ModelFacts
 from tasks.core.handle import Handle
 from tasks.core.home import digest_path
 from tasks.core.unit import UNIT, Base, Unit
@@ -33,11 +34,11 @@ def describe(
     """The unit of these inputs; equal inputs give equal digests on any machine with the same code and libraries."""
     from tasks.core import served
 
-    facts = base.facts()
+    facts = ModelFacts.of(base)
     return Unit(
         base=Base(
-            source=portable(base_source.source), revision=base_source.revision, digest=facts["digest"],
-            parameters=facts["parameters"],
+            source=portable(base_source.source), revision=base_source.revision, digest=facts.digest,
+            parameters=facts.parameters,
         ),
         adapter=digest_path(adapter.folder / "adapter"), dataset=dataset.digest,
         prompt=resolved(prompt, base.folder / "model"), code=code_digest(served.__name__), requirements=requirements(),

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import Field
 
+from tasks.core.facts.watched import CompareFacts, RescoreFacts
 from tasks.core.settings import Settings
 
 
@@ -51,19 +51,19 @@ class Decision:
 
 
 def decide(
-    settings: WatchSettings, trained: int, more: int, compared: Mapping[str, Any], scored: Mapping[str, Any]
+    settings: WatchSettings, trained: int, more: int, compared: CompareFacts | None, scored: RescoreFacts | None
 ) -> Decision:  # fmt: skip
     """The rule. trained: rows the champion learnt from; more: what would come to them, people's decisions among it.
 
-    compared, scored: the facts of compare and rescore.
+    compared, scored: the facts of compare and rescore; None where there was nothing to compare, or to score.
     """
     reasons: dict[str, str] = {}
     if settings.grown_by and trained and more >= max(1, settings.grown_by * trained):
         reasons["more rows"] = f"{more:,} rows more than the {trained:,} it learnt from ({more / trained:+.0%})"
-    reasons |= {c["what"]: c["told"] for c in compared.get("comparisons", []) if c["found"]}
-    if scored.get("below"):
-        reasons["accuracy"] = scored["told"]
-    broken = compared.get("broken", "")
+    reasons |= {c.what: c.told for c in compared.comparisons if c.found} if compared else {}
+    if scored and scored.below:
+        reasons["accuracy"] = scored.told
+    broken = compared.broken if compared else ""
     if broken and settings.broken_contract == "start":
         return Decision({**reasons, "contract": broken})
     return Decision(reasons, broken)

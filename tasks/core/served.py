@@ -32,6 +32,7 @@ from tasks.core.base_model import BaseModelSettings, find_model, write_model
 from tasks.core.calls import asked_turns, name_of
 from tasks.core.chat import ASKING, Message, check_room
 from tasks.core.errors import DataError, OutsideError, RecipeError, RegistrationError
+from tasks.core.facts.base_model import ModelFacts
 from tasks.core.generate import load_speaker
 from tasks.core.handle import FACTS
 from tasks.core.home import commit, digest_path, home, home_folder, new_artifact
@@ -56,7 +57,7 @@ class ServedModel(mlflow.pyfunc.PythonModel):  # type: ignore[misc]
             )  # fmt: skip
         base = base_model(unit.base)
         self.speaker = load_speaker(base, Path(context.artifacts["adapter"]), unit.prompt)
-        self.context = json.loads((base.parent / FACTS).read_text())["context"]  # as the rows that judged it were held to
+        self.context = ModelFacts.read(base.parent / FACTS).context  # as the rows that judged it were held to
 
     def predict(self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None) -> pd.DataFrame:
         """One answer a row: column `answer`, and `tool_calls` if any row has tools.
@@ -129,7 +130,7 @@ def base_model(base: Base) -> Path:
 def _at_hand(base: Base) -> Path | None:
     for facts in sorted((home() / "artifacts" / "fetch").glob(f"*/{FACTS}")):
         folder = facts.parent / "model"
-        if json.loads(facts.read_text())["digest"] == base.digest and digest_path(folder) == base.digest:
+        if ModelFacts.read(facts).digest == base.digest and digest_path(folder) == base.digest:
             return folder
     return None
 
@@ -138,18 +139,18 @@ def _fetched(base: Base) -> Path:
     settings = BaseModelSettings(source=os.environ.get(SOURCE) or base.source, revision=base.revision)
     with new_artifact(f"served-{base.digest[:16]}") as out:
         facts = _written(out / "model", settings, base)
-        if facts["digest"] != base.digest:
+        if facts.digest != base.digest:
             raise RegistrationError(
                 f"The base model at {settings.source!r} is not the one that was evaluated.",
-                where=f"unit.json: base; its digest is {facts['digest']}",
+                where=f"unit.json: base; its digest is {facts.digest}",
                 allowed=f"digest {base.digest} ({base.source})",
                 todo=NAME_IT,
             )
-        (out / FACTS).write_text(json.dumps(facts, indent=1, ensure_ascii=False))
+        (out / FACTS).write_text(json.dumps(facts.written(), indent=1, ensure_ascii=False))
         return commit(out, "fetch")[0] / "model"
 
 
-def _written(target: Path, settings: BaseModelSettings, base: Base) -> dict[str, Any]:
+def _written(target: Path, settings: BaseModelSettings, base: Base) -> ModelFacts:
     """As write_model, with errors for who serves, and has no recipe: RegistrationError, OutsideError."""
     where, allowed = f"unit.json: base; ASSAY_HOME is {home()}", f"digest {base.digest} ({base.source})"
     try:

@@ -19,6 +19,7 @@ from pydantic import BaseModel, ConfigDict
 from tasks.core import tracking
 from tasks.core.errors import RegistrationError
 from tasks.core.evidence import FILES, LIST, SOURCES
+from tasks.core.facts.dataset import DatasetTold
 from tasks.core.handle import CURATED, LEDGER, REFERENCE
 from tasks.core.home import digest_bytes, digest_path, home, home_folder
 from tasks.core.registry import AGAIN, CHALLENGER, CHAMPION, EVIDENCE
@@ -82,8 +83,10 @@ def _described(client: Any, name: str, alias: str) -> Champion | None:
     )  # fmt: skip
     with TemporaryDirectory(dir=home_folder("scratch"), prefix="sources-") as place:
         file = _evidence(client, champion, {SOURCES: Path(place) / "sources.json"}).get(SOURCES)
-        told = json.loads(file.read_text(encoding="utf-8")) if file else {}
-    return champion.model_copy(update={**told, "known": bool(told)})
+        told = DatasetTold.read(file) if file else None
+    if told is None:
+        return champion
+    return champion.model_copy(update={"sources": told.sources, "decisions": told.decisions, "known": True})
 
 
 def fill(place: Path, champion: Champion) -> dict[str, str]:

@@ -22,6 +22,7 @@ from pydantic import BaseModel
 from tasks.core import terminal
 from tasks.core.decisions import Decisions
 from tasks.core.errors import NothingLeftError
+from tasks.core.facts.rows import RowFacts
 from tasks.core.handle import FACTS, Handle
 from tasks.core.home import TOLD, commit, home_folder, new_artifact
 from tasks.core.judged import Judged, judged, write_rows
@@ -104,7 +105,7 @@ def _run(
     if not isinstance(handle, Handle):
         raise TypeError(f"step {name} came back as {type(handle).__name__}, not as a handle")
     cached = state.name == "Cached"
-    terminal.step(name, handle.facts().get("line", ""), cached=cached)
+    terminal.step(name, handle.line, cached=cached)
     if cached:
         _show_cached(name, handle.facts())
     return handle
@@ -161,7 +162,7 @@ def _write_rows(out: Path, name: str, outcomes: Iterable[Judged]) -> StepResult:
     line = f"{came:,} rows in, {rows:,} kept" + "".join(
         f", {sum(reasons.values()):,} {action}" for action, reasons in counts.items() if action != "kept"
     )
-    return StepResult("rows", line, {"in": came, "kept": rows, "counts": counts}, table, rows)
+    return StepResult("rows", line, RowFacts(came=came, kept=rows, counts=counts).written(), table, rows)
 
 
 def _holds(key: str, still: Callable[[Handle], bool]) -> bool:

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from tasks.core.machine import choose_device_and_dtype, collect_rarely, exit_quickly, reuse_memory
+from tasks.core.machine import Machine, choose_device_and_dtype, collect_rarely, exit_quickly, reuse_memory
 
 collect_rarely()  # before the libraries are loaded, which is when it saves most
 
@@ -20,77 +20,80 @@ from peft.helpers import disable_input_dtype_casting
 from transformers import AutoModelForCausalLM, AutoTokenizer, EarlyStoppingCallback, set_seed
 from trl import SFTConfig
 
+from tasks.core.facts.training import Actual, Plan, TokenCounts
 from tasks.trainer.events import Reporter, TimedCheckpoints, die_with, last_checkpoint, say
 from tasks.trainer.loop import AnswerTrainer, estimate_seconds, padding_share, row_order
+from tasks.trainer.settings import TrainSettings
+from tasks.trainer.spec import TrainSpec
 
 SHORT_ROW = 256  # tokens; see _adapted_model
 
 
-def main(spec: dict[str, Any]) -> None:
+def main(spec: TrainSpec) -> None:
     """Train, or go on from the last checkpoint, and save the adapter whose validation loss was best."""
-    die_with(spec["parent"])
+    die_with(spec.parent)
     reuse_memory()
     exit_quickly()
-    settings, counted, scratch = spec["settings"], spec["counted"], Path(spec["data"])
+    settings, counted, scratch = spec.settings, spec.counted, spec.data
     machine = choose_device_and_dtype()
-    set_seed(settings["seed"])
-    model = _adapted_model(spec["base"], settings, machine, counted["longest"])
-    tokenizer = AutoTokenizer.from_pretrained(spec["base"])
+    set_seed(settings.seed)
+    model = _adapted_model(spec.base, settings, machine, counted.longest)
+    tokenizer = AutoTokenizer.from_pretrained(spec.base)
     rows = load_from_disk(str(scratch / "train"))
-    watched = load_from_disk(str(scratch / "validation")) if counted["validation_rows"] else None
+    watched = load_from_disk(str(scratch / "validation")) if counted.validation_rows else None
     lengths = [len(ids) for ids in rows["input_ids"]]
     micro = _micro_batch(settings, machine)
-    order = row_order(lengths, micro, settings["epochs"], settings["seed"])
+    order = row_order(lengths, micro, settings.epochs, settings.seed)
     arguments = _arguments(settings, machine, scratch, micro, len(lengths), model.config.hidden_size, bool(watched))
     plan = _plan(settings, counted, machine, model, arguments, len(order))
-    callbacks = [TimedCheckpoints(spec["checkpoint_seconds"]), Reporter(plan)]
+    callbacks = [TimedCheckpoints(spec.checkpoint_seconds), Reporter(plan)]
     trainer = AnswerTrainer(
         model=model, args=arguments, processing_class=tokenizer, train_dataset=rows.select(order),
         eval_dataset=watched,
-        callbacks=[*callbacks, EarlyStoppingCallback(settings["patience"])] if watched else callbacks,
+        callbacks=[*callbacks, EarlyStoppingCallback(settings.patience)] if watched else callbacks,
     )  # fmt: skip
     last = last_checkpoint(scratch / "checkpoints")
     started = time.monotonic()
     with disable_input_dtype_casting(model):  # the Trainer's autocast does it, once; the adapter's own weights stay float32
         trainer.train(resume_from_checkpoint=last)
     if trainer.is_world_process_zero():
-        _save(trainer, Path(spec["out"]))
-        _say_actual(trainer, lengths, order, micro, time.monotonic() - started, last)
+        _save(trainer, spec.out)
+        say(_actual(trainer, lengths, order, micro, time.monotonic() - started, last))
 
 
-def _adapted_model(base: str, settings: dict[str, Any], machine: Any, longest: int) -> Any:
+def _adapted_model(base: Path, settings: TrainSettings, machine: Machine, longest: int) -> Any:
     # Measured in bfloat16 on a CPU: below about 500 tokens torch's fused attention is up to four times slower than the plain
     # one, whose memory grows with the square of the length.
     plain = machine.device == "cpu" and machine.dtype == "bfloat16" and longest <= SHORT_ROW
     attention = {"attn_implementation": "eager"} if plain else {}
     model = AutoModelForCausalLM.from_pretrained(base, dtype=machine.torch_dtype(), **attention)
     lora = LoraConfig(
-        r=settings["rank"], lora_alpha=settings["alpha"], lora_dropout=0.0,  # the study: no gain, and it would blur resume
+        r=settings.rank, lora_alpha=settings.alpha, lora_dropout=0.0,  # the study: no gain, and it would blur resume
         target_modules="all-linear", task_type="CAUSAL_LM",
     )  # fmt: skip
     return get_peft_model(model, lora)
 
 
-def _micro_batch(settings: dict[str, Any], machine: Any) -> int:
+def _micro_batch(settings: TrainSettings, machine: Machine) -> int:
     """Rows computed together. On a CPU four keep the peak memory low at the full matmul rate; a GPU wants them all."""
     wanted = 4 if machine.device == "cpu" else 16
-    share = settings["batch_rows"] // settings["processes"]
+    share = settings.batch_rows // settings.processes
     return max(n for n in range(1, wanted + 1) if share % n == 0)
 
 
 def _arguments(
-    settings: dict[str, Any], machine: Any, scratch: Path, micro: int, rows: int, hidden: int, watched: bool
+    settings: TrainSettings, machine: Machine, scratch: Path, micro: int, rows: int, hidden: int, watched: bool
 ) -> SFTConfig:
     """watched: there are validation rows. Without them nothing can tell a best step, and the last one is kept."""
-    accumulate = max(1, settings["batch_rows"] // (micro * settings["processes"]))
-    steps_per_epoch = max(1, rows // settings["batch_rows"])
-    every = max(1, steps_per_epoch // settings["validations_per_epoch"])
+    accumulate = max(1, settings.batch_rows // (micro * settings.processes))
+    steps_per_epoch = max(1, rows // settings.batch_rows)
+    every = max(1, steps_per_epoch // settings.validations_per_epoch)
     return SFTConfig(
-        output_dir=str(scratch / "checkpoints"), seed=settings["seed"], data_seed=settings["seed"],
+        output_dir=str(scratch / "checkpoints"), seed=settings.seed, data_seed=settings.seed,
         num_train_epochs=1,  # row_order lays all epochs out in one sequence, so a resume only has to skip
         train_sampling_strategy="sequential", shuffle_dataset=False,
         per_device_train_batch_size=micro, per_device_eval_batch_size=micro, gradient_accumulation_steps=accumulate,
-        learning_rate=settings["learning_rate"] or 5e-4 * (2000 / hidden) ** 0.78,
+        learning_rate=settings.learning_rate or 5e-4 * (2000 / hidden) ** 0.78,
         lr_scheduler_type="linear", warmup_steps=0.05, max_grad_norm=1.0, optim="adamw_torch",
         max_length=None,  # nothing is ever cut here: tasks/train.py refused rows that do not fit
         gradient_checkpointing=False, bf16=machine.dtype == "bfloat16", fp16=False, use_cpu=machine.device == "cpu",
@@ -102,17 +105,17 @@ def _arguments(
 
 
 def _plan(
-    settings: dict[str, Any], counted: dict[str, int], machine: Any, model: Any, arguments: SFTConfig, passes: int
-) -> dict[str, Any]:
+    settings: TrainSettings, counted: TokenCounts, machine: Machine, model: Any, arguments: SFTConfig, passes: int
+) -> Plan:
     trainable, total = model.get_nb_trainable_parameters()
-    return {
-        **counted, "trainable_parameters": trainable, "total_parameters": total, "trainable_share": trainable / total,
-        "steps": -(-passes // settings["batch_rows"]), "epochs": settings["epochs"], "effective_batch": settings["batch_rows"],
-        "micro_batch": arguments.per_device_train_batch_size, "learning_rate": arguments.learning_rate,
-        "dtype": machine.dtype, "device": machine.device, "torch": torch.__version__,
-        "threads": settings["threads"] * settings["processes"], "cores": machine.cores,
-        "estimated_seconds": estimate_seconds(model, counted, settings["epochs"], arguments.per_device_train_batch_size),
-    }  # fmt: skip
+    micro = arguments.per_device_train_batch_size
+    return Plan(
+        **counted.model_dump(), trainable_parameters=trainable, total_parameters=total, trainable_share=trainable / total,
+        steps=-(-passes // settings.batch_rows), epochs=settings.epochs, effective_batch=settings.batch_rows,
+        micro_batch=micro, learning_rate=arguments.learning_rate, dtype=machine.dtype, device=machine.device,
+        torch=torch.__version__, threads=settings.threads * settings.processes, cores=machine.cores,
+        estimated_seconds=estimate_seconds(model, counted, settings.epochs, micro),
+    )  # fmt: skip
 
 
 def _save(trainer: AnswerTrainer, out: Path) -> None:
@@ -125,19 +128,19 @@ def _save(trainer: AnswerTrainer, out: Path) -> None:
     (out / "adapter_config.json").write_text(json.dumps(config, indent=1, sort_keys=True))
 
 
-def _say_actual(
+def _actual(
     trainer: AnswerTrainer, lengths: list[int], order: list[int], micro: int, seconds: float, last: str | None
-) -> None:
+) -> Actual:
     state = trainer.state
     resumed = int(last.rsplit("-", 1)[1]) if last else 0
     rows = state.global_step * trainer.args.gradient_accumulation_steps * micro * trainer.args.world_size
     done = order[resumed * (rows // max(1, state.global_step)) : rows]
-    say(
-        "actual", seconds=seconds, steps=state.global_step, tokens_per_second=sum(lengths[i] for i in done) / seconds,
+    return Actual(
+        seconds=seconds, steps=state.global_step, tokens_per_second=sum(lengths[i] for i in done) / seconds,
         padding_share=padding_share(lengths, order, micro), best_step=state.best_global_step,
         best_eval_loss=state.best_metric, stopped_early=state.global_step < state.max_steps, resumed_from_step=resumed,
     )  # fmt: skip
 
 
 if __name__ == "__main__":
-    main(json.loads(Path(sys.argv[1]).read_text()))
+    main(TrainSpec.read(Path(sys.argv[1])))

@@ -13,10 +13,13 @@ from typing import Any
 import psutil
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
+from tasks.core.facts.training import Losses, Plan
+from tasks.trainer.spec import Event, line_of
 
-def say(event: str, **values: Any) -> None:
+
+def say(event: Event) -> None:
     """Write one event as a line of JSON; tasks/train.py reads it."""
-    print(json.dumps({"event": event, **values}), flush=True)
+    print(line_of(event), flush=True)
 
 
 def die_with(parent: int) -> None:
@@ -79,12 +82,12 @@ class TimedCheckpoints(TrainerCallback):  # type: ignore[misc]
 class Reporter(TrainerCallback):  # type: ignore[misc]
     """Says the plan before the first step, and each logged loss as a `progress` event; first process only."""
 
-    def __init__(self, plan: dict[str, Any]) -> None:
+    def __init__(self, plan: Plan) -> None:
         self.plan = plan
 
     def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         if state.is_world_process_zero:
-            say("plan", **self.plan)
+            say(self.plan)
             for past in state.log_history:  # a resumed run tells the whole curve
                 self._tell(past)
 
@@ -95,4 +98,4 @@ class Reporter(TrainerCallback):  # type: ignore[misc]
     def _tell(self, logged: dict[str, Any]) -> None:
         losses = {key: logged[key] for key in ("loss", "eval_loss") if key in logged}
         if losses:
-            say("progress", step=logged["step"], **losses)
+            say(Losses(step=logged["step"], **losses))

@@ -15,6 +15,7 @@ from torch.nn import functional
 from trl import SFTTrainer
 
 from tasks.core.chat import IGNORED
+from tasks.core.facts.training import TokenCounts
 
 # Share of the measured matmul rate that training reaches (tests/benchmarks/RESULTS.md: 0.37 to 0.46 in bfloat16, 2026-11-24):
 # in it the products are so quick that the rest, elementwise work, takes more than half of the time.
@@ -86,8 +87,8 @@ def matmul_rate(rows: int, inner: int, outer: int, dtype: torch.dtype, device: s
     return best
 
 
-def training_flops(model: Any, counted: dict[str, int]) -> float:
-    """Operations of one epoch of LoRA training.
+def training_flops(model: Any, tokens: int, answer_tokens: int) -> float:
+    """Operations of LoRA training on so many tokens, answer_tokens of them in answers.
 
     Forward and back through the frozen weights are 2 + 2 operations a weight and token (no gradient of the weights
     themselves), the adapter's are 2 + 4; the output layer counts for answer tokens only.
@@ -95,14 +96,14 @@ def training_flops(model: Any, counted: dict[str, int]) -> float:
     trainable, total = model.get_nb_trainable_parameters()
     head = model.config.vocab_size * model.config.hidden_size
     frozen = total - trainable - head * (1 if model.config.tie_word_embeddings else 2)
-    return float(counted["tokens"] * (4 * frozen + 6 * trainable) + counted["answer_tokens"] * 4 * head)
+    return float(tokens * (4 * frozen + 6 * trainable) + answer_tokens * 4 * head)
 
 
-def estimate_seconds(model: Any, counted: dict[str, int], epochs: int, micro: int) -> float:
+def estimate_seconds(model: Any, counted: TokenCounts, epochs: int, micro: int) -> float:
     """Expected seconds of training, from this machine's matmul rate measured now at the model's own shapes."""
     config = model.config
-    rows = max(1, micro * counted["tokens"] // max(1, counted["rows"]))
+    rows = max(1, micro * counted.tokens // max(1, counted.rows))
     weights = next(model.parameters())
     outer = getattr(config, "intermediate_size", 4 * config.hidden_size)
     rate = matmul_rate(rows, config.hidden_size, outer, weights.dtype, str(weights.device))
-    return epochs * training_flops(model, counted) / (MATMUL_SHARE[weights.dtype] * rate)
+    return epochs * training_flops(model, counted.tokens, counted.answer_tokens) / (MATMUL_SHARE[weights.dtype] * rate)

@@ -20,15 +20,16 @@ from itertools import pairwise
 from pathlib import Path
 from statistics import median
 from types import SimpleNamespace
-from typing import Any
 
 from flows.recipe import Recipe, load_recipe
 from tasks.core.chat import IGNORED, Example, Message, conversation, encode
+from tasks.core.facts.training import Plan, TrainingTold
 from tasks.core.handle import Handle
 from tasks.core.machine import choose_device_and_dtype
 from tasks.core.progress import Progress
 from tasks.core.work import StepDirs
-from tasks.train import TrainSettings, train
+from tasks.train import train
+from tasks.trainer.settings import TrainSettings
 from tests.benchmarks.example import base_model, conversations, dataset
 from tests.benchmarks.table import Figure, Section, spread
 
@@ -87,10 +88,10 @@ def _round(recipe: Recipe, base: Handle, settings: TrainSettings, messages: list
     place = StepDirs(folder / "out", folder / "scratch", clock := StepClock())
     place.scratch.mkdir()
     rows = dataset(messages, folder / "rows")
-    plan = train(place, settings=settings, prompt=recipe.prompt, base=base, dataset=rows).told["plan"]
+    plan = TrainingTold.model_validate(train(place, settings=settings, prompt=recipe.prompt, base=base, dataset=rows).told).plan
     tokenizer = AutoTokenizer.from_pretrained(base.folder / "model")
     examples = [encode(tokenizer, turns, recipe.prompt) for turns in messages]
-    counts = [_counted(batch) for batch in _batches(examples, plan["micro_batch"], settings)][1:]
+    counts = [_counted(batch) for batch in _batches(examples, plan.micro_batch, settings)][1:]
     seconds = [end - start for start, end in pairwise(clock.ends)]
     return Round(
         ours=[count["tokens"] / s for count, s in zip(counts, seconds, strict=True)],
@@ -114,15 +115,15 @@ def _counted(batch: list[Example]) -> dict[str, int]:
     return {"tokens": sum(len(example.input_ids) for example in batch), "answer_tokens": answers}
 
 
-def _flops(base: Handle, plan: dict[str, Any], count: dict[str, int]) -> float:
+def _flops(base: Handle, plan: Plan, count: dict[str, int]) -> float:
     """What the trainer's own estimate counts; from the plan's numbers, so that no model need be loaded."""
     from transformers import AutoConfig
 
     from tasks.trainer.loop import training_flops
 
-    parameters = plan["trainable_parameters"], plan["total_parameters"]
+    parameters = plan.trainable_parameters, plan.total_parameters
     config = AutoConfig.from_pretrained(base.folder / "model")
-    return training_flops(SimpleNamespace(config=config, get_nb_trainable_parameters=lambda: parameters), count)
+    return training_flops(SimpleNamespace(config=config, get_nb_trainable_parameters=lambda: parameters), **count)
 
 
 def _trl_rates(
@@ -147,7 +148,7 @@ def _trl_rates(
     return [(end["tokens"] - start["tokens"]) / (end["at"] - start["at"]) for start, end in pairwise(ends)]
 
 
-def _matmul_rates(base: Handle, plan: dict[str, Any]) -> dict[str, float]:
+def _matmul_rates(base: Handle, plan: Plan) -> dict[str, float]:
     """At the shape of the model's MLP, three quarters of its work: a micro-batch of tokens by hidden by intermediate size."""
     import torch
     from transformers import AutoConfig
@@ -155,10 +156,10 @@ def _matmul_rates(base: Handle, plan: dict[str, Any]) -> dict[str, float]:
     from tasks.trainer.loop import matmul_rate
 
     config = AutoConfig.from_pretrained(base.folder / "model")
-    tokens = plan["micro_batch"] * plan["tokens"] // plan["rows"]
+    tokens = plan.micro_batch * plan.tokens // plan.rows
     return {
-        dtype: matmul_rate(tokens, config.hidden_size, config.intermediate_size, getattr(torch, dtype), plan["device"])
-        for dtype in dict.fromkeys(("float32", plan["dtype"]))
+        dtype: matmul_rate(tokens, config.hidden_size, config.intermediate_size, getattr(torch, dtype), plan.device)
+        for dtype in dict.fromkeys(("float32", plan.dtype))
     }
 
 

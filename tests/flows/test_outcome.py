@@ -19,7 +19,7 @@ from tasks.core.home import TOLD
 def step(folder: Path, name: str, kept: int, **counts: dict[str, int]) -> Handle:
     place = folder / name
     place.mkdir()
-    (place / FACTS).write_text(json.dumps({"kept": kept, "counts": counts}))
+    (place / FACTS).write_text(json.dumps({"in": 2000, "kept": kept, "counts": counts}))
     (place / TOLD).write_text("{}")
     return Handle(step=name, kind="rows", path=str(place), digest=name)
 

@@ -16,6 +16,10 @@ from tasks.core.handle import FACTS, Handle
 from tasks.core.home import TOLD, commit, new_artifact
 
 LONG = "filter: answer is <b>[red]not[/red]</b> the object that the schema asks for"
+RULE = {
+    "rule": "intent on holdout: at least 85 %", "metric": "intent", "slice": "holdout", "required": 0.85, "measured": 0.9,
+    "low": 0.86, "high": 0.94, "n": 156,
+}  # fmt: skip
 GIVEN: dict[str, dict[str, Any]] = {
     "dataset": {
         "raw": 2031, "kept": 1400, "dropped": 600, "quarantined": 31,
@@ -24,18 +28,23 @@ GIVEN: dict[str, dict[str, Any]] = {
         },
     },
     "scores": {
-        "best_baseline": "few_shot", "confidence": 0.95,
+        "variants": ["zero_shot", "few_shot", "tuned"], "best_baseline": "few_shot", "headline": "intent", "confidence": 0.95,
         "metrics": [
-            {"variant": v, "slice": s, "metric": "intent", "n": 156, "value": x, "low": x - 0.05, "high": x + 0.05}
+            {"variant": v, "slice": s, "metric": "intent", "right": round(156 * x), "n": 156, "value": x, "low": x - 0.05,
+             "high": x + 0.05}
             for v, x in (("zero_shot", 0.1), ("few_shot", 0.2), ("tuned", 0.9)) for s in ("holdout", "short")
         ],
         "differences": [
-            {"baseline": b, "slice": "holdout", "metric": "intent", "n": 156, "difference": 0.9 - x, "low": 0.6, "high": 0.85}
+            {"baseline": b, "slice": "holdout", "metric": "intent", "wins": 120, "losses": 3, "n": 156, "difference": 0.9 - x,
+             "low": 0.6, "high": 0.85}
             for b, x in (("zero_shot", 0.1), ("few_shot", 0.2))
         ],
     },
-    "verdict": {"verdict": "passed", "rules": [{"rule": "intent on holdout: at least 85 %", "verdict": "passed", "why": ""}]},
-    "version": {"name": "support-triage", "version": "1", "alias": "challenger"},
+    "verdict": {"verdict": "passed", "rules": [{**RULE, "verdict": "passed", "why": ""}]},
+    "version": {
+        "name": "support-triage", "version": 1, "alias": "challenger", "unit_digest": "0" * 64,
+        "checked_answers": 8, "unit": {},
+    },
     "report": {},
 }  # fmt: skip
 
@@ -80,7 +89,7 @@ def test_a_run_tells_rows_reasons_scores_gate_model_report_and_the_next_commands
 
 
 def test_a_refused_run_says_which_rule_and_why_and_offers_no_serving(capsys: Any) -> None:
-    rule = {"rule": "intent on short: at least 60 %", "verdict": "refused", "why": "3 of 35 rows right"}
+    rule = {**RULE, "rule": "intent on short: at least 60 %", "verdict": "refused", "why": "3 of 35 rows right"}
     out = told(capsys, "Refused", version=None, verdict={"verdict": "refused", "rules": [rule]})
     assert "refused: intent on short: at least 60 %: 3 of 35 rows right" in out
     assert "not registered, for the gate's verdict is refused" in out
@@ -93,7 +102,9 @@ def test_a_run_that_came_from_the_cache_says_that_nothing_changed(capsys: Any, m
 
 
 def test_a_curated_dataset_is_told_with_the_paths_of_its_tables_and_what_review_would_take(capsys: Any) -> None:
-    dataset, sheet = artifact("dataset", GIVEN["dataset"]), artifact("review", {"rows": 1_234, "minutes": 95.4})
+    told = {"decided": {}, "reasons": [], "order": "", "words_per_minute": 240, "seconds_to_decide": 6}
+    left = {"rows": 1_234, "cases": 900, "minutes": 95.4, "shown": 1_234, **told}
+    dataset, sheet = artifact("dataset", GIVEN["dataset"]), artifact("review", left)
     summary.print_curated({"dataset": dataset, "review": sheet}, "ours", "sft", 3.0)
     out = capsys.readouterr().out
     for name in ("curated", "ledger", "quarantine"):

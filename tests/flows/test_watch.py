@@ -32,7 +32,7 @@ from flows.recipe import load_recipe
 from flows.retrain import retrain
 from flows.watch import looked, watch
 from tests.little import THINGS, ask, conversation, little_recipe, spoken, write_lines
-from tests.registered import Inputs, artifact, measured, predicted
+from tests.registered import Inputs, artifact, measured, predicted, scores_of
 from tests.tiny import tiny_adapter
 
 pytestmark = [pytest.mark.usefixtures("prefect", "one_thread"), pytest.mark.timeout(300)]
@@ -91,7 +91,7 @@ def learnt(tmp_path_factory: pytest.TempPathFactory, prefect_server: str) -> Pat
         cells = [{"variant": "tuned", "slice": "holdout", "metric": metric, **measured(0.9)} for metric in ("intent", "exact")]
         Inputs(
             base=base, adapter=adapter, dataset=data["dataset"], contract=data["contract"], holdout=holdout, name=NAME,
-            scores=artifact("evaluate", "scores", {"headline": "exact", "metrics": cells, "differences": []}),
+            scores=artifact("evaluate", "scores", scores_of(cells)),
             verdict=artifact("gate", "verdict", {"verdict": "passed"}),
             predictions=predicted(base, adapter, holdout.frame()),
         ).register(1)  # fmt: skip

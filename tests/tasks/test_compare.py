@@ -8,6 +8,7 @@ from typing import Any
 from data_contracts.contract import read_contract
 from tasks.compare import compare, table
 from tasks.core.answer import AnswerSettings
+from tasks.core.facts.watched import CompareFacts
 from tasks.core.handle import REFERENCE, Handle
 from tasks.core.ledger import Outcome, entries
 from tasks.core.row_kind import SFT
@@ -38,7 +39,8 @@ def snapshot(told: list[Row] | None) -> Handle:
         files = []
         if told is not None:
             rows(told).write_parquet(place.out / REFERENCE)
-            (place.out / "contract.json").write_text(json.dumps({"expectations": [{"rule": RULE, "share": 0.01}]}))
+            known = {"expectations": [expectation(RULE, 6, 600)], "passed": True}
+            (place.out / "contract.json").write_text(json.dumps(known))
             files = ["contract.json", REFERENCE]
         return StepResult("snapshot", "", {"files": files}, rows=len(told or []))
 
@@ -54,17 +56,21 @@ def compared(
         place, WatchSettings(**rule), snapshot(old), handle(came), new, CONTRACT, checked, ANSWER, SFT
     ))  # fmt: skip
     facts = made.facts()
-    assert table(facts) == facts["table"]
+    assert table(CompareFacts.of(made)) == facts["table"]
     return {**facts, **{c["what"]: c for c in facts["comparisons"]}}
+
+
+def expectation(rule: str, failed: int, checked: int) -> dict[str, Any]:
+    return {
+        "name": rule, "rule": rule, "severity": "warn", "success": not failed, "failed": failed, "checked": checked,
+        "share": failed / checked,
+    }  # fmt: skip
 
 
 def checked_as(failed: dict[str, int]) -> Handle:
     """What check leaves, with every expectation as a warning."""
-    told = [
-        {"rule": rule, "success": not count, "failed": count, "checked": 60, "share": count / 60}
-        for rule, count in {RULE: 0, **failed}.items()
-    ]
-    return artifact("check", lambda place: StepResult("contract", "", {"expectations": told}))
+    told = [expectation(rule, count, 60) for rule, count in {RULE: 0, **failed}.items()]
+    return artifact("check", lambda place: StepResult("contract", "", {"expectations": told, "passed": True}))
 
 
 def test_rows_of_the_same_kind_are_no_drift() -> None:

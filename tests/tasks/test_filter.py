@@ -324,7 +324,7 @@ def model(home: Path, context: int) -> Handle:
     words.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     folder = home / f"base-{context}"
     PreTrainedTokenizerFast(tokenizer_object=words, unk_token="<unk>").save_pretrained(folder / "model")
-    (folder / FACTS).write_text(json.dumps({"context": context}))
+    (folder / FACTS).write_text(json.dumps({"digest": "0" * 64, "parameters": 1, "context": context}))
     (folder / TOLD).write_text("{}")
     return Handle.of(folder, step="fetch", kind="model", digest="0")
 

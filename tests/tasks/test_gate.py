@@ -39,7 +39,11 @@ def against(baseline: str, wins: int, losses: int, n: int = 156) -> dict[str, An
 def judge(home: Path, rules: list[Rule], metrics: list[dict[str, Any]], differences: list[dict[str, Any]]) -> StepResult:
     folder = home / "artifacts" / uuid4().hex
     folder.mkdir(parents=True)
-    facts = {"confidence": LEVEL, "metrics": metrics, "differences": differences}
+    variants = [*dict.fromkeys(d["baseline"] for d in differences), "tuned"]
+    facts = {
+        "variants": variants, "best_baseline": "", "headline": "intent", "confidence": LEVEL, "metrics": metrics,
+        "differences": differences,
+    }  # fmt: skip
     (folder / FACTS).write_text(json.dumps(facts))
     (folder / TOLD).write_text("{}")
     scores = Handle.of(folder, step="evaluate", kind="scores", digest=digest_path(folder))

@@ -21,10 +21,12 @@ from pydantic import ValidationError
 from tasks import train as step
 from tasks.core.chat import PromptSettings
 from tasks.core.errors import DataError, TrainingError
+from tasks.core.facts.training import TrainingTold
 from tasks.core.handle import Handle
 from tasks.core.home import digest_path
 from tasks.core.work import StepResult
-from tasks.train import TrainSettings, train
+from tasks.train import train
+from tasks.trainer.settings import TrainSettings
 from tests.training import base_handle, dataset_handle, place, rows
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -89,8 +91,9 @@ def test_the_plan_is_told_and_kept(undisturbed: StepResult, work: Path) -> None:
 
 
 def test_the_line_says_when_nothing_was_validated(undisturbed: StepResult) -> None:
-    actual = {**undisturbed.told["actual"], "best_eval_loss": None}
-    assert "no validation rows" in step._line({**undisturbed.told, "actual": actual})
+    told = TrainingTold.model_validate(undisturbed.told)
+    actual = told.actual.model_copy(update={"best_eval_loss": None})
+    assert "no validation rows" in step._line(told.model_copy(update={"actual": actual}))
     assert "validation loss 0." in undisturbed.line
 
 
@@ -178,7 +181,8 @@ def test_the_cores_of_a_machine_do_not_change_what_is_learnt(
     [("cpu", 2, "2 CPU threads;"), ("cpu", 8, "2 CPU threads of 8 cores (train.threads);"), ("cuda", 8, "on cuda;")],
 )
 def test_the_plan_says_when_cores_would_stay_idle(undisturbed: StepResult, device: str, cores: int, told: str) -> None:
-    assert told in step._plan_line({**undisturbed.told["plan"], "device": device, "threads": 2, "cores": cores})
+    plan = TrainingTold.model_validate(undisturbed.told).plan
+    assert told in step._plan_line(plan.model_copy(update={"device": device, "threads": 2, "cores": cores}))
 
 
 def test_a_killed_flow_leaves_no_trainer_behind(work: Path, given: dict[str, Handle]) -> None:

@@ -11,6 +11,7 @@ import polars as pl
 
 from tasks.core.calls import any_calls, any_tools, messages_of, with_calls
 from tasks.core.chat import PromptSettings
+from tasks.core.facts.base_model import ModelFacts
 from tasks.core.handle import Handle
 from tasks.core.row_kind import RowKind
 from tasks.core.rules.habits import Habits, habits
@@ -68,7 +69,7 @@ class About:
     @cached_property
     def context(self) -> int | None:
         """The most tokens that the base model holds; None when that is not known."""
-        return self.base.facts().get("context") if self.base else None
+        return ModelFacts.of(self.base).context if self.base else None
 
     @cached_property
     def habits(self) -> Habits:

@@ -26,7 +26,7 @@ PLAIN = PromptSettings(max_new_tokens=8)
 def base(tmp_path_factory: pytest.TempPathFactory) -> Handle:
     folder = tmp_path_factory.mktemp("base")
     tiny_model(folder / "model", [""])
-    (folder / FACTS).write_text(json.dumps({"context": CONTEXT}))
+    (folder / FACTS).write_text(json.dumps({"digest": "0" * 64, "parameters": 1, "context": CONTEXT}))
     (folder / TOLD).write_text("{}")
     return Handle(step="fetch", kind="model", path=str(folder), digest="d")
 
@@ -98,6 +98,6 @@ def test_a_conversation_that_the_template_refuses_is_named_however_short(base: H
 
 
 def test_of_a_model_that_names_no_limit_nothing_is_too_long(base: Handle, tmp_path: Path) -> None:
-    (tmp_path / FACTS).write_text(json.dumps({"context": None}))
+    (tmp_path / FACTS).write_text(json.dumps({"digest": "0" * 64, "parameters": 1, "context": None}))
     (tmp_path / TOLD).write_text("{}")
     check_answerable(rows("x" * 2_000), base.model_copy(update={"path": str(tmp_path)}), PLAIN)

@@ -19,6 +19,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from trl import SFTConfig
 
 from tasks.core.chat import IGNORED, PromptSettings, encode
+from tasks.core.facts.training import TokenCounts
 from tasks.trainer.loop import AnswerTrainer, estimate_seconds, matmul_rate, padding_share, row_order, training_flops
 from tests.tiny import tiny_model
 
@@ -145,8 +146,8 @@ def test_rows_of_like_length_are_computed_together() -> None:
 
 def test_the_estimate_grows_with_the_work(base: Path) -> None:
     model = adapted(base)
-    counted = [{"rows": 10, "tokens": n, "answer_tokens": n // 4} for n in (1000, 2000, 4000)]
-    flops = [training_flops(model, c) for c in counted]
+    flops = [training_flops(model, tokens, tokens // 4) for tokens in (1000, 2000, 4000)]
     assert all(a > 0 and b == pytest.approx(2 * a) for a, b in itertools.pairwise(flops))
     assert matmul_rate(16, 64, 128, torch.float32, "cpu") > 0
-    assert estimate_seconds(model, counted[0], epochs=1, micro=4) > 0
+    counted = TokenCounts(rows=10, validation_rows=0, tokens=1000, longest=200, answer_tokens=250)
+    assert estimate_seconds(model, counted, epochs=1, micro=4) > 0

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tasks.core.chat import PromptSettings
+from tasks.core.facts.training import Actual, Losses, Plan
 from tasks.core.handle import Handle
 from tasks.core.home import digest_path
 from tasks.core.machine import Machine
-from tasks.train import TrainSettings, _write_examples
+from tasks.train import _write_examples
 from tasks.trainer import __main__ as trainer
 from tasks.trainer.events import Reporter, last_checkpoint
+from tasks.trainer.settings import TrainSettings
+from tasks.trainer.spec import TrainSpec, event_of
 from tests.tiny import CONTEXT
 from tests.training import base_handle, rows
 
@@ -37,23 +40,33 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Handle:
     return base_handle(tmp_path_factory.mktemp("work") / "base")
 
 
+@dataclass(frozen=True)
+class Heard:
+    """What the trainer said."""
+
+    plan: Plan
+    actual: Actual
+    history: list[Losses]
+
+
 @pytest.fixture
-def run(base: Handle, capsys: pytest.CaptureFixture[str]) -> Callable[..., dict[str, Any]]:
-    """Train in `folder`; gives what it said, by event."""
+def run(base: Handle, capsys: pytest.CaptureFixture[str]) -> Callable[..., Heard]:
+    """Train in `folder`; gives what it said."""
 
     def train(
         folder: Path, settings: TrainSettings, count: int = 20, validation: int = 4, checkpoint_seconds: float = 1e-6
-    ) -> dict[str, Any]:
+    ) -> Heard:
         model = base.folder / "model"
         counted = _write_examples(folder, model, PromptSettings(), rows(count, validation), CONTEXT)
         capsys.readouterr()
-        trainer.main({
-            "base": str(model), "data": str(folder), "out": str(folder / "out"), "parent": os.getpid(), "counted": counted,
-            "settings": settings.model_dump(), "checkpoint_seconds": checkpoint_seconds,
-        })  # fmt: skip
-        said = [json.loads(line) for line in capsys.readouterr().out.splitlines() if line.startswith('{"event"')]
-        told: dict[str, Any] = {e["event"]: e for e in said if e["event"] != "progress"}
-        return {**told, "history": [e for e in said if e["event"] == "progress"]}
+        spec = TrainSpec(
+            base=model, data=folder, out=folder / "out", parent=os.getpid(), settings=settings,
+            checkpoint_seconds=checkpoint_seconds, counted=counted,
+        )  # fmt: skip
+        spec.write(folder / "spec.json")
+        trainer.main(TrainSpec.read(folder / "spec.json"))
+        plan, *history, actual = filter(None, map(event_of, capsys.readouterr().out.splitlines()))
+        return Heard(plan, actual, history)  # type: ignore[arg-type]
 
     return train
 
@@ -74,29 +87,29 @@ def killed_at(step: int, train: Callable[[], Any]) -> None:
 
 
 def test_a_run_killed_while_it_waits_for_a_better_loss_stops_where_the_undisturbed_one_does(
-    run: Callable[..., dict[str, Any]], tmp_path: Path
+    run: Callable[..., Heard], tmp_path: Path
 ) -> None:
     whole = run(tmp_path / "whole", HASTY)
-    assert whole["actual"]["stopped_early"]
-    assert whole["actual"]["steps"] == whole["actual"]["best_step"] + HASTY.patience
+    assert whole.actual.stopped_early
+    assert whole.actual.steps == whole.actual.best_step + HASTY.patience
     for before_end in (0, 1):
-        killed, step = tmp_path / f"killed {before_end}", whole["actual"]["steps"] - before_end
+        killed, step = tmp_path / f"killed {before_end}", whole.actual.steps - before_end
         killed_at(step, lambda folder=killed: run(folder, HASTY))  # type: ignore[misc]
         again = run(killed, HASTY)
-        assert again["actual"]["resumed_from_step"] == step - 1
-        assert again["history"] == whole["history"]
+        assert again.actual.resumed_from_step == step - 1
+        assert again.history == whole.history
         assert digest_path(killed / "out") == digest_path(tmp_path / "whole" / "out")
 
 
 def test_a_checkpoint_by_the_clock_between_two_validations_is_resumed_exactly(
-    run: Callable[..., dict[str, Any]], tmp_path: Path
+    run: Callable[..., Heard], tmp_path: Path
 ) -> None:
     calm = TrainSettings(epochs=2, batch_rows=4, validations_per_epoch=1, rank=4, threads=1)
     whole = run(tmp_path / "whole", calm)
     killed_at(8, lambda: run(tmp_path / "killed", calm))
     again = run(tmp_path / "killed", calm)
-    assert again["actual"]["resumed_from_step"] == 7
-    assert again["history"] == whole["history"]
+    assert again.actual.resumed_from_step == 7
+    assert again.history == whole.history
     assert digest_path(tmp_path / "killed" / "out") == digest_path(tmp_path / "whole" / "out")
 
 
@@ -104,24 +117,24 @@ def test_a_checkpoint_by_the_clock_between_two_validations_is_resumed_exactly(
     ("count", "batch_rows", "steps"), [(20, 3, 14), (20, 7, 6), (20, 16, 3), (20, 512, 1), (3, 16, 1), (1, 1, 2)]
 )
 def test_a_batch_that_divides_neither_rows_nor_micro_batches_trains_every_row_without_validation_too(
-    run: Callable[..., dict[str, Any]], tmp_path: Path, count: int, batch_rows: int, steps: int
+    run: Callable[..., Heard], tmp_path: Path, count: int, batch_rows: int, steps: int
 ) -> None:
     settings = TrainSettings(epochs=2, batch_rows=batch_rows, rank=4, threads=1)
     told = run(tmp_path, settings, count, validation=0, checkpoint_seconds=60)
     assert (tmp_path / "out" / "adapter_model.safetensors").exists()
-    assert told["plan"]["rows"] == count
-    assert told["plan"]["steps"] == told["actual"]["steps"] == steps
-    assert batch_rows % told["plan"]["micro_batch"] == 0
-    assert [e["step"] for e in told["history"]] == list(range(1, steps + 1))
-    assert (told["actual"]["best_step"], told["actual"]["best_eval_loss"]) == (None, None)
+    assert told.plan.rows == count
+    assert told.plan.steps == told.actual.steps == steps
+    assert batch_rows % told.plan.micro_batch == 0
+    assert [e.step for e in told.history] == list(range(1, steps + 1))
+    assert (told.actual.best_step, told.actual.best_eval_loss) == (None, None)
 
 
 def test_a_micro_batch_is_a_share_of_each_process() -> None:
     cpu, gpu = (Machine(device, "float32", "", 1) for device in ("cpu", "cuda"))
-    assert trainer._micro_batch({"batch_rows": 16, "processes": 1}, cpu) == 4
-    assert trainer._micro_batch({"batch_rows": 16, "processes": 8}, cpu) == 2
-    assert trainer._micro_batch({"batch_rows": 48, "processes": 2}, gpu) == 12
-    assert trainer._micro_batch({"batch_rows": 7, "processes": 1}, cpu) == 1
+    assert trainer._micro_batch(TrainSettings(batch_rows=16, processes=1), cpu) == 4
+    assert trainer._micro_batch(TrainSettings(batch_rows=16, processes=8), cpu) == 2
+    assert trainer._micro_batch(TrainSettings(batch_rows=48, processes=2), gpu) == 12
+    assert trainer._micro_batch(TrainSettings(batch_rows=7, processes=1), cpu) == 1
 
 
 def test_the_last_whole_checkpoint_is_taken_and_halves_are_removed(tmp_path: Path) -> None:

@@ -1,0 +1,83 @@
+"""What the steps of watch hand on: files of the snapshot, new rows, how they differ from it, how the champion does on them."""
+
+from __future__ import annotations
+
+from tasks.core.facts.base import Facts
+from tasks.core.stats import percent
+
+
+class SnapshotFacts(Facts):
+    """files: the names of what there is of the champion's training snapshot."""
+
+    files: list[str]
+
+
+class NewsFacts(Facts):
+    """Rows: new ones, those of the snapshot that are no longer there, new records that cannot be read."""
+
+    new: int
+    gone: int
+    unread: int
+
+
+class JoinedFacts(Facts):
+    """kept: rows of the snapshot among them."""
+
+    kept: int
+
+
+class GainedFacts(Facts):
+    """more: rows that training would have more than before."""
+
+    more: int
+
+
+class Comparison(Facts):
+    """One line of the table. rule: the setting that asks for it, empty where a figure is only told. told: it in a sentence."""
+
+    what: str
+    snapshot: str
+    new: str
+    told: str
+    rule: str = ""
+    test: str = ""
+    statistic: float = 0.0
+    p: float = 1.0
+    effect: float = 0.0
+    limit: float = 0.0
+    found: bool = False
+
+
+class CompareFacts(Facts):
+    """rows: new ones, as they came. broken: which expectations of severity block do not hold, in words; empty if all do."""
+
+    rows: int
+    comparisons: list[Comparison]
+    broken: str = ""
+
+
+class Share(Facts):
+    """A share of rows with its interval."""
+
+    value: float
+    low: float
+    high: float
+    n: int
+
+    @property
+    def told(self) -> str:
+        return f"{percent(self.value, self.low, self.high, digits=1)} of {self.n:,}"
+
+
+class RescoreFacts(Facts):
+    """The champion on new rows: now, and as it was registered (None if the registry does not say). told: it in a sentence.
+
+    below: whether the whole interval is under `limit`, the registered figure less the recipe's margin.
+    """
+
+    metric: str
+    now: Share
+    registered: Share | None
+    limit: float
+    below: bool
+    told: str
