@@ -9,7 +9,7 @@ from typing import Any
 from prefect import flow
 
 from data_contracts.contract import read_contract
-from flows.parameters import DEFAULT, ROWS, RecipeName, RecipePath, Rows, planned
+from flows.parameters import DEFAULT, ROWS, Assignments, RecipeName, RecipePath, Rows, planned
 from flows.recipe import Recipe
 from flows.runs import remember
 from flows.states import ends_in_words
@@ -58,9 +58,11 @@ class Curated:
 
 @flow(name="curate", persist_result=False)
 @ends_in_words
-def curate(recipe: RecipeName = DEFAULT, recipe_path: RecipePath = "", rows: Rows = 0) -> Results:
+def curate(
+    recipe: RecipeName = DEFAULT, recipe_path: RecipePath = "", rows: Rows = 0, settings: Assignments = ()
+) -> Results:  # fmt: skip
     """Turn raw exports into a dataset that keeps its contract, and account for every row."""
-    return curated(planned(recipe, recipe_path, {ROWS: rows})).results
+    return curated(planned(recipe, recipe_path, {ROWS: rows}, settings)).results
 
 
 def curated(plan: Recipe) -> Curated:

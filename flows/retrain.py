@@ -18,6 +18,7 @@ from flows.parameters import (
     RATE,
     ROWS,
     SEED,
+    Assignments,
     Epochs,
     LearningRate,
     Minutes,
@@ -48,11 +49,11 @@ from tasks.train import train
 @ends_in_words
 def retrain(
     recipe: RecipeName = DEFAULT, recipe_path: RecipePath = "", rows: Rows = 0, epochs: Epochs = 0,
-    learning_rate: LearningRate = 0.0, seed: Seed = 0, minutes: Minutes = 0,
+    learning_rate: LearningRate = 0.0, seed: Seed = 0, minutes: Minutes = 0, settings: Assignments = (),
 ) -> State[Results]:  # fmt: skip
     """Curate, train, evaluate, pass the gate, register, report. A model that does not pass is refused, not registered."""
     asked = {ROWS: rows, EPOCHS: epochs, RATE: learning_rate, SEED: seed, MINUTES: minutes}
-    plan = planned(recipe, recipe_path, asked)
+    plan = planned(recipe, recipe_path, asked, settings)
     check_trainable(plan)
     tracking.check_access()
     with alone(plan.name):

@@ -12,13 +12,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Mapping
+from pathlib import Path
 from typing import Any, Self
 
 from pydantic import Field, model_validator
 
+from tasks.core.answer import CALL_METRICS
 from tasks.core.errors import RecipeError
 from tasks.core.handle import Handle
-from tasks.core.settings import Settings
+from tasks.core.settings import Misfit, Settings
 from tasks.core.stats import percent, rows_to_decide
 from tasks.core.step import Made, Place
 from tasks.core.strict_yaml import nearest
@@ -58,6 +60,15 @@ class GateSettings(Settings):
 
     # For example [{metric: intent, better_than_baseline: true}, {metric: schema_valid, at_least: 0.95}]
     rules: tuple[Rule, ...] = Field(min_length=1)
+
+    def fitted(self, recipe: Any, folder: Path) -> Self:
+        # Whether the rows that judge have tools is seen once they are read.
+        known = (*recipe.answer.metrics, *CALL_METRICS)
+        for i, rule in enumerate(self.rules):
+            if rule.metric not in known:
+                problem = f"{rule.metric!r} is no metric that is measured"
+                raise Misfit(("rules", i, "metric"), problem, got=rule.metric, known=known)
+        return self
 
 
 def gate(place: Place, *, settings: GateSettings, scores: Handle) -> Made:

@@ -80,9 +80,11 @@ def nearest(word: str, known: Sequence[str]) -> str:
     return f"did you mean {close[0]!r}?" if close else ""
 
 
-def refuse(file: Path, location: Location, problem: str, *, allowed: str = "", todo: str = "") -> RecipeError:
-    """An error about a value that is well formed but cannot work together with the rest of the file."""
-    node = yaml.compose(file.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
+def refuse(
+    file: Path, location: Location, problem: str, *, allowed: str = "", todo: str = "", text: str = ""
+) -> RecipeError:
+    """An error about a value that is well formed but cannot work together with the rest of the file. text: as `read_yaml`'s."""
+    node = yaml.compose(text or file.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
     return _refusal(file, "recipe", [Mistake(_line(node, location), f"{_path(location)}: {problem}", allowed, todo)])
 
 
