@@ -20,6 +20,8 @@ from tasks.core.row_kind import KINDS, SFT
 REFUSED = 4  # the run went well, and the model was not good enough
 FORMATS = ("openai", "trl", "alpaca", "huggingface")
 RUN = "newest, previous, a run's name, the first digits of a dataset's digest, or its folder"
+SETTING = "set any key of the recipe for this run, such as train.epochs=2 or gate.rules.0.at_least=0.9 (the first rule is 0); \
+the value is read as YAML; may be given again for another key"
 INTERRUPTED = 130  # what a shell reports for Ctrl-C
 NOTES = """\
 exit codes   0 done, 1 error, 2 a mistake in the recipe or the command line, 3 the data broke its contract,
@@ -55,10 +57,12 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     kind = f"what its rows are (default {SFT.name})"
     recipe = f"a name ({', '.join(installed_recipes())}), or the path of a recipe or of its folder"
-    command = _command(commands, run, "curate the data, train, evaluate, pass the gate, register")
-    command.add_argument("recipe", metavar="RECIPE", help=recipe)
-    command = _command(commands, curate, "curate the data only: the dataset, the ledger of every row, the review sheet")
-    command.add_argument("recipe", metavar="RECIPE", help=recipe)
+    for command in (
+        _command(commands, run, "curate the data, train, evaluate, pass the gate, register"),
+        _command(commands, curate, "curate the data only: the dataset, the ledger of every row, the review sheet"),
+    ):
+        command.add_argument("recipe", metavar="RECIPE", help=recipe)
+        command.add_argument("--set", dest="settings", metavar="KEY=VALUE", action="append", default=[], help=SETTING)
     command = _command(commands, watch, "look for rows that the champion has not learnt from; retrain if the recipe says so")
     command.add_argument("recipe", metavar="RECIPE", help=recipe)
     command = _command(commands, show_why, "tell one row's story: where from, what each step did with it, and why", "why")
@@ -103,7 +107,7 @@ def _parts(parser: argparse.ArgumentParser) -> Any:
 
 def run(arguments: argparse.Namespace) -> int:
     started = time.monotonic()
-    state = start.run_flow("retrain", arguments.recipe)
+    state = start.run_flow("retrain", arguments.recipe, arguments.settings)
     results = start.results_of(state)
     from flows.summary import print_summary
 
@@ -113,11 +117,14 @@ def run(arguments: argparse.Namespace) -> int:
 
 def curate(arguments: argparse.Namespace) -> int:
     started = time.monotonic()
-    results = _curated(arguments.recipe)
+    results = _curated(arguments.recipe, arguments.settings)
+    from flows.overrides import assigned
     from flows.recipe import load_recipe
     from flows.summary import print_curated
 
-    print_curated(results, arguments.recipe, load_recipe(arguments.recipe).kind, time.monotonic() - started)
+    asked = [arguments.recipe, *(word for setting in arguments.settings for word in ("--set", setting))]
+    kind = load_recipe(arguments.recipe, assigned(arguments.settings)).kind
+    print_curated(results, asked, kind, time.monotonic() - started)
     return 0
 
 
@@ -179,8 +186,8 @@ def export(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _curated(recipe: str) -> dict[str, Any]:
-    return start.results_of(start.run_flow("curate", recipe))
+def _curated(recipe: str, settings: Sequence[str] = ()) -> dict[str, Any]:
+    return start.results_of(start.run_flow("curate", recipe, settings))
 
 
 def _is_recipe(data: str) -> bool:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from prefect import flow
 
 from data_contracts.contract import read_contract
-from flows.parameters import DEFAULT, ROWS, RecipeName, RecipePath, Rows, planned
+from flows.parameters import DEFAULT, ROWS, Assignments, RecipeName, RecipePath, Rows, planned
 from flows.recipe import Recipe
 from flows.runs import remember
 from flows.states import ends_in_words
@@ -37,15 +38,36 @@ Results = dict[str, Handle]
 JUDGES = ("holdout", "edge_cases", "benchmarks")  # what nothing may be trained on
 
 
+@dataclass(frozen=True)
+class Curated:
+    """What the first part of a run hands on. steps: the row steps in order. judges: the rows that judge, by what they are."""
+
+    steps: tuple[Handle, ...]
+    base: Handle
+    dataset: Handle
+    contract: Handle
+    advice: Handle
+    review: Handle
+    judges: Results
+
+    @property
+    def results(self) -> Results:
+        """What came of it by name, without the steps: what a run of `curate` returns."""
+        made = {"base": self.base, "dataset": self.dataset, "contract": self.contract}
+        return {**made, "advice": self.advice, "review": self.review, **self.judges}
+
+
 @flow(name="curate", persist_result=False)
 @ends_in_words
-def curate(recipe: RecipeName = DEFAULT, recipe_path: RecipePath = "", rows: Rows = 0) -> Results:
+def curate(
+    recipe: RecipeName = DEFAULT, recipe_path: RecipePath = "", rows: Rows = 0, settings: Assignments = ()
+) -> Results:  # fmt: skip
     """Turn raw exports into a dataset that keeps its contract, and account for every row."""
-    return curated(planned(recipe, recipe_path, {ROWS: rows}))[1]
+    return curated(planned(recipe, recipe_path, {ROWS: rows}, settings)).results
 
 
-def curated(plan: Recipe) -> tuple[list[Handle], Results]:
-    """The first half of a run: (the row steps in order, what came of them by name)."""
+def curated(plan: Recipe) -> Curated:
+    """The first part of a run: the rows that are trained on, and those that judge."""
     kind, answer, said = plan.rows_are, plan.answer, plan.decisions
     base = work_step(fetch, plan.base_model, found=find_model(plan.base_model, plan.folder))
     judges = judged_by(plan)
@@ -73,7 +95,7 @@ def curated(plan: Recipe) -> tuple[list[Handle], Results]:
     remember(plan.name, dataset)
     advice = work_step(advise, plan.advise, dataset=dataset, **asked)
     sheet = work_step(review, plan.review, steps=steps, dataset=dataset, kind=kind, answer=answer, personal=plan.redact)
-    return steps, {"base": base, "dataset": dataset, "contract": contract, "advice": advice, "review": sheet, **judges}
+    return Curated(tuple(steps), base, dataset, contract, advice, sheet, judges)
 
 
 def each_alone(plan: Recipe, rows: Handle, base: Handle) -> list[Handle]:

@@ -16,6 +16,7 @@ import yaml
 
 from flows import environment, start
 from flows.automations import apply_automations, found_triggers, wanted_triggers
+from flows.parameters import SETTINGS
 from tasks.core import terminal
 from tasks.core.errors import AssayError
 
@@ -93,13 +94,18 @@ def _deployment(entry: Mapping[str, Any]) -> Any:
 
 
 def closed(form: Any) -> Any:
-    """A form that takes no other parameters. Prefect leaves it open: a mistyped one then crashes the run."""
+    """A form that takes no other parameters. Prefect leaves it open: a mistyped one then crashes the run.
+
+    Without `settings`, which would let a form set what a recipe's owner decides (flows/parameters.py).
+    """
     from prefect.utilities.callables import ParameterSchema
 
     class Closed(ParameterSchema):
         additionalProperties: Literal[False] = False  # noqa: N815 - JSON schema's word
 
-    return Closed(**form.model_dump(exclude_unset=True), additionalProperties=False)
+    told = form.model_dump(exclude_unset=True)
+    fields = {name: field for name, field in told["properties"].items() if name != SETTINGS}
+    return Closed(**{**told, "properties": fields}, additionalProperties=False)
 
 
 def load_flow(entrypoint: str) -> Any:

@@ -1,19 +1,23 @@
 """The parameters of flows, made for the run form of the Prefect UI: flat, described, with a default, no null and no union.
 
-    def retrain(recipe: RecipeName = DEFAULT, recipe_path: RecipePath = "", rows: Rows = 0, ...): ...
-    plan = planned(recipe, recipe_path, {ROWS: rows, ...})
+    def retrain(recipe: RecipeName = DEFAULT, recipe_path: RecipePath = "", rows: Rows = 0, ..., settings: Assignments = ()): ...
+    plan = planned(recipe, recipe_path, {ROWS: rows, ...}, settings)
 
 The form shows them in the order of the signature, and `enum` as a drop-down; the server refuses what breaks the schema before
 a run exists. 0 (or nothing, for a text) means: as the recipe says.
+
+`settings` set any key of a recipe, and are for the command line alone (`--set`): who presses Run may choose how long is trained,
+but what the gate asks, who approves, and what files and code are used is for the owner of the recipe.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 from pydantic import Field
 
-from flows.overrides import Overrides
+from flows.overrides import Overrides, assigned
 from flows.recipe import Recipe, load_recipe
 from flows.recipes import installed_recipes
 from tasks.core.errors import RecipeError
@@ -24,6 +28,7 @@ DEFAULT = next(iter(installed_recipes()))  # what the form shows first
 # The recipe's keys that the form can override, and so what `planned` is given.
 ROWS, EPOCHS = ("select", "rows"), ("train", "epochs")
 RATE, SEED, MINUTES = ("train", "learning_rate"), ("train", "seed"), ("train", "deadline_minutes")
+SETTINGS = "settings"  # the parameter that no form has: flows/deploy.py leaves it out
 AS_RECIPE = "0: as the recipe says."
 
 
@@ -57,10 +62,18 @@ Minutes = Annotated[int, shown(
     "Minutes of training", f"Training is ended after so many minutes; the next run goes on from its checkpoint. {AS_RECIPE}",
     ge=0, le=10_080,
 )]  # fmt: skip
+Assignments = Annotated[Sequence[str], shown(
+    "Other settings", "Any keys of the recipe, as KEY=VALUE: train.epochs=2. Set by `assay run --set`.",
+)]  # fmt: skip
 
 
-def planned(recipe: str, recipe_path: str = "", overrides: Overrides | None = None) -> Recipe:
-    """The recipe that a form asks for. Raises RecipeError for one that is not there or does not fit together."""
+def planned(
+    recipe: str, recipe_path: str = "", overrides: Overrides | None = None, settings: Sequence[str] = ()
+) -> Recipe:
+    """The recipe that a form or the command asks for. settings: KEY=VALUE texts, which count before the form's fields.
+
+    Raises RecipeError for one that is not there or does not fit together.
+    """
     asked = {key: value for key, value in (overrides or {}).items() if value}
     if not recipe_path and recipe not in installed_recipes():
         raise RecipeError(
@@ -68,4 +81,4 @@ def planned(recipe: str, recipe_path: str = "", overrides: Overrides | None = No
             allowed=", ".join(installed_recipes()),
             todo="choose one of these, or give the path of your own recipe as recipe_path",
         )  # fmt: skip
-    return load_recipe(recipe_path or recipe, asked)
+    return load_recipe(recipe_path or recipe, {**asked, **assigned(settings)})

@@ -9,19 +9,18 @@ A recipe says only what it wants otherwise; each setting's default and the reaso
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
 from pathlib import Path
 
-from pydantic import Field, PrivateAttr, ValidationError
+from pydantic import Field, PrivateAttr
 
 from data_contracts.contract import check_kind, read_contract
-from flows.overrides import Overrides, overridden
+from flows.overrides import Overrides, in_words, overridden
 from flows.recipes import FILE, RECIPES, installed_recipes
 from tasks.advise import AdviseSettings
 from tasks.check import CheckSettings
 from tasks.clean import CleanSettings
 from tasks.conflicts import ConflictSettings
-from tasks.core.answer import CALL_METRICS, AnswerSettings
+from tasks.core.answer import AnswerSettings
 from tasks.core.base_model import BaseModelSettings
 from tasks.core.chat import PromptSettings
 from tasks.core.decisions import Decisions, read_decisions
@@ -29,15 +28,14 @@ from tasks.core.errors import RecipeError, nearest
 from tasks.core.fence import check_inside
 from tasks.core.row_kind import KINDS, SFT, KindName, RowKind
 from tasks.core.rule import WatchSettings
-from tasks.core.rules.language import check_languages
-from tasks.core.settings import Settings
-from tasks.core.strict_yaml import Location, read_yaml, refuse, told
+from tasks.core.settings import Misfit, Settings
+from tasks.core.strict_yaml import read_yaml, refuse, told
 from tasks.core.typed import quoted, typed_path
 from tasks.decontaminate import DecontaminateSettings
 from tasks.dedupe import DedupeSettings
 from tasks.evaluate import EvaluateSettings
-from tasks.filter import FilterSettings, find_rules
-from tasks.format import FormatSettings, check_format
+from tasks.filter import FilterSettings
+from tasks.format import FormatSettings
 from tasks.gate import GateSettings
 from tasks.ingest import IngestSettings, Source
 from tasks.label_errors import LabelErrorSettings
@@ -106,7 +104,7 @@ class Recipe(Settings):
 
     @property
     def text(self) -> str:
-        """The recipe as it was written, comments and all, with what a run form asked otherwise; registered beside the model."""
+        """The recipe as it was written, comments and all, with what was set otherwise; registered beside the model."""
         return self._text
 
     @property
@@ -133,17 +131,18 @@ class Recipe(Settings):
 def load_recipe(name_or_path: str, overrides: Overrides | None = None) -> Recipe:
     """Read a recipe by name or path. Raises RecipeError, naming file, line, key, value got and what is allowed.
 
-    overrides: (section, key) to a number that counts instead of the file's.
+    overrides: keys of the recipe and their values, which count instead of the file's (flows/overrides.py).
     """
     file = find_recipe(name_or_path)
     recipe, text = read_yaml(file, Recipe), file.read_text(encoding="utf-8")
-    if overrides:
+    if not overrides:
+        return _fitted(recipe, file, text)
+    try:
         text = overridden(text, overrides)
-        recipe = read_yaml(file, Recipe, text=text)
-    recipe = _with_listed_names(recipe, file)
-    recipe._file, recipe._text = file.resolve(), text
-    _check_together(recipe, file)
-    return recipe
+        return _fitted(read_yaml(file, Recipe, text=text), file, text)
+    except RecipeError as error:
+        where = f"{error.where}, once {in_words(overrides)} is set"
+        raise RecipeError(error.what, where=where, allowed=error.allowed, todo=error.todo) from None
 
 
 def find_recipe(name_or_path: str) -> Path:
@@ -164,38 +163,17 @@ def find_recipe(name_or_path: str) -> Path:
     )  # fmt: skip
 
 
-def _with_listed_names(recipe: Recipe, file: Path) -> Recipe:
-    """The recipe with the lines of redact.names_file among its names; its text goes on naming the file alone."""
-    if not recipe.redact.names_file:
-        return recipe
-    location, listed = ("redact", "names_file"), file.resolve().parent / recipe.redact.names_file
-    try:
-        lines = check_inside(listed, "recipe: redact.names_file").read_text(encoding="utf-8-sig").splitlines()
-        names = [*recipe.redact.names, *filter(None, map(str.strip, lines))]
-        redact = RedactSettings.model_validate({**recipe.redact.model_dump(), "names": names})
-    except (OSError, UnicodeDecodeError) as error:
-        problem = f"{listed} cannot be read ({getattr(error, 'strerror', '') or 'no UTF-8 text'})"
-        raise refuse(file, location, problem, todo="give the path of a text file from the recipe's folder") from error
-    except ValidationError as error:
-        problem = error.errors()[0]["msg"].removeprefix("Value error, ")
-        raise refuse(file, location, f"{listed}: {problem}", todo="correct that line of the file") from error
-    return recipe.model_copy(update={"redact": redact})
-
-
-def _check_together(recipe: Recipe, file: Path) -> None:
-    """What no step's settings can see alone; found here, before a run has cost minutes."""
-    check_kind(read_contract(recipe.contract, recipe.folder), recipe.kind)
-    check_format(recipe.format, recipe.answer)
-    check_languages(recipe.filter.languages)
-    find_rules(recipe.filter.rules, recipe.folder)
-    answer, fields = recipe.answer, list(recipe.answer.json_schema.get("properties", {}))
-    metrics = (*answer.metrics, *CALL_METRICS)  # whether the rows that judge have tools is seen once they are read
-    named: list[tuple[Location, str, Sequence[str]]] = [
-        *([(("answer", "label"), answer.label, fields)] if answer.label else []),
-        *((("answer", "graded", i), field, fields) for i, field in enumerate(answer.graded)),
-        *((("gate", "rules", i, "metric"), rule.metric, metrics) for i, rule in enumerate(recipe.gate.rules)),
-    ]
-    for location, name, known in named:
-        if name not in known:
-            what = "metric that is measured" if location[0] == "gate" else "field of answer.json_schema"
-            raise refuse(file, location, f"{name!r} is no {what}", allowed=", ".join(known), todo=nearest(name, known))
+def _fitted(recipe: Recipe, file: Path, text: str) -> Recipe:
+    """The recipe, once its parts go together; found here, before a run has cost minutes. Its text stays as it is."""
+    folder = file.resolve().parent
+    check_kind(read_contract(recipe.contract, folder), recipe.kind)
+    parts = {name: getattr(recipe, name) for name in Recipe.model_fields}
+    for name, part in parts.items():
+        try:
+            parts[name] = part.fitted(recipe, folder) if isinstance(part, Settings) else part
+        except Misfit as error:
+            todo, allowed = error.todo or nearest(error.got, error.known), ", ".join(error.known)
+            raise refuse(file, (name, *error.location), error.problem, allowed=allowed, todo=todo, text=text) from error
+    fitted = recipe.model_copy(update=parts)
+    fitted._file, fitted._text = file.resolve(), text
+    return fitted

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 from prefect import flow
 from prefect.client.schemas.objects import State
 
 from flows.alone import alone
-from flows.curate import Results, curated
+from flows.curate import Curated, Results, curated
 from flows.outcome import tell_outcome
 from flows.parameters import (
     DEFAULT,
@@ -17,6 +18,7 @@ from flows.parameters import (
     RATE,
     ROWS,
     SEED,
+    Assignments,
     Epochs,
     LearningRate,
     Minutes,
@@ -51,11 +53,11 @@ from tasks.train import train
 @ends_in_words
 def retrain(
     recipe: RecipeName = DEFAULT, recipe_path: RecipePath = "", rows: Rows = 0, epochs: Epochs = 0,
-    learning_rate: LearningRate = 0.0, seed: Seed = 0, minutes: Minutes = 0,
+    learning_rate: LearningRate = 0.0, seed: Seed = 0, minutes: Minutes = 0, settings: Assignments = (),
 ) -> State[Results]:  # fmt: skip
     """Curate, train, evaluate, pass the gate, register, report. A model that does not pass is refused, not registered."""
     asked = {ROWS: rows, EPOCHS: epochs, RATE: learning_rate, SEED: seed, MINUTES: minutes}
-    plan = planned(recipe, recipe_path, asked)
+    plan = planned(recipe, recipe_path, asked, settings)
     check_trainable(plan)
     tracking.check_access()
     with alone(plan.name):
@@ -63,25 +65,51 @@ def retrain(
 
 
 def retrained(plan: Recipe) -> State[Results]:
-    """The steps of a run, in order."""
-    steps, data = curated(plan)
-    base = data["base"]
-    judged_by = {name: data[name].frame() for name in SETS if name in data}
-    check_rules(plan.gate, measured_in(judged_by, plan.answer))  # a rule that names nothing shows now, not after training
-    check_answerable(judged_by, base, plan.prompt)
-    adapter = work_step(train, plan.train, prompt=plan.prompt, base=base, dataset=data["dataset"])
-    answers = predicted(plan, base, adapter, data)
-    sets = {name: data.get(name) for name in SETS}
-    scores = work_step(evaluate, plan.evaluate, answer=plan.answer, predictions=answers, **sets)
-    verdict = work_step(gate, plan.gate, scores=scores)
-    proof = {"base": base, "dataset": data["dataset"], "contract": data["contract"], "scores": scores, "verdict": verdict}
-    version = registered(plan, proof, adapter, answers[-1], data["holdout"])
-    seen = {"training": adapter, "version": version, "advice": data["advice"], "review": data["review"]}
+    """The three parts of a run. Each can be had without those after it: whoever only compares models registers none."""
+    data = curated(plan)
+    return released(plan, data, evaluated(plan, data))
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """A trained model and what it is worth. answers: its own, which a registered version must give again."""
+
+    adapter: Handle
+    answers: Handle
+    scores: Handle
+    verdict: Handle
+
+
+def evaluated(plan: Recipe, data: Curated) -> Evaluated:
+    """The second part of a run: train, measure beside the prompted base model, judge by the gate. Nothing is registered."""
+    sets = {name: data.judges[name] for name in SETS if name in data.judges}
+    check_judges(plan, data.base, sets)
+    adapter = work_step(train, plan.train, prompt=plan.prompt, base=data.base, dataset=data.dataset)
+    answers = predicted(plan, data, adapter)
+    asked = {name: sets.get(name) for name in SETS}
+    scores = work_step(evaluate, plan.evaluate, answer=plan.answer, predictions=answers, **asked)
+    return Evaluated(adapter, answers[-1], scores, work_step(gate, plan.gate, scores=scores))
+
+
+def released(plan: Recipe, data: Curated, model: Evaluated) -> State[Results]:
+    """The last part of a run: register what passed, report, follow the gate, tell the outcome."""
+    judged = {"scores": model.scores, "verdict": model.verdict}
+    proof = {"base": data.base, "dataset": data.dataset, "contract": data.contract, **judged}
+    version = registered(plan, proof, model, data.judges["holdout"])
+    seen = {"training": model.adapter, "version": version, "advice": data.advice, "review": data.review}
+    steps = list(data.steps)
     page = work_step(report, plan.report, steps=steps, prompt=plan.prompt, answer=plan.answer, **seen, **proof)
     promoted = follow_gate(plan, version)
-    tell_outcome(plan.name, page, version, steps, data["contract"], promoted)
-    made = {**proof, "review": data["review"], "training": adapter, "report": page, "version": version}
+    tell_outcome(plan.name, page, version, steps, data.contract, promoted)
+    made = {**proof, "review": data.review, "training": model.adapter, "report": page, "version": version}
     return finished({name: handle for name, handle in made.items() if handle}, promoted)
+
+
+def check_judges(plan: Recipe, base: Handle, sets: Results) -> None:
+    """Raise what would stop a run after hours of training: a rule that names nothing, a row that cannot be answered."""
+    frames = {name: rows.frame() for name, rows in sets.items()}
+    check_rules(plan.gate, measured_in(frames, plan.answer))
+    check_answerable(frames, base, plan.prompt)
 
 
 def check_trainable(plan: Recipe) -> None:
@@ -94,7 +122,7 @@ def check_trainable(plan: Recipe) -> None:
         )  # fmt: skip
 
 
-def predicted(plan: Recipe, base: Handle, adapter: Handle, data: Results) -> list[Handle]:
+def predicted(plan: Recipe, data: Curated, adapter: Handle) -> list[Handle]:
     """What each variant answers: the base model prompted with nothing and with examples, and last the tuned one."""
     helped = plan.prompt.model_copy(update={"system": plan.evaluate.prompted_system or plan.prompt.system})
     variants: list[tuple[PredictSettings, PromptSettings, Handle | None]]
@@ -102,23 +130,23 @@ def predicted(plan: Recipe, base: Handle, adapter: Handle, data: Results) -> lis
     if plan.evaluate.few_shot:
         variants += [(PredictSettings(variant="few_shot", examples=plan.evaluate.few_shot), helped, None)]
     variants += [(PredictSettings(variant=TUNED), plan.prompt, adapter)]
-    sets = {name: data.get(name) for name in ("dataset", *SETS)}
+    sets = {"dataset": data.dataset, **{name: data.judges.get(name) for name in SETS}}
     return [
         work_step(
-            predict, settings, settings.variant, prompt=prompt, answer=plan.answer, base=base, adapter=tuned, **sets
+            predict, settings, settings.variant, prompt=prompt, answer=plan.answer, base=data.base, adapter=tuned, **sets
         )
         for settings, prompt, tuned in variants
     ]
 
 
-def registered(plan: Recipe, proof: Results, adapter: Handle, answers: Handle, holdout: Handle) -> Handle | None:
+def registered(plan: Recipe, proof: Results, model: Evaluated, holdout: Handle) -> Handle | None:
     """The model version, or None when the gate did not pass."""
     if Verdict.of(proof["verdict"]).verdict != "passed":
         return None
     return work_step(
         register, plan.register, "register", is_challenger, prompt=plan.prompt, base_source=plan.base_model,
-        recipe=RecipeText(name=plan.name, yaml=plan.text), personal=plan.redact, adapter=adapter, predictions=answers,
-        holdout=holdout, **proof,
+        recipe=RecipeText(name=plan.name, yaml=plan.text), personal=plan.redact, adapter=model.adapter,
+        predictions=model.answers, holdout=holdout, **proof,
     )  # fmt: skip
 
 

@@ -27,6 +27,8 @@ from prefect.client.schemas.filters import (
 from prefect.client.schemas.objects import FlowRun, State, StateType
 from prefect.client.schemas.sorting import FlowRunSort
 
+from flows.overrides import assigned
+from flows.parameters import SETTINGS
 from flows.recipe import Recipe, load_recipe
 from flows.recipes import installed_recipes
 from flows.states import BLOCKED
@@ -142,6 +144,6 @@ def _named(parameters: dict[str, Any]) -> str:
     """The model of a run's parameters; empty when its recipe cannot be read here."""
     recipe = parameters.get("recipe_path") or parameters.get("recipe") or next(iter(installed_recipes()))
     try:
-        return load_recipe(str(recipe)).name
+        return load_recipe(str(recipe), assigned(parameters.get(SETTINGS, ()))).name
     except AssayError:
         return ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import logging
 import os
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -16,12 +17,15 @@ from tasks.core.errors import AssayError
 from tasks.core.home import home_folder
 
 
-def run_flow(name: str, recipe: str) -> Any:
-    """Run the flow `name` on a recipe; returns its final state."""
+def run_flow(name: str, recipe: str, settings: Sequence[str] = ()) -> Any:
+    """Run the flow `name` on a recipe; returns its final state. settings: keys to set in it, as KEY=VALUE."""
+    from flows.overrides import assigned
     from flows.recipe import find_recipe, load_recipe
 
-    load_recipe(recipe)  # a mistake in it shows here, in a second, before anything is started
+    load_recipe(recipe, assigned(settings))  # a mistake in it shows here, in a second, before anything is started
+    given: dict[str, Any]
     given = {"recipe": recipe} if recipe in installed_recipes() else {"recipe_path": str(find_recipe(recipe).resolve())}
+    given |= {"settings": list(settings)} if settings else {}
     return run_with(name, recipe, **given)
 
 

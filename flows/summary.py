@@ -10,7 +10,7 @@ import os
 import shlex
 import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -50,10 +50,11 @@ def print_summary(results: Mapping[str, Handle], state_name: str, seconds: float
     _next(f"{command('assay')} ui", *([_serve(version)] if version else []))
 
 
-def print_curated(results: Mapping[str, Handle], recipe: str, kind: str, seconds: float) -> None:
+def print_curated(results: Mapping[str, Handle], asked: Sequence[str], kind: str, seconds: float) -> None:
     """Print the closing lines of `assay curate`: the rows, where they lie, and what a person should look at.
 
-    results: handles by name: dataset and review; others are left out. kind: the recipe's.
+    results: handles by name: dataset and review; others are left out. asked: the recipe and what was set in it, as
+    words of the command. kind: the recipe's.
     """
     dataset, sheet = results["dataset"], results["review"]
     print()
@@ -64,9 +65,9 @@ def print_curated(results: Mapping[str, Handle], recipe: str, kind: str, seconds
     left = ReviewFacts.of(sheet)
     _line("", f"{left.rows:,} rows, about {left.minutes:.0f} minutes", "dim")
     _line("time", _time(seconds))
-    then = f"{command('assay')} run {shlex.quote(recipe)}"
+    then = f"{command('assay')} run {shlex.join(asked)}"
     if not KINDS[kind].is_trained_on:
-        then = f"{command('assay')} export {shlex.quote(recipe)} --format trl --out pairs"
+        then = f"{command('assay')} export {shlex.quote(asked[0])} --format trl --out pairs"
     _next(then, f"{command('assay')} ui")
 
 

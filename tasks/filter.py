@@ -14,7 +14,8 @@ tasks/core/rules, or of one's own (tasks/core/rules/own.py); of several that a r
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any, Literal
+from pathlib import Path
+from typing import Any, Literal, Self
 
 import polars as pl
 from pydantic import Field, field_validator
@@ -78,6 +79,11 @@ class FilterSettings(Settings):
         if not all(any(c.isalnum() for c in phrase) for phrase in value):
             raise ValueError("a phrase without a letter would match answers without a letter")
         return value
+
+    def fitted(self, recipe: Any, folder: Path) -> Self:
+        check_languages(self.languages)
+        find_rules(self.rules, folder)
+        return self
 
 
 def how_answers_end(

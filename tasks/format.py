@@ -15,7 +15,8 @@ form, with the schema's order of keys. Each row's ledger entry lists what was do
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from pathlib import Path
+from typing import Any, Literal, Self
 
 import polars as pl
 from pydantic import Field, field_validator
@@ -60,6 +61,10 @@ class FormatSettings(Settings):
     @classmethod
     def _are_templates(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         return tuple(map(check_template, value))
+
+    def fitted(self, recipe: Any, folder: Path) -> Self:
+        check_format(self, recipe.answer)
+        return self
 
 
 def format_answers(rows: pl.DataFrame, settings: FormatSettings, kind: RowKind, answer: AnswerSettings) -> Outcome:

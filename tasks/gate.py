@@ -12,15 +12,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Mapping
+from pathlib import Path
 from typing import Self
 
 from pydantic import Field, model_validator
 
+from tasks.core.answer import CALL_METRICS
 from tasks.core.errors import RecipeError, nearest
 from tasks.core.facts.scores import Difference, Scores
 from tasks.core.facts.verdict import JudgedRule, Verdict, Word
 from tasks.core.handle import Handle
-from tasks.core.settings import Settings
+from tasks.core.settings import Misfit, Settings
 from tasks.core.stats import percent, rows_to_decide
 from tasks.core.variants import TUNED
 from tasks.core.work import StepDirs, StepResult
@@ -59,6 +61,15 @@ class GateSettings(Settings):
 
     # For example [{metric: intent, better_than_baseline: true}, {metric: schema_valid, at_least: 0.95}]
     rules: tuple[Rule, ...] = Field(min_length=1)
+
+    def fitted(self, recipe: Any, folder: Path) -> Self:
+        # Whether the rows that judge have tools is seen once they are read.
+        known = (*recipe.answer.metrics, *CALL_METRICS)
+        for i, rule in enumerate(self.rules):
+            if rule.metric not in known:
+                problem = f"{rule.metric!r} is no metric that is measured"
+                raise Misfit(("rules", i, "metric"), problem, got=rule.metric, known=known)
+        return self
 
 
 def gate(place: StepDirs, *, settings: GateSettings, scores: Handle) -> StepResult:

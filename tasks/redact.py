@@ -13,22 +13,41 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from typing import Any
+from pathlib import Path
+from typing import Any, Self
 
 import polars as pl
+from pydantic import ValidationError
 
 from tasks.core.batches import row_by_row
+from tasks.core.fence import check_inside
 from tasks.core.ledger import Outcome, changed, entries
 from tasks.core.personal_data import PersonalData, replaced, rewritten, suspects
 from tasks.core.personal_kinds import KINDS, Kind
+from tasks.core.settings import Misfit
 
 
 class RedactSettings(PersonalData):
     """What counts as personal data; every row is kept."""
 
     # More names, one a line of a text file beside the recipe: the recipe's text is registered with each model, and a list of
-    # customers or of staff should not be. Whoever reads the recipe adds them to `names`.
+    # customers or of staff should not be. Reading the recipe adds them to `names` (fitted).
     names_file: str = ""
+
+    def fitted(self, recipe: Any, folder: Path) -> Self:
+        if not self.names_file:
+            return self
+        location, listed = ("names_file",), folder / self.names_file
+        try:
+            lines = check_inside(listed, "recipe: redact.names_file").read_text(encoding="utf-8-sig").splitlines()
+            names = [*self.names, *filter(None, map(str.strip, lines))]
+            return self.model_validate({**self.model_dump(), "names": names})
+        except (OSError, UnicodeDecodeError) as error:
+            problem = f"{listed} cannot be read ({getattr(error, 'strerror', '') or 'no UTF-8 text'})"
+            raise Misfit(location, problem, todo="give the path of a text file from the recipe's folder") from error
+        except ValidationError as error:
+            problem = error.errors()[0]["msg"].removeprefix("Value error, ")
+            raise Misfit(location, f"{listed}: {problem}", todo="correct that line of the file") from error
 
 
 @row_by_row()

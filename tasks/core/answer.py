@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import json
 from functools import cached_property, lru_cache
-from typing import Any
+from pathlib import Path
+from typing import Any, Self
 
 import jsonschema
 from pydantic import Field, field_validator
 
-from tasks.core.settings import Settings
+from tasks.core.settings import Misfit, Settings
 from tasks.core.strict_json import refuse_constant
 
 # What tool calls are marked on, the gravest fault first (tasks/core/marking.py).
@@ -56,6 +57,14 @@ class AnswerSettings(Settings):
         if len(set(value)) < len(value):
             raise ValueError("a field is named twice")
         return value
+
+    def fitted(self, recipe: Any, folder: Path) -> Self:
+        fields = list(self.json_schema.get("properties", {}))
+        named = [(("label",), self.label)] if self.label else []
+        for location, name in [*named, *((("graded", i), name) for i, name in enumerate(self.graded))]:
+            if name not in fields:
+                raise Misfit(location, f"{name!r} is no field of answer.json_schema", got=name, known=fields)
+        return self
 
     @cached_property
     def schema_text(self) -> str:

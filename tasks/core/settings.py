@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Self
+
 from pydantic import BaseModel, ConfigDict
 
 
@@ -9,3 +13,24 @@ class Settings(BaseModel):
     """A step's settings, declared beside the step; the recipe composes them (flows/recipe.py)."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+
+    def fitted(self, recipe: Any, folder: Path) -> Self:
+        """These settings, once they fit the rest of the recipe, with what they take from files beside it.
+
+        Asked before a run starts, for what no settings can see alone. recipe: the whole Recipe, which steps do not know as a
+        type; take the settings of it that are needed. folder: where relative paths start from. Raises Misfit or RecipeError.
+        """
+        return self
+
+
+class Misfit(Exception):
+    """A value that is well formed and does not go with the rest of the recipe, or with what lies beside it.
+
+    location: of the value below its settings. got: the name that is not among those `known`.
+    """
+
+    def __init__(
+        self, location: Sequence[str | int], problem: str, *, got: str = "", known: Sequence[str] = (), todo: str = ""
+    ) -> None:
+        super().__init__(problem)
+        self.location, self.problem, self.got, self.known, self.todo = location, problem, got, known, todo

@@ -73,9 +73,11 @@ def told(file: Path) -> str:
     return str(file.relative_to(Path.cwd()) if file.is_relative_to(Path.cwd()) else file)
 
 
-def refuse(file: Path, location: Location, problem: str, *, allowed: str = "", todo: str = "") -> RecipeError:
-    """An error about a value that is well formed but cannot work together with the rest of the file."""
-    node = yaml.compose(file.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
+def refuse(
+    file: Path, location: Location, problem: str, *, allowed: str = "", todo: str = "", text: str = ""
+) -> RecipeError:
+    """An error about a value that is well formed but cannot work together with the rest of the file. text: as `read_yaml`'s."""
+    node = yaml.compose(text or file.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
     return _refusal(file, "recipe", [Mistake(_line(node, location), f"{_path(location)}: {problem}", allowed, todo)])
 
 

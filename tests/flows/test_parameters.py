@@ -9,6 +9,7 @@ import pytest
 from prefect.utilities.callables import parameter_schema
 
 from flows.curate import curate
+from flows.deploy import closed
 from flows.parameters import EPOCHS, planned
 from flows.recipes import installed_recipes
 from flows.retrain import retrain
@@ -16,7 +17,9 @@ from tasks.core.errors import RecipeError
 
 
 def schema(flow: Any) -> dict[str, Any]:
-    return parameter_schema(flow.fn).model_dump()
+    """The form as it is deployed."""
+    form: dict[str, Any] = closed(parameter_schema(flow.fn)).model_dump()
+    return form
 
 
 @pytest.mark.parametrize("flow", [retrain, curate])
@@ -41,7 +44,7 @@ def test_the_form_left_as_it_is_is_valid_and_is_the_recipe_itself() -> None:
     assert planned("support_triage", "", {EPOCHS: 0}).text == installed_recipes()["support_triage"].read_text()
 
 
-@pytest.mark.parametrize("given", [{"recipe": "nonsense"}, {"epochs": 101}, {"rows": -1}, {"learning_rate": "fast"}])
+@pytest.mark.parametrize("given", [{"recipe": "nonsense"}, {"settings": ["gate.rules.0.at_least=0.1"]}, {"epochs": 101}, {"rows": -1}, {"learning_rate": "fast"}])
 def test_the_form_refuses_a_bad_value(given: dict[str, Any]) -> None:
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate(given, schema(retrain))
@@ -50,3 +53,8 @@ def test_the_form_refuses_a_bad_value(given: dict[str, Any]) -> None:
 def test_a_name_that_slips_past_the_form_is_told_with_what_is_allowed() -> None:
     with pytest.raises(RecipeError, match=r"no installed recipe 'nonsense'[\s\S]*support_triage[\s\S]*recipe_path"):
         planned("nonsense")
+
+
+def test_what_is_set_on_the_command_line_counts_before_the_fields_of_the_form() -> None:
+    plan = planned("support_triage", "", {EPOCHS: 5}, ["train.epochs=4", "train.patience=9"])
+    assert (plan.train.epochs, plan.train.patience) == (4, 9)

@@ -24,6 +24,29 @@ from tests.little import REFUSED, little_recipe
 
 pytestmark = pytest.mark.timeout(900)  # the first test waits for three runs
 
+STUDY = """
+import sys
+from flows import environment, start
+
+def load(name):
+    from flows.curate import curated
+    from flows.recipe import load_recipe
+    from flows.retrain import evaluated
+    from prefect import flow
+
+    @flow(name=name, persist_result=False)
+    def study(recipe: str) -> None:
+        plan = load_recipe(recipe)
+        model = evaluated(plan, curated(plan))
+        print("the gate says", model.verdict.facts()["verdict"])
+
+    return study
+
+environment.prepare()
+start.load = load
+start.run_with("study", "a recipe", recipe=sys.argv[1]).result()
+"""
+
 
 def versions(work: Work, name: str) -> list[tuple[int, list[str]]]:
     """Of a registered model: each version, and its aliases."""
@@ -145,6 +168,20 @@ def test_the_report_of_a_refused_model_says_why(refused: Ended) -> None:
 
 def test_the_flow_run_of_a_refused_model_is_refused_and_not_crashed(work: Work, refused: Ended) -> None:
     until(lambda: "Refused" in states(work), "the state Refused")
+
+
+def test_a_flow_of_ones_own_trains_and_judges_and_registers_nothing(work: Work, first: Ended) -> None:
+    before = {step: len(work.made(step)) for step in ("train", "gate", "register", "report")}
+    rule = {"metric": "json_valid", "at_least": 0.2}
+    recipe = little_recipe(work.folder / "little", "studied", gate={"rules": [rule]})
+    clean = {k: v for k, v in os.environ.items() if not k.startswith(("PREFECT_", "MLFLOW_"))}
+    command, home = [sys.executable, "-c", STUDY, str(recipe)], {"ASSAY_HOME": str(work.home)}
+    done = subprocess.run(command, capture_output=True, text=True, env={**clean, **home}, timeout=200)
+    assert done.returncode == 0, done.stderr
+    assert "the gate says passed" in done.stdout
+    made = {step: len(work.made(step)) - there for step, there in before.items()}
+    assert made == {"train": 0, "gate": 1, "register": 0, "report": 0}  # trained as before, and judged anew
+    assert versions(work, "studied") == []
 
 
 def test_mlflow_may_be_away_for_a_while(work: Work, first: Ended) -> None:

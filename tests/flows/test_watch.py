@@ -85,12 +85,12 @@ def learnt(tmp_path_factory: pytest.TempPathFactory, prefect_server: str) -> Pat
         patch.setenv("ASSAY_HOME", str(place / "home"))
         patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{place / 'home' / 'mlflow.db'}")
         with temporary_settings({PREFECT_LOCAL_STORAGE_PATH: place / "home" / "results"}):
-            data = flow(curated)(load_recipe(str(file)))[1]
-        base, holdout = data["base"], data["holdout"]
+            data = flow(curated)(load_recipe(str(file)))
+        base, holdout = data.base, data.judges["holdout"]
         adapter = artifact("train", "adapter", {}, lambda out: tiny_adapter(base.folder / "model", out / "adapter"))
         cells = [{"variant": "tuned", "slice": "holdout", "metric": metric, **measured(0.9)} for metric in ("intent", "exact")]
         Inputs(
-            base=base, adapter=adapter, dataset=data["dataset"], contract=data["contract"], holdout=holdout, name=NAME,
+            base=base, adapter=adapter, dataset=data.dataset, contract=data.contract, holdout=holdout, name=NAME,
             scores=artifact("evaluate", "scores", scores_of(cells)),
             verdict=artifact("gate", "verdict", {"verdict": "passed"}),
             predictions=predicted(base, adapter, holdout.frame()),
