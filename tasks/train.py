@@ -25,6 +25,7 @@ from tasks import trainer
 from tasks.core import terminal
 from tasks.core.calls import tools_of, turns
 from tasks.core.chat import IGNORED, Example, PromptSettings, encode
+from tasks.core.child import child_environment
 from tasks.core.errors import DataError, TrainingError
 from tasks.core.handle import CURATED, Handle
 from tasks.core.settings import Settings
@@ -158,7 +159,7 @@ def _follow(place: Place, settings: TrainSettings) -> dict[str, Any]:
         child = subprocess.Popen(
             _command(place.scratch / "spec.json", settings), stdout=subprocess.PIPE, stderr=errors, text=True,
             start_new_session=True,  # so that the launcher and all its workers can be ended together
-            env={**os.environ, "PYTHONUNBUFFERED": "1", "TOKENIZERS_PARALLELISM": "false", "HF_HUB_OFFLINE": "1"},
+            env={**child_environment(), "PYTHONUNBUFFERED": "1", "TOKENIZERS_PARALLELISM": "false", "HF_HUB_OFFLINE": "1"},
         )  # fmt: skip
         try:
             for event in _events(child, deadline):
