@@ -29,6 +29,7 @@ from typing import TextIO
 
 from filelock import FileLock
 
+from tasks.core.child import child_environment
 from tasks.core.errors import AssayError
 from tasks.core.home import home, home_folder
 
@@ -137,6 +138,7 @@ def _start(service: Service, port: int, record: TextIO) -> None:
     held = record.fileno()
     subprocess.Popen(
         [sys.executable, "-m", "flows.services", service.name, str(port), str(held)], pass_fds=[held],
+        env=child_environment(),  # and so its server's
         start_new_session=True,  # Ctrl-C is for the run; it must still be able to report that it was stopped
         stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip

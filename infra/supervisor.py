@@ -17,6 +17,7 @@ from typing import Any
 
 from infra.services import Service, stack_folder
 from infra.settings import CODE
+from tasks.core.child import child_environment
 from tasks.core.errors import AssayError
 
 LONGEST_SOCKET = 100  # a Unix socket's path has 107 bytes on Linux
@@ -91,7 +92,7 @@ def start(services: Iterable[Service]) -> Any:
     (folder / "logs").mkdir(parents=True, exist_ok=True)
     file = folder / "supervisord.conf"
     file.write_text(configuration(services))
-    subprocess.run([sys.executable, "-m", "supervisor.supervisord", "-c", file], check=True)
+    subprocess.run([sys.executable, "-m", "supervisor.supervisord", "-c", file], check=True, env=child_environment())
     deadline = time.monotonic() + START_SECONDS
     while (found := connect()) is None:
         if time.monotonic() > deadline:

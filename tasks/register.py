@@ -89,8 +89,9 @@ def register(
         _tag(client, version, {**tags, EVIDENCE: digest})
     place.progress(0.5, "asking it what evaluation asked")
     folder = download(version, place.scratch / "loaded")
+    files = artifact_digest(folder)  # before their code runs
     check_answers(client, version, folder, asked)
-    name_challenger(client, version, artifact_digest(folder))
+    name_challenger(client, version, files)
     size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
     facts = VersionFacts(
         name=recipe.name, version=int(version.version), alias=CHALLENGER, unit_digest=unit.digest,

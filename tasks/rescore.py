@@ -19,6 +19,7 @@ from tasks.core.dates import USUAL, written_at
 from tasks.core.facts.scores import Scores
 from tasks.core.facts.watched import RescoreFacts, Share
 from tasks.core.handle import Handle
+from tasks.core.loaded_version import LoadedVersion
 from tasks.core.marking import Marks, Said, Wanted, headline, measured
 from tasks.core.rule import WatchSettings
 from tasks.core.snapshot import Champion
@@ -44,12 +45,12 @@ def rescore(
         client = tracking.client()
         version = client.get_model_version(champion.name, str(champion.version))
     place.progress(0.02, f"loading {champion.title}")
-    model = registry.load(registry.download(version, place.scratch / "champion"))
     given: list[tuple[Said | None, str | None]] = []
-    for some in asked.iter_slices(BATCH):
-        questions = [(question(turns(row)), tools_of(row["meta"])) for row in some.iter_rows(named=True)]
-        given += registry.answers_or_reasons(model, questions)
-        place.progress(len(given) / asked.height, f"{len(given):,} of {asked.height:,} rows answered")
+    with LoadedVersion(registry.download(version, place.scratch / "champion")) as model:
+        for some in asked.iter_slices(BATCH):
+            questions = [(question(turns(row)), tools_of(row["meta"])) for row in some.iter_rows(named=True)]
+            given += model.answers_or_reasons(questions)
+            place.progress(len(given) / asked.height, f"{len(given):,} of {asked.height:,} rows answered")
     wanted = [Wanted.of(row) for row in asked.iter_rows(named=True)]
     marked = [marks_of(one, said, answer) for one, (said, _) in zip(wanted, given, strict=True)]
     marks = pl.DataFrame(marked, schema=dict.fromkeys(measured(wanted, answer), pl.Boolean))

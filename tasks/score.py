@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +21,13 @@ from tasks.core import tracking
 from tasks.core.calls import asked_turns
 from tasks.core.chat import ASKING, Message, question
 from tasks.core.errors import AssayError
+from tasks.core.loaded_version import LoadedVersion
 from tasks.core.marking import Said
 from tasks.core.messages import UnadaptedError, content, parsed, spoken, turn_list
 from tasks.core.preferences import instruction
 from tasks.core.ratings import TEXTS
 from tasks.core.records import Record
-from tasks.core.registry import aliases, answers_or_reasons, download, find_version, load
+from tasks.core.registry import aliases, download, find_version
 from tasks.core.settings import Settings
 from tasks.core.sources import RawFile, read
 from tasks.core.work import StepDirs, StepResult
@@ -73,12 +75,13 @@ def score(place: StepDirs, *, settings: ScoreSettings, served: Served, files: li
     """Answer every record of every file. Raises DataError for a file that cannot be trusted as a whole."""
     rows = [_row(file.name, record) for file in files for record in read(file)]
     parts = [place.scratch / f"part-{number:06}.parquet" for number in range(-(-len(rows) // settings.rows))]
-    model: Any = None
-    for number, (part, some) in enumerate(zip(parts, _pieces(rows, settings.rows), strict=True), 1):
-        if not part.exists():
-            model = model or load(_model_folder(served, place.scratch))
-            _save(part, [_answered(row, said) for row, said in zip(some, _answers(model, some), strict=True)], served)
-        place.progress(number / len(parts), f"{min(number * settings.rows, len(rows)):,} of {len(rows):,} rows")
+    model: LoadedVersion | None = None
+    with ExitStack() as loaded:
+        for number, (part, some) in enumerate(zip(parts, _pieces(rows, settings.rows), strict=True), 1):
+            if not part.exists():
+                model = model or loaded.enter_context(LoadedVersion(_model_folder(served, place.scratch)))
+                _save(part, [_answered(row, said) for row, said in zip(some, _answers(model, some), strict=True)], served)
+            place.progress(number / len(parts), f"{min(number * settings.rows, len(rows)):,} of {len(rows):,} rows")
     frame = pl.concat([pl.DataFrame(schema=SCHEMA), *(pl.read_parquet(part) for part in parts)])
     frame.write_parquet(place.out / ANSWERS)
     bad = frame["error"].is_not_null().sum()
@@ -134,9 +137,9 @@ def _ends_in_question(messages: list[Message]) -> list[Message]:
     return turns
 
 
-def _answers(model: Any, rows: list[dict[str, Any]]) -> Iterator[tuple[Said | None, str | None]]:
+def _answers(model: LoadedVersion, rows: list[dict[str, Any]]) -> Iterator[tuple[Said | None, str | None]]:
     """(answer, error) of each row, in order."""
-    given = iter(answers_or_reasons(model, [(row["asked"], row["tools"]) for row in rows if "asked" in row]))
+    given = iter(model.answers_or_reasons([(row["asked"], row["tools"]) for row in rows if "asked" in row]))
     for row in rows:
         yield next(given) if "asked" in row else (None, row["error"])
 

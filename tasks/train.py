@@ -24,6 +24,7 @@ from tasks import trainer
 from tasks.core import terminal
 from tasks.core.calls import tools_of, turns
 from tasks.core.chat import IGNORED, Example, PromptSettings, encode
+from tasks.core.child import child_environment
 from tasks.core.errors import DataError, TrainingError
 from tasks.core.facts.base_model import ModelFacts
 from tasks.core.facts.training import Actual, Losses, Plan, TokenCounts, TrainingFacts, TrainingTold
@@ -131,7 +132,7 @@ def _follow(place: StepDirs, settings: TrainSettings) -> tuple[TrainingTold, lis
         child = subprocess.Popen(
             _command(place.scratch / SPEC, settings), stdout=subprocess.PIPE, stderr=errors, text=True,
             start_new_session=True,  # so that the launcher and all its workers can be ended together
-            env={**os.environ, "PYTHONUNBUFFERED": "1", "TOKENIZERS_PARALLELISM": "false", "HF_HUB_OFFLINE": "1"},
+            env={**child_environment(), "PYTHONUNBUFFERED": "1", "TOKENIZERS_PARALLELISM": "false", "HF_HUB_OFFLINE": "1"},
         )  # fmt: skip
         try:
             for event in _events(child, deadline):

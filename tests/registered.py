@@ -15,6 +15,7 @@ from typing import Any
 
 import polars as pl
 
+from tasks.core import tracking
 from tasks.core.base_model import BaseModelSettings, find_model
 from tasks.core.chat import PromptSettings, question
 from tasks.core.generate import load_speaker
@@ -146,3 +147,17 @@ def another(inputs: Inputs, seed: int) -> Inputs:
     base = inputs.base.folder / "model"
     adapter = artifact("train", "adapter", {}, lambda out: tiny_adapter(base, out / "adapter", seed=seed))
     return replace(inputs, adapter=adapter, predictions=predicted(inputs.base, adapter, rows(TEXTS)))
+
+
+def stored(name: str, version: int | str = 1) -> Path:
+    """The files of a registered version where MLflow keeps them."""
+    client = tracking.client()
+    found = client.get_model_version(name, str(version))
+    return Path(client.get_logged_model(tracking.model_id(found)).artifact_location.removeprefix("file://"))
+
+
+def change(file: Path, old: str, new: str) -> None:
+    """Change a file of a version, for example of its code; fails when what is to be replaced is not there."""
+    text = file.read_text()
+    assert old in text, file
+    file.write_text(text.replace(old, new))

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,10 +16,11 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from tasks.core import tracking
-from tasks.core.chat import Message, question
-from tasks.core.errors import AssayError, PromotionError
+from tasks.core.chat import question
+from tasks.core.errors import PromotionError
 from tasks.core.evidence import CHECKED, LIST, VERDICT
 from tasks.core.home import digest_bytes, digest_json, digest_path, home_folder
+from tasks.core.loaded_version import LoadedVersion
 from tasks.core.marking import Said
 from tasks.core.typed import quoted
 from tasks.core.unit import UNIT, Unit
@@ -167,53 +167,12 @@ def check_files(version: Any, evidence: Evidence, folder: Path) -> None:
         )  # fmt: skip
 
 
-def load(folder: Path) -> Any:
-    """The model in a downloaded folder, as `mlflow models serve` loads it."""
-    import mlflow
-
-    path = list(sys.path)
-    try:
-        return mlflow.pyfunc.load_model(str(folder))
-    finally:
-        sys.path[:] = path  # MLflow leaves the artifact's code folder in it
-
-
 def ask(folder: Path, checked: Sequence[Mapping[str, Any]]) -> list[Said]:
     """The answers of the model in `folder` to recorded rows (messages, and tools where there are any), all in one request."""
-    return answers(load(folder), [question(row["messages"]) for row in checked], [row.get("tools") for row in checked])
+    with LoadedVersion(folder) as version:
+        return version.answers([question(row["messages"]) for row in checked], [row.get("tools") for row in checked])
 
 
 def recorded(row: Mapping[str, Any]) -> Said:
     """The answer that evaluation recorded of a row."""
     return Said(str(row["answer"]), row.get("calls"))
-
-
-def answers(model: Any, questions: Sequence[list[Message]], tools: Sequence[list[Any] | None]) -> list[Said]:
-    """The answers of a loaded model to conversations, each with the tools on offer, all in one request."""
-    import pandas as pd
-
-    offered = {"tools": list(tools)} if any(tools) else {}
-    told = model.predict(pd.DataFrame({"messages": list(questions), **offered}))
-    made = told["tool_calls"] if "tool_calls" in told else [None] * len(questions)
-    return [
-        Said(str(text), json.dumps(calls, ensure_ascii=False) if calls else None)
-        for text, calls in zip(told["answer"], made, strict=True)
-    ]
-
-
-def answers_or_reasons(model: Any, questions: Sequence[tuple[list[Message], Any]]) -> list[tuple[Said | None, str | None]]:
-    """As `answers`, (answer, why there is none) of each question with its tools; where the model refuses all at once, half by
-    half, until the one question is found that it cannot answer.
-    """
-    from mlflow.exceptions import MlflowException
-
-    if not questions:
-        return []
-    try:
-        asked, tools = zip(*questions, strict=True)
-        return [(said, None) for said in answers(model, asked, tools)]
-    except (AssayError, MlflowException) as error:
-        if len(questions) == 1:
-            return [(None, getattr(error, "what", str(error)).removeprefix("Row 0: ").splitlines()[0])]
-    half = len(questions) // 2
-    return answers_or_reasons(model, questions[:half]) + answers_or_reasons(model, questions[half:])

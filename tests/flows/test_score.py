@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 import pytest
@@ -18,7 +17,7 @@ from tasks.core.registry import CHAMPION
 from tasks.ingest import Source, find_sources
 from tasks.score import ANSWERS, ScoreSettings, Served, asked, find_served, score
 from tests import training
-from tests.registered import PREDICTIONS, TEXTS, Inputs, make_inputs
+from tests.registered import PREDICTIONS, TEXTS, Inputs, change, make_inputs, stored
 
 LINES = [
     {"message": TEXTS[0]}, {"messages": [{"role": "user", "content": TEXTS[1]}, {"role": "assistant", "content": "old"}]},
@@ -97,25 +96,19 @@ def test_a_killed_run_goes_on_behind_the_last_saved_part(here: Inputs, place: Pa
     assert resumed["answer"].to_list() == ["saved before the kill"] * 2 + whole["answer"].to_list()[2:]
 
 
-def test_one_question_that_the_model_refuses_costs_no_other_row_its_answer(
-    here: Inputs, place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    import tasks.score
-
-    monkeypatch.setattr(tasks.score, "load", lambda folder: Touchy())
-    frame = scored(tmp_path / "work", place).frame(ANSWERS)
-    assert frame["answer"][0] == "fine"
-    assert (frame["answer"][1], frame["error"][1]) == (None, "The chat template refuses it.")
+def test_one_question_that_the_model_refuses_costs_no_other_row_its_answer(here: Inputs, place: Path, tmp_path: Path) -> None:
+    served = stored("shop") / "served.py"
+    text = served.read_text()
+    asks = "            answers = self.speaker"
+    touchy = "            if 'money' in str(questions): raise DataError('It refuses it.')"
+    change(served, asks, f"{touchy}\n{asks}")
+    try:
+        frame = scored(tmp_path / "work", place).frame(ANSWERS)
+    finally:
+        served.write_text(text)
+    assert frame["answer"][0] == truth(here, TEXTS[0])
+    assert (frame["answer"][1], frame["error"][1]) == (None, "It refuses it.")
     assert frame["error"].null_count() == 4
-
-
-class Touchy:
-    """A model that refuses every request in which one conversation is about money."""
-
-    def predict(self, asked: Any) -> dict[str, list[str]]:
-        if any("money" in turns[-1]["content"] for turns in asked["messages"]):
-            raise AssayError("The chat template refuses it.")
-        return {"answer": ["fine"] * len(asked)}
 
 
 def test_the_file_is_written_as_its_name_says_and_read_back_whole(here: Inputs, place: Path, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ One run of the real flow on a tiny model, which learns in seconds when to call w
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import product
@@ -18,7 +19,8 @@ import yaml
 
 from tasks.core import tracking
 from tasks.core.handle import FACTS, LEDGER
-from tasks.core.registry import CHALLENGER, answers, download, load
+from tasks.core.loaded_version import LoadedVersion
+from tasks.core.registry import CHALLENGER, download
 from tests import templates
 from tests.command import Ended, Work
 from tests.little import ASKED, THINGS, ask, write_lines
@@ -75,11 +77,11 @@ def tool_recipe(folder: Path) -> Path:
 
 @dataclass(frozen=True)
 class Done:
-    """A run as it ended, its home folder, and the version loaded back from the registry."""
+    """A run as it ended, its home folder, and the version as downloaded from the registry."""
 
     ended: Ended
     home: Path
-    model: Any
+    version: Path
 
     def made(self, step: str) -> Path:
         (folder,) = (self.home / "artifacts" / step).glob("*")
@@ -98,7 +100,7 @@ def done(work: Work, prefect_server: str) -> Iterator[Done]:
         patch.setenv("ASSAY_HOME", str(work.home))
         patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{work.home / 'mlflow.db'}")
         version = tracking.client().get_model_version_by_alias(NAME, CHALLENGER)
-        yield Done(ended, work.home, load(download(version, work.folder / "model")))
+        yield Done(ended, work.home, download(version, work.folder / "model"))
 
 
 def test_the_run_is_judged_by_calls_and_registered(done: Done) -> None:
@@ -118,23 +120,29 @@ def test_a_row_whose_call_breaks_its_tool_is_held_back_with_the_rule(done: Done)
 def test_what_is_served_is_what_was_evaluated(done: Done) -> None:
     graded = pl.read_parquet(done.made("evaluate") / "graded.parquet").filter(variant="tuned").sort("row_id")
     questions = [[{"role": "user", "content": text}] for text in graded["question"]]
-    served = answers(done.model, questions, [TOOLS] * len(questions))
+    with LoadedVersion(done.version) as version:
+        served = version.answers(questions, [TOOLS] * len(questions))
     assert [one.told for one in served] == graded["answer"].to_list()
     assert any(one.calls for one in served)
 
 
-def test_tools_and_earlier_calls_are_taken_in_a_request_and_what_is_malformed_is_refused(done: Done) -> None:
+def test_tools_and_earlier_calls_are_taken_in_a_request_and_what_is_malformed_is_refused(
+    done: Done, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mlflow import pyfunc
     from mlflow.exceptions import MlflowException
 
+    monkeypatch.setattr(sys, "path", list(sys.path))  # MLflow leaves the version's code in it
+    model = pyfunc.load_model(str(done.version))
     turns = called("order", "lamp", "last week")["messages"]
     asked = [*turns, {"role": "tool", "tool_call_id": "c-lamp", "content": "sent"}]
-    told = done.model.predict([{"messages": asked, "tools": TOOLS}])
+    told = model.predict([{"messages": asked, "tools": TOOLS}])
     assert list(told.columns) == ["answer", "tool_calls"]
-    assert list(done.model.predict([{"message": "Thanks!"}]).columns) == ["answer"]
+    assert list(model.predict([{"message": "Thanks!"}]).columns) == ["answer"]
     with pytest.raises(MlflowException, match="a tool's answer to no call before it"):
-        done.model.predict([{"messages": asked[2:], "tools": TOOLS}])
+        model.predict([{"messages": asked[2:], "tools": TOOLS}])
     with pytest.raises(MlflowException, match="no list of functions with a name"):
-        done.model.predict([{"message": "Thanks!", "tools": [{"type": "function"}]}])
+        model.predict([{"message": "Thanks!", "tools": [{"type": "function"}]}])
 
 
 def test_the_report_says_how_calls_were_judged(done: Done) -> None:

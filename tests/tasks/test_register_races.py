@@ -20,7 +20,7 @@ from tasks.core.base_model import BaseModelSettings
 from tasks.core.errors import OutsideError
 from tasks.core.once import REGISTERED
 from tasks.core.packaging import describe
-from tasks.core.registry import CHALLENGER, STATE, ask
+from tasks.core.registry import CHALLENGER, STATE
 from tasks.core.work import StepResult
 from tests.registered import PROMPT, Inputs, make_inputs
 
@@ -69,16 +69,12 @@ def stored(name: str) -> tuple[list[Any], list[Any], list[Any]]:
 @pytest.mark.parametrize("at", ["create_experiment", "create_run", "create_logged_model", "create_model_version"])
 def test_two_that_register_at_once_end_with_one_version(made: Inputs, monkeypatch: pytest.MonkeyPatch, at: str) -> None:
     inputs, barrier, real = replace(made, name=f"meet-at-{at}"), threading.Barrier(2), tracking.client
-    mine, one_at_a_time = threading.local(), threading.Lock()
+    mine = threading.local()
 
     def client() -> Any:
         if not hasattr(mine, "client"):
             mine.client = Meeting(real(), at, barrier)
         return mine.client
-
-    def asked(*words: Any) -> Any:
-        with one_at_a_time:  # transformers cannot load two models at once in one process
-            return ask(*words)
 
     def register(scratch: str) -> StepResult:
         for _ in range(TRIES - 1):
@@ -89,7 +85,6 @@ def test_two_that_register_at_once_end_with_one_version(made: Inputs, monkeypatc
     real()  # the tables are there
     with monkeypatch.context() as patch, ThreadPoolExecutor(2) as both:
         patch.setattr(tracking, "client", client)
-        patch.setattr("tasks.register.ask", asked)
         results = list(both.map(register, [f"{at}-one", f"{at}-two"]))
     (version,), (run,), (model,) = stored(inputs.name)
     assert {result.facts["version"] for result in results} == {1} == {int(version.version)}
