@@ -102,7 +102,7 @@ def _parts(parser: argparse.ArgumentParser) -> Any:
 
 def run(arguments: argparse.Namespace) -> int:
     started = time.monotonic()
-    state = start.run_flow("retrain", arguments.recipe)
+    state = start.run_flow("flows.retrain:retrain", arguments.recipe)
     results = start.results_of(state)
     from flows.summary import print_summary
 
@@ -122,7 +122,7 @@ def curate(arguments: argparse.Namespace) -> int:
 
 def watch(arguments: argparse.Namespace) -> int:
     started = time.monotonic()
-    results = start.results_of(start.run_flow("watch", arguments.recipe))
+    results = start.results_of(start.run_flow("flows.watch:watch", arguments.recipe))
     from flows.summary import print_summary, print_watched
 
     print_watched(results)
@@ -179,7 +179,7 @@ def export(arguments: argparse.Namespace) -> int:
 
 
 def _curated(recipe: str) -> dict[str, Any]:
-    return start.results_of(start.run_flow("curate", recipe))
+    return start.results_of(start.run_flow("flows.curate:curate", recipe))
 
 
 def _is_recipe(data: str) -> bool:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
 import logging
 import os
+import pkgutil
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -16,19 +16,19 @@ from tasks.core.errors import AssayError
 from tasks.core.home import home_folder
 
 
-def run_flow(name: str, recipe: str) -> Any:
-    """Run the flow `name` on a recipe; returns its final state."""
+def run_flow(where: str, recipe: str) -> Any:
+    """Run the flow that `where` names on a recipe; returns its final state."""
     from flows.recipe import find_recipe, load_recipe
 
     load_recipe(recipe)  # a mistake in it shows here, in a second, before anything is started
     given = {"recipe": recipe} if recipe in installed_recipes() else {"recipe_path": str(find_recipe(recipe).resolve())}
-    return run_with(name, recipe, **given)
+    return run_with(where, recipe, **given)
 
 
-def run_with(name: str, on: str, **parameters: Any) -> Any:
-    """Run the flow `name` on a server of ours, or the one the user named; returns its final state.
+def run_with(where: str, on: str, **parameters: Any) -> Any:
+    """Run a flow on a server of ours, or the one the user named; returns its final state.
 
-    on: what it works on, in a word, for the terminal.
+    where: its module and its name, as module:name. on: what it works on, in a word, for the terminal.
     """
     start_log()
     if environment.own_prefect():
@@ -36,21 +36,21 @@ def run_with(name: str, on: str, **parameters: Any) -> Any:
         server = services.join(services.PREFECT)
         os.environ["PREFECT_API_URL"] = f"{server.url}/api"
         with terminal.waiting("starting the Prefect server; the first time takes longest"):
-            flow = load(name)  # seconds of imports, while the server starts
+            flow = load(where)  # seconds of imports, while the server starts
             server.wait()
         if server.started:
             _close_runs_before(now)
     else:
-        flow = load(name)
+        flow = load(where)
         ask_prefect()
-    told = f"{name} {on}, shown at {environment.prefect_pages()}"
+    told = f"{where.rpartition(':')[2]} {on}, shown at {environment.prefect_pages()}"
     terminal.console().print(told, style="bold", markup=False)
     return flow(**parameters, return_state=True)
 
 
-def load(name: str) -> Any:
-    """The flow `name`, with all that it imports."""
-    return getattr(importlib.import_module(f"flows.{name}"), name)
+def load(where: str) -> Any:
+    """The flow that `where` names as module:name, with all that it imports."""
+    return pkgutil.resolve_name(where)
 
 
 def _close_runs_before(started: datetime) -> None:
