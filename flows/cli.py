@@ -107,7 +107,7 @@ def _parts(parser: argparse.ArgumentParser) -> Any:
 
 def run(arguments: argparse.Namespace) -> int:
     started = time.monotonic()
-    state = start.run_flow("retrain", arguments.recipe, arguments.settings)
+    state = start.run_flow("flows.retrain:retrain", arguments.recipe, arguments.settings)
     results = start.results_of(state)
     from flows.summary import print_summary
 
@@ -130,7 +130,7 @@ def curate(arguments: argparse.Namespace) -> int:
 
 def watch(arguments: argparse.Namespace) -> int:
     started = time.monotonic()
-    results = start.results_of(start.run_flow("watch", arguments.recipe))
+    results = start.results_of(start.run_flow("flows.watch:watch", arguments.recipe))
     from flows.summary import print_summary, print_watched
 
     print_watched(results)
@@ -187,7 +187,7 @@ def export(arguments: argparse.Namespace) -> int:
 
 
 def _curated(recipe: str, settings: Sequence[str] = ()) -> dict[str, Any]:
-    return start.results_of(start.run_flow("curate", recipe, settings))
+    return start.results_of(start.run_flow("flows.curate:curate", recipe, settings))
 
 
 def _is_recipe(data: str) -> bool:

@@ -20,7 +20,7 @@ from flows.parameters import SETTINGS
 from tasks.core import terminal
 from tasks.core.errors import AssayError
 
-INFRA = Path(__file__).parents[1] / "infra"
+INFRA = Path(__file__).parents[__name__.count(".")] / "infra"
 DEPLOYMENTS, AUTOMATIONS = INFRA / "prefect.yaml", INFRA / "automations.yaml"
 COLOURS = {"made": "green", "changed": "yellow", "unchanged": "dim", "left out": "yellow"}
 

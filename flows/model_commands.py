@@ -52,27 +52,28 @@ def _needed_reason(text: str) -> str:
 
 def promote(arguments: argparse.Namespace) -> int:
     return _run(
-        "promote", model=arguments.model, version=arguments.version, approve=arguments.approve, reason=arguments.reason
-    )
+        "flows.promote:promote", model=arguments.model, version=arguments.version, approve=arguments.approve,
+        reason=arguments.reason,
+    )  # fmt: skip
 
 
 def rollback(arguments: argparse.Namespace) -> int:
-    return _run("rollback", model=arguments.model, reason=arguments.reason)
+    return _run("flows.rollback:rollback", model=arguments.model, reason=arguments.reason)
 
 
 def reconcile(arguments: argparse.Namespace) -> int:
-    return _run("reconcile", model=arguments.model)
+    return _run("flows.reconcile:reconcile", model=arguments.model)
 
 
 def score(arguments: argparse.Namespace) -> int:
     out = str(arguments.out.expanduser().absolute())
     data = typed_source(arguments.data, "DATA")  # here too: Prefect would keep a key with the run that refuses it
-    return _run("score", model=arguments.model, data=data, out=out, alias=arguments.alias)
+    return _run("flows.score:score", model=arguments.model, data=data, out=out, alias=arguments.alias)
 
 
-def _run(name: str, **parameters: Any) -> int:
+def _run(where: str, **parameters: Any) -> int:
     """Run the flow, print its last words, and give back the exit code; an error that stopped it is raised."""
-    state = start.run_with(name, parameters["model"] or "every model", **parameters)
+    state = start.run_with(where, parameters["model"] or "every model", **parameters)
     results = start.results_of(state)
     well = state.name in ENDED_WELL
     style = "green" if well else "yellow"

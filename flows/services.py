@@ -137,7 +137,7 @@ def _start(service: Service, port: int, record: TextIO) -> None:
     record.flush()
     held = record.fileno()
     subprocess.Popen(
-        [sys.executable, "-m", "flows.services", service.name, str(port), str(held)], pass_fds=[held],
+        [sys.executable, "-m", __name__, service.name, str(port), str(held)], pass_fds=[held],
         env=child_environment(),  # and so its server's
         start_new_session=True,  # Ctrl-C is for the run; it must still be able to report that it was stopped
         stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,

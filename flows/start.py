@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
 import logging
 import os
+import pkgutil
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,8 +17,8 @@ from tasks.core.errors import AssayError
 from tasks.core.home import home_folder
 
 
-def run_flow(name: str, recipe: str, settings: Sequence[str] = ()) -> Any:
-    """Run the flow `name` on a recipe; returns its final state. settings: keys to set in it, as KEY=VALUE."""
+def run_flow(where: str, recipe: str, settings: Sequence[str] = ()) -> Any:
+    """Run the flow that `where` names on a recipe; returns its final state. settings: keys to set in it, as KEY=VALUE."""
     from flows.overrides import assigned
     from flows.recipe import find_recipe, load_recipe
 
@@ -26,13 +26,13 @@ def run_flow(name: str, recipe: str, settings: Sequence[str] = ()) -> Any:
     given: dict[str, Any]
     given = {"recipe": recipe} if recipe in installed_recipes() else {"recipe_path": str(find_recipe(recipe).resolve())}
     given |= {"settings": list(settings)} if settings else {}
-    return run_with(name, recipe, **given)
+    return run_with(where, recipe, **given)
 
 
-def run_with(name: str, on: str, **parameters: Any) -> Any:
-    """Run the flow `name` on a server of ours, or the one the user named; returns its final state.
+def run_with(where: str, on: str, **parameters: Any) -> Any:
+    """Run a flow on a server of ours, or the one the user named; returns its final state.
 
-    on: what it works on, in a word, for the terminal.
+    where: its module and its name, as module:name. on: what it works on, in a word, for the terminal.
     """
     start_log()
     if environment.own_prefect():
@@ -40,21 +40,21 @@ def run_with(name: str, on: str, **parameters: Any) -> Any:
         server = services.join(services.PREFECT)
         os.environ["PREFECT_API_URL"] = f"{server.url}/api"
         with terminal.waiting("starting the Prefect server; the first time takes longest"):
-            flow = load(name)  # seconds of imports, while the server starts
+            flow = load(where)  # seconds of imports, while the server starts
             server.wait()
         if server.started:
             _close_runs_before(now)
     else:
-        flow = load(name)
+        flow = load(where)
         ask_prefect()
-    told = f"{name} {on}, shown at {environment.prefect_pages()}"
+    told = f"{where.rpartition(':')[2]} {on}, shown at {environment.prefect_pages()}"
     terminal.console().print(told, style="bold", markup=False)
     return flow(**parameters, return_state=True)
 
 
-def load(name: str) -> Any:
-    """The flow `name`, with all that it imports."""
-    return getattr(importlib.import_module(f"flows.{name}"), name)
+def load(where: str) -> Any:
+    """The flow that `where` names as module:name, with all that it imports."""
+    return pkgutil.resolve_name(where)
 
 
 def _close_runs_before(started: datetime) -> None:

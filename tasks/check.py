@@ -73,7 +73,7 @@ def check(
 ) -> StepResult:  # fmt: skip
     """Hold every row against the contract, with Great Expectations.
 
-    rows: ROW_SCHEMA. A contract speaks of row facts: data_contracts/vocabulary.COLUMNS and COSTLY, and field_<name> for each
+    rows: ROW_SCHEMA. A contract speaks of row facts: data_contracts.vocabulary.COLUMNS and COSTLY, and field_<name> for each
     graded field of the answer. base: the folder `model` in it holds the tokenizer. The other handles are of rows.
     Facts: contract, description, rows, passed, warnings (how many), expectations: for each name, rule, severity,
     success, checked and failed (rows; none failed where it is about the whole table), share, observed (text), examples

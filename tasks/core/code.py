@@ -1,7 +1,8 @@
 """The digest of the code a step runs, so that a changed step is computed again and an unchanged one is not.
 
-Of a Python file counts what runs: no comment, no docstring, no layout, nothing below `if TYPE_CHECKING:`. So what a module
-imports only there must be something whose code makes no difference to the result: a value's fields, or how progress is shown.
+Of a Python file counts what runs: no comment, no docstring, no layout, nothing below `if TYPE_CHECKING:`. So what a
+module imports only there must be something whose code makes no difference to the result: a value's fields, or how
+progress is shown.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import NamedTuple
 
 from tasks.core.home import digest_bytes, digest_json, digest_path
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[__name__.count(".")]  # the folder that `tasks` is in, wherever in it this file is
 MOST_TRIES = 50
 OWN = ("tasks", "data_contracts")  # below ROOT; flows only arrange steps, so they do not change what a step makes
 
@@ -30,16 +31,22 @@ class Source(NamedTuple):
 
 @cache
 def code_digest(module: str) -> str:
-    """sha256 over the code of `module` and of every own module it imports, at any depth, lazily or not, and their packages'.
+    """sha256 over the code of `module`, of all own modules it imports, at any depth, lazily or not, and of their packages.
 
-    With a package that runs as a program (the trainer) goes its __main__, and with a module the folder beside it whose name it
-    says ("templates"), byte for byte. Files are read, nothing is imported: a step's key must not cost an import of torch.
+    With a package that runs as a program (the trainer) goes its __main__, and with a module the folder beside it whose
+    name it says ("templates"), byte for byte. Files are read, nothing is imported: a step's key must not cost an import
+    of torch.
     """
     return digest_json({name: _digest(path) for name, path in code_files(module).items()})
 
 
 def code_files(module: str) -> dict[str, Path]:
-    """What code_digest is taken of: each own module by name, and its file; `module: folder` for a folder beside one."""
+    """What code_digest is taken of: each own module by name, and its file; `module: folder` for a folder beside one.
+
+    Raises ModuleNotFoundError for one of our own that is not there: a key of nothing would never change.
+    """
+    if module.partition(".")[0] in OWN and _file(module) is None:
+        raise ModuleNotFoundError(f"{module} is not below {ROOT}", name=module)
     seen: dict[str, Path] = {}
     _collect(module, seen)
     return seen

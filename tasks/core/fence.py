@@ -16,7 +16,8 @@ from tasks.core.errors import RecipeError
 from tasks.core.home import home
 
 FOLDERS = "ASSAY_RECIPES"
-INSTALLED = Path(__file__).resolve().parents[2]  # flows/recipes and data_contracts, whatever a checkout or a wheel calls it
+# Where flows/recipes and data_contracts lie, whatever a checkout or a wheel calls it.
+INSTALLED = Path(__file__).resolve().parents[__name__.count(".")]
 
 
 def check_inside(path: Path, where: str) -> Path:

@@ -15,7 +15,9 @@ from typing import Any
 
 from tasks.core.base_model import BaseModelSettings
 from tasks.core.chat import PromptSettings, stop_ids
-from tasks.core.code import code_digest, code_files
+from tasks.core.code import ROOT
+from tasks.core.code import code_digest
+from tasks.core.code import code_files
 from tasks.core.facts.base_model import ModelFacts
 from tasks.core.handle import Handle
 from tasks.core.home import digest_path
@@ -90,7 +92,7 @@ def write_model(folder: Path, unit: Unit, adapter: Path, run_id: str, model_id: 
 
 def _copy_code(code: dict[str, Path], target: Path) -> Path:
     """The `tasks` package with what serving imports and nothing else, so that data code is not shipped with a model."""
-    package = Path(__file__).parents[1]
+    package = ROOT / "tasks"
     packages = {parent / "__init__.py" for file in code.values() for parent in file.parents if parent.is_relative_to(package)}
     for file in {*code.values(), *packages}:
         copy = target / file.relative_to(package)
