@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import sqlite3
 from collections.abc import Iterator
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
 import pytest
+from filelock import FileLock
 from hypothesis import settings
 
 from tasks.core.machine import collect_rarely
@@ -28,13 +33,67 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture(scope="session")
-def prefect_server() -> Iterator[str]:
-    """A Prefect server on a throwaway database, once a session, and its address; two busy cores need 10 to 30 s to start it."""
-    from prefect.settings import PREFECT_API_URL
-    from prefect.testing.utilities import prefect_test_harness
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that all processes of this session have in common."""
+    own = tmp_path_factory.getbasetemp()
+    return own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
 
-    with prefect_test_harness(server_startup_timeout=60):
+
+@pytest.fixture(scope="session")
+def prefect_server(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A Prefect server on a throwaway database, once a process, and its address; two busy cores need 10 to 30 s to start it.
+
+    The first of the session's processes makes the database, which costs twice what the rest of a start does, and leaves a copy
+    that the others start from.
+    """
+    from prefect.settings import PREFECT_API_URL
+    from prefect.testing import utilities
+
+    folder, made = tmp_path_factory.mktemp("prefect"), shared / "prefect.db"
+    database = folder / "prefect-test.db"  # as the harness names it in the folder that it makes
+    with ExitStack() as running:
+        with FileLock(f"{made}.lock"), pytest.MonkeyPatch.context() as patch:
+            if made.exists():
+                shutil.copyfile(made, database)
+            patch.setattr(utilities, "mkdtemp", lambda: str(folder))
+            running.enter_context(utilities.prefect_test_harness(server_startup_timeout=60))
+            if not made.exists():
+                copy_database(database, made)
         yield str(PREFECT_API_URL.value())
+
+
+@pytest.fixture(scope="session")
+def prefect_database(shared: Path, prefect_server: str) -> Path:
+    """The database of a Prefect server that has run nothing: copied, a server of a test's own starts in a third of the time."""
+    return shared / "prefect.db"
+
+
+@pytest.fixture(scope="session")
+def mlflow_database(shared: Path) -> Path:
+    """The database of an MLflow registry that holds nothing. To make one takes two seconds of a core, to copy it nothing."""
+    made = shared / "mlflow.db"
+    with FileLock(f"{made}.lock"):
+        if not made.exists():
+            from mlflow import MlflowClient
+
+            MlflowClient(f"sqlite:///{made}.new").search_registered_models()
+            copy_database(Path(f"{made}.new"), made)
+    return made
+
+
+def copy_database(database: Path, to: Path) -> None:
+    """A SQLite database as it is, while others may have it open."""
+    with closing(sqlite3.connect(database)) as source, closing(sqlite3.connect(to)) as target:
+        source.backup(target)
+
+
+@pytest.fixture(scope="module")
+def registry(mlflow_database: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder whose `home` has an empty MLflow registry, for one test module."""
+    place = tmp_path_factory.mktemp("registry")
+    (place / "home").mkdir()
+    shutil.copyfile(mlflow_database, place / "home" / "mlflow.db")
+    return place
 
 
 @pytest.fixture(scope="module")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TextIO
@@ -26,9 +27,11 @@ def as_it_was() -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def work(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Work]:
-    """A folder for recipes and a home, for the runs of one test module."""
+def work(tmp_path_factory: pytest.TempPathFactory, prefect_database: Path) -> Iterator[Work]:
+    """A folder for recipes and a home, for the runs of one test module; what a start without a database does is in test_cli."""
     work = Work(tmp_path_factory.mktemp("work"))
+    work.home.mkdir()
+    shutil.copyfile(prefect_database, work.home / "prefect.db")
     yield work
     work.end()
 

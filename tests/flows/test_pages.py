@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -12,9 +13,13 @@ import time
 from pathlib import Path
 
 
-def test_both_pages_answer_until_an_interrupt_and_the_model_is_linked(home: Path) -> None:
+def test_both_pages_answer_until_an_interrupt_and_the_model_is_linked(
+    home: Path, prefect_database: Path, mlflow_database: Path
+) -> None:
     from mlflow import MlflowClient
 
+    for database in (prefect_database, mlflow_database):
+        shutil.copyfile(database, home / database.name)
     MlflowClient(f"sqlite:///{home / 'mlflow.db'}").create_registered_model("support-triage")
     clean = {k: v for k, v in os.environ.items() if not k.startswith(("PREFECT_", "MLFLOW_"))}
     page = subprocess.Popen(

@@ -32,8 +32,8 @@ from tests.registered import another, make_inputs
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory, one_thread: None) -> Path:
-    return tmp_path_factory.mktemp("promotions")
+def place(registry: Path, one_thread: None) -> Path:
+    return registry
 
 
 @pytest.fixture(scope="module")

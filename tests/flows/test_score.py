@@ -27,8 +27,8 @@ LINES = [
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory, one_thread: None) -> Path:
-    return tmp_path_factory.mktemp("score")
+def place(registry: Path, one_thread: None) -> Path:
+    return registry
 
 
 @pytest.fixture(scope="module")

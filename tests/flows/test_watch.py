@@ -74,9 +74,9 @@ class Desk:
 
 
 @pytest.fixture(scope="module")
-def learnt(tmp_path_factory: pytest.TempPathFactory, prefect_server: str) -> Path:
+def learnt(registry: Path, prefect_server: str) -> Path:
     """A folder: `desk`, a recipe and its sources; `home`, where they were curated and an adapter of the model registered."""
-    place = tmp_path_factory.mktemp("learnt")
+    place = registry
     file = little_recipe(place / "desk", NAME)
     for old in (place / "desk" / "raw").iterdir():
         old.unlink()

@@ -30,8 +30,8 @@ from tests.tiny import tiny_adapter, tiny_model
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory, one_thread: None) -> Path:
-    return tmp_path_factory.mktemp("registry")
+def place(registry: Path, one_thread: None) -> Path:
+    return registry
 
 
 @pytest.fixture(scope="module")

@@ -42,8 +42,8 @@ class Meeting:
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory, one_thread: None) -> Path:
-    return tmp_path_factory.mktemp("races")
+def place(registry: Path, one_thread: None) -> Path:
+    return registry
 
 
 @pytest.fixture(scope="module")

@@ -361,11 +361,11 @@ def page_of(made: Handle, name: str = "") -> str:
 
 
 @pytest.fixture(scope="module")
-def tracked(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
-    """(tracking URI, run id) of a real MLflow database; making one takes seconds, so the tests share it."""
+def tracked(registry: Path) -> tuple[str, str]:
+    """(tracking URI, run id) of a real MLflow database; loading MLflow takes seconds, so the tests share it."""
     from tasks.core import tracking
 
-    place = tmp_path_factory.mktemp("tracked")
+    place = registry / "home"
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("ASSAY_HOME", str(place))
         patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{place / 'mlflow.db'}")
