@@ -8,6 +8,7 @@ from typing import Any
 
 from prefect import flow
 
+from data_contracts.answered import GivenTo
 from data_contracts.contract import read_contract
 from flows.parameters import DEFAULT, ROWS, Assignments, RecipeName, RecipePath, Rows, planned
 from flows.recipe import Recipe
@@ -77,7 +78,8 @@ def curated(plan: Recipe) -> Curated:
     def then(function: Callable[..., Any], settings: Any, name: str = "", **inputs: Any) -> None:
         steps.append(row_step(function, settings, name, rows=steps[-1], reviewed=said, **inputs))
 
-    whole = {"seen_by_conflicts": (steps[-1], conflicts)}  # whose votes and wording cleared the rows that are left
+    # Whose votes and wording cleared the rows that are left.
+    whole: dict[str, GivenTo] = {"seen_by_conflicts": (steps[-1], conflicts)}
     then(conflicts, plan.conflicts, kind=kind, answer=answer)
     then(dedupe, plan.dedupe, kind=kind, answer=answer)
     then(label_errors, plan.label_errors, kind=kind, answer=answer)

@@ -78,7 +78,7 @@ def page(browser: Any) -> Iterator[Any]:
 
 @pytest.fixture
 def picture(page: Any) -> Callable[..., None]:
-    """picture("report"): what the page shows, as infra/pictures/report.png, in 64 colours, which is enough for text and lines."""
+    """picture("report"): what the page shows, as infra/pictures/report.png, in 64 colours: enough for text and lines."""
     from PIL import Image
 
     def take(name: str, shown: Any = None) -> None:
