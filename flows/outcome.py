@@ -77,7 +77,7 @@ def _version_run(version: Handle) -> tuple[str, str]:
 
 
 def _report_run(model: str, report: Handle) -> tuple[str, str]:
-    """The ids of experiment and run in MLflow that hold the report of a model that was not registered; one run a report."""
+    """The ids of experiment and run in MLflow with the report of a model that was not registered; one a report."""
     with tracking.outside("take the report"):
         client = tracking.client()
         run = tracking.only_run(client, tracking.experiment(client, model), model, report.digest)

@@ -112,8 +112,9 @@ def measured(
     )  # fmt: skip
     compared, scored = CompareFacts.of(told), None
     if left and left.rows and plan.watch.scored_rows and plan.rows_are.is_trained_on:
-        asked_again = work_step(rescore, plan.watch, champion=seen.champion, snapshot=learnt, rows=left, answer=plan.answer)
-        scored = RescoreFacts.of(asked_again)
+        scored = RescoreFacts.of(work_step(
+            rescore, plan.watch, champion=seen.champion, snapshot=learnt, rows=left, answer=plan.answer,
+        ))  # fmt: skip
     more = (GainedFacts.of(left).more if left else 0) + seen.decided
     return came, compared, scored, decide(plan.watch, learnt.rows, more, compared, scored)
 

@@ -57,9 +57,9 @@ def account(
     drawn(next(batches(alone.folder / ROWS))).select(*ROW_SCHEMA).write_parquet(place.out / REFERENCE)  # the first by row_id
     facts = _facts(waterfall, ledger, steps)
     line = "{raw:,} raw = {kept:,} kept + {dropped:,} dropped + {quarantined:,} quarantined".format(**facts.totals)
-    told = DatasetTold(sources={file.name: file.digest for file in files}, decisions=len(decisions.made))
+    origin = DatasetTold(sources={file.name: file.digest for file in files}, decisions=len(decisions.made))
     table = [step.written() for step in waterfall]
-    return StepResult("dataset", line, facts.written(), table, facts.kept, told.written())
+    return StepResult("dataset", line, facts.written(), table, facts.kept, origin.written())
 
 
 def _counted(step: Handle) -> StepRows:

@@ -22,9 +22,9 @@ BEGINS = '{"event"'  # how a line that is an event begins; any other is noise of
 class TrainSpec(BaseModel):
     """All that the training process is told.
 
-    base: folder of the base model. data: the step's scratch folder, with the datasets train and validation, and checkpoints.
-    out: the adapter's folder, not there yet. parent: process id of the flow. checkpoint_seconds: the settings' own, which
-    leave it out wherever they are written, as it is no part of the cache key.
+    base: folder of the base model. data: the step's scratch folder, with the datasets train and validation, and
+    checkpoints. out: the adapter's folder, not there yet. parent: process id of the flow. checkpoint_seconds: the
+    settings' own, which leave it out wherever they are written, as it is no part of the cache key.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

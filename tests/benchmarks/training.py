@@ -88,7 +88,8 @@ def _round(recipe: Recipe, base: Handle, settings: TrainSettings, messages: list
     place = StepDirs(folder / "out", folder / "scratch", clock := StepClock())
     place.scratch.mkdir()
     rows = dataset(messages, folder / "rows")
-    plan = TrainingTold.model_validate(train(place, settings=settings, prompt=recipe.prompt, base=base, dataset=rows).told).plan
+    made = train(place, settings=settings, prompt=recipe.prompt, base=base, dataset=rows)
+    plan = TrainingTold.model_validate(made.told).plan
     tokenizer = AutoTokenizer.from_pretrained(base.folder / "model")
     examples = [encode(tokenizer, turns, recipe.prompt) for turns in messages]
     counts = [_counted(batch) for batch in _batches(examples, plan.micro_batch, settings)][1:]

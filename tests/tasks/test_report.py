@@ -313,8 +313,8 @@ def version(run_id: str = "6f1de44fb3b34f3e") -> StepResult:
         "checked_answers": 8,
     }  # fmt: skip
     told = {
-        "run_id": run_id, "model_uri": "models:/support-triage/3", "tracking_uri": "sqlite:///.assay/mlflow.db",
-        "artifact_bytes": 19_588_112, "seconds": 21.7,
+        "run_id": run_id, "experiment_id": "1", "model_id": "m-3", "model_uri": "models:/support-triage/3",
+        "tracking_uri": "sqlite:///.assay/mlflow.db", "artifact_bytes": 19_588_112, "seconds": 21.7,
     }  # fmt: skip
     return StepResult("version", "", facts, told=told)
 

@@ -1,4 +1,4 @@
-"""The base of what a step hands on as facts: typed, fixed once made, and still able to read what an older version left."""
+"""The base of what a step hands on as facts: typed, frozen, and able to read what an older version left."""
 
 from __future__ import annotations
 

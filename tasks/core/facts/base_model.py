@@ -6,7 +6,7 @@ from tasks.core.facts.base import Facts
 
 
 class ModelFacts(Facts):
-    """digest: sha256 of the folder of weights and tokenizer. context: tokens it can read, None where it does not say."""
+    """digest: sha256 of the folder of weights and tokenizer. context: tokens it can read, None if not known."""
 
     digest: str
     parameters: int

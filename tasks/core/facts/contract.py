@@ -18,7 +18,7 @@ class FailingRow(Facts):
 
 
 class ExpectationFacts(Facts):
-    """How an expectation of the contract held: of `checked` rows `failed`; observed: of a table as a whole, what was seen."""
+    """How an expectation held: of `checked` rows `failed`. observed: what was seen of a table as a whole."""
 
     name: str
     rule: str = ""

@@ -46,7 +46,7 @@ class DatasetFacts(Facts):
 
 
 class DatasetTold(Facts):
-    """What the dataset came from, no part of its digest. sources: the digest of each by its name. decisions: how many."""
+    """What the dataset came from, no part of its digest. sources: digests by name. decisions: how many."""
 
     sources: dict[str, str] = Field(default_factory=dict)
     decisions: int = 0

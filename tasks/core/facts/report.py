@@ -16,9 +16,10 @@ class HeadlineRow(Facts):
 
 
 class ReportFacts(Facts):
-    """The outcome. sentence: how good the model is. registered: as what, or that it is not. missed: rules, the worst first.
+    """The outcome. sentence: how good the model is. registered: as what, or that it is not.
 
-    best: the best baseline, empty without one. confidence: of the intervals, in %. n: rows of the holdout.
+    missed: rules, the worst first. best: the best baseline, empty without one.
+    confidence: of the intervals, in %. n: rows of the holdout.
     """
 
     verdict: Word

@@ -15,9 +15,10 @@ class ReviewReason(Facts):
 
 
 class ReviewFacts(Facts):
-    """Rows, cases, minutes and reasons: what is left to review. shown: rows in the sheet. order: how it is sorted, in words.
+    """Rows, cases, minutes and reasons: what is left to review. shown: rows in the sheet.
 
-    decided: rows by what a reviewer did with them. words_per_minute, seconds_to_decide: what minutes rest on.
+    order: how it is sorted, in words. decided: rows by what a reviewer did with them.
+    words_per_minute, seconds_to_decide: what minutes rest on.
     """
 
     rows: int

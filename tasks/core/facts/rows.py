@@ -8,7 +8,7 @@ from tasks.core.facts.base import Facts
 
 
 class RowFacts(Facts):
-    """Rows that came in (`in` in the file) and that were kept; counts: rows by action and reason, `changed` among them."""
+    """Rows that came in (`in` in the file) and that were kept. counts: rows by action and reason."""
 
     came: int = Field(validation_alias="in", serialization_alias="in")
     kept: int

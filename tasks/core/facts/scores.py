@@ -36,8 +36,9 @@ class Difference(Facts):
 
 
 class Scores(Facts):
-    """variants: in the order that they are shown. best_baseline: empty without one. headline: the metric that speaks for all.
+    """variants: in the order that they are shown. best_baseline: empty without one.
 
+    headline: the metric that speaks for all.
     metrics: of a slice those alone that any of its rows has. confidence: of each interval.
     """
 

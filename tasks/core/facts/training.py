@@ -12,7 +12,7 @@ from tasks.core.facts.base import Facts
 class TokenCounts(Facts):
     """What there is to train on, as it was tokenised. rows, tokens, answer_tokens: of one epoch of the training split.
 
-    longest: tokens of the longest row of both splits. cut_tokens: always 0, since a row that does not fit stops the step.
+    longest: tokens of the longest row of both splits. cut_tokens: always 0: a row that does not fit stops the step.
     """
 
     rows: int
@@ -43,7 +43,7 @@ class Plan(TokenCounts):
 
 
 class Losses(Facts):
-    """The training loss of a step, or the validation loss after it; the other is None, and left out where it is written."""
+    """The training loss of a step, or the validation loss after it; the other is None, and not written."""
 
     step: int
     loss: float | None = None

@@ -12,8 +12,9 @@ Word = Literal["passed", "refused", "undecided"]
 
 
 class JudgedRule(Facts):
-    """A rule with what was measured. rule: as a sentence's subject. baseline: empty for a floor; else the one that counts.
+    """A rule with what was measured. rule: as a sentence's subject.
 
+    baseline: empty for a floor; else the one that counts.
     required, measured, low, high: shares, or with a baseline differences of shares. why: for a person.
     """
 

@@ -1,4 +1,4 @@
-"""What the steps of watch hand on: files of the snapshot, new rows, how they differ from it, how the champion does on them."""
+"""What the steps of watch hand on: the snapshot's files, new rows, how they differ, how the champion scores."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class GainedFacts(Facts):
 
 
 class Comparison(Facts):
-    """One line of the table. rule: the setting that asks for it, empty where a figure is only told. told: it in a sentence."""
+    """One line of the table. rule: the setting that asks for it; empty: only told. told: it in a sentence."""
 
     what: str
     snapshot: str
@@ -49,7 +49,7 @@ class Comparison(Facts):
 
 
 class CompareFacts(Facts):
-    """rows: new ones, as they came. broken: which expectations of severity block do not hold, in words; empty if all do."""
+    """rows: new ones, as they came. broken: the expectations of severity block that do not hold, in words."""
 
     rows: int
     comparisons: list[Comparison]
@@ -70,9 +70,9 @@ class Share(Facts):
 
 
 class RescoreFacts(Facts):
-    """The champion on new rows: now, and as it was registered (None if the registry does not say). told: it in a sentence.
+    """The champion on new rows: now, and as it was registered (None if the registry does not say).
 
-    below: whether the whole interval is under `limit`, the registered figure less the recipe's margin.
+    told: it in a sentence. below: whether the whole interval is under `limit`, the registered figure less the recipe's margin.
     """
 
     metric: str
