@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sqlite3
+import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
@@ -14,7 +15,9 @@ import pytest
 from filelock import FileLock
 from hypothesis import settings
 
+from tasks.core import loaded_version, loaded_version_main
 from tasks.core.machine import collect_rarely
+from tests.preloaded import Preloaded
 
 settings.register_profile("shared", deadline=None)  # machines are shared: no example fails for the time it takes
 settings.load_profile("shared")
@@ -30,6 +33,16 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("PREFECT_LOCAL_STORAGE_PATH", str(place / "results"))
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{place / 'mlflow.db'}")
     return place
+
+
+@pytest.fixture(scope="session", autouse=True)
+def preloaded() -> Iterator[None]:
+    """Versions are loaded in forks of one process, for the whole session: tests/preloaded.py."""
+    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:  # short, as a socket's path must be
+        forks = Preloaded(Path(folder), loaded_version_main.__file__)
+        patch.setattr(loaded_version, "start", forks.start)
+        yield
+        forks.end()
 
 
 @pytest.fixture(scope="session")

@@ -114,7 +114,8 @@ class LoadedVersion:
             from mlflow.exceptions import MlflowException
             from mlflow.protos.databricks_pb2 import ErrorCode
 
-            return MlflowException(text, ErrorCode.Value(code))
+            refusal: Exception = MlflowException(text, ErrorCode.Value(code))
+            return refusal
         return self._failure(f"failed with {kinds[0]}: {(text.splitlines() or ['it gave no reason'])[0]}")
 
     def _ended(self) -> VersionError:

@@ -10,6 +10,7 @@ import atexit
 import contextlib
 import gc
 import os
+import sys
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -86,9 +87,15 @@ def release_memory() -> None:
 
     glibc by itself returns only what lies at the end of its heap. Converting the example's base model left a process that held
     380 MB more than it used (2026-11-24). Does nothing where the C library is not glibc.
+
+    On a GPU torch keeps all that it ever needed, and the process that loads a registered version would find no room.
     """
     import ctypes
 
+    torch = sys.modules.get("torch")
+    if torch and torch.cuda.is_initialized():
+        gc.collect()
+        torch.cuda.empty_cache()
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL("libc.so.6").malloc_trim(0)
 

@@ -15,7 +15,7 @@ import psutil
 import pytest
 import yaml
 
-from tasks.core import tracking
+from tasks.core import loaded_version, tracking
 from tasks.core.chat import Message
 from tasks.core.code import ROOT
 from tasks.core.errors import DataError, OutsideError, RegistrationError
@@ -29,7 +29,9 @@ from tests.registered import PREDICTIONS, TEXTS, Inputs, another, change, make_i
 
 pytestmark = pytest.mark.timeout(600)  # a process that loads all libraries takes seconds, and on a busy machine many
 BEFORE = Path(__file__).with_name("version_before_the_rooms.zip")  # all files but the adapter and unit.json, of 2026-11-30
+START = loaded_version.start
 QUESTION: list[Message] = [{"role": "user", "content": TEXTS[0]}]
+REFUSED: list[Message] = [{"role": "user", "content": "refuse"}]
 GENERATE = "code/tasks/core/generate.py"
 
 
@@ -60,22 +62,27 @@ def folder(place: Path, made: Inputs, tmp_path: Path, monkeypatch: pytest.Monkey
     return download(tracking.client().get_model_version("shop", "1"), tmp_path / "version")
 
 
+@pytest.fixture
+def as_users_start_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process of its own and no fork of tests/preloaded.py, with our own code on its path, which must not be taken."""
+    monkeypatch.setattr(loaded_version, "start", START)
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+
+
 def truth(inputs: Inputs) -> str:
     answers = inputs.predictions.frame(PREDICTIONS).sort("row_id")["answer"].to_list()
     return str(answers[0])
 
 
 def test_a_version_whose_packaged_code_was_changed_answers_with_that_code(
-    made: Inputs, folder: Path, monkeypatch: pytest.MonkeyPatch
+    made: Inputs, folder: Path, as_users_start_it: None
 ) -> None:
-    monkeypatch.setenv("PYTHONPATH", str(ROOT))  # our own code is on the path, and not taken
     change(folder / GENERATE, "return Answer(text.strip(),", 'return Answer("HERE " + text.strip().upper(),')
     assert ask(folder, [{"messages": QUESTION}]) == [Said(f"HERE {truth(made).upper()}")]
     assert not list(folder.rglob("__pycache__"))  # or its files would not be those that were registered
 
 
-def test_a_file_that_the_version_lacks_does_not_come_from_the_checkout(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+def test_a_file_that_the_version_lacks_does_not_come_from_the_checkout(folder: Path, as_users_start_it: None) -> None:
     (folder / "code/tasks/core/call_form.py").unlink()
     with pytest.raises(Exception, match=r"packaged without its module 'tasks\.core\.call_form'"), LoadedVersion(folder):
         pass
@@ -90,22 +97,19 @@ def test_what_a_library_prints_goes_to_the_log_and_into_no_answer(made: Inputs, 
 def test_errors_come_back_as_what_they_are_and_refusals_only_cost_the_question_that_is_refused(
     made: Inputs, folder: Path
 ) -> None:
-    served = folder / "code/tasks/core/errors.py"
-    for name, kind in (("refuse", "DataError"), ("away", "OutsideError"), ("broken", "KeyError")):
-        change(
-            folder / "served.py", "        try:\n            answers = self.speaker",
-            f"        if any(turns[-1]['content'] == '{name}' for turns in questions):\n"
-            f"            from tasks.core.errors import *\n            raise {kind}('no word on it')\n"
-            "        try:\n            answers = self.speaker",
-        )  # fmt: skip
-    change(served, "class DataError(AssayError)", "class Known(AssayError): pass\nclass DataError(Known)")
+    asks = "        try:\n            answers = self.speaker"
+    for name, kind in (("refuse", "errors.NewError"), ("away", "errors.OutsideError"), ("broken", "KeyError")):
+        raises = f"        if questions[-1][-1]['content'] == '{name}':\n            raise {kind}('no word on it')\n"
+        change(folder / "served.py", asks, raises + asks)
+    change(folder / "served.py", "import mlflow\n", "import mlflow\nfrom tasks.core import errors\n")
+    packaged = folder / "code/tasks/core/errors.py"
+    packaged.write_text(f"{packaged.read_text()}\n\nclass NewError(DataError):\n    pass\n")  # which nobody knows here
     with LoadedVersion(folder) as version:
-        asked = [(QUESTION, None), ([{"role": "user", "content": "refuse"}], None), ([{"role": "tool", "content": "x"}], None)]
-        given = version.answers_or_reasons(asked)
+        given = version.answers_or_reasons([(QUESTION, None), (REFUSED, None), ([{"role": "tool", "content": "x"}], None)])
         assert given[:2] == [(Said(truth(made)), None), (None, "no word on it")]
         assert given[2][0] is None
         with pytest.raises(DataError, match="no word on it"):
-            version.answers([[{"role": "user", "content": "refuse"}]], [None])
+            version.answers([REFUSED], [None])
         with pytest.raises(OutsideError):
             version.answers_or_reasons([([{"role": "user", "content": "away"}], None)])
         with pytest.raises(VersionError, match=r"failed with KeyError: 'no word on it' Its last words:"):
