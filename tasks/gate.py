@@ -20,7 +20,7 @@ from pydantic import Field, model_validator
 from tasks.core.answer import CALL_METRICS
 from tasks.core.errors import RecipeError
 from tasks.core.handle import Handle
-from tasks.core.settings import Misfit, Settings
+from tasks.core.settings import MisfitError, Settings
 from tasks.core.stats import percent, rows_to_decide
 from tasks.core.step import Made, Place
 from tasks.core.strict_yaml import nearest
@@ -67,7 +67,7 @@ class GateSettings(Settings):
         for i, rule in enumerate(self.rules):
             if rule.metric not in known:
                 problem = f"{rule.metric!r} is no metric that is measured"
-                raise Misfit(("rules", i, "metric"), problem, got=rule.metric, known=known)
+                raise MisfitError(("rules", i, "metric"), problem, got=rule.metric, known=known)
         return self
 
 
