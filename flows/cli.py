@@ -20,8 +20,8 @@ from tasks.core.row_kind import KINDS, SFT
 REFUSED = 4  # the run went well, and the model was not good enough
 FORMATS = ("openai", "trl", "alpaca", "huggingface")
 RUN = "newest, previous, a run's name, the first digits of a dataset's digest, or its folder"
-SETTING = "set any key of the recipe for this run, such as train.epochs=2 or gate.rules.0.at_least=0.9 (the first rule is 0); \
-the value is read as YAML; may be given again for another key"
+SETTING = """set any key of the recipe for this run, such as train.epochs=2 or gate.rules.0.at_least=0.9 (the first rule
+is 0); the value is read as YAML; may be given again for another key"""
 INTERRUPTED = 130  # what a shell reports for Ctrl-C
 NOTES = """\
 exit codes   0 done, 1 error, 2 a mistake in the recipe or the command line, 3 the data broke its contract,

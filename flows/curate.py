@@ -41,7 +41,7 @@ JUDGES = ("holdout", "edge_cases", "benchmarks")  # what nothing may be trained 
 
 @dataclass(frozen=True)
 class Curated:
-    """What the first part of a run hands on. steps: the row steps in order. judges: the rows that judge, by what they are."""
+    """What the first part of a run hands on. steps: the row steps in order. judges: the rows that judge, by name."""
 
     steps: tuple[Handle, ...]
     base: Handle

@@ -1,4 +1,4 @@
-"""Set keys of a recipe: any key, to any value, in the recipe's own text, with its comments and its layout left as they are.
+"""Set keys of a recipe: any key, to any value, in the recipe's own text, whose comments and layout stay as they are.
 
     text = overridden(text, {("train", "epochs"): 2, ("gate", "rules", "0", "at_least"): 0.9})
     text = overridden(text, assigned(["train.epochs=2", "gate.rules.0.at_least=0.9"]))      # as they are typed
@@ -17,16 +17,19 @@ from difflib import SequenceMatcher
 from typing import Any
 
 import yaml
-from ruamel.yaml import YAML, CommentedMap
+from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedMap
 from ruamel.yaml.nodes import ScalarNode
 from ruamel.yaml.resolver import VersionedResolver
+from ruamel.yaml.scalarstring import PlainScalarString
 
 from tasks.core.errors import RecipeError
 from tasks.core.typed import quoted
 
 Path = tuple[str, ...]
 Change = tuple[int, int, list[str]]  # of lines: from, to, and what stands there instead
-Overrides = Mapping[Path, Any]  # the keys from the top of the recipe, of a list the number of the item from 0; and the value
+Overrides = Mapping[Path, Any]  # keys from the top of the recipe, of a list the item's number from 0; and the value
+WIDTH = 120  # characters of a line before a new value is folded
 HOW = "KEY=VALUE, such as train.epochs=2 or gate.rules.0.at_least=0.9 (the first rule is 0); the value is read as YAML"
 
 
@@ -63,14 +66,15 @@ def overridden(text: str, overrides: Overrides) -> str:
     for path, value in overrides.items():
         wanted = json.loads(_meaning(text))
         _put(wanted, path, json.loads(_json(value)))
-        _put(data, path, reader.load(_written(value)))
+        _put(data, tuple(_node(reader, part) for part in path), _node(reader, value))
         after = _dumped(reader, data)
         told = (new for new in (_laid_out_as(text, before, after), after) if _meaning(new) == _json(wanted))
         text, before = next(told, ""), after
         if not text:
             raise RecipeError(
-                f"{'.'.join(path)} cannot be set: it shares its value with another key.", where="an alias (*name) in the recipe",
-                allowed="keys with values of their own", todo="write the value out in the recipe where the alias stands",
+                f"{'.'.join(path)} cannot be set: it shares its value with another key.",
+                where="an alias (*name) in the recipe", allowed="keys with values of their own",
+                todo="write the value out in the recipe where the alias stands",
             )  # fmt: skip
     return text
 
@@ -121,7 +125,7 @@ def _reader(text: str) -> YAML:
     reader = YAML()
     reader.Resolver = _AsWritten
     reader.preserve_quotes = True
-    reader.width = max(map(len, text.splitlines()))
+    reader.width = max(WIDTH, *map(len, text.splitlines()))
     if block := _BLOCK.search(text):
         reader.map_indent = len(block["inner"])
     if items := _ITEMS.search(text):
@@ -135,6 +139,12 @@ _BLOCK = re.compile(rf"^[^\s#-].*{_REST}(?P<inner>[ ]+)[^\s#-]", re.M)
 _ITEMS = re.compile(rf"^(?P<outer>[ ]*)[^\s#-].*{_REST}(?P<dash>[ ]*)-(?P<inner>[ ]+)\S", re.M)
 
 
+def _node(reader: YAML, value: Any) -> Any:
+    """A value for the library to write. A single one is marked as plain, else it would be quoted as the old one was."""
+    node = reader.load(_written(value))
+    return PlainScalarString(node) if type(node) is str else node
+
+
 def _dumped(writer: YAML, data: Any) -> str:
     out = io.StringIO()
     writer.dump(data, out)
@@ -142,7 +152,7 @@ def _dumped(writer: YAML, data: Any) -> str:
 
 
 def _laid_out_as(text: str, before: str, after: str) -> str:
-    """`after` as `text` is laid out. before: `text` as the library writes it, with its own ideas of where a list is folded."""
+    """`after` as `text` is laid out. before: `text` as the library writes it, which folds long lists anew."""
     lines = before.split("\n")
     edits = [_sparing_comments(lines, change) for change in _changes(lines, after.split("\n"))]
     layout = _changes(lines, text.split("\n"))
@@ -194,7 +204,8 @@ def _meaning(text: str) -> str:
 
 
 def _json(value: Any) -> str:
-    return json.dumps(json.loads(json.dumps(value, default=str)), sort_keys=True)  # keys are texts before they are sorted
+    texts_as_keys = json.loads(json.dumps(value, default=str))
+    return json.dumps(texts_as_keys, sort_keys=True)
 
 
 def _refused(assignment: str, problem: str) -> RecipeError:

@@ -1,13 +1,13 @@
 """The parameters of flows, made for the run form of the Prefect UI: flat, described, with a default, no null and no union.
 
-    def retrain(recipe: RecipeName = DEFAULT, recipe_path: RecipePath = "", rows: Rows = 0, ..., settings: Assignments = ()): ...
+    def retrain(recipe: RecipeName = DEFAULT, recipe_path: RecipePath = "", rows: Rows = 0, ..., settings=()): ...
     plan = planned(recipe, recipe_path, {ROWS: rows, ...}, settings)
 
 The form shows them in the order of the signature, and `enum` as a drop-down; the server refuses what breaks the schema before
 a run exists. 0 (or nothing, for a text) means: as the recipe says.
 
-`settings` set any key of a recipe, and are for the command line alone (`--set`): who presses Run may choose how long is trained,
-but what the gate asks, who approves, and what files and code are used is for the owner of the recipe.
+`settings` set any key of a recipe, and are for the command line alone (`--set`): who presses Run may choose how long is
+trained, but what the gate asks, who approves, and what files and code are used is for the owner of the recipe.
 """
 
 from __future__ import annotations

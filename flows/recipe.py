@@ -28,7 +28,7 @@ from tasks.core.errors import RecipeError, nearest
 from tasks.core.fence import check_inside
 from tasks.core.row_kind import KINDS, SFT, KindName, RowKind
 from tasks.core.rule import WatchSettings
-from tasks.core.settings import Misfit, Settings
+from tasks.core.settings import MisfitError, Settings
 from tasks.core.strict_yaml import read_yaml, refuse, told
 from tasks.core.typed import quoted, typed_path
 from tasks.decontaminate import DecontaminateSettings
@@ -171,7 +171,7 @@ def _fitted(recipe: Recipe, file: Path, text: str) -> Recipe:
     for name, part in parts.items():
         try:
             parts[name] = part.fitted(recipe, folder) if isinstance(part, Settings) else part
-        except Misfit as error:
+        except MisfitError as error:
             todo, allowed = error.todo or nearest(error.got, error.known), ", ".join(error.known)
             raise refuse(file, (name, *error.location), error.problem, allowed=allowed, todo=todo, text=text) from error
     fitted = recipe.model_copy(update=parts)

@@ -81,7 +81,7 @@ class Evaluated:
 
 
 def evaluated(plan: Recipe, data: Curated) -> Evaluated:
-    """The second part of a run: train, measure beside the prompted base model, judge by the gate. Nothing is registered."""
+    """The second part of a run: train, measure beside the prompted base model, judge by the gate. Registers nothing."""
     sets = {name: data.judges[name] for name in SETS if name in data.judges}
     check_judges(plan, data.base, sets)
     adapter = work_step(train, plan.train, prompt=plan.prompt, base=data.base, dataset=data.dataset)
@@ -130,11 +130,9 @@ def predicted(plan: Recipe, data: Curated, adapter: Handle) -> list[Handle]:
     if plan.evaluate.few_shot:
         variants += [(PredictSettings(variant="few_shot", examples=plan.evaluate.few_shot), helped, None)]
     variants += [(PredictSettings(variant=TUNED), plan.prompt, adapter)]
-    sets = {"dataset": data.dataset, **{name: data.judges.get(name) for name in SETS}}
+    given = {"base": data.base, "dataset": data.dataset, **{name: data.judges.get(name) for name in SETS}}
     return [
-        work_step(
-            predict, settings, settings.variant, prompt=prompt, answer=plan.answer, base=data.base, adapter=tuned, **sets
-        )
+        work_step(predict, settings, settings.variant, prompt=prompt, answer=plan.answer, adapter=tuned, **given)
         for settings, prompt, tuned in variants
     ]
 

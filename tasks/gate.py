@@ -22,7 +22,7 @@ from tasks.core.errors import RecipeError, nearest
 from tasks.core.facts.scores import Difference, Scores
 from tasks.core.facts.verdict import JudgedRule, Verdict, Word
 from tasks.core.handle import Handle
-from tasks.core.settings import Misfit, Settings
+from tasks.core.settings import MisfitError, Settings
 from tasks.core.stats import percent, rows_to_decide
 from tasks.core.variants import TUNED
 from tasks.core.work import StepDirs, StepResult
@@ -68,7 +68,7 @@ class GateSettings(Settings):
         for i, rule in enumerate(self.rules):
             if rule.metric not in known:
                 problem = f"{rule.metric!r} is no metric that is measured"
-                raise Misfit(("rules", i, "metric"), problem, got=rule.metric, known=known)
+                raise MisfitError(("rules", i, "metric"), problem, got=rule.metric, known=known)
         return self
 
 

@@ -24,7 +24,7 @@ from tasks.core.fence import check_inside
 from tasks.core.ledger import Outcome, changed, entries
 from tasks.core.personal_data import PersonalData, replaced, rewritten, suspects
 from tasks.core.personal_kinds import KINDS, Kind
-from tasks.core.settings import Misfit
+from tasks.core.settings import MisfitError
 
 
 class RedactSettings(PersonalData):
@@ -44,10 +44,10 @@ class RedactSettings(PersonalData):
             return self.model_validate({**self.model_dump(), "names": names})
         except (OSError, UnicodeDecodeError) as error:
             problem = f"{listed} cannot be read ({getattr(error, 'strerror', '') or 'no UTF-8 text'})"
-            raise Misfit(location, problem, todo="give the path of a text file from the recipe's folder") from error
+            raise MisfitError(location, problem, todo="give the path of a text file from the recipe's folder") from error
         except ValidationError as error:
             problem = error.errors()[0]["msg"].removeprefix("Value error, ")
-            raise Misfit(location, f"{listed}: {problem}", todo="correct that line of the file") from error
+            raise MisfitError(location, f"{listed}: {problem}", todo="correct that line of the file") from error
 
 
 @row_by_row()

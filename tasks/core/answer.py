@@ -13,7 +13,7 @@ from typing import Any, Self
 import jsonschema
 from pydantic import Field, field_validator
 
-from tasks.core.settings import Misfit, Settings
+from tasks.core.settings import MisfitError, Settings
 from tasks.core.strict_json import refuse_constant
 
 # What tool calls are marked on, the gravest fault first (tasks/core/marking.py).
@@ -63,7 +63,7 @@ class AnswerSettings(Settings):
         named = [(("label",), self.label)] if self.label else []
         for location, name in [*named, *((("graded", i), name) for i, name in enumerate(self.graded))]:
             if name not in fields:
-                raise Misfit(location, f"{name!r} is no field of answer.json_schema", got=name, known=fields)
+                raise MisfitError(location, f"{name!r} is no field of answer.json_schema", got=name, known=fields)
         return self
 
     @cached_property

@@ -17,13 +17,13 @@ class Settings(BaseModel):
     def fitted(self, recipe: Any, folder: Path) -> Self:
         """These settings, once they fit the rest of the recipe, with what they take from files beside it.
 
-        Asked before a run starts, for what no settings can see alone. recipe: the whole Recipe, which steps do not know as a
-        type; take the settings of it that are needed. folder: where relative paths start from. Raises Misfit or RecipeError.
+        Asked before a run starts, for what no settings can see alone. recipe: the whole Recipe, a type that steps do
+        not know; only its settings are read. folder: where relative paths start from. Raises MisfitError or RecipeError.
         """
         return self
 
 
-class Misfit(Exception):
+class MisfitError(Exception):
     """A value that is well formed and does not go with the rest of the recipe, or with what lies beside it.
 
     location: of the value below its settings. got: the name that is not among those `known`.

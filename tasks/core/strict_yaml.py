@@ -76,7 +76,10 @@ def told(file: Path) -> str:
 def refuse(
     file: Path, location: Location, problem: str, *, allowed: str = "", todo: str = "", text: str = ""
 ) -> RecipeError:
-    """An error about a value that is well formed but cannot work together with the rest of the file. text: as `read_yaml`'s."""
+    """An error about a value that is well formed but cannot work together with the rest of the file.
+
+    text: what was read instead of the file's own.
+    """
     node = yaml.compose(text or file.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
     return _refusal(file, "recipe", [Mistake(_line(node, location), f"{_path(location)}: {problem}", allowed, todo)])
 

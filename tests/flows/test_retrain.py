@@ -94,8 +94,9 @@ def again(work: Work, little: Path, first: Ended) -> Ended:
 
 
 @pytest.fixture(scope="module")
-def refused(work: Work, first: Ended) -> Ended:
-    return work.run("run", little_recipe(work.folder / "little", "refused", gate=REFUSED))
+def refused(work: Work, little: Path, first: Ended) -> Ended:
+    rules = json.dumps(REFUSED["rules"], separators=(",", ":"))
+    return work.run(f"run --set name=refused --set gate.rules={rules}", little)
 
 
 def test_after_two_kills_the_same_command_goes_on_from_its_checkpoint_and_trains_once(work: Work, first: Ended) -> None:

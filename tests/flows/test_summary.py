@@ -111,7 +111,7 @@ def test_a_curated_dataset_is_told_with_the_paths_of_its_tables_and_what_review_
         assert str(dataset.folder / f"{name}.parquet") in out
     assert str(sheet.folder / "review.csv") in out
     assert "1,234 rows, about 95 minutes" in out
-    assert "run ours" in out
+    assert "run ours --set select.rows=9" in out
     summary.print_curated({"dataset": dataset, "review": sheet}, ["ours"], "preference", 3.0)
     assert "export ours --format trl" in capsys.readouterr().out  # a run would refuse pairs
 
