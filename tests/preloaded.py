@@ -91,6 +91,7 @@ def main(address: str, program: str) -> None:
             mind(minder, program)
             os._exit(0)
         minder.close()
+    os._exit(0)  # without a last look through all objects of the libraries
 
 
 def mind(minder: socket.socket, program: str) -> None:

@@ -112,7 +112,7 @@ def test_errors_come_back_as_what_they_are_and_refusals_only_cost_the_question_t
             version.answers([REFUSED], [None])
         with pytest.raises(OutsideError):
             version.answers_or_reasons([([{"role": "user", "content": "away"}], None)])
-        with pytest.raises(VersionError, match=r"failed with KeyError: 'no word on it' Its last words:"):
+        with pytest.raises(VersionError, match=r"failed with KeyError: 'no word on it'\. Its last words:"):
             version.answers_or_reasons([([{"role": "user", "content": "broken"}], None)])
         assert version.answers([QUESTION], [None]) == [Said(truth(made))]
     (folder / "artifacts/adapter/adapter_config.json").write_text("{}")
