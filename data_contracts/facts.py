@@ -16,7 +16,8 @@ from tasks.core.answer import AnswerSettings, broken_rule, parse
 from tasks.core.calls import tools_of, with_calls
 from tasks.core.control_characters import CONTROL
 from tasks.core.marking import broken_calls
-from tasks.core.personal_data import Kind, PersonalData, kinds_in
+from tasks.core.personal_data import PersonalData, kinds_in
+from tasks.core.personal_kinds import Kind
 from tasks.core.prompts import normalised, prompts
 from tasks.core.readable import HTML
 

@@ -11,6 +11,7 @@ from prefect.client.schemas.objects import State
 from flows.alone import alone
 from flows.curate import Curated, Results, curated
 from flows.outcome import tell_outcome
+from flows.overrides import Overrides
 from flows.parameters import (
     DEFAULT,
     EPOCHS,
@@ -56,7 +57,7 @@ def retrain(
     learning_rate: LearningRate = 0.0, seed: Seed = 0, minutes: Minutes = 0, settings: Assignments = (),
 ) -> State[Results]:  # fmt: skip
     """Curate, train, evaluate, pass the gate, register, report. A model that does not pass is refused, not registered."""
-    asked = {ROWS: rows, EPOCHS: epochs, RATE: learning_rate, SEED: seed, MINUTES: minutes}
+    asked: Overrides = {ROWS: rows, EPOCHS: epochs, RATE: learning_rate, SEED: seed, MINUTES: minutes}
     plan = planned(recipe, recipe_path, asked, settings)
     check_trainable(plan)
     tracking.check_access()

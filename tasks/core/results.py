@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, is_dataclass
+from inspect import isfunction
 from typing import TYPE_CHECKING, Any, Union
 
 from pydantic import BaseModel
@@ -40,7 +41,10 @@ def _identity(value: Input) -> Any:
         return value.model_dump(mode="json")
     if isinstance(value, Sequence):
         return [_identity(v) for v in value]
-    return asdict(value) if is_dataclass(value) else f"{value.__module__}.{value.__qualname__}"
+    if is_dataclass(value) and not isinstance(value, type):
+        return asdict(value)
+    assert isfunction(value)
+    return f"{value.__module__}.{value.__qualname__}"
 
 
 def is_kept(key: str) -> bool:
