@@ -21,8 +21,8 @@ from typing import Any, Literal
 import yaml
 
 from data_contracts import vocabulary
+from tasks.core.allowed_folders import check_inside
 from tasks.core.errors import RecipeError
-from tasks.core.fence import check_inside
 from tasks.core.row_kind import KINDS, SFT
 from tasks.core.settings import Settings
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from tasks.core.personal_data import PersonalData, find
-from tasks.core.readable import DIGEST
+from tasks.core.text.display import DIGEST
 
 
 def hidden(texts: Iterable[str], settings: PersonalData) -> dict[str, str]:

@@ -11,9 +11,9 @@ from contextlib import contextmanager
 
 from prefect.logging import get_run_logger
 
-from tasks.core import terminal
 from tasks.core.home import home_folder
-from tasks.core.lock import only_one
+from tasks.core.process import terminal
+from tasks.core.process.lock import only_one
 
 
 @contextmanager

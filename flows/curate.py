@@ -21,8 +21,8 @@ from tasks.clean import clean
 from tasks.conflicts import conflicts
 from tasks.core.base_model import find_model
 from tasks.core.handle import Handle
-from tasks.core.results import Input
 from tasks.core.step import row_step, work_step
+from tasks.core.step_cache import Input
 from tasks.decontaminate import decontaminate
 from tasks.dedupe import dedupe
 from tasks.fetch import fetch

@@ -17,8 +17,8 @@ import yaml
 from flows import environment, start
 from flows.automations import apply_automations, found_triggers, wanted_triggers
 from flows.parameters import SETTINGS
-from tasks.core import terminal
 from tasks.core.errors import AssayError
+from tasks.core.process import terminal
 
 INFRA = Path(__file__).parents[__name__.count(".")] / "infra"
 DEPLOYMENTS, AUTOMATIONS = INFRA / "prefect.yaml", INFRA / "automations.yaml"

@@ -12,10 +12,10 @@ from importlib import metadata
 
 from flows import environment
 from flows.recipes import installed_recipes
-from tasks.core import terminal
-from tasks.core.addresses import public
 from tasks.core.errors import AssayError
 from tasks.core.home import home, home_folder
+from tasks.core.process import terminal
+from tasks.core.text.urls import public
 
 GIB = 1024**3
 # The example needs about 0.6 GB for its base model in float32, as much again while writing it, and checkpoints.
@@ -72,7 +72,7 @@ def _python() -> Finding:
 
 
 def _machine() -> list[Finding]:
-    from tasks.core.machine import choose_device_and_dtype, usable_cores
+    from tasks.core.process.hardware import choose_device_and_dtype, usable_cores
 
     cores = Finding("processor", f"{usable_cores()} usable cores, {platform.machine()}")
     try:
@@ -83,7 +83,7 @@ def _machine() -> list[Finding]:
 
 
 def _memory() -> Finding:
-    from tasks.core.machine import usable_memory
+    from tasks.core.process.hardware import usable_memory
 
     found = usable_memory()
     enough = found >= MEMORY_BYTES

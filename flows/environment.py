@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import os
 
-from tasks.core.addresses import public
 from tasks.core.home import home
+from tasks.core.text.urls import public
 
 
 def prepare() -> None:

@@ -8,10 +8,10 @@ import polars as pl
 
 from flows.recipe import load_recipe
 from flows.summary import shown
-from tasks.core import terminal
 from tasks.core.errors import DataError
 from tasks.core.handle import CURATED, Handle
 from tasks.core.ledger import ROW_SCHEMA
+from tasks.core.process import terminal
 from tasks.core.row_kind import KINDS
 from tasks.export import ExportFormat, export
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from flows import start
-from tasks.core import terminal
-from tasks.core.typed import typed_source
+from tasks.core.process import terminal
+from tasks.core.text.user_input import typed_source
 
 REFUSED = 4  # as for a gate that does not pass: the command went well, and the model was not good enough or not approved
 ENDED_WELL = ("Promoted", "Rolled back", "Recorded", "Completed")  # the names of final states

@@ -19,7 +19,7 @@ from tasks.core.facts.report import ReportFacts
 from tasks.core.facts.rows import RowFacts
 from tasks.core.facts.version import VersionFacts, VersionTold
 from tasks.core.handle import Handle
-from tasks.core.page import show
+from tasks.core.process.run_page import show
 from tasks.report import PAGE, publish
 
 

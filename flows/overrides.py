@@ -24,7 +24,7 @@ from ruamel.yaml.resolver import VersionedResolver
 from ruamel.yaml.scalarstring import PlainScalarString
 
 from tasks.core.errors import RecipeError
-from tasks.core.typed import quoted
+from tasks.core.text.user_input import quoted
 
 Path = tuple[str, ...]
 Change = tuple[int, int, list[str]]  # of lines: from, to, and what stands there instead

@@ -9,8 +9,8 @@ import urllib.parse
 from collections.abc import Sequence
 
 from flows import environment, services
-from tasks.core import terminal
-from tasks.core.addresses import public
+from tasks.core.process import terminal
+from tasks.core.text.urls import public
 
 NEWEST = "/api/2.0/mlflow/registered-models/search?max_results=1&order_by=last_updated_timestamp%20DESC"
 

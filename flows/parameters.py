@@ -21,7 +21,7 @@ from flows.overrides import Overrides, assigned
 from flows.recipe import Recipe, load_recipe
 from flows.recipes import installed_recipes
 from tasks.core.errors import RecipeError
-from tasks.core.typed import quoted
+from tasks.core.text.user_input import quoted
 from tasks.trainer.settings import MOST_SEED
 
 DEFAULT = next(iter(installed_recipes()))  # what the form shows first

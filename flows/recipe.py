@@ -20,17 +20,17 @@ from tasks.advise import AdviseSettings
 from tasks.check import CheckSettings
 from tasks.clean import CleanSettings
 from tasks.conflicts import ConflictSettings
+from tasks.core.allowed_folders import check_inside
 from tasks.core.answer import AnswerSettings
 from tasks.core.base_model import BaseModelSettings
 from tasks.core.chat import PromptSettings
 from tasks.core.decisions import Decisions, read_decisions
 from tasks.core.errors import RecipeError, nearest
-from tasks.core.fence import check_inside
 from tasks.core.row_kind import KINDS, SFT, KindName, RowKind
 from tasks.core.rule import WatchSettings
 from tasks.core.settings import MisfitError, Settings
-from tasks.core.strict_yaml import read_yaml, refuse, told
-from tasks.core.typed import quoted, typed_path
+from tasks.core.text.strict_yaml import read_yaml, refuse, told
+from tasks.core.text.user_input import quoted, typed_path
 from tasks.decontaminate import DecontaminateSettings
 from tasks.dedupe import DedupeSettings
 from tasks.evaluate import EvaluateSettings

@@ -12,10 +12,10 @@ from flows.model_commands import LONGEST
 from flows.parameters import shown
 from tasks.core import tracking
 from tasks.core.errors import AssayError, PromotionError
-from tasks.core.page import show
+from tasks.core.process.run_page import show
 from tasks.core.promotion_tags import table
 from tasks.core.promotions import Ledger
-from tasks.core.typed import typed_line
+from tasks.core.text.user_input import typed_line
 
 Model = Annotated[str, shown("Model", "The registered model's name in MLflow, for example support-triage.", min_length=1)]
 Version = Annotated[int, shown("Version", "The version to promote. 0: the one that has the alias challenger.", ge=0)]

@@ -32,13 +32,14 @@ from flows.parameters import (
 from flows.promote import promote
 from flows.recipe import Recipe
 from flows.states import ends_in_words, judged
-from tasks.core import terminal, tracking
+from tasks.core import tracking
 from tasks.core.answerable import check_answerable
 from tasks.core.chat import PromptSettings
 from tasks.core.errors import RecipeError
 from tasks.core.facts.verdict import Verdict
 from tasks.core.facts.version import VersionFacts
 from tasks.core.handle import Handle
+from tasks.core.process import terminal
 from tasks.core.row_kind import KINDS
 from tasks.core.step import work_step
 from tasks.core.variants import TUNED

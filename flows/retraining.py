@@ -33,7 +33,7 @@ from flows.recipe import Recipe, load_recipe
 from flows.recipes import installed_recipes
 from flows.states import BLOCKED
 from tasks.core.errors import AssayError
-from tasks.core.page import show
+from tasks.core.process.run_page import show
 
 RETRAIN = FlowFilter(name=FlowFilterName(any_=["retrain"]))
 GOING_ON = [StateType.RUNNING, StateType.PENDING, StateType.PAUSED, StateType.CANCELLING]

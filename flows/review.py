@@ -16,13 +16,13 @@ from typing import Any
 
 from data_contracts.personal import hidden
 from flows.summary import command
-from tasks.core import terminal
 from tasks.core.decisions import ROW_ID, Decision, Said, add_decisions
 from tasks.core.errors import DataError, nearest
 from tasks.core.personal_data import PersonalData
+from tasks.core.process import terminal
 from tasks.core.records import Record
 from tasks.core.sheet import CUT, TEXTS, check_of, conversation, plain, read_sheet
-from tasks.core.strict_yaml import told
+from tasks.core.text.strict_yaml import told
 
 CHOICES = ("keep", "edit", "drop", "suggested")
 NAMED = 12  # mistakes, and lines of each, that are told one by one

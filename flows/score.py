@@ -21,12 +21,12 @@ from flows.parameters import shown
 from flows.registered import Model
 from flows.states import ends_in_words
 from tasks.core.action import act
-from tasks.core.addresses import NO_KEY
+from tasks.core.allowed_folders import check_inside
 from tasks.core.errors import AssayError
-from tasks.core.fence import check_inside
 from tasks.core.handle import Handle
 from tasks.core.step import work_step
-from tasks.core.typed import typed_path, typed_source
+from tasks.core.text.urls import NO_KEY
+from tasks.core.text.user_input import typed_path, typed_source
 from tasks.ingest import RawFile, Source, find_sources
 from tasks.score import ANSWERS, ScoreSettings, find_served
 from tasks.score import score as answer

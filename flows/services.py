@@ -29,9 +29,9 @@ from typing import TextIO
 
 from filelock import FileLock
 
-from tasks.core.child import child_environment
 from tasks.core.errors import AssayError
 from tasks.core.home import home, home_folder
+from tasks.core.process.child import child_environment
 
 HOST = "127.0.0.1"  # never on the network: neither server asks who is there
 START_SECONDS = 120  # the very first start makes the database: 33 s on two idle cores, more on busy ones

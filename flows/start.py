@@ -12,9 +12,9 @@ from typing import Any
 
 from flows import environment, services
 from flows.recipes import installed_recipes
-from tasks.core import terminal
 from tasks.core.errors import AssayError
 from tasks.core.home import home_folder
+from tasks.core.process import terminal
 
 
 def run_flow(where: str, recipe: str, settings: Sequence[str] = ()) -> Any:

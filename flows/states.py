@@ -25,8 +25,8 @@ from prefect.states import Completed, Failed
 
 from tasks.core.errors import AssayError, ContractError, is_disk_full
 from tasks.core.home import home
-from tasks.core.machine import collect_rarely, exit_quickly
-from tasks.core.page import show
+from tasks.core.process.hardware import collect_rarely, exit_quickly
+from tasks.core.process.run_page import show
 
 P = ParamSpec("P")
 BLOCKED, REFUSED, UNDECIDED = "Blocked", "Refused", "Undecided"

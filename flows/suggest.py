@@ -19,7 +19,7 @@ from tasks.core.chat import PromptSettings
 from tasks.core.handle import CURATED, Handle
 from tasks.core.ledger import ROW_SCHEMA
 from tasks.core.row_kind import KINDS, SFT, RowKind
-from tasks.core.typed import typed_source
+from tasks.core.text.user_input import typed_source
 from tasks.ingest import IngestSettings, Source, find_sources, ingest
 
 

@@ -17,13 +17,13 @@ from typing import Any
 from rich.markup import escape
 
 from flows.environment import own_mlflow
-from tasks.core import terminal
 from tasks.core.facts.dataset import DatasetFacts
 from tasks.core.facts.review import ReviewFacts
 from tasks.core.facts.scores import Scores
 from tasks.core.facts.verdict import Verdict
 from tasks.core.facts.version import VersionFacts
 from tasks.core.handle import Handle
+from tasks.core.process import terminal
 from tasks.core.row_kind import KINDS
 from tasks.core.stats import percent
 from tasks.core.variants import TUNED

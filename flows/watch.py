@@ -24,17 +24,17 @@ from flows.states import ends_in_words
 from tasks.check import check
 from tasks.compare import compare, table
 from tasks.conflicts import conflicts
-from tasks.core import terminal
 from tasks.core.action import act
 from tasks.core.base_model import find_model
 from tasks.core.errors import NothingLeftError
 from tasks.core.facts.watched import CompareFacts, GainedFacts, RescoreFacts
 from tasks.core.handle import Handle
-from tasks.core.page import show
-from tasks.core.results import Input
+from tasks.core.process import terminal
+from tasks.core.process.run_page import show
 from tasks.core.rule import Decision, decide
 from tasks.core.snapshot import find_registered
 from tasks.core.step import row_step, work_step
+from tasks.core.step_cache import Input
 from tasks.dedupe import dedupe
 from tasks.fetch import fetch
 from tasks.ingest import RawFile, find_sources

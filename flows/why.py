@@ -21,7 +21,7 @@ from tasks.core.facts.dataset import ClosedStep, DatasetFacts
 from tasks.core.handle import LEDGER, ROWS, Handle
 from tasks.core.home import home
 from tasks.core.ledger import GONE
-from tasks.core.readable import short, visible
+from tasks.core.text.display import short, visible
 from tasks.core.told import in_words, rows_named
 
 SHOWN = 400  # characters of a message: enough to know the row by

@@ -17,8 +17,8 @@ from typing import Any
 
 from infra.services import Service, stack_folder
 from infra.settings import CODE
-from tasks.core.child import child_environment
 from tasks.core.errors import AssayError
+from tasks.core.process.child import child_environment
 
 LONGEST_SOCKET = 100  # a Unix socket's path has 107 bytes on Linux
 START_SECONDS = 20

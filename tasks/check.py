@@ -36,7 +36,6 @@ from data_contracts.measure import Given, facts_for
 from data_contracts.personal import hidden, hidden_in
 from data_contracts.relations import Measures
 from data_contracts.vocabulary import COLUMNS, COSTLY, FIELD, unknown
-from tasks.core import terminal
 from tasks.core.answer import AnswerSettings
 from tasks.core.chat import PromptSettings
 from tasks.core.contradictions import Contradictions
@@ -45,12 +44,13 @@ from tasks.core.facts.contract import ContractFacts, ExpectationFacts, FailingRo
 from tasks.core.handle import FACTS, Handle
 from tasks.core.home import digest_path, home
 from tasks.core.judging import Measure
-from tasks.core.page import show
 from tasks.core.personal_data import PersonalData
-from tasks.core.readable import DIGEST
+from tasks.core.process import terminal
+from tasks.core.process.run_page import show
 from tasks.core.repeats import Likenesses
 from tasks.core.row_kind import SFT, RowKind
 from tasks.core.settings import Settings
+from tasks.core.text.display import DIGEST
 from tasks.core.work import StepDirs, StepResult
 
 EXAMPLES = 5  # enough to see what is wrong; all the rows, up to 200, are in failing_rows.csv

@@ -22,9 +22,9 @@ from tasks.core.facts.watched import CompareFacts, Comparison, SnapshotFacts
 from tasks.core.handle import CURATED, REFERENCE, Handle
 from tasks.core.labels import labelled
 from tasks.core.prompts import prompts
-from tasks.core.readable import short
 from tasks.core.row_kind import RowKind
 from tasks.core.rule import WatchSettings
+from tasks.core.text.display import short
 from tasks.core.work import StepDirs, StepResult
 
 SHOWN = 5  # words, labels or expectations that a line names

@@ -18,7 +18,6 @@ from tasks.core.hand_moves import up_to_date, way_back
 from tasks.core.home import home_folder
 from tasks.core.promotion_tags import APPROVAL, approves, declines, mark, show
 from tasks.core.promotions import Ledger, append, settle
-from tasks.core.readable import short
 from tasks.core.registry import (
     CHALLENGER,
     Evidence,
@@ -32,6 +31,7 @@ from tasks.core.registry import (
     recorded,
 )
 from tasks.core.settings import Settings
+from tasks.core.text.display import short
 
 POLICY = "promote.approval"  # a parameter of the version's run, so what the recipe said when it was registered
 

@@ -19,8 +19,8 @@ from typing import Any, Self
 import polars as pl
 from pydantic import ValidationError
 
+from tasks.core.allowed_folders import check_inside
 from tasks.core.batches import row_by_row
-from tasks.core.fence import check_inside
 from tasks.core.ledger import Outcome, changed, entries
 from tasks.core.personal_data import PersonalData, replaced, rewritten, suspects
 from tasks.core.personal_kinds import KINDS, Kind

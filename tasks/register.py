@@ -16,7 +16,6 @@ import polars as pl
 from pydantic import BaseModel, ConfigDict, Field
 
 from tasks.core import evidence, tracking
-from tasks.core.addresses import public
 from tasks.core.base_model import BaseModelSettings
 from tasks.core.calls import tools_of, turns
 from tasks.core.chat import PromptSettings
@@ -31,9 +30,10 @@ from tasks.core.handle import Handle
 from tasks.core.once import REGISTERED, once
 from tasks.core.packaging import describe, write_model
 from tasks.core.personal_kinds import KINDS
-from tasks.core.readable import short
 from tasks.core.registry import ARTIFACT, CHALLENGER, EVIDENCE, METRIC, STATE, artifact_digest, ask, download, recorded
 from tasks.core.settings import Settings
+from tasks.core.text.display import short
+from tasks.core.text.urls import public
 from tasks.core.unit import UNIT, Unit
 
 if TYPE_CHECKING:

@@ -2,7 +2,7 @@
 
 It is self-contained: no script, no request, and a policy in its head that forbids both. It holds what the artifacts hold and
 nothing else (no clock, no machine), so the same artifacts give the same bytes. Every text that came from data is escaped, its
-invisible characters are named (tasks/core/readable.py), and personal data is not in it (tasks/core/examples.py).
+invisible characters are named (tasks/core/text/display.py), and personal data is not in it (tasks/core/examples.py).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 import polars as pl
 from pydantic import Field
 
-from tasks.core import charts, readable, tracking
+from tasks.core import charts, tracking
 from tasks.core.answer import AnswerSettings
 from tasks.core.chat import PromptSettings
 from tasks.core.doubts import contradictions, doubted_labels
@@ -26,8 +26,9 @@ from tasks.core.facts.scores import Measured, Scores
 from tasks.core.facts.verdict import JudgedRule, Verdict
 from tasks.core.facts.version import VersionFacts, VersionTold
 from tasks.core.handle import Handle
-from tasks.core.page import show
+from tasks.core.process.run_page import show
 from tasks.core.settings import Settings
+from tasks.core.text import display
 from tasks.core.variants import TUNED
 from tasks.core.work import StepDirs, StepResult
 
@@ -71,7 +72,7 @@ def report(
     """
     limit, measured, judged = settings.text_characters, Scores.of(scores), Verdict.of(verdict)
     graded = scores.frame("graded.parquet").filter(pl.col("variant") == TUNED)
-    questions = {i: readable.impersonal(q or "") for i, q in graded.select("row_id", "question").iter_rows()}
+    questions = {i: display.impersonal(q or "") for i, q in graded.select("row_id", "question").iter_rows()}
     told = summary(measured, judged, version)
     made = (*steps, dataset, advice, review, contract, base, training, scores, verdict, version)
     curation = _curation(settings, steps, answer or AnswerSettings(), advice, review)
@@ -105,8 +106,8 @@ def summary(scores: Scores, verdict: Verdict, version: Handle | None) -> ReportF
     """The outcome in words, and the rows of the first table: the headline's metric first."""
     best, metric = scores.best_baseline, scores.headline
     tuned, against = scores.cell(TUNED, "holdout", metric), scores.find(best, "holdout", metric)
-    sentence = f"The tuned model gets {_metric(metric)} on {readable.percent(tuned.value)} of {tuned.n:,} holdout rows"
-    sentence += f"; the same base model, prompted, on {readable.percent(against.value)}." if against else "."
+    sentence = f"The tuned model gets {_metric(metric)} on {display.percent(tuned.value)} of {tuned.n:,} holdout rows"
+    sentence += f"; the same base model, prompted, on {display.percent(against.value)}." if against else "."
     holdout = [m for m in scores.metrics if m.slice == "holdout"]
     first = sorted((m for m in holdout if m.variant == TUNED), key=lambda m: m.metric != metric)  # the sentence's comes first
     missed = sorted((r for r in verdict.rules if r.verdict != "passed"), key=lambda r: list(WORDS).index(r.verdict))
@@ -156,7 +157,7 @@ def summary_markdown(made: Handle, links: Sequence[str] = ()) -> str:
 def _cell(measured: Measured | None) -> str:
     if measured is None:
         return "—"
-    return f"{readable.percent(measured.value)} {readable.span(measured.low, measured.high)}, n = {measured.n:,}"
+    return f"{display.percent(measured.value)} {display.span(measured.low, measured.high)}, n = {measured.n:,}"
 
 
 def _registered(verdict: Verdict, version: Handle | None, missed: list[JudgedRule]) -> str:
@@ -218,11 +219,11 @@ def _template() -> Any:
 
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"), autoescape=True, undefined=jinja2.StrictUndefined,
-        trim_blocks=True, lstrip_blocks=True, finalize=lambda value: readable.visible(value) if type(value) is str else value,
+        trim_blocks=True, lstrip_blocks=True, finalize=lambda value: display.visible(value) if type(value) is str else value,
     )  # fmt: skip
     shown = ("percent", "points", "count", "duration", "estimate", "size", "short")
-    environment.filters |= {name: getattr(readable, name) for name in shown}
+    environment.filters |= {name: getattr(display, name) for name in shown}
     environment.filters |= {"metric": _metric, "variant": _variant, "fault": lambda name: FAULTS.get(name, f"wrong {name}")}
     environment.filters |= {"set": lambda name: SETS.get(name, name)}
-    environment.globals |= {"chart": charts, "span": readable.span, "words": WORDS, "levels": LEVELS}
+    environment.globals |= {"chart": charts, "span": display.span, "words": WORDS, "levels": LEVELS}
     return environment.get_template(PAGE)

@@ -28,10 +28,10 @@ from tasks.core.handle import CURATED, LEDGER, QUARANTINE, Handle
 from tasks.core.ledger import Outcome, changed, entries, entry
 from tasks.core.personal_data import PersonalData, suspect
 from tasks.core.priorities import Held, in_order, labels_of, seconds_of
-from tasks.core.readable import visible
 from tasks.core.row_kind import RowKind
 from tasks.core.settings import Settings
 from tasks.core.sheet import cells, check_of, write_csv, write_jsonl
+from tasks.core.text.display import visible
 from tasks.core.told import in_words, rows_named
 from tasks.core.work import StepDirs, StepResult
 

@@ -21,14 +21,14 @@ from typing import Any
 import polars as pl
 
 from tasks import trainer
-from tasks.core import terminal
 from tasks.core.calls import tools_of, turns
 from tasks.core.chat import IGNORED, Example, PromptSettings, encode
-from tasks.core.child import child_environment
 from tasks.core.errors import DataError, TrainingError
 from tasks.core.facts.base_model import ModelFacts
 from tasks.core.facts.training import Actual, Losses, Plan, TokenCounts, TrainingFacts, TrainingTold
 from tasks.core.handle import CURATED, Handle
+from tasks.core.process import terminal
+from tasks.core.process.child import child_environment
 from tasks.core.work import StepDirs, StepResult
 from tasks.trainer.settings import TrainSettings
 from tasks.trainer.spec import Event, TrainSpec, event_of

@@ -23,7 +23,7 @@ from tasks.core.handle import FACTS, Handle
 from tasks.core.home import TOLD, commit, home, new_artifact
 from tasks.core.ledger import ROW_SCHEMA
 from tasks.core.personal_data import PersonalData
-from tasks.core.progress import Progress
+from tasks.core.process.progress import Progress
 from tasks.core.work import StepDirs, StepResult
 from tasks.fetch import fetch
 from tasks.register import RecipeText, RegisterSettings, register

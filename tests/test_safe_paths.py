@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from tasks.core.chat import PromptSettings
-from tasks.core.child import child_environment
-from tasks.core.code import ROOT
+from tasks.core.code_digest import ROOT
+from tasks.core.process.child import child_environment
 from tasks.train import TrainSettings, train
 from tests.training import base_handle, dataset_handle, place, rows
 

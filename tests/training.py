@@ -11,7 +11,7 @@ import polars as pl
 from tasks.core.handle import CURATED, FACTS, ROWS, Handle
 from tasks.core.home import TOLD, digest_path
 from tasks.core.ledger import ROW_SCHEMA
-from tasks.core.progress import Progress
+from tasks.core.process.progress import Progress
 from tasks.core.work import StepDirs
 from tests.tiny import CONTEXT, tiny_model
 

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 from uuid import uuid4
 
-from tasks.core.retry import may_heal
+from tasks.core.process.retry import may_heal
 
 P = ParamSpec("P")
 T = TypeVar("T")

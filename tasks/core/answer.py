@@ -14,7 +14,7 @@ import jsonschema
 from pydantic import Field, field_validator
 
 from tasks.core.settings import MisfitError, Settings
-from tasks.core.strict_json import refuse_constant
+from tasks.core.text.strict_json import refuse_constant
 
 # What tool calls are marked on, the gravest fault first (tasks/core/marking.py).
 CALL_METRICS = ("call_due", "call_schema", "call_name", "call_arguments")

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from tasks.core.machine import usable_cores
+from tasks.core.process.hardware import usable_cores
 
 PART = 1 << 17  # numbers worked on at a time: some columns of them stay in a core's cache, and threads seldom wait for Python
 GOLDEN = np.uint64(0x9E3779B97F4A7C15)  # 2**64 / golden ratio: the high bits of its multiples are spread (Knuth, 6.4)

@@ -20,7 +20,7 @@ from typing import Any
 from tasks.core.calls import made_call
 from tasks.core.chat import WHERE, Message, PromptSettings, written_calls
 from tasks.core.errors import DataError
-from tasks.core.strict_json import refuse_constant
+from tasks.core.text.strict_json import refuse_constant
 
 Pair = tuple[str, Any]  # name, arguments
 Spot = tuple[int, int, Any]  # of a JSON value in a text: start, end, value

@@ -17,7 +17,7 @@ from typing import Any
 import polars as pl
 
 from tasks.core.messages import Message, UnadaptedError, message, parsed
-from tasks.core.strict_json import refuse_constant
+from tasks.core.text.strict_json import refuse_constant
 
 Turn = dict[str, Any]
 _JSON = json.JSONEncoder(ensure_ascii=False, sort_keys=True, default=str)

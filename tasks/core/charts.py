@@ -14,7 +14,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from tasks.core.readable import visible
+from tasks.core.text.display import visible
 
 LEAST = 0.35  # percent: a handful of rows in a million still leaves a mark
 LANE = 12  # pixels a mark needs

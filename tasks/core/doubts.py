@@ -16,8 +16,8 @@ import polars as pl
 from tasks.core.answer import AnswerSettings, label_of
 from tasks.core.examples import redacted_at, texts_of
 from tasks.core.handle import LEDGER, Handle
-from tasks.core.readable import impersonal, short
 from tasks.core.sheet import cells
+from tasks.core.text.display import impersonal, short
 from tasks.core.told import is_row
 
 JUDGED = {"given", "suggested", "self_confidence", "confidence"}

@@ -21,7 +21,7 @@ from tasks.core.calls import with_calls
 from tasks.core.chat import Message
 from tasks.core.handle import LEDGER, QUARANTINE, ROWS, Handle
 from tasks.core.ledger import GONE
-from tasks.core.readable import differences, impersonal, short, visible
+from tasks.core.text.display import differences, impersonal, short, visible
 from tasks.core.told import ROWS as TWINS
 from tasks.core.told import in_words
 

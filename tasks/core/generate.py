@@ -137,7 +137,7 @@ def load_speaker(
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    from tasks.core.machine import choose_device_and_dtype, reuse_memory
+    from tasks.core.process.hardware import choose_device_and_dtype, reuse_memory
 
     reuse_memory()
     machine = choose_device_and_dtype()

@@ -15,7 +15,7 @@ from decimal import Decimal
 from functools import lru_cache
 from typing import Any
 
-from tasks.core.strict_json import refuse_constant
+from tasks.core.text.strict_json import refuse_constant
 
 FENCE, COMMA, PYTHON, TEMPLATE = "code fence", "trailing comma", "Python dict", "template"
 LONGEST = 100_000  # characters of a Python dict; the parser of Python recurses, and no answer is as long

@@ -47,7 +47,7 @@ class OnlyPackaged:
 
 def main(folder: Path, threads: int) -> None:
     """Load the version, then answer requests until there are no more; does not return."""
-    gc.set_threshold(100_000)  # most objects are the libraries' and stay: tasks/core/machine.py, collect_rarely
+    gc.set_threshold(100_000)  # most objects are the libraries' and stay: tasks/core/process/hardware.py, collect_rarely
     requests, replies = _channel()
     reply = _told(_load, folder, threads)
     model = reply.pop("model", None)

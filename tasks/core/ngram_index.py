@@ -15,7 +15,7 @@ import numpy.typing as npt
 import polars as pl
 
 from tasks.core.arrays import GOLDEN, Bits, Ints, Mask
-from tasks.core.machine import usable_cores
+from tasks.core.process.hardware import usable_cores
 from tasks.core.word_runs import WORD
 
 SLICE = 10_000  # texts a thread reads at a time

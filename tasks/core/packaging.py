@@ -15,7 +15,7 @@ from typing import Any
 
 from tasks.core.base_model import BaseModelSettings
 from tasks.core.chat import PromptSettings, stop_ids
-from tasks.core.code import ROOT, code_digest, code_files
+from tasks.core.code_digest import ROOT, code_digest, code_files
 from tasks.core.facts.base_model import ModelFacts
 from tasks.core.handle import Handle
 from tasks.core.home import digest_path

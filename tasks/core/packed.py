@@ -7,7 +7,7 @@ import io
 import zlib
 from typing import Any
 
-from tasks.core.machine import usable_memory
+from tasks.core.process.hardware import usable_memory
 from tasks.core.records import refused
 
 GZIP, ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"

@@ -28,8 +28,8 @@ from pydantic import BaseModel, ConfigDict
 
 from tasks.core import tracking
 from tasks.core.errors import PromotionError
-from tasks.core.readable import short
 from tasks.core.registry import CHAMPION, PREVIOUS, aliases, find_version
+from tasks.core.text.display import short
 
 EXPERIMENT = "{} promotions"
 LEDGER = "assay.ledger"  # tag of the run that is a ledger: the model

@@ -22,7 +22,7 @@ from tasks.core.evidence import CHECKED, LIST, VERDICT
 from tasks.core.home import digest_bytes, digest_json, digest_path, home_folder
 from tasks.core.loaded_version import LoadedVersion
 from tasks.core.marking import Said
-from tasks.core.typed import quoted
+from tasks.core.text.user_input import quoted
 from tasks.core.unit import UNIT, Unit
 
 # Alias names are case-sensitive in MLflow: this is the one place that spells them.

@@ -17,15 +17,15 @@ from typing import Any
 import polars as pl
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from tasks.core.addresses import ENV, WEB, check_address, hidden, is_address, public
+from tasks.core.allowed_folders import check_inside
 from tasks.core.errors import DataError
-from tasks.core.fence import check_inside
 from tasks.core.home import digest_bytes
 from tasks.core.queries import check_database, keep_rows, query_name
 from tasks.core.readers import class_names, frame_records, is_read_by_line, read_lines, read_records, with_class_names
 from tasks.core.records import Record, refused
 from tasks.core.shapes import Reading
 from tasks.core.stores import cause, digest, opened, outside, url_of
+from tasks.core.text.urls import ENV, WEB, check_address, hidden, is_address, public
 
 HEAD = 1 << 16  # bytes of a file that tell what it is
 

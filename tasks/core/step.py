@@ -19,20 +19,20 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from tasks.core import terminal
 from tasks.core.decisions import Decisions
 from tasks.core.errors import NothingLeftError
 from tasks.core.facts.rows import RowFacts
 from tasks.core.handle import FACTS, Handle
 from tasks.core.home import TOLD, commit, home_folder, new_artifact
-from tasks.core.judged import Judged, judged, write_rows
 from tasks.core.ledger import GONE, Outcome
-from tasks.core.lock import only_one
-from tasks.core.machine import release_memory
-from tasks.core.page import show
-from tasks.core.progress import Progress
-from tasks.core.results import Input, is_kept, result_of, work_key
-from tasks.core.retry import may_heal
+from tasks.core.process import terminal
+from tasks.core.process.hardware import release_memory
+from tasks.core.process.lock import only_one
+from tasks.core.process.progress import Progress
+from tasks.core.process.retry import may_heal
+from tasks.core.process.run_page import show
+from tasks.core.row_batches import Judged, judged, write_rows
+from tasks.core.step_cache import Input, is_kept, result_of, work_key
 from tasks.core.work import StepDirs, StepResult
 
 # Waits of 2, 4, 8 and 16 s: half a minute, which outlasts a restart of MLflow or an object store.

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from tasks.core.personal_kinds import KINDS
-from tasks.core.readable import DIGEST, words
+from tasks.core.text.display import DIGEST, words
 
 Evidence = Mapping[str, Any]
 # The names under which evidence points to another row, and what that row is.

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tasks.core.progress import Progress
+    from tasks.core.process.progress import Progress
 
 
 @dataclass(frozen=True)

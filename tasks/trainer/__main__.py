@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from tasks.core.machine import Machine, choose_device_and_dtype, collect_rarely, exit_quickly, reuse_memory
+from tasks.core.process.hardware import Machine, choose_device_and_dtype, collect_rarely, exit_quickly, reuse_memory
 
 collect_rarely()  # before the libraries are loaded, which is when it saves most
 

@@ -14,7 +14,7 @@ from tasks.core.base_model import find_model
 from tasks.core.chat import Message
 from tasks.core.handle import CURATED, FACTS, Handle
 from tasks.core.home import TOLD, home_folder
-from tasks.core.progress import Progress
+from tasks.core.process.progress import Progress
 from tasks.core.work import StepDirs, StepResult
 from tasks.fetch import fetch
 

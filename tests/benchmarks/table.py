@@ -56,7 +56,7 @@ def machine_facts() -> list[str]:
     """The machine in general words: what decides the figures, and nothing that names it."""
     import torch
 
-    from tasks.core.machine import choose_device_and_dtype, usable_memory
+    from tasks.core.process.hardware import choose_device_and_dtype, usable_memory
 
     machine = choose_device_and_dtype()
     able = torch.cpu.get_capabilities()

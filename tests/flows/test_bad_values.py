@@ -24,7 +24,7 @@ from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, PREFECT_LOCAL_ST
 from flows import deploy
 from flows.states import RUN_LOGS
 from tasks.core import tracking
-from tasks.core.fence import FOLDERS
+from tasks.core.allowed_folders import FOLDERS
 from tasks.core.home import home
 from tasks.core.registry import CHALLENGER, CHAMPION
 

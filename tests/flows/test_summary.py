@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from flows import environment, summary
-from tasks.core import terminal
 from tasks.core.handle import FACTS, Handle
 from tasks.core.home import TOLD, commit, new_artifact
+from tasks.core.process import terminal
 
 LONG = "filter: answer is <b>[red]not[/red]</b> the object that the schema asks for"
 RULE = {

@@ -12,7 +12,7 @@ from tasks.account import AccountSettings, account
 from tasks.core.handle import FACTS, LEDGER, QUARANTINE, Handle
 from tasks.core.home import TOLD, commit, new_artifact
 from tasks.core.ledger import ROW_SCHEMA, LedgerError, Outcome, entries, entry
-from tasks.core.progress import Progress
+from tasks.core.process.progress import Progress
 from tasks.core.step import _write_rows
 from tasks.core.work import StepDirs, StepResult
 

@@ -17,7 +17,7 @@ from tasks.core.chat import PromptSettings
 from tasks.core.handle import CURATED, Handle
 from tasks.core.home import digest_bytes, digest_path, home
 from tasks.core.ledger import ROW_SCHEMA
-from tasks.core.progress import Progress
+from tasks.core.process.progress import Progress
 from tasks.core.row_kind import KINDS
 from tasks.core.specifics import factual, spoken
 from tasks.core.work import StepDirs, StepResult

@@ -18,7 +18,7 @@ from tasks.core.errors import DataError
 from tasks.core.handle import FACTS, Handle
 from tasks.core.home import TOLD, digest_path
 from tasks.core.ledger import ROW_SCHEMA
-from tasks.core.progress import Progress
+from tasks.core.process.progress import Progress
 from tasks.core.work import StepDirs, StepResult
 from tasks.evaluate import EvaluateSettings, evaluate, slice_names
 

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from tasks.core.code import code_files
+from tasks.core.code_digest import code_files
 from tasks.core.errors import RecipeError
 from tasks.core.handle import FACTS, Handle
 from tasks.core.home import TOLD

@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from tasks.core.errors import RecipeError
 from tasks.core.handle import FACTS, Handle
 from tasks.core.home import TOLD, digest_path
-from tasks.core.progress import Progress
+from tasks.core.process.progress import Progress
 from tasks.core.stats import paired_difference, rate
 from tasks.core.work import StepDirs, StepResult
 from tasks.gate import GateSettings, Rule, check_rules, gate

@@ -18,7 +18,7 @@ from tasks.core.home import digest_bytes
 from tasks.core.ledger import Outcome, check_balance
 from tasks.core.row_kind import KINDS
 from tasks.core.settings import Settings
-from tasks.core.strict_yaml import read_yaml
+from tasks.core.text.strict_yaml import read_yaml
 from tasks.ingest import IngestSettings, Source, find_sources, ingest
 
 Turns = list[tuple[str, str]]

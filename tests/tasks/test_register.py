@@ -16,7 +16,7 @@ import pytest
 
 from tasks.core import served, tracking
 from tasks.core.base_model import BaseModelSettings
-from tasks.core.code import code_files
+from tasks.core.code_digest import code_files
 from tasks.core.errors import OutsideError, RegistrationError
 from tasks.core.handle import Handle
 from tasks.core.home import home

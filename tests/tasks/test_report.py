@@ -26,7 +26,7 @@ from tasks.core.handle import FACTS, LEDGER, QUARANTINE, ROWS, Handle
 from tasks.core.home import TOLD, commit, digest_bytes, new_artifact
 from tasks.core.ledger import ROW_SCHEMA, Outcome, changed, check_balance, entries, entry, quarantine
 from tasks.core.personal_data import PersonalData
-from tasks.core.progress import Progress
+from tasks.core.process.progress import Progress
 from tasks.core.row_kind import SFT
 from tasks.core.work import StepDirs, StepResult
 from tasks.evaluate import EvaluateSettings, evaluate

@@ -7,8 +7,8 @@ from collections import Counter
 
 import polars as pl
 
-from tasks.core.control_characters import CONTROL
 from tasks.core.rules.rule import REJECTED, About, Found, Row
+from tasks.core.text.control_characters import CONTROL
 
 # U+FFFD stands where a character was lost for good, U+FFFE and U+FFFF are none.
 _CONTROL = re.compile(f"[{CONTROL}\ufffd\ufffe\uffff]")

@@ -22,8 +22,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from tasks.core.allowed_folders import check_inside
 from tasks.core.errors import RecipeError
-from tasks.core.fence import check_inside
 from tasks.core.home import digest_json, digest_path
 from tasks.core.rules.rule import Row
 

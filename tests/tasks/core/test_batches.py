@@ -18,13 +18,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tasks.clean import CleanSettings, clean
-from tasks.core import batches, judged
+from tasks.core import batches, row_batches
 from tasks.core.batches import Growing, row_by_row
 from tasks.core.decisions import Decision, Decisions, Said
 from tasks.core.handle import LEDGER, QUARANTINE, ROWS, Handle
 from tasks.core.home import digest_path, home
 from tasks.core.ledger import LedgerError, Outcome, entries, entry
-from tasks.core.progress import Progress
+from tasks.core.process.progress import Progress
 from tasks.core.row_kind import SFT
 from tasks.core.settings import Settings
 from tasks.core.step import row_step
@@ -91,7 +91,7 @@ def made(name: str, came: Handle, out: Path) -> dict[str, dict[str, int]]:
     """What the wrapper writes of a step, in `out`; returns the rows by action and reason."""
     step, given = STEPS[name]
     out.mkdir()
-    return judged.write_rows(out, judged.judged(name, step, came, given, SAID.asked_by(name), Progress(name)))[1]
+    return row_batches.write_rows(out, row_batches.judged(name, step, came, given, SAID.asked_by(name), Progress(name)))[1]
 
 
 @pytest.fixture(scope="module")
@@ -161,8 +161,8 @@ def test_a_step_is_never_given_more_rows_than_a_batch(tmp_path: Path, batch_of: 
     batch_of(50)
     (tmp_path / "out").mkdir()
     came = handle(MESS, tmp_path / "came")
-    outcomes = judged.judged("look", look, came, {"settings": Settings()}, Decisions(), Progress("look"))
-    assert judged.write_rows(tmp_path / "out", outcomes) == (120, {})
+    outcomes = row_batches.judged("look", look, came, {"settings": Settings()}, Decisions(), Progress("look"))
+    assert row_batches.write_rows(tmp_path / "out", outcomes) == (120, {})
     assert seen == [50, 50, 20]
 
 
@@ -173,9 +173,9 @@ def test_a_row_lost_in_any_batch_stops_the_step(tmp_path: Path, batch_of: Callab
 
     batch_of(30)
     came = handle(MESS, tmp_path / "came")
-    outcomes = judged.judged("lose", lose, came, {"settings": Settings()}, Decisions(), Progress("lose"))
+    outcomes = row_batches.judged("lose", lose, came, {"settings": Settings()}, Decisions(), Progress("lose"))
     with pytest.raises(LedgerError, match=r"1 rows lost .*30 in, 29 kept"):
-        judged.write_rows(tmp_path, outcomes)
+        row_batches.write_rows(tmp_path, outcomes)
 
 
 @pytest.mark.parametrize("order", [[2, 1, 0], [0, 1, 1]])

@@ -17,7 +17,7 @@ import yaml
 
 from tasks.core import loaded_version, tracking
 from tasks.core.chat import Message
-from tasks.core.code import ROOT
+from tasks.core.code_digest import ROOT
 from tasks.core.errors import DataError, OutsideError, RegistrationError
 from tasks.core.loaded_version import LoadedVersion, VersionError
 from tasks.core.marking import Said

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from tasks.core import code
+from tasks.core import code_digest
 
-SOURCES = [file.read_bytes() for file in Path(code.__file__).parent.glob("*.py")]
+SOURCES = [file.read_bytes() for file in Path(code_digest.__file__).parent.glob("*.py")]
 
 
 @pytest.fixture
@@ -52,7 +52,7 @@ def beside_threads() -> Iterator[list[int]]:
 def test_code_is_read_while_other_threads_parse(beside_threads: list[int]) -> None:
     deadline = time.monotonic() + 5
     for source in cycle(SOURCES):
-        assert code.parse(source).body
+        assert code_digest.parse(source).body
         if time.monotonic() > deadline or len(beside_threads) > 2:
             break
     if not beside_threads:

@@ -14,8 +14,8 @@ import pytest
 
 from data_contracts.contract import read_contract
 from tasks.core.answer import AnswerSettings
-from tasks.core.results import work_key
 from tasks.core.row_kind import KINDS, PREFERENCE, SFT, KindName, RowKind
+from tasks.core.step_cache import work_key
 
 ROOT = Path(__file__).parents[3]
 TABLE = ROOT / "tasks" / "core" / "row_kind.py"

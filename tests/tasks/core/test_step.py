@@ -15,8 +15,8 @@ from typing import Any
 import polars as pl
 import pytest
 
-from tasks.core import results
 from tasks.core import step as wrapper
+from tasks.core import step_cache
 from tasks.core.decisions import Decision, Decisions
 from tasks.core.errors import AssayError, DataError, OutsideError
 from tasks.core.handle import FACTS, LEDGER, QUARANTINE, Handle
@@ -92,7 +92,7 @@ def test_where_an_input_lies_does_not_matter_only_what_it_is(tmp_path: Path) -> 
 
 def test_changed_code_is_run_again(monkeypatch: pytest.MonkeyPatch) -> None:
     work_step(write, Wanted())
-    monkeypatch.setattr(results, "code_digest", lambda _module: "another")
+    monkeypatch.setattr(step_cache, "code_digest", lambda _module: "another")
     work_step(write, Wanted())
     assert ran() == 2
 

@@ -9,7 +9,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markupsafe import Markup
 
-from tasks.core.readable import differences, duration, estimate, impersonal, percent, points, short, size, span, visible, words
+from tasks.core.text.display import (
+    differences,
+    duration,
+    estimate,
+    impersonal,
+    percent,
+    points,
+    short,
+    size,
+    span,
+    visible,
+    words,
+)
 
 ANY = st.text(st.characters(), max_size=80)
 LETTERS = st.text("ab <br>\n", max_size=60)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tasks.core import code
+from tasks.core import code_digest
 
 
 @pytest.fixture
@@ -38,18 +38,18 @@ def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name, text in files.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text)
-    monkeypatch.setattr(code, "ROOT", tmp_path)
+    monkeypatch.setattr(code_digest, "ROOT", tmp_path)
     return tmp_path
 
 
 def digest(module: str) -> str:
-    code.code_digest.cache_clear()
-    return code.code_digest(module)
+    code_digest.code_digest.cache_clear()
+    return code_digest.code_digest(module)
 
 
 @pytest.fixture(autouse=True)
 def fresh() -> None:
-    code.code_digest.cache_clear()
+    code_digest.code_digest.cache_clear()
 
 
 @pytest.mark.parametrize(
@@ -118,15 +118,15 @@ def test_the_smallest_change_of_what_runs_counts(tree: Path, was: str, now: str)
 @pytest.fixture
 def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The real code, to be changed."""
-    for package in code.OWN:
-        shutil.copytree(code.ROOT / package, tmp_path / package, ignore=shutil.ignore_patterns("__pycache__"))
-    monkeypatch.setattr(code, "ROOT", tmp_path)
+    for package in code_digest.OWN:
+        shutil.copytree(code_digest.ROOT / package, tmp_path / package, ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.setattr(code_digest, "ROOT", tmp_path)
     return tmp_path
 
 
 def test_no_comment_and_no_docstring_of_a_real_step_changes_its_key(checkout: Path) -> None:
     before = digest("tasks.train")
-    for file in code.code_files("tasks.train").values():
+    for file in code_digest.code_files("tasks.train").values():
         text = re.sub(r'^( *)"""(?=\w)', r'\1"""Said otherwise: ', file.read_text(), flags=re.MULTILINE)
         file.write_text(re.sub(r"^( *)# ", r"\1# Said otherwise: ", text, flags=re.MULTILINE) + "# The end.\n")
         assert "Said otherwise" in text or len(text) < 100
@@ -134,7 +134,7 @@ def test_no_comment_and_no_docstring_of_a_real_step_changes_its_key(checkout: Pa
 
 
 def test_a_line_of_any_file_that_a_real_step_uses_changes_its_key_and_no_other_line_does(checkout: Path) -> None:
-    used = set(code.code_files("tasks.gate").values())
+    used = set(code_digest.code_files("tasks.gate").values())
     others = {checkout / "tasks/core/step.py", checkout / "tasks/train.py", checkout / "data_contracts/contract.py"}
     before = digest("tasks.gate")
     for file in used | others:
@@ -148,16 +148,16 @@ def test_a_line_of_any_file_that_a_real_step_uses_changes_its_key_and_no_other_l
 
 def test_the_wrapper_around_a_work_step_is_no_part_of_its_key() -> None:
     for step in ("tasks.train", "tasks.gate", "tasks.predict", "tasks.evaluate", "tasks.report", "tasks.register"):
-        assert not {"tasks.core.step", "tasks.core.progress", "tasks.core.decisions"} & set(code.code_files(step)), step
+        assert not {"tasks.core.step", "tasks.core.process.progress", "tasks.core.decisions"} & set(code_digest.code_files(step)), step
 
 
 def test_the_real_steps_count_their_trainer_and_their_template() -> None:
-    train, report = code.code_files("tasks.train"), code.code_files("tasks.report")
+    train, report = code_digest.code_files("tasks.train"), code_digest.code_files("tasks.report")
     assert {"tasks.trainer.__main__", "tasks.trainer.loop", "tasks.core.chat"} <= set(train)
     assert "tasks.report: templates" in report
     assert "tasks.trainer.loop" not in report
 
 
 def test_a_digest_imports_nothing_heavy() -> None:
-    ask = "import sys; from tasks.core.code import code_digest; code_digest('tasks.train'); print('torch' in sys.modules)"
+    ask = "import sys; from tasks.core.code_digest import code_digest; code_digest('tasks.train'); print('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", ask], capture_output=True, text=True, check=True).stdout.strip() == "False"

@@ -13,7 +13,7 @@ from pydantic import Field, field_validator
 
 from tasks.core.errors import RecipeError
 from tasks.core.settings import Settings
-from tasks.core.strict_yaml import read_yaml
+from tasks.core.text.strict_yaml import read_yaml
 
 
 class Part(Settings):

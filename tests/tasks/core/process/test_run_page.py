@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tasks.core import page
+from tasks.core.process import run_page
 
 
 def free_port() -> int:
@@ -53,7 +53,7 @@ def post(port: int) -> Any:
 
 @pytest.fixture(autouse=True)
 def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(page, "WAITS", (0.05, 0.1, 0.4, 0.8))
+    monkeypatch.setattr(run_page, "WAITS", (0.05, 0.1, 0.4, 0.8))
 
 
 def test_waits_for_a_server_that_restarts() -> None:
@@ -68,7 +68,7 @@ def test_waits_for_a_server_that_restarts() -> None:
     done = threading.Event()
     later = threading.Timer(0.2, restart)
     later.start()
-    page.show(post(port), key="check")
+    run_page.show(post(port), key="check")
     done.set()
     later.join()
     assert came == [[503, 201]]
@@ -76,14 +76,14 @@ def test_waits_for_a_server_that_restarts() -> None:
 
 def test_a_server_that_stays_away_costs_the_page_and_not_the_work(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING):
-        page.show(post(free_port()), key="check")
+        run_page.show(post(free_port()), key="check")
     assert "not shown on the run's page: check" in caplog.text
 
 
 def test_what_the_server_refuses_is_not_asked_again(caplog: pytest.LogCaptureFixture) -> None:
     port = free_port()
     with server(port, [422]) as given:
-        page.show(post(port), key="check")
+        run_page.show(post(port), key="check")
     assert given == [422]
     assert "422" in caplog.text
 
@@ -93,11 +93,11 @@ def test_another_error_is_no_matter_of_the_page() -> None:
         raise ValueError("a bug")
 
     with pytest.raises(ValueError, match="a bug"):
-        page.show(broken, key="check")
+        run_page.show(broken, key="check")
 
 
 def test_nothing_else_puts_an_artifact_on_a_page_but_progress_which_never_waits() -> None:
-    root = Path(page.__file__).parents[2]
+    root = Path(run_page.__file__).parents[2]
     callers = {
         file.name for folder in ("flows", "tasks") for file in (root / folder).rglob("*.py")
         for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, ast.Call)

@@ -12,7 +12,7 @@ from tasks.core.batches import BATCH, Growing, batches, learning_of
 from tasks.core.decisions import Decisions, honoured
 from tasks.core.handle import LEDGER, QUARANTINE, ROWS, Handle
 from tasks.core.ledger import Outcome, by_action, check_balance, counted, quarantine
-from tasks.core.progress import Progress
+from tasks.core.process.progress import Progress
 
 Judged = tuple[pl.DataFrame | None, Outcome]  # rows as they came (None: the step reads what is no row yet), what became of them
 

@@ -7,7 +7,7 @@ import sys
 import threading
 from pathlib import Path
 
-from tasks.core.lock import only_one
+from tasks.core.process.lock import only_one
 
 HOLD = """
 import sys, time

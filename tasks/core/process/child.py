@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 
-from tasks.core.code import ROOT
+from tasks.core.code_digest import ROOT
 
 
 def child_environment() -> dict[str, str]:

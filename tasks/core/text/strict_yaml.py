@@ -17,8 +17,8 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from tasks.core.addresses import masked
 from tasks.core.errors import RecipeError, nearest
+from tasks.core.text.urls import masked
 
 M = TypeVar("M", bound=BaseModel)
 Location = Sequence[str | int]

@@ -12,9 +12,9 @@ from __future__ import annotations
 import unicodedata
 from pathlib import Path
 
-from tasks.core.addresses import check_address, is_address, masked
 from tasks.core.errors import RecipeError
-from tasks.core.readable import short, visible
+from tasks.core.text.display import short, visible
+from tasks.core.text.urls import check_address, is_address, masked
 
 QUOTED = 80  # characters of a wrong text that are repeated
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Union
 
 from pydantic import BaseModel
 
-from tasks.core.code import code_digest
+from tasks.core.code_digest import code_digest
 from tasks.core.handle import Handle
 from tasks.core.home import digest_json, digest_path, home
 
