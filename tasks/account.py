@@ -24,7 +24,7 @@ from tasks.core.settings import Settings
 from tasks.core.work import StepDirs, StepResult
 
 if TYPE_CHECKING:
-    from tasks.core.sources import RawFile
+    from tasks.data.sources import RawFile
 
 KEPT = "passed every step"
 NONE = Decisions()

@@ -22,7 +22,6 @@ import polars as pl
 from pydantic import Field, field_validator
 
 from tasks.core.answer import AnswerSettings
-from tasks.core.calls import any_calls, tools_of
 from tasks.core.conform import Old, conform
 from tasks.core.errors import RecipeError, nearest
 from tasks.core.fitting import only_match
@@ -33,6 +32,7 @@ from tasks.core.marking import broken_calls
 from tasks.core.row_kind import RowKind
 from tasks.core.rules.rule import About, Found, answers
 from tasks.core.settings import Settings
+from tasks.data.formats.tool_calls import any_calls, tools_of
 
 
 class FormatSettings(Settings):

@@ -3,7 +3,7 @@
     sft              conversations; what its source says must not teach (a message weight of 0, a bad rating) has weights
     preference       a prompt and the chosen answer, with the rejected one
     classification   a text and, as the answer, its label
-A row of another kind than the recipe's is quarantined: tasks/core/shapes.py says what is recognised as what.
+A row of another kind than the recipe's is quarantined: tasks/data/formats/adapter.py says what is recognised as what.
 
 The id of a row is the sha256 of what it says (content_json), so the same conversation in a new export, with a new timestamp
 or in another file, keeps its id. Exact copies are numbered in the order of their other columns, then of file and line.
@@ -18,12 +18,12 @@ import polars as pl
 
 from tasks.core.home import digest_bytes
 from tasks.core.ledger import ROW_SCHEMA, Outcome, Schema, content_json, entries, entry
-from tasks.core.messages import UnadaptedError
-from tasks.core.records import Record
 from tasks.core.row_kind import SFT, RowKind
 from tasks.core.settings import Settings
-from tasks.core.shapes import Adapter, adapter
-from tasks.core.sources import RawFile, Source, find_sources, read
+from tasks.data.formats.adapter import Adapter, adapter
+from tasks.data.formats.messages import UnadaptedError
+from tasks.data.records import Record
+from tasks.data.sources import RawFile, Source, find_sources, read
 
 __all__ = ["IngestSettings", "RawFile", "Source", "find_sources", "ingest"]
 

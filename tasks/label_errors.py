@@ -26,13 +26,13 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from tasks.core.answer import AnswerSettings, parse
-from tasks.core.calls import without_calls
 from tasks.core.labels import labelled
 from tasks.core.ledger import Outcome, changed, entries, entry
 from tasks.core.prompts import prompts
 from tasks.core.row_kind import RowKind
 from tasks.core.settings import Settings
 from tasks.core.vectors import Vectors, one_thread, text_vectors
+from tasks.data.formats.tool_calls import without_calls
 
 STEP = "label_errors"
 SUSPECT, RELABELLED = "label is probably wrong", "label replaced by a likelier one"

@@ -17,7 +17,6 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from tasks.core import evidence, tracking
 from tasks.core.base_model import BaseModelSettings
-from tasks.core.calls import tools_of, turns
 from tasks.core.chat import PromptSettings
 from tasks.core.errors import AssayError, RegistrationError
 from tasks.core.facts.contract import ContractFacts
@@ -35,6 +34,7 @@ from tasks.core.settings import Settings
 from tasks.core.text.display import short
 from tasks.core.text.urls import public
 from tasks.core.unit import UNIT, Unit
+from tasks.data.formats.tool_calls import tools_of, turns
 
 if TYPE_CHECKING:
     from tasks.core.personal_data import PersonalData

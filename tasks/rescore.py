@@ -13,9 +13,7 @@ import polars as pl
 
 from tasks.core import registry, tracking
 from tasks.core.answer import AnswerSettings
-from tasks.core.calls import tools_of, turns
 from tasks.core.chat import question
-from tasks.core.dates import USUAL, written_at
 from tasks.core.facts.scores import Scores
 from tasks.core.facts.watched import RescoreFacts, Share
 from tasks.core.handle import Handle
@@ -26,6 +24,8 @@ from tasks.core.snapshot import Champion
 from tasks.core.stats import rate
 from tasks.core.variants import TUNED
 from tasks.core.work import StepDirs, StepResult
+from tasks.data.dates import USUAL, written_at
+from tasks.data.formats.tool_calls import tools_of, turns
 
 CONFIDENCE = 0.95  # as evaluate's default
 BATCH = 32  # rows a request: as many as are decoded together

@@ -20,7 +20,6 @@ from pydantic import Field
 from data_contracts.personal import hidden, hidden_in
 from tasks.core.answer import AnswerSettings
 from tasks.core.batches import row_by_row
-from tasks.core.calls import spoken
 from tasks.core.decisions import BY_REVIEWERS, DROPPED, EDITED, Decisions, new_row
 from tasks.core.examples import texts_of
 from tasks.core.facts.review import ReviewFacts, ReviewReason
@@ -34,6 +33,7 @@ from tasks.core.sheet import cells, check_of, write_csv, write_jsonl
 from tasks.core.text.display import visible
 from tasks.core.told import in_words, rows_named
 from tasks.core.work import StepDirs, StepResult
+from tasks.data.formats.tool_calls import spoken
 
 SHEETS = ("review.csv", "review.jsonl")
 ORDER = (

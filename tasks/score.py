@@ -18,19 +18,19 @@ import polars as pl
 from pydantic import Field
 
 from tasks.core import tracking
-from tasks.core.calls import asked_turns
 from tasks.core.chat import ASKING, Message, question
 from tasks.core.errors import AssayError
 from tasks.core.loaded_version import LoadedVersion
 from tasks.core.marking import Said
-from tasks.core.messages import UnadaptedError, content, parsed, spoken, turn_list
-from tasks.core.preferences import instruction
-from tasks.core.ratings import TEXTS
-from tasks.core.records import Record
 from tasks.core.registry import aliases, download, find_version
 from tasks.core.settings import Settings
-from tasks.core.sources import RawFile, read
 from tasks.core.work import StepDirs, StepResult
+from tasks.data.formats.messages import UnadaptedError, content, parsed, spoken, turn_list
+from tasks.data.formats.preference_pairs import instruction
+from tasks.data.formats.ratings import TEXTS
+from tasks.data.formats.tool_calls import asked_turns
+from tasks.data.records import Record
+from tasks.data.sources import RawFile, read
 
 ANSWERS = "answers.parquet"
 TURNS = ("messages", "conversations", "conversation")

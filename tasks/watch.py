@@ -23,7 +23,7 @@ from tasks.core.snapshot import Champion, fill
 from tasks.core.work import StepDirs, StepResult
 
 if TYPE_CHECKING:
-    from tasks.core.sources import RawFile
+    from tasks.data.sources import RawFile
 
 SHOWN = 3  # sources that a line names
 

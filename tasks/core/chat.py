@@ -17,9 +17,9 @@ from typing import Any
 
 from pydantic import Field
 
-from tasks.core.calls import name_of, with_arguments
 from tasks.core.errors import DataError, RecipeError
 from tasks.core.settings import Settings
+from tasks.data.formats.tool_calls import name_of, with_arguments
 
 Message = dict[str, Any]
 WHERE = "base model's chat template, or recipe: prompt.chat_template"
@@ -94,7 +94,7 @@ def encode(
 ) -> Example:  # fmt: skip
     """Tokenise a training row; the loss counts on every assistant turn that teaches and its stop token, nowhere else.
 
-    messages, tools: as tasks/core/calls.py has them of a row. weights: one a message (tasks/core/ledger.py); an
+    messages, tools: as tasks/data/formats/tool_calls.py has them of a row. weights: one a message (tasks/core/ledger.py); an
     assistant turn of weight 0 is read and not learnt. None: all teach. What follows the last turn that teaches is left out;
     of a row in which none does, nothing is left. Raises DataError for a row the template cannot render.
     """

@@ -53,7 +53,7 @@ class Speaker:
         self, questions: Sequence[Sequence[Message]], on_batch: Callable[[float], None] = lambda _fraction: None,
         tools: Sequence[list[Any] | None] | None = None,
     ) -> list[Answer]:  # fmt: skip
-        """One answer a question, in the order given. questions: turns (tasks/core/calls.py) that end with a user's or a tool's.
+        """One answer a question, in the order given. questions: turns (tasks/data/formats/tool_calls.py) that end with a user's or a tool's.
 
         on_batch: called with the share of questions answered, 0 to 1. tools: on offer for each question; only where there are
         some is an answer read for calls. Raises DataError for tools or calls that the chat template cannot write.

@@ -7,7 +7,7 @@ Canonical row (`ROW_SCHEMA`), one for every dataset kind:
                the prompt and the chosen answer
     rejected   the answer that a preference pair says is worse; null in every other row
     weights    how much each message teaches, 0 or 1, as its source says; null when every answer teaches
-    calls      the tool calls of each message (tasks/core/calls.py); null in a row without any
+    calls      the tool calls of each message (tasks/data/formats/tool_calls.py); null in a row without any
     meta       JSON text of the row's other columns as they came (slice, created_at, ...)
 
 Invariant 1, checked at the end of every step by `check_balance`: rows in = kept + dropped + quarantined.
@@ -21,8 +21,8 @@ from typing import Any
 
 import polars as pl
 
-from tasks.core.calls import turns
 from tasks.core.home import digest_bytes
+from tasks.data.formats.tool_calls import turns
 
 MESSAGES = pl.List(pl.Struct({"role": pl.String, "content": pl.String}))
 Schema = dict[str, pl.DataType | type[pl.DataType]]

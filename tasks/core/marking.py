@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tasks.core.answer import CALL_METRICS, AnswerSettings, broken_rule, broken_schema, mark, parse, same
-from tasks.core.calls import name_of, spoken, tools_of, turns
+from tasks.data.formats.tool_calls import name_of, spoken, tools_of, turns
 
 Marks = dict[str, bool | None]
 

@@ -20,7 +20,6 @@ from typing import Any, Literal
 import polars as pl
 from pydantic import field_validator
 
-from tasks.core.calls import any_calls, rewritten_call
 from tasks.core.national_ids import RULES, candidates, ids
 from tasks.core.personal_kinds import KINDS, Kind
 from tasks.core.personal_numbers import CARD, IBAN, cards, ibans
@@ -29,6 +28,7 @@ from tasks.core.secrets_in_text import SECRET, secrets
 from tasks.core.settings import Settings
 from tasks.core.spans import UNSEEN, Span, apart, decoded, spaced, without_dates
 from tasks.core.telephones import PHONE, phones
+from tasks.data.formats.tool_calls import any_calls, rewritten_call
 
 NUMBERS = frozenset({"iban", "card", "id", "phone"})  # looked for where no date stands
 _SIX_DIGITS = re.compile(r"\d(?:\D*\d){5}")  # no number of a person has fewer

@@ -22,8 +22,8 @@ from typing import Any
 
 from tasks.core.errors import DataError
 from tasks.core.home import digest_bytes, digest_json
-from tasks.core.records import Record
-from tasks.core.tables import read_csv
+from tasks.data.delimited import read_csv
+from tasks.data.records import Record
 
 Message = dict[str, str]
 TEXTS = ("prompt", "answer", "rejected")  # what an edit may change

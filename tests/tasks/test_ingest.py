@@ -18,10 +18,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from tasks.core import readers, sources
 from tasks.core.errors import AssayError, DataError
 from tasks.core.ledger import Outcome, check_balance
 from tasks.core.row_kind import KINDS
+from tasks.data import readers, sources
 from tasks.ingest import IngestSettings, RawFile, Source, find_sources, ingest
 
 ROWS = [

@@ -14,8 +14,8 @@ from tasks.core.handle import CURATED, LEDGER, ROWS, Handle
 from tasks.core.ledger import Outcome, entries, entry
 from tasks.core.rule import WatchSettings
 from tasks.core.snapshot import Champion
-from tasks.core.sources import RawFile
 from tasks.core.work import StepDirs, StepResult
+from tasks.data.sources import RawFile
 from tasks.ingest import IngestSettings, Source, find_sources, ingest
 from tasks.watch import Look, gained, joined, look, news
 from tests.books import artifact, row, rows, step

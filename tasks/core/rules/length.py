@@ -9,9 +9,9 @@ from typing import Any
 
 import polars as pl
 
-from tasks.core.calls import has_tools, messages_of
 from tasks.core.rules.rule import About, Found, Row
 from tasks.core.rules.template import tokenizer_of, tokens_as_trained
+from tasks.data.formats.tool_calls import has_tools, messages_of
 
 
 def may_be_too_long(about: About) -> pl.Series:

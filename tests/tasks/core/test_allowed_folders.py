@@ -13,7 +13,7 @@ from flows.score import check_target
 from tasks.core.base_model import BaseModelSettings, find_model
 from tasks.core.errors import RecipeError
 from tasks.core.rules.own import find_rules
-from tasks.core.sources import Source, find_sources
+from tasks.data.sources import Source, find_sources
 from tests.little import little_recipe
 
 ROW = '{"prompt": "a", "completion": "b"}\n'

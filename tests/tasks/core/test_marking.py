@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from tasks.core.answer import CALL_METRICS, AnswerSettings
-from tasks.core.calls import made_call
 from tasks.core.marking import Said, Wanted, broken_calls, headline, measured
+from tasks.data.formats.tool_calls import made_call
 
 Call = tuple[str, Any]
 TEXT = AnswerSettings()

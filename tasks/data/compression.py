@@ -8,7 +8,7 @@ import zlib
 from typing import Any
 
 from tasks.core.process.hardware import usable_memory
-from tasks.core.records import refused
+from tasks.data.records import refused
 
 GZIP, ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 SHARE = 4  # a file is held as bytes, as text and as rows, some of them at once: four times its size and more

@@ -11,7 +11,7 @@ import io
 from collections.abc import Iterable, Iterator, Sequence
 
 from tasks.core.errors import DataError
-from tasks.core.records import Record, refused
+from tasks.data.records import Record, refused
 
 DELIMITERS = ",;\t|"  # a semicolon is what Excel writes where the comma is the decimal mark
 csv.field_size_limit(2**31 - 1)  # the default of 128 KiB refuses long conversations

@@ -4,8 +4,8 @@ A shape is recognised by its keys, row by row, whatever their case, and says of 
 what is said goes to meta. Of the recipe's kind alone is a row taken, with one exception: in a classification dataset, a
 conversation of one question and one answer is a text and its label.
     sft              a conversation; a message `weight` of 0 gives weights, a bad rating weights of 0 for the whole row
-    preference       tasks/core/preferences.py
-    classification   tasks/core/ratings.py
+    preference       tasks/data/formats/preference_pairs.py
+    classification   tasks/data/formats/ratings.py
 """
 
 from __future__ import annotations
@@ -18,11 +18,21 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from tasks.core import preferences, ratings
-from tasks.core.calls import calls
-from tasks.core.messages import Message, UnadaptedError, answer, content, message, message_fields, spoken, turn_list, weights
 from tasks.core.row_kind import CLASSIFICATION, PREFERENCE, SFT, RowKind
 from tasks.core.settings import Settings
+from tasks.data.formats import preference_pairs, ratings
+from tasks.data.formats.messages import (
+    Message,
+    UnadaptedError,
+    answer,
+    content,
+    message,
+    message_fields,
+    spoken,
+    turn_list,
+    weights,
+)
+from tasks.data.formats.tool_calls import calls
 
 Format = Literal["auto", "openai", "sharegpt", "alpaca", "prompt_completion", "text_label"]
 PAIRS = (
@@ -37,7 +47,7 @@ class Reading(Settings):
     # The shape of its records; auto recognises each record by its keys.
     format: Format = "auto"
     # Columns of the question and the answer (of a text and its label), where they are none of the usual ones: PAIRS here,
-    # TEXTS and LABELS in tasks/core/ratings.py.
+    # TEXTS and LABELS in tasks/data/formats/ratings.py.
     question: str = ""
     answer: str = ""
     # The column of the worse answer; with it, question and answer name the prompt and the better one.
@@ -155,7 +165,7 @@ def _check_kind(shaped: Shaped, kind: RowKind) -> None:
 def _stated(reading: Reading, kind: RowKind) -> Shape:
     asked, answered, worse = (name.strip().lower() for name in (reading.question, reading.answer, reading.rejected))
     if worse:
-        return _preference(preferences.paired((asked,), answered, worse), {asked, answered, worse})
+        return _preference(preference_pairs.paired((asked,), answered, worse), {asked, answered, worse})
     build = _labelled if kind.answer_is_label else _pair
     return Shape(lambda row: build(row, asked, answered), (frozenset((asked, answered)),))
 
@@ -177,8 +187,8 @@ def _conversation(turns: list[dict[str, Any]], used: set[str]) -> Shaped:
 
 
 def _alpaca(row: dict[str, Any]) -> Shaped:
-    used = {"instruction", "input", "output"} | ({"history"} if preferences.history(row) else set())
-    return _with_system(row, Shaped([*preferences.instruction(row), answer(row["output"])], used))
+    used = {"instruction", "input", "output"} | ({"history"} if preference_pairs.history(row) else set())
+    return _with_system(row, Shaped([*preference_pairs.instruction(row), answer(row["output"])], used))
 
 
 def _pairs(row: dict[str, Any]) -> Shaped:
@@ -204,7 +214,7 @@ def _with_system(row: dict[str, Any], shaped: Shaped) -> Shaped:
     return shaped
 
 
-def _preference(read: preferences.Preference, keys: Iterable[str] = ("chosen", "rejected")) -> Shape:
+def _preference(read: preference_pairs.Preference, keys: Iterable[str] = ("chosen", "rejected")) -> Shape:
     def build(row: dict[str, Any]) -> Shaped | None:
         pair = read(row)
         if pair is None:
@@ -226,13 +236,13 @@ def _labelled(row: dict[str, Any], text: str, label: str) -> Shaped:
 
 PREFERENCES: dict[str, tuple[Shape, ...]] = {
     "openai": (
-        _preference(preferences.openai, ("preferred_output", "non_preferred_output")),
-        _preference(preferences.paired(("messages",))),
+        _preference(preference_pairs.openai, ("preferred_output", "non_preferred_output")),
+        _preference(preference_pairs.paired(("messages",))),
     ),
-    "sharegpt": (_preference(preferences.paired(("conversations", "conversation"))),),
-    "alpaca": (_preference(preferences.alpaca),),
+    "sharegpt": (_preference(preference_pairs.paired(("conversations", "conversation"))),),
+    "alpaca": (_preference(preference_pairs.alpaca),),
     "prompt_completion": (
-        _preference(preferences.paired(("prompt", "question", "query", "input"))), _preference(preferences.whole),
+        _preference(preference_pairs.paired(("prompt", "question", "query", "input"))), _preference(preference_pairs.whole),
     ),
 }  # fmt: skip
 SHAPES: dict[str, Shape] = {

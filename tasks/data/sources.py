@@ -1,7 +1,7 @@
 """Sources: what the recipe says of where rows come from, and what is found there.
 
 A file on disk or behind an fsspec URL is digested where it lies. A query is asked once, when it is found
-(tasks/core/queries.py): what it gave is kept below ASSAY_HOME and read from there, so that a database in use cannot change
+(tasks/data/sql.py): what it gave is kept below ASSAY_HOME and read from there, so that a database in use cannot change
 under a run.
 """
 
@@ -20,12 +20,12 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from tasks.core.allowed_folders import check_inside
 from tasks.core.errors import DataError
 from tasks.core.home import digest_bytes
-from tasks.core.queries import check_database, keep_rows, query_name
-from tasks.core.readers import class_names, frame_records, is_read_by_line, read_lines, read_records, with_class_names
-from tasks.core.records import Record, refused
-from tasks.core.shapes import Reading
-from tasks.core.stores import cause, digest, opened, outside, url_of
 from tasks.core.text.urls import ENV, WEB, check_address, hidden, is_address, public
+from tasks.data.formats.adapter import Reading
+from tasks.data.readers import class_names, frame_records, is_read_by_line, read_lines, read_records, with_class_names
+from tasks.data.records import Record, refused
+from tasks.data.sql import check_database, keep_rows, query_name
+from tasks.data.storage import cause, digest, opened, outside, url_of
 
 HEAD = 1 << 16  # bytes of a file that tell what it is
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from tasks.core.messages import UnadaptedError
+from tasks.data.formats.messages import UnadaptedError
 
 # The names under which public data sets hold them; `text` and `label` win, of the others there may be only one.
 TEXTS = ("text", "sentence", "sms", "tweet", "review", "utterance", "content", "message", "body")

@@ -16,8 +16,8 @@ from typing import Any
 
 import polars as pl
 
-from tasks.core.messages import Message, UnadaptedError, message, parsed
 from tasks.core.text.strict_json import refuse_constant
+from tasks.data.formats.messages import Message, UnadaptedError, message, parsed
 
 Turn = dict[str, Any]
 _JSON = json.JSONEncoder(ensure_ascii=False, sort_keys=True, default=str)

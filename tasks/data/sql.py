@@ -18,8 +18,8 @@ import polars as pl
 from tasks.core.allowed_folders import check_inside
 from tasks.core.errors import AssayError, DataError, OutsideError
 from tasks.core.home import digest_bytes, home_folder
-from tasks.core.readers import frame_records
 from tasks.core.text.urls import ENV, check_address, hidden, whole
+from tasks.data.readers import frame_records
 
 if TYPE_CHECKING:
     from sqlalchemy import URL, Connection

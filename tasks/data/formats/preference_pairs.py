@@ -14,7 +14,17 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from tasks.core.messages import Message, UnadaptedError, answer, content, message, message_fields, parsed, speaks, spoken
+from tasks.data.formats.messages import (
+    Message,
+    UnadaptedError,
+    answer,
+    content,
+    message,
+    message_fields,
+    parsed,
+    speaks,
+    spoken,
+)
 
 Turn = dict[str, Any]
 

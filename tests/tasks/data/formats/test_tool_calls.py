@@ -10,11 +10,11 @@ import polars as pl
 import pytest
 
 from tasks.core.answer import AnswerSettings
-from tasks.core.calls import spoken, tools_of, turns, with_calls
 from tasks.core.errors import DataError
 from tasks.core.ledger import Outcome, entries, entry, quarantine
 from tasks.core.prompts import prompts
 from tasks.core.row_kind import CLASSIFICATION, SFT, RowKind
+from tasks.data.formats.tool_calls import spoken, tools_of, turns, with_calls
 from tasks.dedupe import DedupeSettings, dedupe
 from tasks.export import export
 from tasks.filter import FilterSettings, filter_rows

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tasks.core.errors import DataError
-from tasks.core.sources import Source, find_sources, read
+from tasks.data.sources import Source, find_sources, read
 from tests.tiny import tiny_model
 
 

@@ -19,10 +19,10 @@ from typing import Any
 import polars as pl
 import polars.selectors as cs
 
-from tasks.core.packed import GZIP, ZSTD, check_parquet, unpacked
-from tasks.core.records import Record, refused
-from tasks.core.shapes import recognised
-from tasks.core.tables import read_csv, read_tsv
+from tasks.data.compression import GZIP, ZSTD, check_parquet, unpacked
+from tasks.data.delimited import read_csv, read_tsv
+from tasks.data.formats.adapter import recognised
+from tasks.data.records import Record, refused
 
 KINDS = {
     ".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "json", ".csv": "csv", ".tsv": "tsv", ".tab": "tsv",

@@ -10,9 +10,9 @@ import polars as pl
 import pytest
 import zstandard
 
-from tasks.core import packed
 from tasks.core.errors import DataError
-from tasks.core.readers import read_records
+from tasks.data import compression
+from tasks.data.readers import read_records
 
 MEGABYTE = 1 << 20
 HELD = 8 * MEGABYTE  # the most of one file, on the machine that these tests pretend to be
@@ -20,7 +20,7 @@ HELD = 8 * MEGABYTE  # the most of one file, on the machine that these tests pre
 
 @pytest.fixture(autouse=True)
 def small_machine(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(packed, "usable_memory", lambda: packed.SHARE * HELD)
+    monkeypatch.setattr(compression, "usable_memory", lambda: compression.SHARE * HELD)
 
 
 def gzip_of(megabytes: int) -> bytes:
@@ -45,16 +45,16 @@ def test_a_small_file_that_unpacks_to_more_than_memory_is_refused_in_words(packe
 
 def test_unpacking_stops_at_the_limit_and_holds_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[int] = []
-    ask = packed.check_size
-    monkeypatch.setattr(packed, "check_size", lambda name, size: (seen.append(size), ask(name, size))[1])
+    ask = compression.check_size
+    monkeypatch.setattr(compression, "check_size", lambda name, size: (seen.append(size), ask(name, size))[1])
     with pytest.raises(DataError):
-        packed.unpacked("x", gzip_of(200))
-    assert max(seen) <= HELD + packed.PIECE
+        compression.unpacked("x", gzip_of(200))
+    assert max(seen) <= HELD + compression.PIECE
 
 
 def test_an_archive_in_several_parts_is_read_whole() -> None:
-    assert packed.unpacked("x", gzip.compress(b"one ") + gzip.compress(b"two")) == b"one two"
-    assert packed.unpacked("x", zstandard.compress(b"one ") + zstandard.compress(b"two")) == b"one two"
+    assert compression.unpacked("x", gzip.compress(b"one ") + gzip.compress(b"two")) == b"one two"
+    assert compression.unpacked("x", zstandard.compress(b"one ") + zstandard.compress(b"two")) == b"one two"
 
 
 def test_a_parquet_file_of_endless_rows_is_refused_before_it_is_read() -> None:

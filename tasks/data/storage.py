@@ -12,8 +12,8 @@ from typing import Any
 
 from tasks.core.errors import AssayError, DataError, OutsideError
 from tasks.core.home import digest_json
-from tasks.core.records import READABLE, refused
 from tasks.core.text.urls import hidden, is_address, public, whole
+from tasks.data.records import READABLE, refused
 
 WHERE = "recipe: data"
 

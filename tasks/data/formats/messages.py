@@ -29,7 +29,7 @@ class UnadaptedError(ValueError):
 def message(turn: dict[str, Any], calls: bool = False) -> Message:
     """One turn. Raises UnadaptedError for a role nobody knows, a tool call, and what is not text.
 
-    calls: take OpenAI's calls and answers of tools as well (tasks/core/calls.py); their older form and ShareGPT's never.
+    calls: take OpenAI's calls and answers of tools as well (tasks/data/formats/tool_calls.py); their older form and ShareGPT's never.
     """
     role = turn.get("role", turn.get("from"))
     if turn.get("tool_calls") or turn.get("function_call") or role in CALLS:

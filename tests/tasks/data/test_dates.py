@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from tasks.core.dates import USUAL, written_at
+from tasks.data.dates import USUAL, written_at
 
 NEW_YEAR = 1_767_225_600.0  # 2026-01-01T00:00:00Z
 
