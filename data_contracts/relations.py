@@ -17,10 +17,10 @@ import polars as pl
 from tasks.core.answer import AnswerSettings
 from tasks.core.batches import batches
 from tasks.core.contradictions import Contradictions, contradicting
-from tasks.core.judging import Measure
 from tasks.core.leaks import leaks
 from tasks.core.repeats import Likenesses, repeats, view_of
 from tasks.core.row_kind import RowKind
+from tasks.similarity.heldout_ngrams import Measure
 
 
 @dataclass(frozen=True)

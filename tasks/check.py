@@ -43,7 +43,6 @@ from tasks.core.errors import ContractError
 from tasks.core.facts.contract import ContractFacts, ExpectationFacts, FailingRow
 from tasks.core.handle import FACTS, Handle
 from tasks.core.home import digest_path, home
-from tasks.core.judging import Measure
 from tasks.core.personal_data import PersonalData
 from tasks.core.process import terminal
 from tasks.core.process.run_page import show
@@ -52,6 +51,7 @@ from tasks.core.row_kind import SFT, RowKind
 from tasks.core.settings import Settings
 from tasks.core.text.display import DIGEST
 from tasks.core.work import StepDirs, StepResult
+from tasks.similarity.heldout_ngrams import Measure
 
 EXAMPLES = 5  # enough to see what is wrong; all the rows, up to 200, are in failing_rows.csv
 EXCERPT = 70  # characters of a question or an answer: two of them fit a line of a wide terminal

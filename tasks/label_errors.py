@@ -6,7 +6,7 @@ labels are wrong; that many rows, those with the least likely given label, are s
 suspect here: its text must make the given label less likely than it would be for any text (`lift`). Where a classifier is
 weak, suspects are mostly its own mistakes, and this rule clears more of those than it loses wrong labels.
 
-The classifier is logistic regression on word and letter vectors (tasks/core/vectors.py), fitted `folds` times.
+The classifier is logistic regression on word and letter vectors (tasks/similarity/tfidf_vectors.py), fitted `folds` times.
 
 classification: the label is the answer. sft: the label is the answer's `answer.label` field, or the whole answer when the
 answers are free text of which few differ; other sft answers have no label, and preference pairs have none: all are kept.
@@ -31,8 +31,8 @@ from tasks.core.ledger import Outcome, changed, entries, entry
 from tasks.core.prompts import prompts
 from tasks.core.row_kind import RowKind
 from tasks.core.settings import Settings
-from tasks.core.vectors import Vectors, one_thread, text_vectors
 from tasks.data.formats.tool_calls import without_calls
+from tasks.similarity.tfidf_vectors import Vectors, one_thread, text_vectors
 
 STEP = "label_errors"
 SUSPECT, RELABELLED = "label is probably wrong", "label replaced by a likelier one"

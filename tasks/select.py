@@ -3,7 +3,7 @@
 The budget is shared out among the labels (and, if the recipe names a column of meta, that column's values within each): rare
 ones are kept whole, the others get equal parts. Within each the method chooses:
 
-cover    rows such that every row has a kept one like it (tasks/core/cover.py), by words and letters of its prompt. Many rows
+cover    rows such that every row has a kept one like it (tasks/similarity/facility_location.py), by words and letters of its prompt. Many rows
          that say much the same get one place between them; a lone oddity gets one only when there are places enough.
 random   by row_id, which is a sha256: a shuffle that every run repeats.
 longest  the longest answers, then the longest prompts. Often recommended; here as a control, like random.
@@ -22,14 +22,14 @@ import polars as pl
 from pydantic import Field
 
 from tasks.core.answer import AnswerSettings
-from tasks.core.cover import cover, nearest
 from tasks.core.errors import DataError
 from tasks.core.errors import nearest as nearest_name
 from tasks.core.labels import labelled
 from tasks.core.ledger import Outcome, entries, entry
 from tasks.core.row_kind import RowKind
 from tasks.core.settings import Settings
-from tasks.core.vectors import Vectors, text_vectors
+from tasks.similarity.facility_location import cover, nearest
+from tasks.similarity.tfidf_vectors import Vectors, text_vectors
 
 BUDGET = "beyond the row budget"
 SHOWN_CHARACTERS = 80  # of a label or a slice in the evidence

@@ -18,15 +18,15 @@ import polars as pl
 from pydantic import Field
 
 from tasks.core.answer import AnswerSettings, label_of
-from tasks.core.arrays import Ints
 from tasks.core.errors import DataError
 from tasks.core.home import digest_bytes
 from tasks.core.ledger import Outcome, entries
 from tasks.core.prompts import prompts
 from tasks.core.row_kind import SFT, RowKind
-from tasks.core.set_join import Threshold, join
 from tasks.core.settings import Settings
-from tasks.core.shingles import ShingleSets, shingle_sets
+from tasks.similarity.parallel import Ints
+from tasks.similarity.set_join import Threshold, join
+from tasks.similarity.shingles import ShingleSets, shingle_sets
 
 FEW = 10  # texts: fewer that share a shingle are no form of the data
 MOST_PAIRS = 2_000_000  # some seconds; a usual million prompts has a quarter of it

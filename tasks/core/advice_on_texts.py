@@ -9,8 +9,8 @@ from __future__ import annotations
 import polars as pl
 
 from tasks.core.advice import Advice, good, worth
-from tasks.core.near_duplicates import near_duplicate_pairs
 from tasks.core.specifics import factual
+from tasks.similarity.near_duplicates import near_duplicate_pairs
 
 # Some names and dates are in any honest data: lists of countries, films and the like are 7 % of Alpaca's rows, and 11 % of
 # those that a grader scored best.

@@ -14,7 +14,7 @@ import polars as pl
 from tasks.core.answer import AnswerSettings, label_of
 from tasks.core.prompts import groups_of, normalised, prompts
 from tasks.core.row_kind import RowKind
-from tasks.core.survivors import Jaccard, survivors
+from tasks.similarity.leader_clusters import Jaccard, survivors
 
 PLACE = ("system", "prompt")
 

@@ -30,8 +30,8 @@ from tasks.core.minimal_pairs import without_explained
 from tasks.core.prompts import normalised, prompts, similar_prompts
 from tasks.core.row_kind import RowKind
 from tasks.core.settings import Settings
-from tasks.core.word_runs import jaccard
 from tasks.data.dates import USUAL, written_at
+from tasks.similarity.word_ngrams import jaccard
 
 CONTRADICTS, NO_CHOICE = "contradicts another row", "chosen answer is the rejected one"
 SHOWN = 5  # labels and characters of a label that the evidence repeats; free text could be long

@@ -18,11 +18,11 @@ from typing import Any
 import polars as pl
 
 from tasks.core.answer import AnswerSettings, parse
-from tasks.core.contamination import Contamination
-from tasks.core.judging import Measure
 from tasks.core.prompts import prompts
 from tasks.core.row_kind import RowKind
 from tasks.data.formats.tool_calls import with_calls
+from tasks.similarity.contamination import Contamination
+from tasks.similarity.heldout_ngrams import Measure
 
 
 def leaks(

@@ -16,7 +16,7 @@ from math import log
 
 import polars as pl
 
-from tasks.core.word_runs import WORD
+from tasks.similarity.word_ngrams import WORD
 
 # Of 40 rows of Banking77 (10,003) that would be held they clear 24; 2 of the 16 left are false alarms, by eye.
 OTHERS, LIFT = 2, 3

@@ -8,9 +8,9 @@ from contextlib import suppress
 import numpy as np
 import polars as pl
 
-from tasks.core.near_duplicates import TooManyPairsError, near_duplicate_groups
-from tasks.core.survivors import Jaccard, survivors
 from tasks.data.formats.tool_calls import tools_of, with_calls
+from tasks.similarity.leader_clusters import Jaccard, survivors
+from tasks.similarity.near_duplicates import TooManyPairsError, near_duplicate_groups
 
 MOST_PAIRS = 200_000  # and two a prompt: a usual million prompts has 0.2 million in all, and each costs Python time later
 CROWDS = (500, 50, 0)  # texts alike to one: beyond chance, then fewer until the pairs among the others are few

@@ -21,12 +21,12 @@ from pydantic import Field
 
 from tasks.core.answer import AnswerSettings
 from tasks.core.claims import has_labels, label_in
-from tasks.core.embeddings import MODELS, embed
 from tasks.core.ledger import Schema
 from tasks.core.prompts import groups_of, normalised, prompts
 from tasks.core.row_kind import RowKind
 from tasks.core.settings import Settings
-from tasks.core.survivors import Cosine, Jaccard, Relation, Same, survivors
+from tasks.similarity.embeddings import MODELS, embed
+from tasks.similarity.leader_clusters import Cosine, Jaccard, Relation, Same, survivors
 
 EXACT, NEAR, SEMANTIC = "exact duplicate", "near duplicate", "semantic duplicate"
 WHOLE = ["task", "prompt", "said", "rejected"]

@@ -16,7 +16,7 @@ from tasks.core.answer import AnswerSettings
 from tasks.core.errors import DataError
 from tasks.core.ledger import ROW_SCHEMA, Outcome, check_balance
 from tasks.core.row_kind import KINDS
-from tasks.core.word_runs import jaccard
+from tasks.similarity.word_ngrams import jaccard
 
 INTENT = AnswerSettings(label="intent")
 PARCEL = "my parcel was due on monday and it still has not come what can you do"

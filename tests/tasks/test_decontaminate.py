@@ -13,12 +13,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tasks.core import contamination, judging
 from tasks.core.answer import AnswerSettings
 from tasks.core.errors import DataError
 from tasks.core.ledger import ROW_SCHEMA, Outcome, check_balance
 from tasks.core.row_kind import KINDS
 from tasks.decontaminate import DecontaminateSettings, decontaminate
+from tasks.similarity import contamination, heldout_ngrams
 
 PARCEL = "my parcel was due on monday and it still has not come what can you do about it"
 REFUND = "we have sent the twelve euros back to the card that you paid with last tuesday"
@@ -218,7 +218,7 @@ def test_prompts_that_are_alike_go_and_no_order_or_partition_changes_it(texts: l
         assert evidence.get("jaccard", 0) == (round(best, 4) if best >= 0.7 else 0)
     Random(seed).shuffle(asked)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(judging, "ROWS", 2)
+        patch.setattr(heldout_ngrams, "ROWS", 2)
         again = run(asked, judges)
     assert again.ledger.equals(once.ledger)
     assert again.kept.sort("row_id").equals(once.kept.sort("row_id"))

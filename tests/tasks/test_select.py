@@ -14,13 +14,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tasks.core import cover as covering
 from tasks.core.answer import AnswerSettings
-from tasks.core.cover import cover, nearest
 from tasks.core.errors import DataError
 from tasks.core.ledger import ROW_SCHEMA, Outcome, check_balance
 from tasks.core.row_kind import KINDS
 from tasks.select import SelectSettings, select
+from tasks.similarity import facility_location as covering
+from tasks.similarity.facility_location import cover, nearest
 
 INTENT, TEXT = AnswerSettings(label="intent"), AnswerSettings()
 METHODS: tuple[Literal["cover", "random", "longest"], ...] = ("cover", "random", "longest")

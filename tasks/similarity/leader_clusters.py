@@ -18,9 +18,9 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from tasks.core.arrays import Ints, Mask
-from tasks.core.set_join import Threshold, join
-from tasks.core.shingles import ShingleSets, overlaps, shingle_sets
+from tasks.similarity.parallel import Ints, Mask
+from tasks.similarity.set_join import Threshold, join
+from tasks.similarity.shingles import ShingleSets, overlaps, shingle_sets
 
 # Pairs among rows before they are halved: so many, and two a row. A usual million rows has 0.2 million; 400 rows cannot have
 # more. A higher limit finds out later that there are too many.

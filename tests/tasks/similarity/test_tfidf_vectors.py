@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from threadpoolctl import threadpool_limits
 
-from tasks.core import vectors
-from tasks.core.vectors import text_vectors
+from tasks.similarity import tfidf_vectors
+from tasks.similarity.tfidf_vectors import text_vectors
 
 SAME = ["where is my parcel", "my parcel, where is it?", "the invoice is wrong", "there is an error on the invoice"]
 
@@ -39,19 +39,19 @@ def test_every_vector_has_length_one_or_an_empty_text_behind_it() -> None:
 
 def test_condensed_vectors_keep_topics_apart_and_do_not_depend_on_the_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
     texts = many(300)
-    monkeypatch.setattr(vectors, "EXACT_ROWS", 100)
+    monkeypatch.setattr(tfidf_vectors, "EXACT_ROWS", 100)
     whole = text_vectors(texts, 8)
     assert whole.shape == (300, 8)
     near = whole @ whole.T
     same = np.arange(300)[:, None] % 5 == np.arange(300) % 5
     assert near[same].mean() > 0.5 > near[~same].mean() + 0.4
-    monkeypatch.setattr(vectors, "PIECE", 70)
+    monkeypatch.setattr(tfidf_vectors, "PIECE", 70)
     assert np.allclose(text_vectors(texts, 8), whole, atol=1e-6)
 
 
 @pytest.mark.parametrize("exact", [1000, 100])
 def test_copies_of_one_text_and_texts_with_nothing_in_common_have_vectors(exact: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(vectors, "EXACT_ROWS", exact)
+    monkeypatch.setattr(tfidf_vectors, "EXACT_ROWS", exact)
     copies = text_vectors(["a"] * 300)
     assert np.allclose(copies @ copies[0], 1, atol=1e-5)
     strangers = text_vectors([chr(0x4E00 + 20 * n) * 3 for n in range(300)])
@@ -60,7 +60,7 @@ def test_copies_of_one_text_and_texts_with_nothing_in_common_have_vectors(exact:
 
 @pytest.mark.parametrize("exact", [1000, 100])
 def test_the_number_of_threads_changes_no_bit(exact: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(vectors, "EXACT_ROWS", exact)
+    monkeypatch.setattr(tfidf_vectors, "EXACT_ROWS", exact)
     made = []
     for threads in (1, 2):
         with threadpool_limits(threads):

@@ -14,14 +14,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tasks.core import arrays, near_duplicates, set_join, shingles, word_runs
 from tasks.core.errors import DataError
-from tasks.core.near_duplicates import near_duplicate_groups, near_duplicate_pairs
+from tasks.similarity import near_duplicates, parallel, set_join, shingles, word_ngrams
+from tasks.similarity.near_duplicates import near_duplicate_groups, near_duplicate_pairs
 
 VOCABULARY = ["a", "b", "c", "the", "straße", "ΑΣ", "naïve", "x²", "日本", "d_1", "İ"]
 SOUP = st.lists(st.sampled_from(VOCABULARY), max_size=14).map(" ".join)
 TEXTS = st.lists(SOUP | st.text(max_size=12) | st.sampled_from(["", "!?", "👍", "a b", "A  B!"]), max_size=25)
-SMALL = [*((of, "PART", 50) for of in (arrays, word_runs, shingles)), (word_runs, "BATCH", 40), (set_join, "BUDGET", 99)]
+SMALL = [*((of, "PART", 50) for of in (parallel, word_ngrams, shingles)), (word_ngrams, "BATCH", 40), (set_join, "BUDGET", 99)]
 THRESHOLDS = st.sampled_from([0.5, 0.6, 2 / 3, 0.7, 0.8, 0.9, 1.0]) | st.integers(500, 1000).map(lambda n: n / 1000)
 
 
@@ -100,14 +100,14 @@ def test_a_pair_exactly_at_the_threshold_is_in() -> None:
 def test_words_are_those_of_python_for_every_character() -> None:
     characters = [chr(c) for c in range(sys.maxunicode + 1)]
     known = pl.Series([c for c in characters if unicodedata.category(c) not in ("Cn", "Cs")])  # unassigned, surrogates
-    assert known.str.contains(f"^{word_runs.WORD}$").to_list() == [re.fullmatch(r"\w", c) is not None for c in known]
+    assert known.str.contains(f"^{word_ngrams.WORD}$").to_list() == [re.fullmatch(r"\w", c) is not None for c in known]
     assert known.str.to_lowercase().to_list() == [c.lower() for c in known]
 
 
 def test_batches_of_texts_share_one_numbering_of_words(monkeypatch: pytest.MonkeyPatch) -> None:
     rows = frame([f"one two three four {i % 5}" for i in range(20)])
     whole = near_duplicate_pairs(rows)
-    monkeypatch.setattr(word_runs, "BATCH", 3)
+    monkeypatch.setattr(word_ngrams, "BATCH", 3)
     monkeypatch.setattr(set_join, "BUDGET", 5)  # and candidates come in many small chunks
     assert near_duplicate_pairs(rows).equals(whole)
     assert whole.rows() == brute_force(rows, 0.7, 3)
@@ -123,7 +123,7 @@ def test_words_are_told_apart_whose_hashes_are_not(
     apart = rows.with_columns(group=pl.Series(group[: len(texts)], dtype=pl.Int64))
     whole = near_duplicate_groups(apart, threshold, ngram)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(word_runs, "GOLDEN", np.uint64(factor))
+        patch.setattr(word_ngrams, "GOLDEN", np.uint64(factor))
         assert near_duplicate_pairs(rows, threshold, ngram).rows() == brute_force(rows, threshold, ngram)
         for weak, strong in zip(near_duplicate_groups(apart, threshold, ngram), whole, strict=True):
             assert weak.equals(strong)
@@ -136,7 +136,7 @@ def test_the_answer_is_the_same_on_any_number_of_cores(monkeypatch: pytest.Monke
     rows = frame([*texts, *("kind regards from us all at the shop" for _ in range(20)), *("" for _ in range(20))])
     told = []
     for cores in (1, 2, 5):
-        monkeypatch.setattr(arrays, "usable_cores", lambda cores=cores: cores)
+        monkeypatch.setattr(parallel, "usable_cores", lambda cores=cores: cores)
         for module, name, small in SMALL if cores > 1 else ():
             monkeypatch.setattr(module, name, small)
         told.append((near_duplicate_pairs(rows, 0.6), *near_duplicate_groups(rows, 0.6)))

@@ -20,8 +20,8 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from tasks.core.arrays import GOLDEN, PART, Bits, Ints, Mask, chunks, in_parts, order, ranges, sort
-from tasks.core.word_runs import Runs
+from tasks.similarity.parallel import GOLDEN, PART, Bits, Ints, Mask, chunks, in_parts, order, ranges, sort
+from tasks.similarity.word_ngrams import Runs
 
 
 @dataclass(frozen=True)

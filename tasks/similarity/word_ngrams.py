@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from tasks.core.arrays import GOLDEN, PART, Bits, Ints, Mask, chunks, in_parts, ranges, sort
+from tasks.similarity.parallel import GOLDEN, PART, Bits, Ints, Mask, chunks, in_parts, ranges, sort
 
 WORD = r"[\p{L}\p{N}_]+"  # Python's \w. Rust's own \w differs: it joins combining marks and leaves out ² and ½
 BETWEEN = r"[^\p{L}\p{N}_ ]+"  # what ends a word, but for the space that nearly always does alone

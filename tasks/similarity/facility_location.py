@@ -16,7 +16,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from tasks.core.vectors import Vectors, one_thread
+from tasks.similarity.tfidf_vectors import Vectors, one_thread
 
 Places = NDArray[np.int64]
 

@@ -14,8 +14,8 @@ from functools import partial
 
 import numpy as np
 
-from tasks.core.arrays import Ints, Mask, chunks, in_parts, order, ranges, share
-from tasks.core.shingles import ShingleSets, overlaps
+from tasks.similarity.parallel import Ints, Mask, chunks, in_parts, order, ranges, share
+from tasks.similarity.shingles import ShingleSets, overlaps
 
 BUDGET = 1 << 22  # candidates, or shingles under count, in memory at a time: some 0.2 GB of int64 columns for all cores
 

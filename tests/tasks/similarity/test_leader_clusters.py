@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tasks.core import survivors as module
-from tasks.core.survivors import Cosine, Jaccard, Relation, Same, survivors
-from tasks.core.word_runs import jaccard
+from tasks.similarity import leader_clusters as module
+from tasks.similarity.leader_clusters import Cosine, Jaccard, Relation, Same, survivors
+from tasks.similarity.word_ngrams import jaccard
 
 WORDS = st.lists(st.sampled_from("abcd"), max_size=9).map(" ".join)
 TEXTS = st.lists(WORDS | st.sampled_from(["", "!?", "👍"]), max_size=40)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tasks.core.embeddings import embed
 from tasks.core.errors import RecipeError
+from tasks.similarity.embeddings import embed
 from tests.tiny_embedder import tiny_bert
 
 pytestmark = pytest.mark.usefixtures("one_thread")

@@ -8,9 +8,9 @@ import numpy as np
 import polars as pl
 from pydantic import Field
 
-from tasks.core.arrays import Ints, Mask, ranges
-from tasks.core.ngram_index import Hits, NgramIndex, distinct, firsts
 from tasks.core.settings import Settings
+from tasks.similarity.ngram_index import Hits, NgramIndex, distinct, firsts
+from tasks.similarity.parallel import Ints, Mask, ranges
 
 TEMPLATE = 0.01  # share of rows; phrases of a trade come to it ("my card is about to", in 13,000 messages to a bank)
 ROWS = 50_000  # rows scanned at a time: some 0.2 GB

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tasks.core import arrays
-from tasks.core.arrays import chunks, in_parts, order, sort
+from tasks.similarity import parallel
+from tasks.similarity.parallel import chunks, in_parts, order, sort
 
 CORES = pytest.mark.parametrize("cores", [1, 2, 5])
 
@@ -21,8 +21,8 @@ CORES = pytest.mark.parametrize("cores", [1, 2, 5])
 def test_sort_and_order_are_those_of_numpy(cores: int, numbers: list[int]) -> None:
     values = np.array(numbers, np.int64)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(arrays, "usable_cores", lambda: cores)
-        patch.setattr(arrays, "PART", 4)  # so that there are pieces to sort
+        patch.setattr(parallel, "usable_cores", lambda: cores)
+        patch.setattr(parallel, "PART", 4)  # so that there are pieces to sort
         assert order(values).tolist() == np.argsort(values, kind="stable").tolist()
         sort(values)
     assert values.tolist() == sorted(numbers)
@@ -30,7 +30,7 @@ def test_sort_and_order_are_those_of_numpy(cores: int, numbers: list[int]) -> No
 
 @CORES
 def test_parts_come_back_in_their_order_and_only_a_few_are_done_ahead(cores: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(arrays, "usable_cores", lambda: cores)
+    monkeypatch.setattr(parallel, "usable_cores", lambda: cores)
     begun, lock = [], threading.Lock()
 
     def work(part: int) -> int:
@@ -46,7 +46,7 @@ def test_parts_come_back_in_their_order_and_only_a_few_are_done_ahead(cores: int
 
 @CORES
 def test_an_error_in_a_part_reaches_the_caller(cores: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(arrays, "usable_cores", lambda: cores)
+    monkeypatch.setattr(parallel, "usable_cores", lambda: cores)
     with pytest.raises(ZeroDivisionError):
         list(in_parts(lambda part: 1 // (part - 3), range(9)))
 

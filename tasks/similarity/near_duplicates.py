@@ -9,10 +9,10 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
-from tasks.core.arrays import GOLDEN, Ints, chunks, in_parts, share
 from tasks.core.errors import DataError
-from tasks.core.set_join import BUDGET, Threshold, join
-from tasks.core.shingles import ShingleSets, overlaps, shingle_sets
+from tasks.similarity.parallel import GOLDEN, Ints, chunks, in_parts, share
+from tasks.similarity.set_join import BUDGET, Threshold, join
+from tasks.similarity.shingles import ShingleSets, overlaps, shingle_sets
 
 MOST_PAIRS = 50_000_000  # 4 GB at the peak; 10,000 variants of one text come to it, a usual million rows to 0.2 million
 PAIRS_SCHEMA = {"row_id_a": pl.String, "row_id_b": pl.String, "jaccard": pl.Float64}

@@ -8,7 +8,7 @@ import polars as pl
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tasks.core.ngram_index import NgramIndex
+from tasks.similarity.ngram_index import NgramIndex
 
 TEXTS = st.lists(st.lists(st.sampled_from(["a", "B", "é", "中", "x_1", "-", ", ", "2"]), max_size=9).map(" ".join), max_size=6)
 

@@ -14,9 +14,9 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from tasks.core.arrays import GOLDEN, Bits, Ints, Mask
 from tasks.core.process.hardware import usable_cores
-from tasks.core.word_runs import WORD
+from tasks.similarity.parallel import GOLDEN, Bits, Ints, Mask
+from tasks.similarity.word_ngrams import WORD
 
 SLICE = 10_000  # texts a thread reads at a time
 

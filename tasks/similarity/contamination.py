@@ -18,11 +18,11 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
-from tasks.core.arrays import Mask, chunks, ranges
-from tasks.core.judging import PAIRS, Judging, Scan
-from tasks.core.ngram_index import Hits, distinct, firsts
-from tasks.core.set_join import BUDGET, Threshold, join
-from tasks.core.shingles import shingle_sets
+from tasks.similarity.heldout_ngrams import PAIRS, Judging, Scan
+from tasks.similarity.ngram_index import Hits, distinct, firsts
+from tasks.similarity.parallel import Mask, chunks, ranges
+from tasks.similarity.set_join import BUDGET, Threshold, join
+from tasks.similarity.shingles import shingle_sets
 
 VERBATIM = 5  # n-grams, seven words, that are enough for a whole prompt inside another, word for word
 HALF = Threshold.of(0.5)
