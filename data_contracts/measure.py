@@ -21,9 +21,9 @@ from data_contracts.vocabulary import COSTLY
 from tasks.core.answer import AnswerSettings
 from tasks.core.chat import PromptSettings, encode
 from tasks.core.errors import RecipeError
-from tasks.core.personal_data import PersonalData, kinds_in
 from tasks.core.row_kind import RowKind
 from tasks.data.formats.tool_calls import tools_of, turns
+from tasks.personal_data.finders import PersonalData, kinds_in
 
 EACH: tuple[Literal["prompt", "answer", "pair"], ...] = ("prompt", "answer", "pair")
 

@@ -33,7 +33,6 @@ from data_contracts.answered import GivenTo, seen_by_steps
 from data_contracts.contract import Contract, Expectation, check_kind, short
 from data_contracts.facts import texts_of
 from data_contracts.measure import Given, facts_for
-from data_contracts.personal import hidden, hidden_in
 from data_contracts.relations import Measures
 from data_contracts.vocabulary import COLUMNS, COSTLY, FIELD, unknown
 from tasks.core.answer import AnswerSettings
@@ -43,7 +42,6 @@ from tasks.core.errors import ContractError
 from tasks.core.facts.contract import ContractFacts, ExpectationFacts, FailingRow
 from tasks.core.handle import FACTS, Handle
 from tasks.core.home import digest_path, home
-from tasks.core.personal_data import PersonalData
 from tasks.core.process import terminal
 from tasks.core.process.run_page import show
 from tasks.core.repeats import Likenesses
@@ -51,6 +49,8 @@ from tasks.core.row_kind import SFT, RowKind
 from tasks.core.settings import Settings
 from tasks.core.text.display import DIGEST
 from tasks.core.work import StepDirs, StepResult
+from tasks.personal_data.finders import PersonalData
+from tasks.personal_data.hiding import hidden, hidden_in
 from tasks.similarity.heldout_ngrams import Measure
 
 EXAMPLES = 5  # enough to see what is wrong; all the rows, up to 200, are in failing_rows.csv

@@ -2,7 +2,7 @@
 
 `<EMAIL_1>`, `<PHONE_2>`: numbered inside a conversation, and the same value has the same placeholder throughout it, so that
 who is meant stays clear. The originals are written nowhere: the ledger has counts by kind only. What is found and how sure
-one is of it: tasks/core/personal_data.py.
+one is of it: tasks/personal_data/finders.py.
 
 sft: every message, the arguments of tool calls, and meta. preference: the rejected answer too, with the placeholders of its
 conversation. classification: text and label. Meta is redacted with them in every kind. Weights stay as they are.
@@ -22,9 +22,9 @@ from pydantic import ValidationError
 from tasks.core.allowed_folders import check_inside
 from tasks.core.batches import row_by_row
 from tasks.core.ledger import Outcome, changed, entries
-from tasks.core.personal_data import PersonalData, replaced, rewritten, suspects
 from tasks.core.personal_kinds import KINDS, Kind
 from tasks.core.settings import MisfitError
+from tasks.personal_data.finders import PersonalData, replaced, rewritten, suspects
 
 
 class RedactSettings(PersonalData):

@@ -37,7 +37,7 @@ from tasks.core.unit import UNIT, Unit
 from tasks.data.formats.tool_calls import tools_of, turns
 
 if TYPE_CHECKING:
-    from tasks.core.personal_data import PersonalData
+    from tasks.personal_data.finders import PersonalData
 from tasks.core.work import StepDirs, StepResult
 
 

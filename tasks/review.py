@@ -17,7 +17,6 @@ from typing import Any
 import polars as pl
 from pydantic import Field
 
-from data_contracts.personal import hidden, hidden_in
 from tasks.core.answer import AnswerSettings
 from tasks.core.batches import row_by_row
 from tasks.core.decisions import BY_REVIEWERS, DROPPED, EDITED, Decisions, new_row
@@ -25,7 +24,6 @@ from tasks.core.examples import texts_of
 from tasks.core.facts.review import ReviewFacts, ReviewReason
 from tasks.core.handle import CURATED, LEDGER, QUARANTINE, Handle
 from tasks.core.ledger import Outcome, changed, entries, entry
-from tasks.core.personal_data import PersonalData, suspect
 from tasks.core.priorities import Held, in_order, labels_of, seconds_of
 from tasks.core.row_kind import RowKind
 from tasks.core.settings import Settings
@@ -34,6 +32,8 @@ from tasks.core.text.display import visible
 from tasks.core.told import in_words, rows_named
 from tasks.core.work import StepDirs, StepResult
 from tasks.data.formats.tool_calls import spoken
+from tasks.personal_data.finders import PersonalData, suspect
+from tasks.personal_data.hiding import hidden, hidden_in
 
 SHEETS = ("review.csv", "review.jsonl")
 ORDER = (

@@ -22,10 +22,10 @@ from tasks.core.generate import load_speaker
 from tasks.core.handle import FACTS, Handle
 from tasks.core.home import TOLD, commit, home, new_artifact
 from tasks.core.ledger import ROW_SCHEMA
-from tasks.core.personal_data import PersonalData
 from tasks.core.process.progress import Progress
 from tasks.core.work import StepDirs, StepResult
 from tasks.fetch import fetch
+from tasks.personal_data.finders import PersonalData
 from tasks.register import RecipeText, RegisterSettings, register
 from tests.tiny import tiny_adapter, tiny_model
 

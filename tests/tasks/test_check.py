@@ -22,11 +22,11 @@ from tasks.core.errors import ContractError, RecipeError
 from tasks.core.handle import Handle
 from tasks.core.home import digest_path, home
 from tasks.core.ledger import ROW_SCHEMA
-from tasks.core.personal_data import PersonalData
 from tasks.core.process.progress import Progress
 from tasks.core.row_kind import CLASSIFICATION, KINDS, PREFERENCE, SFT
 from tasks.core.step import work_step
 from tasks.core.work import StepDirs, StepResult
+from tasks.personal_data.finders import PersonalData
 from tests.tiny import tiny_model
 
 ANSWER = AnswerSettings(

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from tasks.core.ledger import ROW_SCHEMA, Outcome, check_balance
-from tasks.core.personal_data import kinds_in
+from tasks.personal_data.finders import kinds_in
 from tasks.redact import RedactSettings, redact
 
 

@@ -25,12 +25,12 @@ from tasks.core.errors import OutsideError, RegistrationError
 from tasks.core.handle import FACTS, LEDGER, QUARANTINE, ROWS, Handle
 from tasks.core.home import TOLD, commit, digest_bytes, new_artifact
 from tasks.core.ledger import ROW_SCHEMA, Outcome, changed, check_balance, entries, entry, quarantine
-from tasks.core.personal_data import PersonalData
 from tasks.core.process.progress import Progress
 from tasks.core.row_kind import SFT
 from tasks.core.work import StepDirs, StepResult
 from tasks.evaluate import EvaluateSettings, evaluate
 from tasks.gate import GateSettings, gate
+from tasks.personal_data.finders import PersonalData
 from tasks.report import PAGE, ReportSettings, log_to_mlflow, publish, report, summary_markdown
 from tasks.review import ReviewSettings, review
 

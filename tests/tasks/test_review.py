@@ -17,8 +17,8 @@ from tasks.core.answer import AnswerSettings
 from tasks.core.decisions import DROPPED, EDITED, Decision, Decisions
 from tasks.core.handle import Handle
 from tasks.core.ledger import Outcome, check_balance, entries, entry
-from tasks.core.personal_data import PersonalData
 from tasks.core.row_kind import KINDS, SFT
+from tasks.personal_data.finders import PersonalData
 from tasks.review import ReviewSettings, decide, review
 from tests.books import Row, artifact, close, judged, row, rows, step
 

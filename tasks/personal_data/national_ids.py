@@ -2,7 +2,7 @@
 
 One in ten or so of all nine-digit numbers is a valid Dutch BSN: a checksum alone would take order numbers for people. So a
 number counts without its name only where shape and checksum together let through about one in 300 random numbers of its
-shape (tests/tasks/core/test_national_ids.py measures it); the others count when their name stands shortly before them
+shape (tests/tasks/personal_data/test_national_ids.py measures it); the others count when their name stands shortly before them
 ("BSN: 111222333"). No rule asks for today's date: a row must come out the same tomorrow.
 """
 
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
 
-from tasks.core.spans import Span, alnum, called_an_order
+from tasks.personal_data.spans import Span, alnum, called_an_order
 
 # Characters, none a digit, between a number's name and it ("NHS no. (see my letter): 943 476 5919"), and of the name itself.
 _NEAR, _LONGEST_NAME = 30, 25

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from tasks.core.personal_data import PersonalData, find
 from tasks.core.text.display import DIGEST
+from tasks.personal_data.finders import PersonalData, find
 
 
 def hidden(texts: Iterable[str], settings: PersonalData) -> dict[str, str]:

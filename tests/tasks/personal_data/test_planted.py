@@ -15,8 +15,8 @@ import pytest
 from stdnum import ean, luhn
 from stdnum.iso7064 import mod_97_10
 
-from tasks.core.personal_data import PersonalData, find
 from tasks.core.personal_kinds import KINDS
+from tasks.personal_data.finders import PersonalData, find
 
 DEFAULT = PersonalData()
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from functools import cache
 from typing import Any
 
-from tasks.core.spans import Span, called_an_order
+from tasks.personal_data.spans import Span, called_an_order
 
 _S = r"[ \u00a0\u202f().\-/\u2010-\u2015]"
 _CALLED = (

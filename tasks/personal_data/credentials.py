@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from tasks.core.spans import Span
+from tasks.personal_data.spans import Span
 
 # Each starts with letters that are rare in prose, so that few texts are searched: AWS, GitHub, GitLab, Slack, Stripe, OpenAI
 # and Anthropic, Google (key, OAuth client, access token), Hugging Face, npm, PyPI, SendGrid, Twilio, Mailgun, Mailchimp,

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from tasks.core.ledger import ROW_SCHEMA
-from tasks.core.personal_data import PersonalData, find, kinds_in, replaced, suspect
 from tasks.core.personal_kinds import KINDS
+from tasks.personal_data.finders import PersonalData, find, kinds_in, replaced, suspect
 
 DEFAULT = PersonalData()
 WIDE = PersonalData(phone_regions=("GB", "US", "FR"), ip_addresses="all", names=("Zoë Müller", "Anna-Lena O'Neil", "Weiß"))

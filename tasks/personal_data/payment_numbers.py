@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
-from tasks.core.spans import SEPARATOR, Span
+from tasks.personal_data.spans import SEPARATOR, Span
 
 # ---------------------------------------------------------------- cards
 

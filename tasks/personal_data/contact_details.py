@@ -9,7 +9,7 @@ from functools import cache
 from ipaddress import AddressValueError, IPv4Address, IPv6Address
 from itertools import pairwise
 
-from tasks.core.spans import BLANK, IPV4, UNSPACED, Span
+from tasks.personal_data.spans import BLANK, IPV4, UNSPACED, Span
 
 # ---------------------------------------------------------------- e-mail
 

@@ -20,15 +20,15 @@ from typing import Any, Literal
 import polars as pl
 from pydantic import field_validator
 
-from tasks.core.national_ids import RULES, candidates, ids
 from tasks.core.personal_kinds import KINDS, Kind
-from tasks.core.personal_numbers import CARD, IBAN, cards, ibans
-from tasks.core.personal_texts import EMAIL, IP, addresses, emails, first_words, names
-from tasks.core.secrets_in_text import SECRET, secrets
 from tasks.core.settings import Settings
-from tasks.core.spans import UNSEEN, Span, apart, decoded, spaced, without_dates
-from tasks.core.telephones import PHONE, phones
 from tasks.data.formats.tool_calls import any_calls, rewritten_call
+from tasks.personal_data.contact_details import EMAIL, IP, addresses, emails, first_words, names
+from tasks.personal_data.credentials import SECRET, secrets
+from tasks.personal_data.national_ids import RULES, candidates, ids
+from tasks.personal_data.payment_numbers import CARD, IBAN, cards, ibans
+from tasks.personal_data.phones import PHONE, phones
+from tasks.personal_data.spans import UNSEEN, Span, apart, decoded, spaced, without_dates
 
 NUMBERS = frozenset({"iban", "card", "id", "phone"})  # looked for where no date stands
 _SIX_DIGITS = re.compile(r"\d(?:\D*\d){5}")  # no number of a person has fewer
@@ -42,7 +42,7 @@ class PersonalData(Settings):
     # Countries whose numbers are known without a leading +, as ISO codes; others are found when written with one.
     phone_regions: tuple[str, ...] = ("GB",)
     # Countries whose national ids are looked for, as ISO codes. A rule takes up to one random number in 300 for a person's
-    # (tests/tasks/core/test_national_ids.py), and each more country adds to that; so a few large ones, and more where asked.
+    # (tests/tasks/personal_data/test_national_ids.py), and each more country adds to that; so a few large ones, and more where asked.
     id_countries: tuple[str, ...] = ("DE", "ES", "FR", "GB", "IT", "NL", "US")
     # public: as datatrove's PIIFormatter has it by default, since 192.168.1.1 is every router's. all: private networks' too.
     ip_addresses: Literal["public", "all"] = "public"

@@ -9,8 +9,8 @@ from importlib import import_module
 
 import pytest
 
-from tasks.core.national_ids import RULES, candidates, ids
-from tasks.core.personal_data import PersonalData
+from tasks.personal_data.finders import PersonalData
+from tasks.personal_data.national_ids import RULES, candidates, ids
 
 # From the documentation of python-stdnum and of the issuers: valid by their checksums, nobody's.
 EXAMPLES = {
