@@ -19,7 +19,6 @@ from tasks.advise import advise
 from tasks.check import check
 from tasks.clean import clean
 from tasks.conflicts import conflicts
-from tasks.core.base_model import find_model
 from tasks.core.handle import Handle
 from tasks.core.step import row_step, work_step
 from tasks.core.step_cache import Input
@@ -30,6 +29,7 @@ from tasks.filter import filter_rows, find_rules
 from tasks.format import format_answers
 from tasks.ingest import RawFile, find_sources, ingest
 from tasks.label_errors import label_errors
+from tasks.model.base_model import find_model
 from tasks.redact import redact
 from tasks.review import decide, review
 from tasks.select import select

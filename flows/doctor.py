@@ -137,7 +137,7 @@ def _version(name: str) -> str:
 def _recipes() -> list[Finding]:
     """Whether each ready recipe can be read, and where its base model comes from."""
     from flows.recipe import load_recipe
-    from tasks.core.base_model import find_model
+    from tasks.model.base_model import find_model
 
     findings = []
     for name in installed_recipes():

@@ -22,8 +22,6 @@ from tasks.clean import CleanSettings
 from tasks.conflicts import ConflictSettings
 from tasks.core.allowed_folders import check_inside
 from tasks.core.answer import AnswerSettings
-from tasks.core.base_model import BaseModelSettings
-from tasks.core.chat import PromptSettings
 from tasks.core.decisions import Decisions, read_decisions
 from tasks.core.errors import RecipeError, nearest
 from tasks.core.row_kind import KINDS, SFT, KindName, RowKind
@@ -39,6 +37,8 @@ from tasks.format import FormatSettings
 from tasks.gate import GateSettings
 from tasks.ingest import IngestSettings, Source
 from tasks.label_errors import LabelErrorSettings
+from tasks.model.base_model import BaseModelSettings
+from tasks.model.chat_template import PromptSettings
 from tasks.promote import PromoteSettings
 from tasks.redact import RedactSettings
 from tasks.register import RegisterSettings

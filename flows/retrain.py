@@ -33,8 +33,6 @@ from flows.promote import promote
 from flows.recipe import Recipe
 from flows.states import ends_in_words, judged
 from tasks.core import tracking
-from tasks.core.answerable import check_answerable
-from tasks.core.chat import PromptSettings
 from tasks.core.errors import RecipeError
 from tasks.core.facts.verdict import Verdict
 from tasks.core.facts.version import VersionFacts
@@ -45,6 +43,8 @@ from tasks.core.step import work_step
 from tasks.core.variants import TUNED
 from tasks.evaluate import SETS, evaluate, measured_in
 from tasks.gate import check_rules, gate
+from tasks.model.answerable import check_answerable
+from tasks.model.chat_template import PromptSettings
 from tasks.predict import PredictSettings, predict
 from tasks.register import RecipeText, is_challenger, register
 from tasks.report import report

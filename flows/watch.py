@@ -25,7 +25,6 @@ from tasks.check import check
 from tasks.compare import compare, table
 from tasks.conflicts import conflicts
 from tasks.core.action import act
-from tasks.core.base_model import find_model
 from tasks.core.errors import NothingLeftError
 from tasks.core.facts.watched import CompareFacts, GainedFacts, RescoreFacts
 from tasks.core.handle import Handle
@@ -38,6 +37,7 @@ from tasks.core.step_cache import Input
 from tasks.dedupe import dedupe
 from tasks.fetch import fetch
 from tasks.ingest import RawFile, find_sources
+from tasks.model.base_model import find_model
 from tasks.rescore import rescore
 from tasks.watch import Look, gained, joined, look, news, snapshot
 

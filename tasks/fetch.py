@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from tasks.core.base_model import BaseModelSettings, FoundModel, write_model
 from tasks.core.work import StepDirs, StepResult
+from tasks.model.base_model import BaseModelSettings, FoundModel, write_model
 
 
 def fetch(place: StepDirs, *, settings: BaseModelSettings, found: FoundModel) -> StepResult:

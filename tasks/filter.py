@@ -21,7 +21,6 @@ import polars as pl
 from pydantic import Field, field_validator
 
 from tasks.core.batches import row_by_row
-from tasks.core.chat import PromptSettings
 from tasks.core.handle import Handle
 from tasks.core.ledger import ACTIONS, Outcome, entries, entry
 from tasks.core.row_kind import RowKind
@@ -37,6 +36,7 @@ from tasks.core.rules.own import OwnRule, find_rules, load_rule
 from tasks.core.rules.rule import About, Action, Rule
 from tasks.core.rules.template import is_unwritable, may_be_unwritable
 from tasks.core.settings import Settings
+from tasks.model.chat_template import PromptSettings
 
 __all__ = ["FilterSettings", "filter_rows", "find_rules"]
 

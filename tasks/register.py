@@ -16,8 +16,6 @@ import polars as pl
 from pydantic import BaseModel, ConfigDict, Field
 
 from tasks.core import evidence, tracking
-from tasks.core.base_model import BaseModelSettings
-from tasks.core.chat import PromptSettings
 from tasks.core.errors import AssayError, RegistrationError
 from tasks.core.facts.contract import ContractFacts
 from tasks.core.facts.dataset import DatasetTold
@@ -35,6 +33,8 @@ from tasks.core.text.display import short
 from tasks.core.text.urls import public
 from tasks.core.unit import UNIT, Unit
 from tasks.data.formats.tool_calls import tools_of, turns
+from tasks.model.base_model import BaseModelSettings
+from tasks.model.chat_template import PromptSettings
 
 if TYPE_CHECKING:
     from tasks.personal_data.finders import PersonalData

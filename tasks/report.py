@@ -17,7 +17,6 @@ from pydantic import Field
 
 from tasks.core import charts, tracking
 from tasks.core.answer import AnswerSettings
-from tasks.core.chat import PromptSettings
 from tasks.core.doubts import contradictions, doubted_labels
 from tasks.core.examples import PLAIN, changed, gone, mistakes
 from tasks.core.facts.base import Facts
@@ -31,6 +30,7 @@ from tasks.core.settings import Settings
 from tasks.core.text import display
 from tasks.core.variants import TUNED
 from tasks.core.work import StepDirs, StepResult
+from tasks.model.chat_template import PromptSettings
 
 PAGE = "report.html"
 SETS = {"holdout": "the holdout", "edge_cases": "the edge cases"}

@@ -13,7 +13,6 @@ import polars as pl
 
 from tasks.core import registry, tracking
 from tasks.core.answer import AnswerSettings
-from tasks.core.chat import question
 from tasks.core.facts.scores import Scores
 from tasks.core.facts.watched import RescoreFacts, Share
 from tasks.core.handle import Handle
@@ -26,6 +25,7 @@ from tasks.core.variants import TUNED
 from tasks.core.work import StepDirs, StepResult
 from tasks.data.dates import USUAL, written_at
 from tasks.data.formats.tool_calls import tools_of, turns
+from tasks.model.chat_template import question
 
 CONFIDENCE = 0.95  # as evaluate's default
 BATCH = 32  # rows a request: as many as are decoded together

@@ -18,7 +18,6 @@ import polars as pl
 from pydantic import Field
 
 from tasks.core import tracking
-from tasks.core.chat import ASKING, Message, question
 from tasks.core.errors import AssayError
 from tasks.core.loaded_version import LoadedVersion
 from tasks.core.marking import Said
@@ -31,6 +30,7 @@ from tasks.data.formats.ratings import TEXTS
 from tasks.data.formats.tool_calls import asked_turns
 from tasks.data.records import Record
 from tasks.data.sources import RawFile, read
+from tasks.model.chat_template import ASKING, Message, question
 
 ANSWERS = "answers.parquet"
 TURNS = ("messages", "conversations", "conversation")

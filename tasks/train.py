@@ -21,7 +21,6 @@ from typing import Any
 import polars as pl
 
 from tasks import trainer
-from tasks.core.chat import IGNORED, Example, PromptSettings, encode
 from tasks.core.errors import DataError, TrainingError
 from tasks.core.facts.base_model import ModelFacts
 from tasks.core.facts.training import Actual, Losses, Plan, TokenCounts, TrainingFacts, TrainingTold
@@ -30,6 +29,7 @@ from tasks.core.process import terminal
 from tasks.core.process.child import child_environment
 from tasks.core.work import StepDirs, StepResult
 from tasks.data.formats.tool_calls import tools_of, turns
+from tasks.model.chat_template import IGNORED, Example, PromptSettings, encode
 from tasks.trainer.settings import TrainSettings
 from tasks.trainer.spec import Event, TrainSpec, event_of
 

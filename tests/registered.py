@@ -16,15 +16,15 @@ from typing import Any
 import polars as pl
 
 from tasks.core import tracking
-from tasks.core.base_model import BaseModelSettings, find_model
-from tasks.core.chat import PromptSettings, question
-from tasks.core.generate import load_speaker
 from tasks.core.handle import FACTS, Handle
 from tasks.core.home import TOLD, commit, home, new_artifact
 from tasks.core.ledger import ROW_SCHEMA
 from tasks.core.process.progress import Progress
 from tasks.core.work import StepDirs, StepResult
 from tasks.fetch import fetch
+from tasks.model.base_model import BaseModelSettings, find_model
+from tasks.model.chat_template import PromptSettings, question
+from tasks.model.generation import load_speaker
 from tasks.personal_data.finders import PersonalData
 from tasks.register import RecipeText, RegisterSettings, register
 from tests.tiny import tiny_adapter, tiny_model

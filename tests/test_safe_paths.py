@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from tasks.core.chat import PromptSettings
 from tasks.core.code_digest import ROOT
 from tasks.core.process.child import child_environment
+from tasks.model.chat_template import PromptSettings
 from tasks.train import TrainSettings, train
 from tests.training import base_handle, dataset_handle, place, rows
 

@@ -20,9 +20,9 @@ from types import TracebackType
 from typing import IO, Any
 
 from tasks.core import errors, loaded_version_main
-from tasks.core.chat import Message
 from tasks.core.errors import AssayError, OutsideError
 from tasks.core.marking import Said
+from tasks.model.chat_template import Message
 
 TAIL = 12  # log lines shown when it fails
 STOP_SECONDS = 10

@@ -13,13 +13,13 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from tasks.core.base_model import BaseModelSettings
-from tasks.core.chat import PromptSettings, stop_ids
 from tasks.core.code_digest import ROOT, code_digest, code_files
 from tasks.core.facts.base_model import ModelFacts
 from tasks.core.handle import Handle
 from tasks.core.home import digest_path
 from tasks.core.unit import UNIT, Base, Unit
+from tasks.model.base_model import BaseModelSettings
+from tasks.model.chat_template import PromptSettings, stop_ids
 
 # What tasks/core/served.py imports at the top of any file it takes along, and what those libraries need to read a model.
 LIBRARIES = (

@@ -16,7 +16,6 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from tasks.core import tracking
-from tasks.core.chat import question
 from tasks.core.errors import PromotionError
 from tasks.core.evidence import CHECKED, LIST, VERDICT
 from tasks.core.home import digest_bytes, digest_json, digest_path, home_folder
@@ -24,6 +23,7 @@ from tasks.core.loaded_version import LoadedVersion
 from tasks.core.marking import Said
 from tasks.core.text.user_input import quoted
 from tasks.core.unit import UNIT, Unit
+from tasks.model.chat_template import question
 
 # Alias names are case-sensitive in MLflow: this is the one place that spells them.
 CHAMPION, PREVIOUS, CHALLENGER = "champion", "previous", "challenger"

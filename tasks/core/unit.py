@@ -6,9 +6,9 @@ recipe, the environment or the newest file of that name. It names no path of the
 
 from __future__ import annotations
 
-from tasks.core.chat import PromptSettings
 from tasks.core.home import digest_json
 from tasks.core.settings import Settings
+from tasks.model.chat_template import PromptSettings
 
 UNIT = "unit.json"
 

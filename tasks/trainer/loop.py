@@ -14,8 +14,8 @@ import torch
 from torch.nn import functional
 from trl import SFTTrainer
 
-from tasks.core.chat import IGNORED
 from tasks.core.facts.training import TokenCounts
+from tasks.model.chat_template import IGNORED
 
 # Share of the measured matmul rate that training reaches (tests/benchmarks/RESULTS.md: 0.37 to 0.46 in bfloat16, 2026-11-24):
 # in it the products are so quick that the rest, elementwise work, takes more than half of the time.

@@ -20,8 +20,8 @@ ROUNDS = 5
 
 
 def main(base: Path, *adapters: Path) -> None:
-    from tasks.core.chat import PromptSettings
-    from tasks.core.generate import Speaker, load_speaker
+    from tasks.model.chat_template import PromptSettings
+    from tasks.model.generation import Speaker, load_speaker
 
     prompt = PromptSettings(max_new_tokens=24)
     asked = [[{"role": "user", "content": text}] for text in QUESTIONS]
@@ -52,7 +52,7 @@ def on_one_base(base: Path, adapters: tuple[Path, ...], prompt: Any) -> tuple[An
     """The base model with every adapter read into it, by number, and the seconds that each took."""
     from peft import PeftModel
 
-    from tasks.core.generate import load_speaker
+    from tasks.model.generation import load_speaker
 
     bare = load_speaker(base, None, prompt).model
     model = PeftModel.from_pretrained(bare, adapters[0], adapter_name="0")

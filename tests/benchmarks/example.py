@@ -10,13 +10,13 @@ from typing import Any
 import polars as pl
 
 from flows.recipe import Recipe
-from tasks.core.base_model import find_model
-from tasks.core.chat import Message
 from tasks.core.handle import CURATED, FACTS, Handle
 from tasks.core.home import TOLD, home_folder
 from tasks.core.process.progress import Progress
 from tasks.core.work import StepDirs, StepResult
 from tasks.fetch import fetch
+from tasks.model.base_model import find_model
+from tasks.model.chat_template import Message
 
 
 def base_model(recipe: Recipe) -> Handle:

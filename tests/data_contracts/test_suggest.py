@@ -17,10 +17,10 @@ from data_contracts.expectations import validate
 from data_contracts.measure import Given, facts_for
 from data_contracts.suggest import suggest
 from tasks.core.answer import AnswerSettings
-from tasks.core.chat import PromptSettings
 from tasks.core.errors import DataError
 from tasks.core.ledger import ROW_SCHEMA
 from tasks.core.row_kind import KINDS
+from tasks.model.chat_template import PromptSettings
 
 SCHEMA = {"type": "object", "required": ["intent"], "properties": {"intent": {"enum": ["order", "refund", "no"]}}}
 ANSWER = AnswerSettings(label="intent", graded=("intent",), json_schema=SCHEMA)

@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from tasks.core.base_model import BaseModelSettings, FoundModel, find_model
 from tasks.core.errors import OutsideError, RecipeError
 from tasks.core.home import digest_path
 from tasks.core.work import StepResult
 from tasks.fetch import fetch
+from tasks.model.base_model import BaseModelSettings, FoundModel, find_model
 from tests.tiny import CONTEXT, tiny_model
 from tests.training import place
 

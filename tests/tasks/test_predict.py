@@ -10,10 +10,10 @@ import polars as pl
 import pytest
 
 from tasks.core.answer import AnswerSettings
-from tasks.core.chat import PromptSettings
-from tasks.core.generate import load_speaker
 from tasks.core.handle import Handle
 from tasks.core.work import StepResult
+from tasks.model.chat_template import PromptSettings
+from tasks.model.generation import load_speaker
 from tasks.predict import PREDICTIONS, PredictSettings, _examples, predict
 from tests.tiny import CONTEXT, tiny_adapter
 from tests.training import INTENTS, base_handle, dataset_handle, place, rows, rows_handle

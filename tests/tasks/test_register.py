@@ -15,7 +15,6 @@ import polars as pl
 import pytest
 
 from tasks.core import served, tracking
-from tasks.core.base_model import BaseModelSettings
 from tasks.core.code_digest import code_files
 from tasks.core.errors import OutsideError, RegistrationError
 from tasks.core.handle import Handle
@@ -23,6 +22,7 @@ from tasks.core.home import home
 from tasks.core.packaging import LIBRARIES, describe
 from tasks.core.registry import CHALLENGER, STATE
 from tasks.core.work import StepResult
+from tasks.model.base_model import BaseModelSettings
 from tasks.register import create_version
 from tests.registered import PREDICTIONS, PROMPT, TEXTS, Inputs, artifact, make_inputs, recorded
 from tests.serving import free_port, post, serving

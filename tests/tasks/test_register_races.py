@@ -16,12 +16,12 @@ from typing import Any
 import pytest
 
 from tasks.core import tracking
-from tasks.core.base_model import BaseModelSettings
 from tasks.core.errors import OutsideError
 from tasks.core.once import REGISTERED
 from tasks.core.packaging import describe
 from tasks.core.registry import CHALLENGER, STATE
 from tasks.core.work import StepResult
+from tasks.model.base_model import BaseModelSettings
 from tests.registered import PROMPT, Inputs, make_inputs
 
 TRIES = 5  # SQLite lets one write at a time, and what waits too long is tried again, as the step wrapper does

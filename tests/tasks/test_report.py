@@ -20,7 +20,6 @@ import pytest
 from tasks.account import AccountSettings, account
 from tasks.advise import AdviseSettings, advise
 from tasks.core.answer import AnswerSettings
-from tasks.core.chat import PromptSettings
 from tasks.core.errors import OutsideError, RegistrationError
 from tasks.core.handle import FACTS, LEDGER, QUARANTINE, ROWS, Handle
 from tasks.core.home import TOLD, commit, digest_bytes, new_artifact
@@ -30,6 +29,7 @@ from tasks.core.row_kind import SFT
 from tasks.core.work import StepDirs, StepResult
 from tasks.evaluate import EvaluateSettings, evaluate
 from tasks.gate import GateSettings, gate
+from tasks.model.chat_template import PromptSettings
 from tasks.personal_data.finders import PersonalData
 from tasks.report import PAGE, ReportSettings, log_to_mlflow, publish, report, summary_markdown
 from tasks.review import ReviewSettings, review

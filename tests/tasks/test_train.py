@@ -19,12 +19,12 @@ import pytest
 from pydantic import ValidationError
 
 from tasks import train as step
-from tasks.core.chat import PromptSettings
 from tasks.core.errors import DataError, TrainingError
 from tasks.core.facts.training import TrainingTold
 from tasks.core.handle import Handle
 from tasks.core.home import digest_path
 from tasks.core.work import StepResult
+from tasks.model.chat_template import PromptSettings
 from tasks.train import train
 from tasks.trainer.settings import TrainSettings
 from tests.training import base_handle, dataset_handle, place, rows

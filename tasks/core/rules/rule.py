@@ -9,12 +9,12 @@ from typing import Any, Literal
 
 import polars as pl
 
-from tasks.core.chat import PromptSettings
 from tasks.core.facts.base_model import ModelFacts
 from tasks.core.handle import Handle
 from tasks.core.row_kind import RowKind
 from tasks.core.rules.habits import Habits, habits
 from tasks.data.formats.tool_calls import any_calls, any_tools, messages_of, with_calls
+from tasks.model.chat_template import PromptSettings
 
 Row = dict[str, Any]
 Found = tuple[str, dict[str, Any]]  # reason, evidence

@@ -11,11 +11,11 @@ from typing import Any
 
 import polars as pl
 
-from tasks.core.chat import encode
 from tasks.core.errors import DataError, RecipeError
 from tasks.core.handle import Handle
 from tasks.core.rules.rule import About, Found, Row
 from tasks.data.formats.tool_calls import tools_of, turns
+from tasks.model.chat_template import encode
 
 
 def may_be_unwritable(about: About) -> pl.Series:

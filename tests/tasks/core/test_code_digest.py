@@ -153,7 +153,7 @@ def test_the_wrapper_around_a_work_step_is_no_part_of_its_key() -> None:
 
 def test_the_real_steps_count_their_trainer_and_their_template() -> None:
     train, report = code_digest.code_files("tasks.train"), code_digest.code_files("tasks.report")
-    assert {"tasks.trainer.__main__", "tasks.trainer.loop", "tasks.core.chat"} <= set(train)
+    assert {"tasks.trainer.__main__", "tasks.trainer.loop", "tasks.model.chat_template"} <= set(train)
     assert "tasks.report: templates" in report
     assert "tasks.trainer.loop" not in report
 

@@ -18,8 +18,8 @@ from torch.nn import functional
 from transformers import AutoModelForCausalLM, AutoTokenizer
 from trl import SFTConfig
 
-from tasks.core.chat import IGNORED, PromptSettings, encode
 from tasks.core.facts.training import TokenCounts
+from tasks.model.chat_template import IGNORED, PromptSettings, encode
 from tasks.trainer.loop import AnswerTrainer, estimate_seconds, matmul_rate, padding_share, row_order, training_flops
 from tests.tiny import tiny_model
 

@@ -12,11 +12,11 @@ from typing import Any
 
 import pytest
 
-from tasks.core.chat import PromptSettings
 from tasks.core.facts.training import Actual, Losses, Plan
 from tasks.core.handle import Handle
 from tasks.core.home import digest_path
 from tasks.core.process.hardware import Machine
+from tasks.model.chat_template import PromptSettings
 from tasks.train import _write_examples
 from tasks.trainer import __main__ as trainer
 from tasks.trainer.events import Reporter, last_checkpoint

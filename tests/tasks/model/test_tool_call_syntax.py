@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tasks.core.call_form import CallForm, call_form, read_answer
-from tasks.core.chat import PromptSettings, written_calls
 from tasks.core.errors import DataError
 from tasks.data.formats.tool_calls import made_call
+from tasks.model.chat_template import PromptSettings, written_calls
+from tasks.model.tool_call_syntax import CallForm, call_form, read_answer
 from tests import templates
 from tests.tiny import CHATML, tiny_model
 

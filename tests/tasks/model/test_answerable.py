@@ -9,11 +9,11 @@ from typing import Any
 import polars as pl
 import pytest
 
-from tasks.core.answerable import check_answerable
-from tasks.core.chat import PromptSettings, prompt_ids
 from tasks.core.errors import DataError
 from tasks.core.handle import FACTS, Handle
 from tasks.core.home import TOLD
+from tasks.model.answerable import check_answerable
+from tasks.model.chat_template import PromptSettings, prompt_ids
 from tests import templates
 from tests.tiny import CHATML, CONTEXT, tiny_model
 

@@ -15,8 +15,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from tasks.core.call_form import CallForm, call_form, read_answer
-from tasks.core.chat import Message, PromptSettings, prompt_ids, stop_ids
+from tasks.model.chat_template import Message, PromptSettings, prompt_ids, stop_ids
+from tasks.model.tool_call_syntax import CallForm, call_form, read_answer
 
 BATCH = 32  # rows decoded together; past this a CPU gains nothing and memory grows
 

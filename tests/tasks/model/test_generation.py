@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import settings as effort
 from hypothesis import strategies as st
 
-from tasks.core import generate
-from tasks.core.chat import Message, PromptSettings, prompt_ids
-from tasks.core.generate import Answer, Speaker, load_speaker
+from tasks.model import generation
+from tasks.model.chat_template import Message, PromptSettings, prompt_ids
+from tasks.model.generation import Answer, Speaker, load_speaker
 from tests.tiny import tiny_adapter, tiny_model
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -71,7 +71,7 @@ def test_more_questions_than_a_batch_keep_their_order_and_progress_ends_at_one(
     speaker: Speaker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = speaker.answer(ask(*TEXTS))
-    monkeypatch.setattr(generate, "BATCH", 4)
+    monkeypatch.setattr(generation, "BATCH", 4)
     shares: list[float] = []
     assert speaker.answer(ask(*TEXTS), shares.append) == whole
     assert shares == [4 / 6, 1.0]

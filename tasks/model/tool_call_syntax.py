@@ -17,10 +17,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tasks.core.chat import WHERE, Message, PromptSettings, written_calls
 from tasks.core.errors import DataError
 from tasks.core.text.strict_json import refuse_constant
 from tasks.data.formats.tool_calls import made_call
+from tasks.model.chat_template import WHERE, Message, PromptSettings, written_calls
 
 Pair = tuple[str, Any]  # name, arguments
 Spot = tuple[int, int, Any]  # of a JSON value in a text: start, end, value

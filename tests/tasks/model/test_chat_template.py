@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.core.chat import (
+from tasks.core.errors import DataError, RecipeError
+from tasks.model.chat_template import (
     IGNORED,
     Example,
     Message,
@@ -21,7 +22,6 @@ from tasks.core.chat import (
     question,
     stop_ids,
 )
-from tasks.core.errors import DataError, RecipeError
 from tests.tiny import CHATML, tiny_model
 
 X = IGNORED

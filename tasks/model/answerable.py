@@ -6,12 +6,12 @@ from typing import Any
 
 import polars as pl
 
-from tasks.core.call_form import CallForm, call_form
-from tasks.core.chat import ASKING, WHERE, PromptSettings, check_room, prompt_ids, question, written_calls
 from tasks.core.errors import DataError
 from tasks.core.facts.base_model import ModelFacts
 from tasks.core.handle import Handle
 from tasks.data.formats.tool_calls import any_tools, tools_of, turns, with_arguments
+from tasks.model.chat_template import ASKING, WHERE, PromptSettings, check_room, prompt_ids, question, written_calls
+from tasks.model.tool_call_syntax import CallForm, call_form
 
 TURN_BYTES = 100  # more than a base model's template writes around a turn
 PLAIN = ("user", "assistant")
