@@ -14,11 +14,11 @@ import polars as pl
 from pydantic import BaseModel
 
 from data_contracts.relations import Measures, Seen
-from tasks.core.answer import AnswerSettings
 from tasks.core.handle import LEDGER, ROWS, Handle
 from tasks.core.ledger import GONE
 from tasks.core.row_kind import RowKind
 from tasks.core.step_cache import Function, Input, result_of, work_key
+from tasks.metrics.answer_schema import AnswerSettings
 
 GivenTo = tuple[Handle, Function]  # rows, and the step that was given them
 OTHER = ("$.partner", "$.match")  # where the evidence names the other row; without one a row is at odds with itself

@@ -18,10 +18,10 @@ from data_contracts.contract import Contract
 from data_contracts.facts import row_facts
 from data_contracts.relations import Measures, Seen, contradictions, leaked, twins
 from data_contracts.vocabulary import COSTLY
-from tasks.core.answer import AnswerSettings
 from tasks.core.errors import RecipeError
 from tasks.core.row_kind import RowKind
 from tasks.data.formats.tool_calls import tools_of, turns
+from tasks.metrics.answer_schema import AnswerSettings
 from tasks.model.chat_template import PromptSettings, encode
 from tasks.personal_data.finders import PersonalData, kinds_in
 

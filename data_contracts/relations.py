@@ -14,12 +14,12 @@ from typing import Literal
 
 import polars as pl
 
-from tasks.core.answer import AnswerSettings
 from tasks.core.batches import batches
 from tasks.core.contradictions import Contradictions, contradicting
 from tasks.core.leaks import leaks
 from tasks.core.repeats import Likenesses, repeats, view_of
 from tasks.core.row_kind import RowKind
+from tasks.metrics.answer_schema import AnswerSettings
 from tasks.similarity.heldout_ngrams import Measure
 
 

@@ -21,7 +21,6 @@ from tasks.check import CheckSettings
 from tasks.clean import CleanSettings
 from tasks.conflicts import ConflictSettings
 from tasks.core.allowed_folders import check_inside
-from tasks.core.answer import AnswerSettings
 from tasks.core.decisions import Decisions, read_decisions
 from tasks.core.errors import RecipeError, nearest
 from tasks.core.row_kind import KINDS, SFT, KindName, RowKind
@@ -37,6 +36,7 @@ from tasks.format import FormatSettings
 from tasks.gate import GateSettings
 from tasks.ingest import IngestSettings, Source
 from tasks.label_errors import LabelErrorSettings
+from tasks.metrics.answer_schema import AnswerSettings
 from tasks.model.base_model import BaseModelSettings
 from tasks.model.chat_template import PromptSettings
 from tasks.promote import PromoteSettings

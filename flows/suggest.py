@@ -14,12 +14,12 @@ from data_contracts.measure import Given
 from data_contracts.relations import Measures
 from data_contracts.suggest import suggest
 from flows.recipe import Recipe
-from tasks.core.answer import AnswerSettings
 from tasks.core.handle import CURATED, Handle
 from tasks.core.ledger import ROW_SCHEMA
 from tasks.core.row_kind import KINDS, SFT, RowKind
 from tasks.core.text.user_input import typed_source
 from tasks.ingest import IngestSettings, Source, find_sources, ingest
+from tasks.metrics.answer_schema import AnswerSettings
 from tasks.model.chat_template import PromptSettings
 
 

@@ -35,7 +35,6 @@ from data_contracts.facts import texts_of
 from data_contracts.measure import Given, facts_for
 from data_contracts.relations import Measures
 from data_contracts.vocabulary import COLUMNS, COSTLY, FIELD, unknown
-from tasks.core.answer import AnswerSettings
 from tasks.core.contradictions import Contradictions
 from tasks.core.errors import ContractError
 from tasks.core.facts.contract import ContractFacts, ExpectationFacts, FailingRow
@@ -48,6 +47,7 @@ from tasks.core.row_kind import SFT, RowKind
 from tasks.core.settings import Settings
 from tasks.core.text.display import DIGEST
 from tasks.core.work import StepDirs, StepResult
+from tasks.metrics.answer_schema import AnswerSettings
 from tasks.model.chat_template import PromptSettings
 from tasks.personal_data.finders import PersonalData
 from tasks.personal_data.hiding import hidden, hidden_in

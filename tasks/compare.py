@@ -1,7 +1,7 @@
 """compare: new rows beside the champion's training snapshot, figure by figure, each with what the recipe's rule makes of it.
 
 Both sides are rows as they are after the steps that judge each row alone: what later steps leave depends on how many rows
-there are, so that a small batch would differ from a large one by that alone. Tests and effects: tasks/core/drift.py.
+there are, so that a small batch would differ from a large one by that alone. Tests and effects: tasks/metrics/drift.py.
 """
 
 from __future__ import annotations
@@ -14,8 +14,6 @@ import numpy as np
 import polars as pl
 
 from data_contracts.contract import Contract
-from tasks.core import drift
-from tasks.core.answer import AnswerSettings, label_of
 from tasks.core.facts.contract import ContractFacts
 from tasks.core.facts.dataset import DatasetFacts
 from tasks.core.facts.watched import CompareFacts, Comparison, SnapshotFacts
@@ -26,6 +24,8 @@ from tasks.core.row_kind import RowKind
 from tasks.core.rule import WatchSettings
 from tasks.core.text.display import short
 from tasks.core.work import StepDirs, StepResult
+from tasks.metrics import drift
+from tasks.metrics.answer_schema import AnswerSettings, label_of
 
 SHOWN = 5  # words, labels or expectations that a line names
 SHOWN_CHARACTERS = 30  # of a label

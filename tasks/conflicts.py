@@ -13,10 +13,10 @@ from __future__ import annotations
 
 import polars as pl
 
-from tasks.core.answer import AnswerSettings
 from tasks.core.contradictions import Contradictions, contradicting
 from tasks.core.ledger import Outcome, entries, entry
 from tasks.core.row_kind import SFT, RowKind
+from tasks.metrics.answer_schema import AnswerSettings
 
 
 class ConflictSettings(Contradictions):

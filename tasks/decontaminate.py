@@ -11,11 +11,11 @@ from typing import Any
 
 import polars as pl
 
-from tasks.core.answer import AnswerSettings
 from tasks.core.errors import DataError
 from tasks.core.leaks import leaks
 from tasks.core.ledger import Outcome, entries, entry
 from tasks.core.row_kind import SFT, RowKind
+from tasks.metrics.answer_schema import AnswerSettings
 from tasks.similarity.heldout_ngrams import Measure
 
 HOLDOUT, EDGE_CASES, BENCHMARK = "also in the holdout", "also in the edge cases", "also in a benchmark"

@@ -18,11 +18,11 @@ from typing import Any, Literal
 import polars as pl
 from pydantic import Field
 
-from tasks.core.answer import AnswerSettings
 from tasks.core.errors import RecipeError
 from tasks.core.ledger import ACTIONS, Outcome, entries, entry
 from tasks.core.repeats import Likeness, Likenesses, Meaning, View, repeats, view_of
 from tasks.core.row_kind import SFT, RowKind
+from tasks.metrics.answer_schema import AnswerSettings
 from tasks.similarity.near_duplicates import near_duplicate_pairs
 
 __all__ = ["DedupeSettings", "dedupe", "near_duplicate_pairs"]

@@ -1,7 +1,7 @@
 """Evaluate: mark every answer of every variant, and count with intervals on the holdout, the edge cases and each slice.
 
-Marks are yes or no, one a metric (tasks/core/marking.py). All variants answered the same rows, so they are compared
-row by row: a difference rests on the rows where exactly one of two is right. Intervals: tasks/core/stats.py.
+Marks are yes or no, one a metric (tasks/metrics/graders.py). All variants answered the same rows, so they are compared
+row by row: a difference rests on the rows where exactly one of two is right. Intervals: tasks/metrics/intervals.py.
 An answer that is no JSON object is wrong in every field. None is left out: one missing or doubled is an error. A metric counts
 the rows that have it, which their own answers decide: one in text has no arguments to be right in, and a call is no JSON text.
 """
@@ -15,16 +15,16 @@ from typing import Any
 import polars as pl
 from pydantic import Field
 
-from tasks.core.answer import AnswerSettings
 from tasks.core.errors import DataError
 from tasks.core.facts.predictions import PredictionFacts
 from tasks.core.facts.scores import Difference, Measured, Scores
 from tasks.core.handle import Handle
-from tasks.core.marking import Said, Wanted, headline, measured
 from tasks.core.settings import Settings
-from tasks.core.stats import paired_difference, percent, rate
 from tasks.core.variants import TUNED
 from tasks.core.work import StepDirs, StepResult
+from tasks.metrics.answer_schema import AnswerSettings
+from tasks.metrics.graders import Said, Wanted, headline, measured
+from tasks.metrics.intervals import paired_difference, percent, rate
 
 SETS = ("holdout", "edge_cases")
 EXAMPLES = 5  # row ids named in an error: enough to find the cause, few enough to read

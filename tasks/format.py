@@ -21,18 +21,18 @@ from typing import Any, Literal, Self
 import polars as pl
 from pydantic import Field, field_validator
 
-from tasks.core.answer import AnswerSettings
 from tasks.core.conform import Old, conform
 from tasks.core.errors import RecipeError, nearest
 from tasks.core.fitting import only_match
 from tasks.core.forms import Form, learn
 from tasks.core.json_text import check_template, template_fields
 from tasks.core.ledger import ACTIONS, Outcome, changed, entries, entry
-from tasks.core.marking import broken_calls
 from tasks.core.row_kind import RowKind
 from tasks.core.rules.rule import About, Found, answers
 from tasks.core.settings import Settings
 from tasks.data.formats.tool_calls import any_calls, tools_of
+from tasks.metrics.answer_schema import AnswerSettings
+from tasks.metrics.graders import broken_calls
 
 
 class FormatSettings(Settings):

@@ -17,15 +17,15 @@ from typing import Any, Self
 
 from pydantic import Field, model_validator
 
-from tasks.core.answer import CALL_METRICS
 from tasks.core.errors import RecipeError, nearest
 from tasks.core.facts.scores import Difference, Scores
 from tasks.core.facts.verdict import JudgedRule, Verdict, Word
 from tasks.core.handle import Handle
 from tasks.core.settings import MisfitError, Settings
-from tasks.core.stats import percent, rows_to_decide
 from tasks.core.variants import TUNED
 from tasks.core.work import StepDirs, StepResult
+from tasks.metrics.answer_schema import CALL_METRICS
+from tasks.metrics.intervals import percent, rows_to_decide
 
 WORST_FIRST: tuple[Word, ...] = ("refused", "undecided", "passed")
 BETTER = "better_than_baseline: true"

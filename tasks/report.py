@@ -16,7 +16,6 @@ import polars as pl
 from pydantic import Field
 
 from tasks.core import charts, tracking
-from tasks.core.answer import AnswerSettings
 from tasks.core.doubts import contradictions, doubted_labels
 from tasks.core.examples import PLAIN, changed, gone, mistakes
 from tasks.core.facts.base import Facts
@@ -30,6 +29,7 @@ from tasks.core.settings import Settings
 from tasks.core.text import display
 from tasks.core.variants import TUNED
 from tasks.core.work import StepDirs, StepResult
+from tasks.metrics.answer_schema import AnswerSettings
 from tasks.model.chat_template import PromptSettings
 
 PAGE = "report.html"

@@ -12,19 +12,19 @@ from typing import Any
 import polars as pl
 
 from tasks.core import registry, tracking
-from tasks.core.answer import AnswerSettings
 from tasks.core.facts.scores import Scores
 from tasks.core.facts.watched import RescoreFacts, Share
 from tasks.core.handle import Handle
 from tasks.core.loaded_version import LoadedVersion
-from tasks.core.marking import Marks, Said, Wanted, headline, measured
 from tasks.core.rule import WatchSettings
 from tasks.core.snapshot import Champion
-from tasks.core.stats import rate
 from tasks.core.variants import TUNED
 from tasks.core.work import StepDirs, StepResult
 from tasks.data.dates import USUAL, written_at
 from tasks.data.formats.tool_calls import tools_of, turns
+from tasks.metrics.answer_schema import AnswerSettings
+from tasks.metrics.graders import Marks, Said, Wanted, headline, measured
+from tasks.metrics.intervals import rate
 from tasks.model.chat_template import question
 
 CONFIDENCE = 0.95  # as evaluate's default

@@ -17,7 +17,6 @@ from typing import Any
 import polars as pl
 from pydantic import Field
 
-from tasks.core.answer import AnswerSettings
 from tasks.core.batches import row_by_row
 from tasks.core.decisions import BY_REVIEWERS, DROPPED, EDITED, Decisions, new_row
 from tasks.core.examples import texts_of
@@ -32,6 +31,7 @@ from tasks.core.text.display import visible
 from tasks.core.told import in_words, rows_named
 from tasks.core.work import StepDirs, StepResult
 from tasks.data.formats.tool_calls import spoken
+from tasks.metrics.answer_schema import AnswerSettings
 from tasks.personal_data.finders import PersonalData, suspect
 from tasks.personal_data.hiding import hidden, hidden_in
 

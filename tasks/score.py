@@ -20,7 +20,6 @@ from pydantic import Field
 from tasks.core import tracking
 from tasks.core.errors import AssayError
 from tasks.core.loaded_version import LoadedVersion
-from tasks.core.marking import Said
 from tasks.core.registry import aliases, download, find_version
 from tasks.core.settings import Settings
 from tasks.core.work import StepDirs, StepResult
@@ -30,6 +29,7 @@ from tasks.data.formats.ratings import TEXTS
 from tasks.data.formats.tool_calls import asked_turns
 from tasks.data.records import Record
 from tasks.data.sources import RawFile, read
+from tasks.metrics.graders import Said
 from tasks.model.chat_template import ASKING, Message, question
 
 ANSWERS = "answers.parquet"

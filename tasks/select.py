@@ -21,13 +21,13 @@ import numpy as np
 import polars as pl
 from pydantic import Field
 
-from tasks.core.answer import AnswerSettings
 from tasks.core.errors import DataError
 from tasks.core.errors import nearest as nearest_name
 from tasks.core.labels import labelled
 from tasks.core.ledger import Outcome, entries, entry
 from tasks.core.row_kind import RowKind
 from tasks.core.settings import Settings
+from tasks.metrics.answer_schema import AnswerSettings
 from tasks.similarity.facility_location import cover, nearest
 from tasks.similarity.tfidf_vectors import Vectors, text_vectors
 

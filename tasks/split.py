@@ -17,13 +17,13 @@ import numpy as np
 import polars as pl
 from pydantic import Field
 
-from tasks.core.answer import AnswerSettings, label_of
 from tasks.core.errors import DataError
 from tasks.core.home import digest_bytes
 from tasks.core.ledger import Outcome, entries
 from tasks.core.prompts import prompts
 from tasks.core.row_kind import SFT, RowKind
 from tasks.core.settings import Settings
+from tasks.metrics.answer_schema import AnswerSettings, label_of
 from tasks.similarity.parallel import Ints
 from tasks.similarity.set_join import Threshold, join
 from tasks.similarity.shingles import ShingleSets, shingle_sets

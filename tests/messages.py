@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
-from tasks.core import drift
 from tasks.core.rule import WatchSettings
+from tasks.metrics import drift
 
 RULE = WatchSettings()
 LEVEL = RULE.significance

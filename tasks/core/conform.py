@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 
 import polars as pl
 
-from tasks.core.answer import AnswerSettings, broken_rule
 from tasks.core.fitting import VALUE, fit, folded
 from tasks.core.forms import Form, shapes, spellings
 from tasks.core.json_text import TwiceError, is_cut_off, read, says_the_same, standard, strict
 from tasks.core.rules.rule import REJECTED, About, Found, Row, answers, written
+from tasks.metrics.answer_schema import AnswerSettings, broken_rule
 
 STANDARD, SPELLING = "standard JSON form", "spelling of the label"
 LABEL = "label"  # the field that an answer is which is nothing but a label

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import polars as pl
 
-from tasks.core.answer import AnswerSettings, label_of
 from tasks.core.prompts import prompts
 from tasks.core.row_kind import RowKind
+from tasks.metrics.answer_schema import AnswerSettings, label_of
 
 FEW_DIFFER = 10  # rows a distinct free-text answer, on average, from which answers are taken for labels
 

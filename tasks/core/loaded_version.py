@@ -21,7 +21,7 @@ from typing import IO, Any
 
 from tasks.core import errors, loaded_version_main
 from tasks.core.errors import AssayError, OutsideError
-from tasks.core.marking import Said
+from tasks.metrics.graders import Said
 from tasks.model.chat_template import Message
 
 TAIL = 12  # log lines shown when it fails

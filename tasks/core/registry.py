@@ -20,9 +20,9 @@ from tasks.core.errors import PromotionError
 from tasks.core.evidence import CHECKED, LIST, VERDICT
 from tasks.core.home import digest_bytes, digest_json, digest_path, home_folder
 from tasks.core.loaded_version import LoadedVersion
-from tasks.core.marking import Said
 from tasks.core.text.user_input import quoted
 from tasks.core.unit import UNIT, Unit
+from tasks.metrics.graders import Said
 from tasks.model.chat_template import question
 
 # Alias names are case-sensitive in MLflow: this is the one place that spells them.

@@ -22,7 +22,7 @@ class WatchSettings(Settings):
     # How often a look at rows like the old ones may call chance a drift, all its tests together; the effects below are asked
     # for as well.
     significance: float = Field(default=0.01, gt=0, le=0.2)
-    # What counts as drift (tasks/core/drift.py says how each is measured). Measured on the example's messages: batches of its
+    # What counts as drift (tasks/metrics/drift.py says how each is measured). Measured on the example's messages: batches of its
     # own rows reach 0.016 bits of words, one topic alone 0.08, another language 0.8.
     length_effect: float = Field(default=0.2, ge=0, le=1)
     word_effect: float = Field(default=0.05, ge=0, le=1)

@@ -11,7 +11,6 @@ import polars as pl
 
 from tasks.clean import CleanSettings, clean
 from tasks.conflicts import ConflictSettings, conflicts
-from tasks.core.answer import AnswerSettings
 from tasks.core.ledger import GONE, Outcome, check_balance
 from tasks.core.row_kind import RowKind
 from tasks.decontaminate import DecontaminateSettings, decontaminate
@@ -20,6 +19,7 @@ from tasks.filter import FilterSettings, filter_rows
 from tasks.format import FormatSettings, format_answers
 from tasks.ingest import IngestSettings, Source, find_sources, ingest
 from tasks.label_errors import LabelErrorSettings, label_errors
+from tasks.metrics.answer_schema import AnswerSettings
 from tasks.redact import RedactSettings, redact
 from tests.benchmarks.quality_defects import Row
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from random import Random
 
-from tasks.core.stats import wilson
+from tasks.metrics.intervals import wilson
 from tests.benchmarks.curating import Run
 from tests.benchmarks.quality_defects import MARK, Defect, Row
 from tests.benchmarks.table import Figure

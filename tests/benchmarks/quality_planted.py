@@ -18,10 +18,10 @@ import polars as pl
 
 from tasks.clean import CleanSettings, clean
 from tasks.core import row_kind
-from tasks.core.answer import AnswerSettings
 from tasks.filter import FilterSettings, filter_rows
 from tasks.format import FormatSettings
 from tasks.label_errors import LabelErrorSettings, label_errors
+from tasks.metrics.answer_schema import AnswerSettings
 from tests.benchmarks import quality_defects as make
 from tests.benchmarks import quality_texts as texts
 from tests.benchmarks.curating import Plan, Run, curated, ingested, pair, write

@@ -12,7 +12,6 @@ from data_contracts.answered import seen_by, seen_by_steps
 from data_contracts.measure import Given
 from data_contracts.relations import Measures, Seen, contradictions, leaked
 from tasks.conflicts import ConflictSettings, conflicts
-from tasks.core.answer import AnswerSettings
 from tasks.core.decisions import Decision, Decisions
 from tasks.core.handle import LEDGER, ROWS, Handle
 from tasks.core.ledger import Outcome, entries
@@ -20,6 +19,7 @@ from tasks.core.row_kind import CLASSIFICATION, SFT
 from tasks.core.settings import Settings
 from tasks.core.step import row_step
 from tasks.decontaminate import DecontaminateSettings, decontaminate
+from tasks.metrics.answer_schema import AnswerSettings
 from tasks.model.chat_template import PromptSettings
 from tests.books import row, rows
 

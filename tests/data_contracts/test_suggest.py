@@ -16,10 +16,10 @@ from data_contracts.contract import Contract, read_contract
 from data_contracts.expectations import validate
 from data_contracts.measure import Given, facts_for
 from data_contracts.suggest import suggest
-from tasks.core.answer import AnswerSettings
 from tasks.core.errors import DataError
 from tasks.core.ledger import ROW_SCHEMA
 from tasks.core.row_kind import KINDS
+from tasks.metrics.answer_schema import AnswerSettings
 from tasks.model.chat_template import PromptSettings
 
 SCHEMA = {"type": "object", "required": ["intent"], "properties": {"intent": {"enum": ["order", "refund", "no"]}}}

@@ -12,7 +12,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tasks.advise import AdviseSettings, advise
-from tasks.core.answer import AnswerSettings
 from tasks.core.handle import CURATED, Handle
 from tasks.core.home import digest_bytes, digest_path, home
 from tasks.core.ledger import ROW_SCHEMA
@@ -20,6 +19,7 @@ from tasks.core.process.progress import Progress
 from tasks.core.row_kind import KINDS
 from tasks.core.specifics import factual, spoken
 from tasks.core.work import StepDirs, StepResult
+from tasks.metrics.answer_schema import AnswerSettings
 from tasks.model.chat_template import PromptSettings
 
 THINGS = ["lamp", "kettle", "chair", "blanket", "lantern", "basket", "stool", "mirror", "teapot", "hammock", "rug", "bench"]

@@ -16,7 +16,6 @@ from data_contracts.facts import row_facts
 from data_contracts.measure import Given, columns_spoken_of, facts_for
 from data_contracts.vocabulary import COLUMNS
 from tasks.check import CheckSettings, check
-from tasks.core.answer import AnswerSettings
 from tasks.core.errors import ContractError, RecipeError
 from tasks.core.handle import Handle
 from tasks.core.home import digest_path, home
@@ -25,6 +24,7 @@ from tasks.core.process.progress import Progress
 from tasks.core.row_kind import CLASSIFICATION, KINDS, PREFERENCE, SFT
 from tasks.core.step import work_step
 from tasks.core.work import StepDirs, StepResult
+from tasks.metrics.answer_schema import AnswerSettings
 from tasks.model.chat_template import PromptSettings, encode
 from tasks.personal_data.finders import PersonalData
 from tests.tiny import tiny_model

@@ -7,13 +7,13 @@ from typing import Any
 
 from data_contracts.contract import read_contract
 from tasks.compare import compare, table
-from tasks.core.answer import AnswerSettings
 from tasks.core.facts.watched import CompareFacts
 from tasks.core.handle import REFERENCE, Handle
 from tasks.core.ledger import Outcome, entries
 from tasks.core.row_kind import SFT
 from tasks.core.rule import WatchSettings
 from tasks.core.work import StepDirs, StepResult
+from tasks.metrics.answer_schema import AnswerSettings
 from tests.books import Row, artifact, row, rows, step
 
 SCHEMA = {"type": "object", "properties": {"intent": {"enum": ["order", "refund", "invoice"]}}}

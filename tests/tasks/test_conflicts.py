@@ -12,10 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tasks.conflicts import ConflictSettings, conflicts
-from tasks.core.answer import AnswerSettings
 from tasks.core.errors import DataError
 from tasks.core.ledger import ROW_SCHEMA, Outcome, check_balance
 from tasks.core.row_kind import KINDS
+from tasks.metrics.answer_schema import AnswerSettings
 from tasks.similarity.word_ngrams import jaccard
 
 INTENT = AnswerSettings(label="intent")

@@ -13,11 +13,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tasks.core.answer import AnswerSettings
 from tasks.core.errors import DataError
 from tasks.core.ledger import ROW_SCHEMA, Outcome, check_balance
 from tasks.core.row_kind import KINDS
 from tasks.decontaminate import DecontaminateSettings, decontaminate
+from tasks.metrics.answer_schema import AnswerSettings
 from tasks.similarity import contamination, heldout_ngrams
 
 PARCEL = "my parcel was due on monday and it still has not come what can you do about it"

@@ -13,11 +13,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tasks.core.answer import AnswerSettings
 from tasks.core.errors import RecipeError
 from tasks.core.ledger import ROW_SCHEMA, Outcome, check_balance
 from tasks.core.row_kind import CLASSIFICATION, PREFERENCE
 from tasks.dedupe import DedupeSettings, Likeness, Meaning, dedupe
+from tasks.metrics.answer_schema import AnswerSettings
 from tests.tiny_embedder import tiny_bert
 
 WORDS = st.lists(st.sampled_from(["where", "is", "my", "order", "due", "on", "monday", "please", "help"]), max_size=12)

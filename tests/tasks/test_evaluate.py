@@ -13,7 +13,6 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tasks.core.answer import AnswerSettings
 from tasks.core.errors import DataError
 from tasks.core.handle import FACTS, Handle
 from tasks.core.home import TOLD, digest_path
@@ -21,6 +20,7 @@ from tasks.core.ledger import ROW_SCHEMA
 from tasks.core.process.progress import Progress
 from tasks.core.work import StepDirs, StepResult
 from tasks.evaluate import EvaluateSettings, evaluate, slice_names
+from tasks.metrics.answer_schema import AnswerSettings
 
 ANSWER = AnswerSettings(
     label="intent",

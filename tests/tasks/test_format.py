@@ -12,11 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from tasks.core.answer import AnswerSettings
 from tasks.core.errors import RecipeError
 from tasks.core.ledger import ROW_SCHEMA, Outcome, check_balance
 from tasks.core.row_kind import KINDS, SFT
 from tasks.format import FormatSettings, format_answers
+from tasks.metrics.answer_schema import AnswerSettings
 
 SCHEMA = AnswerSettings(
     label="intent",

@@ -17,9 +17,9 @@ from tasks.core.errors import RecipeError
 from tasks.core.handle import FACTS, Handle
 from tasks.core.home import TOLD, digest_path
 from tasks.core.process.progress import Progress
-from tasks.core.stats import paired_difference, rate
 from tasks.core.work import StepDirs, StepResult
 from tasks.gate import GateSettings, Rule, check_rules, gate
+from tasks.metrics.intervals import paired_difference, rate
 
 LEVEL = 0.95
 

@@ -14,10 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from threadpoolctl import threadpool_limits
 
-from tasks.core.answer import AnswerSettings
 from tasks.core.ledger import ROW_SCHEMA, Outcome, check_balance, content_json
 from tasks.core.row_kind import CLASSIFICATION, PREFERENCE, SFT, RowKind
 from tasks.label_errors import NOT_JUDGED, RELABELLED, SUSPECT, LabelErrorSettings, label_errors, likelihood
+from tasks.metrics.answer_schema import AnswerSettings
 
 INTENT, TEXT = AnswerSettings(label="intent"), AnswerSettings()
 CLASSES = CLASSIFICATION

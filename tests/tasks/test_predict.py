@@ -9,9 +9,9 @@ from typing import Any
 import polars as pl
 import pytest
 
-from tasks.core.answer import AnswerSettings
 from tasks.core.handle import Handle
 from tasks.core.work import StepResult
+from tasks.metrics.answer_schema import AnswerSettings
 from tasks.model.chat_template import PromptSettings
 from tasks.model.generation import load_speaker
 from tasks.predict import PREDICTIONS, PredictSettings, _examples, predict

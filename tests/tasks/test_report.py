@@ -19,7 +19,6 @@ import pytest
 
 from tasks.account import AccountSettings, account
 from tasks.advise import AdviseSettings, advise
-from tasks.core.answer import AnswerSettings
 from tasks.core.errors import OutsideError, RegistrationError
 from tasks.core.handle import FACTS, LEDGER, QUARANTINE, ROWS, Handle
 from tasks.core.home import TOLD, commit, digest_bytes, new_artifact
@@ -29,6 +28,7 @@ from tasks.core.row_kind import SFT
 from tasks.core.work import StepDirs, StepResult
 from tasks.evaluate import EvaluateSettings, evaluate
 from tasks.gate import GateSettings, gate
+from tasks.metrics.answer_schema import AnswerSettings
 from tasks.model.chat_template import PromptSettings
 from tasks.personal_data.finders import PersonalData
 from tasks.report import PAGE, ReportSettings, log_to_mlflow, publish, report, summary_markdown

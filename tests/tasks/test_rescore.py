@@ -8,12 +8,12 @@ from typing import Any
 import polars as pl
 import pytest
 
-from tasks.core.answer import AnswerSettings
 from tasks.core.facts.watched import RescoreFacts, Share
 from tasks.core.ledger import ROW_SCHEMA
-from tasks.core.marking import Said, Wanted
 from tasks.core.rule import WatchSettings
-from tasks.core.stats import rate
+from tasks.metrics.answer_schema import AnswerSettings
+from tasks.metrics.graders import Said, Wanted
+from tasks.metrics.intervals import rate
 from tasks.rescore import judged, marks_of, newest
 
 

@@ -13,11 +13,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.core.answer import AnswerSettings
 from tasks.core.decisions import DROPPED, EDITED, Decision, Decisions
 from tasks.core.handle import Handle
 from tasks.core.ledger import Outcome, check_balance, entries, entry
 from tasks.core.row_kind import KINDS, SFT
+from tasks.metrics.answer_schema import AnswerSettings
 from tasks.personal_data.finders import PersonalData
 from tasks.review import ReviewSettings, decide, review
 from tests.books import Row, artifact, close, judged, row, rows, step

@@ -14,10 +14,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tasks.core.answer import AnswerSettings
 from tasks.core.errors import DataError
 from tasks.core.ledger import ROW_SCHEMA, Outcome, check_balance
 from tasks.core.row_kind import KINDS
+from tasks.metrics.answer_schema import AnswerSettings
 from tasks.select import SelectSettings, select
 from tasks.similarity import facility_location as covering
 from tasks.similarity.facility_location import cover, nearest

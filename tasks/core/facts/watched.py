@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tasks.core.facts.base import Facts
-from tasks.core.stats import percent
+from tasks.metrics.intervals import percent
 
 
 class SnapshotFacts(Facts):

@@ -12,9 +12,9 @@ from typing import Any
 
 import polars as pl
 
-from tasks.core.answer import parse
 from tasks.core.errors import RecipeError
 from tasks.core.rules.rule import About, Found, Row, answers, turns
+from tasks.metrics.answer_schema import parse
 
 # On 18,600 English texts (instructions, bank questions, SMS) 0.95 and 20 letters flagged what was in another language and two
 # lists of chemical elements; 32 of 32 short texts in ten other languages were named rightly, 23 of them as surely.

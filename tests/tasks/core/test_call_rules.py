@@ -10,13 +10,13 @@ import polars as pl
 import pytest
 
 from data_contracts.facts import row_facts
-from tasks.core.answer import AnswerSettings
 from tasks.core.handle import Handle
 from tasks.core.ledger import ROW_SCHEMA
 from tasks.core.row_kind import SFT
 from tasks.data.formats.tool_calls import made_call
 from tasks.filter import FilterSettings, filter_rows
 from tasks.format import FormatSettings, format_answers
+from tasks.metrics.answer_schema import AnswerSettings
 from tasks.model.chat_template import PromptSettings
 from tests import templates
 from tests.tiny import CONTEXT

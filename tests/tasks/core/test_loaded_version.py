@@ -19,8 +19,8 @@ from tasks.core import loaded_version, tracking
 from tasks.core.code_digest import ROOT
 from tasks.core.errors import DataError, OutsideError, RegistrationError
 from tasks.core.loaded_version import LoadedVersion, VersionError
-from tasks.core.marking import Said
 from tasks.core.registry import ARTIFACT, CHAMPION, PREVIOUS, aliases, artifact_digest, ask, download
+from tasks.metrics.graders import Said
 from tasks.model.chat_template import Message
 from tasks.promote import check_answers, check_approval, check_evidence, find_candidate, move
 from tasks.rollback import rollback

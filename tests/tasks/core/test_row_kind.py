@@ -13,9 +13,9 @@ from typing import get_args
 import pytest
 
 from data_contracts.contract import read_contract
-from tasks.core.answer import AnswerSettings
 from tasks.core.row_kind import KINDS, PREFERENCE, SFT, KindName, RowKind
 from tasks.core.step_cache import work_key
+from tasks.metrics.answer_schema import AnswerSettings
 
 ROOT = Path(__file__).parents[3]
 TABLE = ROOT / "tasks" / "core" / "row_kind.py"

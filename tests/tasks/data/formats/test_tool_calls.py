@@ -9,7 +9,6 @@ from typing import Any
 import polars as pl
 import pytest
 
-from tasks.core.answer import AnswerSettings
 from tasks.core.errors import DataError
 from tasks.core.ledger import Outcome, entries, entry, quarantine
 from tasks.core.prompts import prompts
@@ -20,6 +19,7 @@ from tasks.export import export
 from tasks.filter import FilterSettings, filter_rows
 from tasks.format import FormatSettings, format_answers
 from tasks.ingest import IngestSettings, Source, find_sources, ingest
+from tasks.metrics.answer_schema import AnswerSettings
 from tasks.redact import RedactSettings, redact
 
 TOOLS = [{"type": "function", "function": {"name": "weather", "parameters": {"type": "object", "properties": {}}}}]

@@ -1,6 +1,6 @@
 """Which answer a row wants, in text or as tool calls, and whether one that was given is right.
 
-A row is marked on what its own answer is: one in text on the text (tasks/core/answer.py), one of calls on the calls; a mark
+A row is marked on what its own answer is: one in text on the text (tasks/metrics/answer_schema.py), one of calls on the calls; a mark
 that its row does not have is null, for every variant alike. `call_due`: of every row with tools on offer, whether a call is
 made when the row has one and not when it has none. Of rows that want calls: `call_schema`, every call is of a tool on offer
 and keeps its schema; `call_name`, the right tools as often as they are due; `call_arguments`, with the right arguments too;
@@ -16,8 +16,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tasks.core.answer import CALL_METRICS, AnswerSettings, broken_rule, broken_schema, mark, parse, same
 from tasks.data.formats.tool_calls import name_of, spoken, tools_of, turns
+from tasks.metrics.answer_schema import CALL_METRICS, AnswerSettings, broken_rule, broken_schema, mark, parse, same
 
 Marks = dict[str, bool | None]
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from tasks.core.answer import RESERVED, AnswerSettings, broken_rule, label_of, mark, parse
+from tasks.metrics.answer_schema import RESERVED, AnswerSettings, broken_rule, label_of, mark, parse
 
 TRIAGE = AnswerSettings(
     label="intent",

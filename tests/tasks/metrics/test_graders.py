@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from tasks.core.answer import CALL_METRICS, AnswerSettings
-from tasks.core.marking import Said, Wanted, broken_calls, headline, measured
 from tasks.data.formats.tool_calls import made_call
+from tasks.metrics.answer_schema import CALL_METRICS, AnswerSettings
+from tasks.metrics.graders import Said, Wanted, broken_calls, headline, measured
 
 Call = tuple[str, Any]
 TEXT = AnswerSettings()

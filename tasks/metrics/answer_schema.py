@@ -16,7 +16,7 @@ from pydantic import Field, field_validator
 from tasks.core.settings import MisfitError, Settings
 from tasks.core.text.strict_json import refuse_constant
 
-# What tool calls are marked on, the gravest fault first (tasks/core/marking.py).
+# What tool calls are marked on, the gravest fault first (tasks/metrics/graders.py).
 CALL_METRICS = ("call_due", "call_schema", "call_name", "call_arguments")
 # Names that a graded field cannot have: the other metrics, and the columns that stand beside them in graded.parquet.
 RESERVED = (

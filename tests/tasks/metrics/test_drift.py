@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.distance import jensenshannon
 
-from tasks.core import drift
+from tasks.metrics import drift
 from tests.messages import LEVEL, alarms, found, sent
 
 SEEDS = 40

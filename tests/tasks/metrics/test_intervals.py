@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.core.stats import bootstrap, paired_difference, percent, rate, rows_to_decide, tango, wilson
+from tasks.metrics.intervals import bootstrap, paired_difference, percent, rate, rows_to_decide, tango, wilson
 
 LEVEL = 0.95
 Ends = tuple[float, float]

@@ -14,7 +14,7 @@ One rule everywhere: the interval reaches as far as the farther of two classic i
 Each is weak where the other is strong. Together, at 95 %, they cover the true share at least 92 % of the time and 96 to
 97 % on average (shares from 0.5 to 0.999, n from 20 to 200), where Wilson alone falls to 84 % and the bootstrap to 2 %;
 for paired differences at least 94 %, where Tango falls to 92 % and the bootstrap to 64 %. The tests compute these
-figures (tests/tasks/core/test_stats.py). Rows count as drawn at random: an interval knows nothing of drift.
+figures (tests/tasks/metrics/test_intervals.py). Rows count as drawn at random: an interval knows nothing of drift.
 """
 
 from __future__ import annotations
