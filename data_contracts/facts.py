@@ -13,13 +13,13 @@ import polars as pl
 
 from data_contracts.vocabulary import COLUMNS, FIELD
 from tasks.core.personal_kinds import Kind
-from tasks.core.prompts import normalised, prompts
 from tasks.core.text.control_characters import CONTROL
 from tasks.core.text.display import HTML
 from tasks.data.formats.tool_calls import tools_of, with_calls
 from tasks.metrics.answer_schema import AnswerSettings, broken_rule, parse
 from tasks.metrics.graders import broken_calls
 from tasks.personal_data.finders import PersonalData, kinds_in
+from tasks.relations.prompts import normalised, prompts
 
 # By column, the kind of personal data that it tells of.
 PERSONAL: dict[str, Kind] = {"has_email": "email", "has_card": "card"}

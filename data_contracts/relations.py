@@ -1,6 +1,6 @@
 """Facts that come from comparing rows with rows: what the steps dedupe, conflicts and decontaminate would let go of.
 
-A contract counts what the steps count, by the same code (tasks/core/repeats.py, contradictions.py, leaks.py) and with the
+A contract counts what the steps count, by the same code (tasks/relations/duplicates.py, contradictions.py, leaks.py) and with the
 recipe's own settings: a row that a step cleared is no fault, and one that it would not clear is. Each fact is the row_id of
 the other row, null where there is none; it does not depend on the order of the rows.
 """
@@ -15,11 +15,11 @@ from typing import Literal
 import polars as pl
 
 from tasks.core.batches import batches
-from tasks.core.contradictions import Contradictions, contradicting
-from tasks.core.leaks import leaks
-from tasks.core.repeats import Likenesses, repeats, view_of
 from tasks.core.row_kind import RowKind
 from tasks.metrics.answer_schema import AnswerSettings
+from tasks.relations.contradictions import Contradictions, contradicting
+from tasks.relations.duplicates import Likenesses, repeats, view_of
+from tasks.relations.leakage import leaks
 from tasks.similarity.heldout_ngrams import Measure
 
 

@@ -19,13 +19,13 @@ from pydantic import Field
 from tasks.core import advice, advice_on_texts
 from tasks.core.advice import Advice, Goal
 from tasks.core.handle import CURATED, Handle
-from tasks.core.prompts import prompts
 from tasks.core.row_kind import RowKind
 from tasks.core.settings import Settings
 from tasks.core.specifics import spoken
 from tasks.core.work import StepDirs, StepResult
 from tasks.metrics.answer_schema import AnswerSettings, label_of
 from tasks.model.chat_template import PromptSettings
+from tasks.relations.prompts import prompts
 
 WORST_FIRST = ("warning", "note", "good")
 

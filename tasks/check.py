@@ -35,14 +35,12 @@ from data_contracts.facts import texts_of
 from data_contracts.measure import Given, facts_for
 from data_contracts.relations import Measures
 from data_contracts.vocabulary import COLUMNS, COSTLY, FIELD, unknown
-from tasks.core.contradictions import Contradictions
 from tasks.core.errors import ContractError
 from tasks.core.facts.contract import ContractFacts, ExpectationFacts, FailingRow
 from tasks.core.handle import FACTS, Handle
 from tasks.core.home import digest_path, home
 from tasks.core.process import terminal
 from tasks.core.process.run_page import show
-from tasks.core.repeats import Likenesses
 from tasks.core.row_kind import SFT, RowKind
 from tasks.core.settings import Settings
 from tasks.core.text.display import DIGEST
@@ -51,6 +49,8 @@ from tasks.metrics.answer_schema import AnswerSettings
 from tasks.model.chat_template import PromptSettings
 from tasks.personal_data.finders import PersonalData
 from tasks.personal_data.hiding import hidden, hidden_in
+from tasks.relations.contradictions import Contradictions
+from tasks.relations.duplicates import Likenesses
 from tasks.similarity.heldout_ngrams import Measure
 
 EXAMPLES = 5  # enough to see what is wrong; all the rows, up to 200, are in failing_rows.csv

@@ -18,14 +18,14 @@ from tasks.core.facts.contract import ContractFacts
 from tasks.core.facts.dataset import DatasetFacts
 from tasks.core.facts.watched import CompareFacts, Comparison, SnapshotFacts
 from tasks.core.handle import CURATED, REFERENCE, Handle
-from tasks.core.labels import labelled
-from tasks.core.prompts import prompts
 from tasks.core.row_kind import RowKind
 from tasks.core.rule import WatchSettings
 from tasks.core.text.display import short
 from tasks.core.work import StepDirs, StepResult
 from tasks.metrics import drift
 from tasks.metrics.answer_schema import AnswerSettings, label_of
+from tasks.relations.labels import labelled
+from tasks.relations.prompts import prompts
 
 SHOWN = 5  # words, labels or expectations that a line names
 SHOWN_CHARACTERS = 30  # of a label

@@ -6,17 +6,17 @@
     preference      the same or nearly the same prompt and the same two answers, preferred the other way round; and pairs
                     whose chosen answer is the rejected one
 
-When two rows contradict each other and who is right: tasks/core/contradictions.py.
+When two rows contradict each other and who is right: tasks/relations/contradictions.py.
 """
 
 from __future__ import annotations
 
 import polars as pl
 
-from tasks.core.contradictions import Contradictions, contradicting
 from tasks.core.ledger import Outcome, entries, entry
 from tasks.core.row_kind import SFT, RowKind
 from tasks.metrics.answer_schema import AnswerSettings
+from tasks.relations.contradictions import Contradictions, contradicting
 
 
 class ConflictSettings(Contradictions):

@@ -1,7 +1,7 @@
 """decontaminate: training rows go that hold what the model will be judged on: the holdout, the edge cases, a benchmark.
 
 A row goes if its prompt is the same as a judging row's or nearly so, if one of the two stands inside the other, or if its
-answer holds a judging row's answer. tasks/core/leaks.py says what is compared of each kind of dataset; contamination.py there
+answer holds a judging row's answer. tasks/relations/leakage.py says what is compared of each kind of dataset; contamination.py there
 how, and why wording that many rows share is no leak.
 """
 
@@ -12,10 +12,10 @@ from typing import Any
 import polars as pl
 
 from tasks.core.errors import DataError
-from tasks.core.leaks import leaks
 from tasks.core.ledger import Outcome, entries, entry
 from tasks.core.row_kind import SFT, RowKind
 from tasks.metrics.answer_schema import AnswerSettings
+from tasks.relations.leakage import leaks
 from tasks.similarity.heldout_ngrams import Measure
 
 HOLDOUT, EDGE_CASES, BENCHMARK = "also in the holdout", "also in the edge cases", "also in a benchmark"

@@ -1,7 +1,7 @@
 """dedupe: of rows that say the same, one stays; each row that goes names the row that stays and how like it is.
 
 Rows can be compared by their prompt, by their answer, by the pair of both, and by meaning; each has its own policy, and all
-are weighed in one pass. When two rows are the same, and which one stays: tasks/core/repeats.py.
+are weighed in one pass. When two rows are the same, and which one stays: tasks/relations/duplicates.py.
 
     sft             by prompt. What is left under one prompt after conflicts says the same thing in other words.
     classification  by text, which is the prompt. A label is no answer to compare by.
@@ -20,9 +20,9 @@ from pydantic import Field
 
 from tasks.core.errors import RecipeError
 from tasks.core.ledger import ACTIONS, Outcome, entries, entry
-from tasks.core.repeats import Likeness, Likenesses, Meaning, View, repeats, view_of
 from tasks.core.row_kind import SFT, RowKind
 from tasks.metrics.answer_schema import AnswerSettings
+from tasks.relations.duplicates import Likeness, Likenesses, Meaning, View, repeats, view_of
 from tasks.similarity.near_duplicates import near_duplicate_pairs
 
 __all__ = ["DedupeSettings", "dedupe", "near_duplicate_pairs"]

@@ -25,13 +25,13 @@ import polars as pl
 from numpy.typing import NDArray
 from pydantic import Field
 
-from tasks.core.labels import labelled
 from tasks.core.ledger import Outcome, changed, entries, entry
-from tasks.core.prompts import prompts
 from tasks.core.row_kind import RowKind
 from tasks.core.settings import Settings
 from tasks.data.formats.tool_calls import without_calls
 from tasks.metrics.answer_schema import AnswerSettings, parse
+from tasks.relations.labels import labelled
+from tasks.relations.prompts import prompts
 from tasks.similarity.tfidf_vectors import Vectors, one_thread, text_vectors
 
 STEP = "label_errors"

@@ -23,11 +23,11 @@ from pydantic import Field
 
 from tasks.core.errors import DataError
 from tasks.core.errors import nearest as nearest_name
-from tasks.core.labels import labelled
 from tasks.core.ledger import Outcome, entries, entry
 from tasks.core.row_kind import RowKind
 from tasks.core.settings import Settings
 from tasks.metrics.answer_schema import AnswerSettings
+from tasks.relations.labels import labelled
 from tasks.similarity.facility_location import cover, nearest
 from tasks.similarity.tfidf_vectors import Vectors, text_vectors
 

@@ -20,10 +20,10 @@ from pydantic import Field
 from tasks.core.errors import DataError
 from tasks.core.home import digest_bytes
 from tasks.core.ledger import Outcome, entries
-from tasks.core.prompts import prompts
 from tasks.core.row_kind import SFT, RowKind
 from tasks.core.settings import Settings
 from tasks.metrics.answer_schema import AnswerSettings, label_of
+from tasks.relations.prompts import prompts
 from tasks.similarity.parallel import Ints
 from tasks.similarity.set_join import Threshold, join
 from tasks.similarity.shingles import ShingleSets, shingle_sets

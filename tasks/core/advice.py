@@ -1,7 +1,7 @@
 """Advice: one topic's finding on a dataset, and the topics that count rows. tasks/core/advice_on_texts.py has the others.
 
 A topic is a function of `asked`, one row a dataset row, sorted by row_id: row_id, split (train or validation), system, prompt
-and answer (tasks/core/prompts.py), said (of an answer what is neither label nor key), label (null without one), turns
+and answer (tasks/relations/prompts.py), said (of an answer what is neither label nor key), label (null without one), turns
 (assistant messages), rejected. Advice quotes labels and nothing else of a row, so no personal data gets into it.
 """
 

@@ -16,9 +16,9 @@ from typing import Any
 
 import polars as pl
 
-from tasks.core.prompts import prompts
 from tasks.core.row_kind import RowKind
 from tasks.metrics.answer_schema import AnswerSettings, label_of, parse
+from tasks.relations.prompts import prompts
 
 WORD = re.compile(r"\w+")
 

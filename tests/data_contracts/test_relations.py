@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 
 from data_contracts.relations import contradictions, leaked, twins
 from tasks.conflicts import ConflictSettings, conflicts
-from tasks.core.contradictions import Contradictions
 from tasks.core.ledger import ROW_SCHEMA, Outcome
-from tasks.core.repeats import Likeness, Likenesses
 from tasks.core.row_kind import KINDS
 from tasks.decontaminate import DecontaminateSettings, decontaminate
 from tasks.dedupe import DedupeSettings, dedupe
 from tasks.metrics.answer_schema import AnswerSettings
+from tasks.relations.contradictions import Contradictions
+from tasks.relations.duplicates import Likeness, Likenesses
 from tasks.similarity.heldout_ngrams import Measure
 
 Row = tuple[str, str, str, str]  # system, prompt, answer, rejected

@@ -11,9 +11,9 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
-from tasks.core.prompts import groups_of, normalised, prompts
 from tasks.core.row_kind import RowKind
 from tasks.metrics.answer_schema import AnswerSettings, label_of
+from tasks.relations.prompts import groups_of, normalised, prompts
 from tasks.similarity.leader_clusters import Jaccard, survivors
 
 PLACE = ("system", "prompt")

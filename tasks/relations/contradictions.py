@@ -23,14 +23,14 @@ from typing import Any, Literal
 import polars as pl
 from pydantic import Field
 
-from tasks.core.claims import claims, has_labels
 from tasks.core.errors import DataError
-from tasks.core.minimal_pairs import without_explained
-from tasks.core.prompts import normalised, prompts, similar_prompts
 from tasks.core.row_kind import RowKind
 from tasks.core.settings import Settings
 from tasks.data.dates import USUAL, written_at
 from tasks.metrics.answer_schema import AnswerSettings
+from tasks.relations.claims import claims, has_labels
+from tasks.relations.minimal_pairs import without_explained
+from tasks.relations.prompts import normalised, prompts, similar_prompts
 from tasks.similarity.word_ngrams import jaccard
 
 CONTRADICTS, NO_CHOICE = "contradicts another row", "chosen answer is the rejected one"

@@ -19,12 +19,12 @@ import numpy as np
 import polars as pl
 from pydantic import Field
 
-from tasks.core.claims import has_labels, label_in
 from tasks.core.ledger import Schema
-from tasks.core.prompts import groups_of, normalised, prompts
 from tasks.core.row_kind import RowKind
 from tasks.core.settings import Settings
 from tasks.metrics.answer_schema import AnswerSettings
+from tasks.relations.claims import has_labels, label_in
+from tasks.relations.prompts import groups_of, normalised, prompts
 from tasks.similarity.embeddings import MODELS, embed
 from tasks.similarity.leader_clusters import Cosine, Jaccard, Relation, Same, survivors
 

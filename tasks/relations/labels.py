@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import polars as pl
 
-from tasks.core.prompts import prompts
 from tasks.core.row_kind import RowKind
 from tasks.metrics.answer_schema import AnswerSettings, label_of
+from tasks.relations.prompts import prompts
 
 FEW_DIFFER = 10  # rows a distinct free-text answer, on average, from which answers are taken for labels
 

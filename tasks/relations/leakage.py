@@ -17,10 +17,10 @@ from typing import Any
 
 import polars as pl
 
-from tasks.core.prompts import prompts
 from tasks.core.row_kind import RowKind
 from tasks.data.formats.tool_calls import with_calls
 from tasks.metrics.answer_schema import AnswerSettings, parse
+from tasks.relations.prompts import prompts
 from tasks.similarity.contamination import Contamination
 from tasks.similarity.heldout_ngrams import Measure
 
