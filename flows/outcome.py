@@ -13,13 +13,13 @@ from prefect.artifacts import create_link_artifact
 from prefect.logging import get_run_logger
 
 from flows.states import NEXT_BY_VERDICT
-from tasks.core import tracking
 from tasks.core.errors import AssayError
 from tasks.core.facts.report import ReportFacts
 from tasks.core.facts.rows import RowFacts
 from tasks.core.facts.version import VersionFacts, VersionTold
 from tasks.core.handle import Handle
 from tasks.core.process.run_page import show
+from tasks.registry import mlflow_client
 from tasks.report import PAGE, publish
 
 
@@ -52,7 +52,7 @@ def _links(model: str, report: Handle, version: Handle | None) -> dict[str, tupl
 
     A model that was not registered gets a run in MLflow for its report alone. An MLflow that is away only costs the links.
     """
-    pages = tracking.pages()
+    pages = mlflow_client.pages()
     if not pages:
         return {}
     try:
@@ -78,9 +78,9 @@ def _version_run(version: Handle) -> tuple[str, str]:
 
 def _report_run(model: str, report: Handle) -> tuple[str, str]:
     """The ids of experiment and run in MLflow with the report of a model that was not registered; one a report."""
-    with tracking.outside("take the report"):
-        client = tracking.client()
-        run = tracking.only_run(client, tracking.experiment(client, model), model, report.digest)
+    with mlflow_client.outside("take the report"):
+        client = mlflow_client.client()
+        run = mlflow_client.only_run(client, mlflow_client.experiment(client, model), model, report.digest)
         client.set_tag(run.info.run_id, "assay.verdict", ReportFacts.of(report).verdict)
         client.log_artifact(run.info.run_id, str(report.folder / PAGE))
         client.set_terminated(run.info.run_id, "FINISHED")

@@ -16,7 +16,6 @@ from flows.registered import Approve, Model, Reason, Version, outcome, publish_l
 from flows.states import REFUSED, ends_in_words
 from tasks.core.action import act, decision
 from tasks.core.errors import PromotionError
-from tasks.core.promotions import OvertakenError
 from tasks.promote import (
     Candidate,
     WaitingError,
@@ -27,6 +26,7 @@ from tasks.promote import (
     move,
     tell,
 )
+from tasks.registry.promotion_ledger import OvertakenError
 
 PROMOTED, WAITING, OVERTAKEN = "Promoted", "Waiting for approval", "Overtaken"
 

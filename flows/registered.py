@@ -10,12 +10,12 @@ from prefect.artifacts import create_markdown_artifact, create_table_artifact
 
 from flows.model_commands import LONGEST
 from flows.parameters import shown
-from tasks.core import tracking
 from tasks.core.errors import AssayError, PromotionError
 from tasks.core.process.run_page import show
-from tasks.core.promotion_tags import table
-from tasks.core.promotions import Ledger
 from tasks.core.text.user_input import typed_line
+from tasks.registry import mlflow_client
+from tasks.registry.promotion_ledger import Ledger
+from tasks.registry.promotion_pages import table
 
 Model = Annotated[str, shown("Model", "The registered model's name in MLflow, for example support-triage.", min_length=1)]
 Version = Annotated[int, shown("Version", "The version to promote. 0: the one that has the alias challenger.", ge=0)]
@@ -58,7 +58,7 @@ def publish_ledger(ledger: Ledger) -> None:
 
 def publish_words(name: str, text: str, model: str, version: int = 0) -> None:
     """Show how it ended, with a link to the model or the version where MLflow has pages."""
-    pages = tracking.pages()
+    pages = mlflow_client.pages()
     page = f"{pages}/#/models/{quote(model, safe='')}" + (f"/versions/{version}" if version else "")
     link = f"\n\n[{model}{f' version {version}' if version else ''} in MLflow]({page})" if pages else ""
     said = f"# {name}\n\n```\n{text}\n```{link}"

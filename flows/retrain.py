@@ -32,7 +32,6 @@ from flows.parameters import (
 from flows.promote import promote
 from flows.recipe import Recipe
 from flows.states import ends_in_words, judged
-from tasks.core import tracking
 from tasks.core.errors import RecipeError
 from tasks.core.facts.verdict import Verdict
 from tasks.core.facts.version import VersionFacts
@@ -47,6 +46,7 @@ from tasks.model.answerable import check_answerable
 from tasks.model.chat_template import PromptSettings
 from tasks.predict import PredictSettings, predict
 from tasks.register import RecipeText, is_challenger, register
+from tasks.registry import mlflow_client
 from tasks.report import report
 from tasks.train import train
 
@@ -61,7 +61,7 @@ def retrain(
     asked: Overrides = {ROWS: rows, EPOCHS: epochs, RATE: learning_rate, SEED: seed, MINUTES: minutes}
     plan = planned(recipe, recipe_path, asked, settings)
     check_trainable(plan)
-    tracking.check_access()
+    mlflow_client.check_access()
     with alone(plan.name):
         return retrained(plan)
 

@@ -31,13 +31,13 @@ from tasks.core.handle import Handle
 from tasks.core.process import terminal
 from tasks.core.process.run_page import show
 from tasks.core.rule import Decision, decide
-from tasks.core.snapshot import find_registered
 from tasks.core.step import row_step, work_step
 from tasks.core.step_cache import Input
 from tasks.dedupe import dedupe
 from tasks.fetch import fetch
 from tasks.ingest import RawFile, find_sources
 from tasks.model.base_model import find_model
+from tasks.registry.champion import find_registered
 from tasks.rescore import rescore
 from tasks.watch import Look, gained, joined, look, news, snapshot
 

@@ -1,7 +1,7 @@
 """Promote: a version that proves again what it proved at its gate becomes champion, with a record of who, when and why.
 
 What costs nothing comes first: is it there, did it pass, was it approved. Then its files are fetched and compared, it is loaded
-and asked again what evaluation asked, and last the decision is written and the alias moved (tasks/core/promotions.py).
+and asked again what evaluation asked, and last the decision is written and the alias moved (tasks/registry/promotion_ledger.py).
 """
 
 from __future__ import annotations
@@ -11,14 +11,16 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Literal
 
-from tasks.core import tracking
 from tasks.core.action import actor
 from tasks.core.errors import AssayError, OutsideError, PromotionError
-from tasks.core.hand_moves import up_to_date, way_back
 from tasks.core.home import home_folder
-from tasks.core.promotion_tags import APPROVAL, approves, declines, mark, show
-from tasks.core.promotions import Ledger, append, settle
-from tasks.core.registry import (
+from tasks.core.settings import Settings
+from tasks.core.text.display import short
+from tasks.registry import mlflow_client
+from tasks.registry.moves_by_hand import up_to_date, way_back
+from tasks.registry.promotion_ledger import Ledger, append, settle
+from tasks.registry.promotion_pages import APPROVAL, approves, declines, mark, show
+from tasks.registry.versions import (
     CHALLENGER,
     Evidence,
     aliases,
@@ -30,8 +32,6 @@ from tasks.core.registry import (
     read_evidence,
     recorded,
 )
-from tasks.core.settings import Settings
-from tasks.core.text.display import short
 
 POLICY = "promote.approval"  # a parameter of the version's run, so what the recipe said when it was registered
 
@@ -70,8 +70,8 @@ class Candidate:
 
 def find_candidate(model: str, version: int = 0) -> Candidate:
     """The version, or the challenger for 0. Brings the ledger up to date. Raises PromotionError when there is none."""
-    with tracking.outside("show the registry"):
-        client = tracking.client()
+    with mlflow_client.outside("show the registry"):
+        client = mlflow_client.client()
         ledger, _ = up_to_date(client, model)
         number = version or aliases(client, model).get(CHALLENGER, 0)
         found = find_version(client, model, number) if number else None
@@ -87,8 +87,8 @@ def find_candidate(model: str, version: int = 0) -> Candidate:
 
 def check_evidence(candidate: Candidate) -> Evidence:
     """What the version proves of itself. Raises PromotionError unless it passed its gate and the record is whole."""
-    with tracking.outside("show the evidence"):
-        return read_evidence(tracking.client(), candidate.version)
+    with mlflow_client.outside("show the evidence"):
+        return read_evidence(mlflow_client.client(), candidate.version)
 
 
 def check_approval(candidate: Candidate, approve: bool) -> str:
@@ -107,8 +107,8 @@ def check_approval(candidate: Candidate, approve: bool) -> str:
         return f"approved by {actor()}"
     if approves(said):
         return said
-    with tracking.outside("show the run of the version"):
-        by_gate = tracking.client().get_run(version.run_id).data.params.get(POLICY) == "gate"
+    with mlflow_client.outside("show the run of the version"):
+        by_gate = mlflow_client.client().get_run(version.run_id).data.params.get(POLICY) == "gate"
     undone = [e.name for e in candidate.ledger.entries if e.action != "promote" and e.was == candidate.number]
     if by_gate and not undone:
         return "by its gate alone, as the recipe says"
@@ -158,8 +158,8 @@ def move(candidate: Candidate, evidence: Evidence, approval: str, reason: str, a
     decided since the candidate was looked at.
     """
     ledger, proof = candidate.ledger, f"{evidence.metric}; gate passed; {answers} recorded answers given again; "
-    with tracking.outside("move the alias"):
-        client = tracking.client()
+    with mlflow_client.outside("move the alias"):
+        client = mlflow_client.client()
         decided = append(
             client, ledger, key=key, action="promote", who=actor(), why=reason, champion=candidate.number, approval=approval,
             previous=way_back(client, ledger),
@@ -170,6 +170,6 @@ def move(candidate: Candidate, evidence: Evidence, approval: str, reason: str, a
 
 def tell(model: str, number: int, error: PromotionError) -> None:
     """Say on the version's page in MLflow why it is not champion, where the person who looks for it will look."""
-    with tracking.outside("tag the version"):
+    with mlflow_client.outside("tag the version"):
         waiting = "waiting; write here: approved by YOUR NAME" if isinstance(error, WaitingError) else ""
-        mark(tracking.client(), model, number, f"{error.what} To do: {error.todo}.", waiting)
+        mark(mlflow_client.client(), model, number, f"{error.what} To do: {error.todo}.", waiting)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from tasks.core import tracking
 from tasks.core.errors import PromotionError
-from tasks.core.hand_moves import up_to_date
-from tasks.core.promotions import EXPERIMENT, Ledger
-from tasks.core.registry import CHAMPION, find_version, read_evidence
+from tasks.registry import mlflow_client
+from tasks.registry.moves_by_hand import up_to_date
+from tasks.registry.promotion_ledger import EXPERIMENT, Ledger
+from tasks.registry.versions import CHAMPION, find_version, read_evidence
 
 FLAG = "alarm"  # tag of a version: what is wrong with its being champion; the first in MLflow's sorted table
 
@@ -30,8 +30,8 @@ class Reconciled:
 
 def models() -> list[str]:
     """The registered models that are Assay's: those with a promotion ledger, or with a version of a unit of ours."""
-    with tracking.outside("list the registered models"):
-        client = tracking.client()
+    with mlflow_client.outside("list the registered models"):
+        client = mlflow_client.client()
         found, token = [], None
         while token != "":
             page = client.search_registered_models(page_token=token)
@@ -43,13 +43,13 @@ def models() -> list[str]:
 def _is_ours(client: Any, model: str) -> bool:
     if client.get_experiment_by_name(EXPERIMENT.format(model)) is not None:
         return True
-    return bool(client.search_model_versions(f"name = '{model}' AND tags.`{tracking.DIGEST}` LIKE '%'", max_results=1))
+    return bool(client.search_model_versions(f"name = '{model}' AND tags.`{mlflow_client.DIGEST}` LIKE '%'", max_results=1))
 
 
 def reconcile(model: str) -> Reconciled:
     """Bring a model's ledger up to date, and its flag. A second look finds nothing and changes nothing."""
-    with tracking.outside("show the registry"):
-        client = tracking.client()
+    with mlflow_client.outside("show the registry"):
+        client = mlflow_client.client()
         ledger, moved = up_to_date(client, model)
         flag = _fault(client, ledger)
         for number in {ledger.champion, *(entry.champion for entry in ledger.entries), *(e.was for e in ledger.entries)} - {0}:

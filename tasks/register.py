@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 from pydantic import BaseModel, ConfigDict, Field
 
-from tasks.core import evidence, tracking
 from tasks.core.errors import AssayError, RegistrationError
 from tasks.core.facts.contract import ContractFacts
 from tasks.core.facts.dataset import DatasetTold
@@ -24,17 +23,28 @@ from tasks.core.facts.training import TrainingFacts
 from tasks.core.facts.verdict import Verdict
 from tasks.core.facts.version import VersionFacts, VersionTold
 from tasks.core.handle import Handle
-from tasks.core.once import REGISTERED, once
-from tasks.core.packaging import describe, write_model
 from tasks.core.personal_kinds import KINDS
-from tasks.core.registry import ARTIFACT, CHALLENGER, EVIDENCE, METRIC, STATE, artifact_digest, ask, download, recorded
 from tasks.core.settings import Settings
 from tasks.core.text.display import short
 from tasks.core.text.urls import public
-from tasks.core.unit import UNIT, Unit
 from tasks.data.formats.tool_calls import tools_of, turns
 from tasks.model.base_model import BaseModelSettings
 from tasks.model.chat_template import PromptSettings
+from tasks.registry import evidence, mlflow_client
+from tasks.registry.packaging import describe, write_model
+from tasks.registry.register_once import REGISTERED, once
+from tasks.registry.unit import UNIT, Unit
+from tasks.registry.versions import (
+    ARTIFACT,
+    CHALLENGER,
+    EVIDENCE,
+    METRIC,
+    STATE,
+    artifact_digest,
+    ask,
+    download,
+    recorded,
+)
 
 if TYPE_CHECKING:
     from tasks.personal_data.finders import PersonalData
@@ -78,12 +88,12 @@ def register(
     unit = describe(prompt, base_source, base, adapter, dataset)
     tags = _tags(unit, proof, evidence.headline(Scores.of(scores)))
     asked = questions(holdout, predictions, settings.checked_answers)
-    with tracking.outside("register the model"):
-        client = tracking.client()
-        run = tracking.run(client, tracking.experiment(client, recipe.name), recipe.name, unit.digest)
+    with mlflow_client.outside("register the model"):
+        client = mlflow_client.client()
+        run = mlflow_client.run(client, mlflow_client.experiment(client, recipe.name), recipe.name, unit.digest)
         place.progress(0.1, "writing the model")
         version = create_version(client, place.scratch / "model", run, recipe.name, unit, adapter.folder / "adapter")
-        run = tracking.its_run(client, version)  # another machine's, when that was first
+        run = mlflow_client.its_run(client, version)  # another machine's, when that was first
         rows = {"rows": dataset} if settings.keep_rows and set(personal.kinds) == set(KINDS) else {}
         digest = _log_evidence(client, run, version, recipe, unit, adapter, {**proof, **rows}, asked)
         _tag(client, version, {**tags, EVIDENCE: digest})
@@ -98,7 +108,7 @@ def register(
         checked_answers=len(asked), unit=unit.model_dump(mode="json"),
     )  # fmt: skip
     told = VersionTold(
-        run_id=run.info.run_id, experiment_id=run.info.experiment_id, model_id=tracking.model_id(version),
+        run_id=run.info.run_id, experiment_id=run.info.experiment_id, model_id=mlflow_client.model_id(version),
         model_uri=f"models:/{recipe.name}/{version.version}", tracking_uri=public(client.tracking_uri),
         artifact_bytes=size, seconds=time.monotonic() - started,
     )  # fmt: skip
@@ -111,8 +121,8 @@ def is_challenger(version: Handle) -> bool:
     """Whether MLflow still has this version under the alias; only then is a cached registration true."""
     facts = VersionFacts.of(version)
     try:
-        with tracking.outside("say which version is challenger"):
-            found = tracking.client().get_model_version_by_alias(facts.name, CHALLENGER)
+        with mlflow_client.outside("say which version is challenger"):
+            found = mlflow_client.client().get_model_version_by_alias(facts.name, CHALLENGER)
     except AssayError:  # gone, or MLflow does not answer: registering again finds out, and retries
         return False
     return bool(int(found.version) == facts.version)
@@ -131,14 +141,14 @@ def create_version(client: Any, scratch: Path, run: Any, name: str, unit: Unit, 
     """The version of this unit under the model `name`: the one there is, else a new one, never a second."""
 
     def make() -> None:
-        model = tracking.logged_model(client, run, name, unit.digest)
+        model = mlflow_client.logged_model(client, run, name, unit.digest)
         if model.status != "READY":
             shutil.rmtree(scratch, ignore_errors=True)
             write_model(scratch, unit, adapter, run.info.run_id, model.model_id)
             client.log_model_artifacts(model.model_id, str(scratch))
             client.finalize_logged_model(model.model_id, "READY")
-        tracking.ensure_registered_model(client, name)
-        tags = {tracking.DIGEST: unit.digest, STATE: REGISTERED}
+        mlflow_client.ensure_registered_model(client, name)
+        tags = {mlflow_client.DIGEST: unit.digest, STATE: REGISTERED}
         client.create_model_version(name, f"models:/{model.model_id}", run.info.run_id, tags=tags, model_id=model.model_id)
 
     return once(client, name, run.info.experiment_id, unit.digest, make)
@@ -151,7 +161,7 @@ def _log_evidence(
     """Log what speaks for the version to its run; returns the digest of it."""
     run_id, trained = run.info.run_id, TrainingFacts.of(adapter)
     evidence.log_parameters(client, run, recipe.yaml, trained.settings)
-    model_id = tracking.model_id(version)
+    model_id = mlflow_client.model_id(version)
     evidence.log_metrics(client, run, model_id, Scores.of(proof["scores"]), trained.history)
     evidence.log_dataset(client, run_id, recipe.name, proof["dataset"])
     checked = json.dumps(asked, indent=1, ensure_ascii=False)
@@ -180,7 +190,7 @@ def _tag(client: Any, version: Any, tags: dict[str, str]) -> None:
     for key in (key for key, value in tags.items() if version.tags.get(key) != value):
         client.set_model_version_tag(version.name, version.version, key, tags[key])
     client.update_model_version(version.name, version.version, f"{tags[METRIC]}; gate {tags['assay.verdict']}")
-    tracking.link(client, version)
+    mlflow_client.link(client, version)
 
 
 def questions(holdout: Handle, predictions: Handle, count: int) -> list[dict[str, Any]]:
@@ -220,7 +230,7 @@ def check_answers(client: Any, version: Any, folder: Path, asked: list[dict[str,
 
 def _reject(client: Any, version: Any) -> None:
     """Mark the version, and take the alias away if an earlier run had given it."""
-    with tracking.outside("mark the version as rejected"):
+    with mlflow_client.outside("mark the version as rejected"):
         if CHALLENGER in client.get_model_version(version.name, version.version).aliases:
             client.delete_registered_model_alias(version.name, CHALLENGER)
         client.set_model_version_tag(version.name, version.version, STATE, "rejected")
@@ -232,7 +242,7 @@ def name_challenger(client: Any, version: Any, artifact: str) -> None:
 
     artifact: the digest of the files that have just given the recorded answers; promotion compares them with it.
     """
-    with tracking.outside("set the alias"):
+    with mlflow_client.outside("set the alias"):
         client.set_model_version_tag(version.name, version.version, ARTIFACT, artifact)
         client.set_registered_model_alias(version.name, CHALLENGER, version.version)
         shown = client.get_model_version_by_alias(version.name, CHALLENGER)

@@ -15,7 +15,7 @@ from typing import Any
 import polars as pl
 from pydantic import Field
 
-from tasks.core import charts, tracking
+from tasks.core import charts
 from tasks.core.doubts import contradictions, doubted_labels
 from tasks.core.examples import PLAIN, changed, gone, mistakes
 from tasks.core.facts.base import Facts
@@ -31,6 +31,7 @@ from tasks.core.variants import TUNED
 from tasks.core.work import StepDirs, StepResult
 from tasks.metrics.answer_schema import AnswerSettings
 from tasks.model.chat_template import PromptSettings
+from tasks.registry import mlflow_client
 
 PAGE = "report.html"
 SETS = {"holdout": "the holdout", "edge_cases": "the edge cases"}
@@ -123,8 +124,8 @@ def log_to_mlflow(run_id: str, page: Path) -> None:
 
     Raises OutsideError when MLflow does not answer, RegistrationError when it refuses, as for a run that was deleted.
     """
-    client = tracking.client()
-    with tracking.outside("take the report (the model itself is registered)"):
+    client = mlflow_client.client()
+    with mlflow_client.outside("take the report (the model itself is registered)"):
         client.log_artifact(run_id, str(page))
 
 

@@ -11,13 +11,10 @@ from typing import Any
 
 import polars as pl
 
-from tasks.core import registry, tracking
 from tasks.core.facts.scores import Scores
 from tasks.core.facts.watched import RescoreFacts, Share
 from tasks.core.handle import Handle
-from tasks.core.loaded_version import LoadedVersion
 from tasks.core.rule import WatchSettings
-from tasks.core.snapshot import Champion
 from tasks.core.variants import TUNED
 from tasks.core.work import StepDirs, StepResult
 from tasks.data.dates import USUAL, written_at
@@ -26,6 +23,9 @@ from tasks.metrics.answer_schema import AnswerSettings
 from tasks.metrics.graders import Marks, Said, Wanted, headline, measured
 from tasks.metrics.intervals import rate
 from tasks.model.chat_template import question
+from tasks.registry import mlflow_client, versions
+from tasks.registry.champion import Champion
+from tasks.registry.loaded_version import LoadedVersion
 
 CONFIDENCE = 0.95  # as evaluate's default
 BATCH = 32  # rows a request: as many as are decoded together
@@ -41,12 +41,12 @@ def rescore(
     answer.
     """
     asked = newest(rows.frame(), settings.scored_rows)
-    with tracking.outside("give the champion back"):
-        client = tracking.client()
+    with mlflow_client.outside("give the champion back"):
+        client = mlflow_client.client()
         version = client.get_model_version(champion.name, str(champion.version))
     place.progress(0.02, f"loading {champion.title}")
     given: list[tuple[Said | None, str | None]] = []
-    with LoadedVersion(registry.download(version, place.scratch / "champion")) as model:
+    with LoadedVersion(versions.download(version, place.scratch / "champion")) as model:
         for some in asked.iter_slices(BATCH):
             questions = [(question(turns(row)), tools_of(row["meta"])) for row in some.iter_rows(named=True)]
             given += model.answers_or_reasons(questions)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from tasks.core import tracking
 from tasks.core.action import actor
 from tasks.core.errors import PromotionError
-from tasks.core.hand_moves import up_to_date
-from tasks.core.promotion_tags import show
-from tasks.core.promotions import Ledger, append, settle
-from tasks.core.registry import find_version, numbers, read_evidence
+from tasks.registry import mlflow_client
+from tasks.registry.moves_by_hand import up_to_date
+from tasks.registry.promotion_ledger import Ledger, append, settle
+from tasks.registry.promotion_pages import show
+from tasks.registry.versions import find_version, numbers, read_evidence
 
 
 def rollback(model: str, reason: str, key: str = "") -> Ledger:
@@ -19,8 +19,8 @@ def rollback(model: str, reason: str, key: str = "") -> Ledger:
     key: of the decision; one that was carried out is not carried out again, or champion would go back twice. Raises
     PromotionError when there is nothing to return to, or what there is never passed its gate.
     """
-    with tracking.outside("move the alias back"):
-        client = tracking.client()
+    with mlflow_client.outside("move the alias back"):
+        client = mlflow_client.client()
         ledger, _ = up_to_date(client, model)
         if key and ledger.holds(key):
             return ledger

@@ -17,10 +17,7 @@ from typing import Any
 import polars as pl
 from pydantic import Field
 
-from tasks.core import tracking
 from tasks.core.errors import AssayError
-from tasks.core.loaded_version import LoadedVersion
-from tasks.core.registry import aliases, download, find_version
 from tasks.core.settings import Settings
 from tasks.core.work import StepDirs, StepResult
 from tasks.data.formats.messages import UnadaptedError, content, parsed, spoken, turn_list
@@ -31,6 +28,9 @@ from tasks.data.records import Record
 from tasks.data.sources import RawFile, read
 from tasks.metrics.graders import Said
 from tasks.model.chat_template import ASKING, Message, question
+from tasks.registry import mlflow_client
+from tasks.registry.loaded_version import LoadedVersion
+from tasks.registry.versions import aliases, download, find_version
 
 ANSWERS = "answers.parquet"
 TURNS = ("messages", "conversations", "conversation")
@@ -58,8 +58,8 @@ class Served(Settings):
 
 def find_served(model: str, alias: str) -> Served:
     """The version behind an alias. Raises PromotionError for an unknown model, AssayError when it has no such alias."""
-    with tracking.outside("show the registry"):
-        client = tracking.client()
+    with mlflow_client.outside("show the registry"):
+        client = mlflow_client.client()
         there = aliases(client, model)
         found = find_version(client, model, there.get(alias, 0))
     if found is None:
@@ -68,7 +68,7 @@ def find_served(model: str, alias: str) -> Served:
             allowed=", ".join(f"{name} (version {number})" for name, number in sorted(there.items())) or "no alias is set",
             todo=f"`assay promote {model}` makes the challenger champion; or name another alias",
         )  # fmt: skip
-    return Served(model=model, version=int(found.version), unit=found.tags.get(tracking.DIGEST, ""))
+    return Served(model=model, version=int(found.version), unit=found.tags.get(mlflow_client.DIGEST, ""))
 
 
 def score(place: StepDirs, *, settings: ScoreSettings, served: Served, files: list[RawFile]) -> StepResult:
@@ -97,8 +97,8 @@ def _pieces(rows: list[dict[str, Any]], size: int) -> Iterator[list[dict[str, An
 
 
 def _model_folder(served: Served, scratch: Path) -> Path:
-    with tracking.outside("give the model back"):
-        version = find_version(tracking.client(), served.model, served.version)
+    with mlflow_client.outside("give the model back"):
+        version = find_version(mlflow_client.client(), served.model, served.version)
     return download(version, scratch / "model")
 
 

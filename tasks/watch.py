@@ -19,8 +19,8 @@ from tasks.core.facts.watched import GainedFacts, JoinedFacts, NewsFacts, Snapsh
 from tasks.core.handle import CURATED, LEDGER, ROWS, Handle
 from tasks.core.home import digest_json
 from tasks.core.rule import WatchSettings
-from tasks.core.snapshot import Champion, fill
 from tasks.core.work import StepDirs, StepResult
+from tasks.registry.champion import Champion, fill
 
 if TYPE_CHECKING:
     from tasks.data.sources import RawFile
@@ -71,7 +71,7 @@ def look(
 
 
 def snapshot(place: StepDirs, settings: WatchSettings, champion: Champion) -> StepResult:
-    """What the champion learnt from, from ASSAY_HOME or the registry: what tasks/core/snapshot.py finds of it."""
+    """What the champion learnt from, from ASSAY_HOME or the registry: what tasks/registry/champion.py finds of it."""
     came = fill(place.out, champion)
     dataset = place.out / "dataset.json"
     rows = DatasetFacts.read(dataset).kept if dataset.exists() else 0

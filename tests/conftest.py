@@ -15,8 +15,8 @@ import pytest
 from filelock import FileLock
 from hypothesis import settings
 
-from tasks.core import loaded_version, loaded_version_main
 from tasks.core.process.hardware import collect_rarely
+from tasks.registry import loaded_version, loaded_version_main
 from tests.preloaded import Preloaded
 
 settings.register_profile("shared", deadline=None)  # machines are shared: no example fails for the time it takes

@@ -3,7 +3,7 @@
     python -P -B tests/preloaded.py SOCKET PROGRAM          (started by `Preloaded`, ends with its standard input)
 
 To import torch, transformers, peft and MLflow takes seconds of a core, and the suite loads dozens of versions. What runs in the
-fork is the program itself, tasks/core/loaded_version_main.py; test_loaded_version.py starts that one as users do.
+fork is the program itself, tasks/registry/loaded_version_main.py; test_loaded_version.py starts that one as users do.
 This file imports nothing of ours either.
 """
 
@@ -29,7 +29,7 @@ LIBRARIES = (
 
 
 class Preloaded:
-    """Starts such processes in place of tasks.core.loaded_version.start; the one they come of is started with the first."""
+    """Starts such processes in place of tasks.registry.loaded_version.start; the one they come of is started with the first."""
 
     def __init__(self, folder: Path, program: str) -> None:
         self.address, self.program = str(folder / "s"), program

@@ -15,7 +15,6 @@ from typing import Any
 
 import polars as pl
 
-from tasks.core import tracking
 from tasks.core.handle import FACTS, Handle
 from tasks.core.home import TOLD, commit, home, new_artifact
 from tasks.core.ledger import ROW_SCHEMA
@@ -27,6 +26,7 @@ from tasks.model.chat_template import PromptSettings, question
 from tasks.model.generation import load_speaker
 from tasks.personal_data.finders import PersonalData
 from tasks.register import RecipeText, RegisterSettings, register
+from tasks.registry import mlflow_client
 from tests.tiny import tiny_adapter, tiny_model
 
 PREDICTIONS = "predictions.parquet"
@@ -151,9 +151,9 @@ def another(inputs: Inputs, seed: int) -> Inputs:
 
 def stored(name: str, version: int | str = 1) -> Path:
     """The files of a registered version where MLflow keeps them."""
-    client = tracking.client()
+    client = mlflow_client.client()
     found = client.get_model_version(name, str(version))
-    return Path(client.get_logged_model(tracking.model_id(found)).artifact_location.removeprefix("file://"))
+    return Path(client.get_logged_model(mlflow_client.model_id(found)).artifact_location.removeprefix("file://"))
 
 
 def change(file: Path, old: str, new: str) -> None:

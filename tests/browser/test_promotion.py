@@ -28,12 +28,12 @@ def registered(servers: Servers) -> Iterator[Servers]:
     with pytest.MonkeyPatch.context() as patch:
         for name, value in {**servers.environment, "LOGNAME": "ada"}.items():
             patch.setenv(name, value)
-        from tasks.core import tracking
+        from tasks.registry import mlflow_client
 
         first = replace(make_inputs(servers.folder), name=MODEL)
         for inputs in (first, another(first, seed=2), another(first, seed=3)):
             inputs.register(checked=3)
-        client = tracking.client()
+        client = mlflow_client.client()
         source = client.get_model_version(MODEL, "1").source
         client.create_model_version(MODEL, source, model_id=source.removeprefix("models:/"))
         yield servers

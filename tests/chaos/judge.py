@@ -67,9 +67,9 @@ def forget_from(home: Path, step: str) -> None:
 
 def registered_of(model: str) -> dict[str, Any]:
     """What of a model is in MLflow: how many versions, models and runs, in which states, and the aliases."""
-    from tasks.core import tracking
+    from tasks.registry import mlflow_client
 
-    client = tracking.client()
+    client = mlflow_client.client()
     versions = client.search_model_versions(f"name = '{model}'")
     experiment = client.get_experiment_by_name(model)
     ids = [experiment.experiment_id] if experiment else []

@@ -23,10 +23,10 @@ from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, PREFECT_LOCAL_ST
 
 from flows import deploy
 from flows.states import RUN_LOGS
-from tasks.core import tracking
 from tasks.core.allowed_folders import FOLDERS
 from tasks.core.home import home
-from tasks.core.registry import CHALLENGER, CHAMPION
+from tasks.registry import mlflow_client
+from tasks.registry.versions import CHALLENGER, CHAMPION
 
 SECONDS = 5.0  # of a run that refuses; measured 0.1 on an idle machine
 LONG, ODD, NOBODY = "a" * 10_000, "a\x00b\x1b[31m", "~nobody-of-this-name/x"
@@ -127,9 +127,9 @@ def at(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{place / 'mlflow.db'}")
     monkeypatch.chdir(desk.folder)
     if not (place / "mlflow.db").exists():
-        client = tracking.client()
+        client = mlflow_client.client()
         client.create_registered_model("shop")
-        run = client.create_run(tracking.experiment(client, "shop"))
+        run = client.create_run(mlflow_client.experiment(client, "shop"))
         client.create_model_version("shop", run.info.artifact_uri, run.info.run_id)
         for alias in (CHAMPION, CHALLENGER):
             client.set_registered_model_alias("shop", alias, "1")
@@ -197,7 +197,7 @@ def test_what_only_the_run_can_tell_ends_it_at_once_in_words_and_makes_nothing(
 
 def made() -> tuple[Any, ...]:
     """What a run could have left: artifacts of steps, registered models with their versions and aliases."""
-    client = tracking.client()
+    client = mlflow_client.client()
     steps = sorted((home() / "artifacts").glob("[!.]*/*"))
     models = [(name, client.get_registered_model(name).aliases) for name in (m.name for m in client.search_registered_models())]
     return steps, models, [version.version for version in client.search_model_versions()]

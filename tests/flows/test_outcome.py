@@ -10,10 +10,10 @@ import pytest
 
 from flows.outcome import waterfall
 from flows.states import in_markdown, judged, stopped
-from tasks.core import tracking
 from tasks.core.errors import AssayError, ContractError, DataError
 from tasks.core.handle import FACTS, Handle
 from tasks.core.home import TOLD
+from tasks.registry import mlflow_client
 
 
 def step(folder: Path, name: str, kept: int, **counts: dict[str, int]) -> Handle:
@@ -45,7 +45,7 @@ def test_links_lead_to_where_a_browser_finds_mlflow(
 ) -> None:
     for name, value in settings.items():
         monkeypatch.setenv(name, value)
-    assert tracking.pages() == pages
+    assert mlflow_client.pages() == pages
 
 
 @pytest.mark.parametrize(

@@ -17,16 +17,16 @@ from typing import Any
 
 import pytest
 
-from tasks.core import tracking
 from tasks.core.errors import PromotionError
-from tasks.core.hand_moves import up_to_date
 from tasks.core.home import home
-from tasks.core.promotion_tags import APPROVAL, OUTCOME, show
-from tasks.core.promotions import EXPERIMENT, Entry, Ledger, OvertakenError, append, read, settle
-from tasks.core.registry import CHALLENGER, CHAMPION, PREVIOUS, STATE, aliases
-from tasks.core.tracking import model_id
 from tasks.promote import WaitingError, check_answers, check_approval, check_evidence, find_candidate, move
 from tasks.reconcile import FLAG, models, reconcile
+from tasks.registry import mlflow_client
+from tasks.registry.mlflow_client import model_id
+from tasks.registry.moves_by_hand import up_to_date
+from tasks.registry.promotion_ledger import EXPERIMENT, Entry, Ledger, OvertakenError, append, read, settle
+from tasks.registry.promotion_pages import APPROVAL, OUTCOME, show
+from tasks.registry.versions import CHALLENGER, CHAMPION, PREVIOUS, STATE, aliases
 from tasks.rollback import rollback
 from tests.registered import another, make_inputs
 
@@ -44,7 +44,7 @@ def made(place: Path) -> list[Any]:
         first = make_inputs(place)
         for inputs in (first, another(first, seed=2), another(first, seed=3)):
             inputs.register(checked=2)
-        return [tracking.client().get_model_version("shop", number) for number in ("1", "2", "3")]
+        return [mlflow_client.client().get_model_version("shop", number) for number in ("1", "2", "3")]
 
 
 def stand_in(place: Path, patch: pytest.MonkeyPatch) -> None:
@@ -58,7 +58,7 @@ def model(place: Path, made: list[Any], monkeypatch: pytest.MonkeyPatch, request
     """A registered model of this test's own with those versions, as MLflow copies them; 2 is challenger, none is champion."""
     stand_in(place, monkeypatch)
     name = re.sub(r"[^a-z_.]", "-", request.node.name.removeprefix("test_"))
-    client = tracking.client()
+    client = mlflow_client.client()
     client.create_registered_model(name)
     for version in made:
         client.create_model_version(name, version.source, version.run_id, tags=version.tags)
@@ -80,20 +80,20 @@ def quickly(model: str, version: int) -> Ledger:
 
 
 def standing(model: str) -> tuple[int, int]:
-    there = aliases(tracking.client(), model)
+    there = aliases(mlflow_client.client(), model)
     return there.get(CHAMPION, 0), there.get(PREVIOUS, 0)
 
 
 def tags(model: str, version: int) -> dict[str, str]:
-    return dict(tracking.client().get_model_version(model, str(version)).tags)
+    return dict(mlflow_client.client().get_model_version(model, str(version)).tags)
 
 
 def tag(model: str, version: int, key: str, value: str) -> None:
-    tracking.client().set_model_version_tag(model, str(version), key, value)
+    mlflow_client.client().set_model_version_tag(model, str(version), key, value)
 
 
 def by_hand(model: str, alias: str, version: int) -> None:
-    tracking.client().set_registered_model_alias(model, alias, str(version))
+    mlflow_client.client().set_registered_model_alias(model, alias, str(version))
 
 
 def stored_at(uri: str) -> Path:
@@ -102,7 +102,7 @@ def stored_at(uri: str) -> Path:
 
 def unproven(model: str) -> int:
     """A version that somebody registered by hand on MLflow's page."""
-    client = tracking.client()
+    client = mlflow_client.client()
     made = client.create_model_version(model, client.get_model_version(model, "1").source)
     return int(made.version)
 
@@ -117,10 +117,10 @@ def test_a_challenger_that_is_approved_becomes_champion_with_a_record(model: str
     shown = tags(model, 2)
     assert shown[STATE] == "champion"
     assert "champion none -> 2, promote by" in shown["alias.0001"]
-    run = tracking.client().get_run(ledger.run_id)
+    run = mlflow_client.client().get_run(ledger.run_id)
     assert Entry.model_validate_json(run.data.params["0001"]) == entry
     assert "fewer misses on refunds" in run.data.tags["mlflow.note.content"]
-    file = tracking.client().download_artifacts(ledger.run_id, "entries/0001.json", str(home()))
+    file = mlflow_client.client().download_artifacts(ledger.run_id, "entries/0001.json", str(home()))
     assert json.loads(Path(file).read_text())["key"] == entry.key
 
 
@@ -151,7 +151,7 @@ def test_a_version_that_somebody_declined_is_refused_even_when_the_form_approves
 
 
 def test_where_the_recipe_says_so_the_gate_is_enough_but_not_after_a_rollback(model: str) -> None:
-    client = tracking.client()
+    client = mlflow_client.client()
     client.log_param(client.get_model_version(model, "3").run_id, "promote.approval", "gate")
     quickly(model, 1)
     assert promote(model, 3, approve=False).entries[-1].approval == "by its gate alone, as the recipe says"
@@ -172,7 +172,7 @@ def test_a_version_that_never_passed_its_gate_is_refused(model: str) -> None:
 @pytest.mark.parametrize("file", ["gate/verdict.json", "evaluation/checked_answers.json", "unit.json", "evidence.json"])
 def test_evidence_that_was_changed_since_is_refused(model: str, file: str) -> None:
     candidate = find_candidate(model, 1)
-    stored = stored_at(tracking.client().get_run(candidate.version.run_id).info.artifact_uri) / file
+    stored = stored_at(mlflow_client.client().get_run(candidate.version.run_id).info.artifact_uri) / file
     text = stored.read_text()
     stored.write_text(text + " ")
     with pytest.raises(PromotionError, match="has changed since"):
@@ -185,7 +185,7 @@ def test_evidence_that_was_changed_since_is_refused(model: str, file: str) -> No
 
 
 def test_a_file_of_the_model_that_was_changed_is_refused_before_its_code_runs(model: str) -> None:
-    client = tracking.client()
+    client = mlflow_client.client()
     code = stored_at(client.get_logged_model(model_id(find_candidate(model, 3).version)).artifact_location) / "served.py"
     text = code.read_text()
     code.write_text(text + "\nraise SystemExit('this code ran')\n")
@@ -207,7 +207,7 @@ def test_what_is_not_there_is_said_in_words(model: str) -> None:
     with pytest.raises(PromotionError, match="has no version 9") as caught:
         promote(model, 9)
     assert "versions 1, 2" in str(caught.value)
-    tracking.client().delete_registered_model_alias(model, CHALLENGER)
+    mlflow_client.client().delete_registered_model_alias(model, CHALLENGER)
     with pytest.raises(PromotionError, match="has no challenger"):
         promote(model)
     with pytest.raises(PromotionError, match="no registered model 'nobody'"):
@@ -224,13 +224,13 @@ def test_rollback_walks_back_through_the_champions_and_then_says_that_there_is_n
     assert standing(model) == (1, 0)
     with pytest.raises(PromotionError, match=r"no previous champion to return to; champion stays version 1\."):
         rollback(model, "again")
-    assert [e.action for e in read(tracking.client(), model).entries] == ["promote"] * 3 + ["rollback"] * 2
+    assert [e.action for e in read(mlflow_client.client(), model).entries] == ["promote"] * 3 + ["rollback"] * 2
 
 
 def test_rollback_to_a_version_that_was_deleted_says_so(model: str) -> None:
     quickly(model, 1)
     quickly(model, 2)
-    tracking.client().delete_model_version(model, "1")
+    mlflow_client.client().delete_model_version(model, "1")
     with pytest.raises(PromotionError, match=r"Champions that were deleted: 1\."):
         rollback(model, "slow")
     assert standing(model) == (2, 0)
@@ -267,14 +267,14 @@ def test_a_rollback_by_hand_is_recorded_and_the_version_that_passed_is_not_flagg
 def test_a_champion_alias_that_was_deleted_is_flagged_and_rollback_brings_it_back(model: str) -> None:
     quickly(model, 1)
     quickly(model, 2)
-    tracking.client().delete_registered_model_alias(model, CHAMPION)
+    mlflow_client.client().delete_registered_model_alias(model, CHAMPION)
     assert "no champion any more" in reconcile(model).flag
     rollback(model, "deleted by mistake")
     assert standing(model) == (2, 1)
 
 
 def test_a_process_killed_between_the_decision_and_the_alias_is_finished_by_the_next(model: str) -> None:
-    client = tracking.client()
+    client = mlflow_client.client()
     quickly(model, 1)
     decided = append(
         client, read(client, model), action="promote", who="killed", why="", champion=2, previous=1, approval="yes"
@@ -291,7 +291,7 @@ def test_a_decision_that_is_tried_again_after_a_lost_connection_is_made_once(mod
     assert standing(model) == (2, 1)
     candidate = find_candidate(model, 3)
     evidence = check_evidence(candidate)
-    append(tracking.client(), candidate.ledger, key="run 8", action="promote", who="p", why="", champion=3, previous=2)
+    append(mlflow_client.client(), candidate.ledger, key="run 8", action="promote", who="p", why="", champion=3, previous=2)
     assert move(candidate, evidence, "yes", "", 0, "run 8").entries[-1].number == 5
     assert standing(model) == (3, 2)
 
@@ -300,11 +300,11 @@ def test_a_very_long_text_is_cut_and_the_ledger_stays_readable(model: str) -> No
     candidate = find_candidate(model)
     approval = "approved by Eve " + '"\\' * 4000
     move(candidate, check_evidence(candidate), approval, "\n" * 4000, 0)
-    assert read(tracking.client(), model).entries[0].approval.startswith("approved by Eve")
+    assert read(mlflow_client.client(), model).entries[0].approval.startswith("approved by Eve")
 
 
 def test_a_version_deleted_between_the_decision_and_the_alias_leaves_the_champion_in_place(model: str) -> None:
-    client = tracking.client()
+    client = mlflow_client.client()
     quickly(model, 1)
     decided = append(client, read(client, model), action="promote", who="slow", why="", champion=2, previous=1)
     client.delete_model_version(model, "2")
@@ -315,7 +315,7 @@ def test_a_version_deleted_between_the_decision_and_the_alias_leaves_the_champio
 
 
 def test_one_that_was_asleep_between_the_decision_and_the_alias_does_not_undo_what_came_after(model: str) -> None:
-    client = tracking.client()
+    client = mlflow_client.client()
     asleep = append(client, read(client, model), action="promote", who="asleep", why="", champion=1, previous=0)
     quickly(model, 2)  # finds that entry, finishes it, and promotes 2
     assert settle(client, asleep, show).champion == 2
@@ -329,13 +329,13 @@ def test_of_two_promotions_at_once_one_wins_and_the_other_says_so(model: str) ->
     (won,) = [outcome for outcome in outcomes if isinstance(outcome, Ledger)]
     assert len(lost) == 1
     assert f"champion is version {won.champion}" in str(lost[0])
-    assert len(read(tracking.client(), model).entries) == 1
+    assert len(read(mlflow_client.client(), model).entries) == 1
     assert standing(model) == (won.champion, 0)
 
 
 def test_of_two_processes_at_once_on_one_number_exactly_one_writes_it(model: str, place: Path) -> None:
     code = (
-        "import sys; from tasks.core import tracking; from tasks.core.promotions import append, read, OvertakenError\n"
+        "import sys; from tasks.core import tracking; from tasks.registry.promotion_ledger import append, read, OvertakenError\n"
         "client = tracking.client(); ledger = read(client, sys.argv[1]); print('ready', flush=True); sys.stdin.readline()\n"
         "try:\n    append(client, ledger, action='promote', who='p', why='', champion=1, previous=0); print('won')\n"
         "except OvertakenError: print('overtaken')\n"
@@ -355,11 +355,11 @@ def test_of_two_processes_at_once_on_one_number_exactly_one_writes_it(model: str
         racer.stdin.flush()
     said = sorted(racer.communicate(timeout=60)[0].strip() for racer in racers)
     assert said == ["overtaken", "won"]
-    assert len(tracking.client().search_experiments(filter_string=f"name LIKE '{model} promotions%'")) == 1
+    assert len(mlflow_client.client().search_experiments(filter_string=f"name LIKE '{model} promotions%'")) == 1
 
 
 def test_a_ledger_that_was_deleted_on_mlflows_page_comes_back(model: str) -> None:
-    client = tracking.client()
+    client = mlflow_client.client()
     ledger = quickly(model, 1)
     client.delete_run(ledger.run_id)
     client.delete_experiment(client.get_experiment_by_name(EXPERIMENT.format(model)).experiment_id)
@@ -390,7 +390,7 @@ def test_the_flows_end_in_states_that_say_what_became_of_it_and_what_to_do(prefe
     assert tags(model, 2)[APPROVAL] == "waiting; write here: approved by YOUR NAME"
     done = promote_flow(model, approve=True, reason="better", return_state=True)
     assert (done.name, done.result()["champion"]) == ("Promoted", 2)
-    assert "Prefect run" in read(tracking.client(), model).entries[-1].who
+    assert "Prefect run" in read(mlflow_client.client(), model).entries[-1].who
     assert OUTCOME not in tags(model, 2)
     assert "champion already" in promote_flow(model, return_state=True).message
     refused = rollback_flow(model, "slow", return_state=True)
@@ -404,7 +404,7 @@ def test_the_flows_end_in_states_that_say_what_became_of_it_and_what_to_do(prefe
 
 
 def test_reconcile_looks_at_every_model_of_assay_and_at_no_other(model: str) -> None:
-    tracking.client().create_registered_model(f"foreign-{model}")
+    mlflow_client.client().create_registered_model(f"foreign-{model}")
     assert model in models()
     assert f"foreign-{model}" not in models()
 

@@ -15,9 +15,9 @@ import pytest
 from mlflow import MlflowClient
 
 from flows.watch import looked
-from tasks.core.evidence import FILES
-from tasks.core.promotions import read
-from tasks.core.registry import CHALLENGER, CHAMPION, PREVIOUS, aliases
+from tasks.registry.evidence import FILES
+from tasks.registry.promotion_ledger import read
+from tasks.registry.versions import CHALLENGER, CHAMPION, PREVIOUS, aliases
 from tests.command import Ended, Work
 from tests.little import HELD_OUT, ask, conversation, little_recipe, write_lines
 
@@ -138,7 +138,7 @@ def test_the_sources_are_known_from_the_registry_and_the_rows_are_not(
     work: Work, recipe: Path, more: Ended, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from flows.recipe import load_recipe
-    from tasks.core.snapshot import fill
+    from tasks.registry.champion import fill
 
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{work.home / 'mlflow.db'}")
     seen: Any = looked(load_recipe(str(recipe)))[1]

@@ -9,12 +9,12 @@ import polars as pl
 import pytest
 
 from flows.score import check_target, write
-from tasks.core import tracking
 from tasks.core.errors import AssayError
 from tasks.core.handle import FACTS, Handle
 from tasks.core.home import TOLD, commit, new_artifact
-from tasks.core.registry import CHAMPION
 from tasks.ingest import Source, find_sources
+from tasks.registry import mlflow_client
+from tasks.registry.versions import CHAMPION
 from tasks.score import ANSWERS, ScoreSettings, Served, asked, find_served, score
 from tests import training
 from tests.registered import PREDICTIONS, TEXTS, Inputs, change, make_inputs, stored
@@ -37,7 +37,7 @@ def made(place: Path) -> Inputs:
         stand_in(place, patch)
         inputs = make_inputs(place)
         inputs.register(checked=1)
-        tracking.client().set_registered_model_alias("shop", CHAMPION, "1")
+        mlflow_client.client().set_registered_model_alias("shop", CHAMPION, "1")
         lines = [line if isinstance(line, str) else json.dumps(line) for line in LINES]
         (place / "inbox.jsonl").write_text("\n".join(lines))
         return inputs
@@ -146,7 +146,7 @@ def test_the_flow_writes_the_file_and_says_how_many_rows_have_an_error(prefect: 
 
 
 def here_unit() -> str:
-    return str(tracking.client().get_model_version("shop", "1").tags[tracking.DIGEST])
+    return str(mlflow_client.client().get_model_version("shop", "1").tags[mlflow_client.DIGEST])
 
 
 def test_a_conversation_that_ends_in_an_answer_asks_what_came_before_it() -> None:

@@ -17,10 +17,10 @@ import polars as pl
 import pytest
 import yaml
 
-from tasks.core import tracking
 from tasks.core.handle import FACTS, LEDGER
-from tasks.core.loaded_version import LoadedVersion
-from tasks.core.registry import CHALLENGER, download
+from tasks.registry import mlflow_client
+from tasks.registry.loaded_version import LoadedVersion
+from tasks.registry.versions import CHALLENGER, download
 from tests import templates
 from tests.command import Ended, Work
 from tests.little import ASKED, THINGS, ask, write_lines
@@ -99,7 +99,7 @@ def done(work: Work, prefect_server: str) -> Iterator[Done]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("ASSAY_HOME", str(work.home))
         patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{work.home / 'mlflow.db'}")
-        version = tracking.client().get_model_version_by_alias(NAME, CHALLENGER)
+        version = mlflow_client.client().get_model_version_by_alias(NAME, CHALLENGER)
         yield Done(ended, work.home, download(version, work.folder / "model"))
 
 

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from infra.settings import CODE
-from tasks.core import tracking
-from tasks.core.promotions import read
-from tasks.core.registry import CHAMPION, PREVIOUS, aliases
+from tasks.registry import mlflow_client
+from tasks.registry.promotion_ledger import read
+from tasks.registry.versions import CHAMPION, PREVIOUS, aliases
 from tests.registered import another, make_inputs
 from tests.serving import post, serving
 from tests.stack.stacks import Stack
@@ -79,7 +79,7 @@ def finish(process: subprocess.Popen[str]) -> str:
 
 @pytest.mark.parametrize("turn", range(ROUNDS))
 def test_of_two_promotions_at_once_one_wins_and_the_other_says_so_and_has_moved_nothing(registered: Path, turn: int) -> None:
-    client = tracking.client()
+    client = mlflow_client.client()
     entries, champion = len(read(client, MODEL).entries), aliases(client, MODEL).get(CHAMPION, 0)
     racers = [racer(version) for version in [number for number in (1, 2, 3) if number != champion][:2]]
     for process in racers:
@@ -113,7 +113,7 @@ def answer(url: str) -> Any:
 def test_a_server_of_the_champion_answers_as_the_new_one_after_a_restart_and_not_before(
     registered: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    champion = aliases(tracking.client(), MODEL)[CHAMPION]
+    champion = aliases(mlflow_client.client(), MODEL)[CHAMPION]
     other = champion % 3 + 1
     said = {version: loaded(version, monkeypatch) for version in (champion, other)}
     assert said[champion] != said[other]

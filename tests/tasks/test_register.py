@@ -14,16 +14,16 @@ from typing import Any
 import polars as pl
 import pytest
 
-from tasks.core import served, tracking
 from tasks.core.code_digest import code_files
 from tasks.core.errors import OutsideError, RegistrationError
 from tasks.core.handle import Handle
 from tasks.core.home import home
-from tasks.core.packaging import LIBRARIES, describe
-from tasks.core.registry import CHALLENGER, STATE
 from tasks.core.work import StepResult
 from tasks.model.base_model import BaseModelSettings
 from tasks.register import create_version
+from tasks.registry import mlflow_client, served_model
+from tasks.registry.packaging import LIBRARIES, describe
+from tasks.registry.versions import CHALLENGER, STATE
 from tests.registered import PREDICTIONS, PROMPT, TEXTS, Inputs, artifact, make_inputs, recorded
 from tests.serving import free_port, post, serving
 from tests.tiny import tiny_adapter, tiny_model
@@ -51,7 +51,7 @@ def inputs(place: Path, made: Inputs, monkeypatch: pytest.MonkeyPatch, request: 
 
 
 def versions(name: str) -> list[Any]:
-    return list(tracking.client().search_model_versions(f"name = '{name}'"))
+    return list(mlflow_client.client().search_model_versions(f"name = '{name}'"))
 
 
 def logged(client: Any, made: StepResult) -> list[Any]:
@@ -63,7 +63,7 @@ def runs(client: Any, made: StepResult) -> list[Any]:
 
 
 def has_alias(name: str) -> bool:
-    return bool(tracking.client().get_registered_model(name).aliases)
+    return bool(mlflow_client.client().get_registered_model(name).aliases)
 
 
 def tampered(predictions: Handle, row: int, text: str) -> Handle:
@@ -79,7 +79,7 @@ def truth(inputs: Inputs) -> list[str]:
 
 def test_a_model_that_passed_becomes_challenger_with_its_evidence(inputs: Inputs) -> None:
     made = inputs.register(checked=4)
-    client = tracking.client()
+    client = mlflow_client.client()
     version = client.get_model_version_by_alias(inputs.name, CHALLENGER)
     assert made.line == f"{inputs.name} version 1 is challenger ({made.told['artifact_bytes'] / 1e6:.1f} MB, 4 answers checked)"
     assert version.tags[STATE] == "challenger"
@@ -110,7 +110,7 @@ def test_the_artifact_holds_no_base_weights_and_no_path_of_this_machine(inputs: 
 
 def test_registering_again_gives_the_same_version(inputs: Inputs) -> None:
     first, second = inputs.register(), inputs.register()
-    client = tracking.client()
+    client = mlflow_client.client()
     assert first.facts == second.facts
     assert first.told["run_id"] == second.told["run_id"]
     assert len(versions(inputs.name)) == len(runs(client, first)) == len(logged(client, first)) == 1
@@ -120,18 +120,18 @@ def test_registering_again_gives_the_same_version(inputs: Inputs) -> None:
 @pytest.mark.parametrize("killed_after", ["run", "half a model", "version"])
 def test_a_kill_at_any_point_ends_in_one_version(inputs: Inputs, killed_after: str) -> None:
     inputs = replace(inputs, name=f"killed-after-{killed_after.replace(' ', '-')}")
-    client = tracking.client()
+    client = mlflow_client.client()
     unit = describe(PROMPT, BaseModelSettings(source="base"), inputs.base, inputs.adapter, inputs.dataset)
-    run = tracking.run(client, tracking.experiment(client, inputs.name), inputs.name, unit.digest)
+    run = mlflow_client.run(client, mlflow_client.experiment(client, inputs.name), inputs.name, unit.digest)
     if killed_after == "half a model":
-        model = tracking.logged_model(client, run, inputs.name, unit.digest)
+        model = mlflow_client.logged_model(client, run, inputs.name, unit.digest)
         client.log_model_artifact(model.model_id, str(inputs.adapter.folder / "adapter" / "adapter_config.json"))
     if killed_after == "version":
         create_version(client, home() / "scratch" / "killed", run, inputs.name, unit, inputs.adapter.folder / "adapter")
         assert not has_alias(inputs.name)
     made = inputs.register()
     assert (len(versions(inputs.name)), len(runs(client, made)), len(logged(client, made))) == (1, 1, 1)
-    assert client.get_model_version_by_alias(inputs.name, CHALLENGER).tags[tracking.DIGEST] == unit.digest
+    assert client.get_model_version_by_alias(inputs.name, CHALLENGER).tags[mlflow_client.DIGEST] == unit.digest
 
 
 def test_another_prompt_or_adapter_is_another_unit(inputs: Inputs, tmp_path: Path) -> None:
@@ -173,7 +173,7 @@ def test_what_the_gate_did_not_pass_is_never_registered(inputs: Inputs, verdict:
     refused = replace(inputs, name=f"gate-{verdict}", verdict=artifact("gate", "verdict", {"verdict": verdict}))
     with pytest.raises(RegistrationError, match=verdict):
         refused.register()
-    assert tracking.client().get_experiment_by_name(f"gate-{verdict}") is None
+    assert mlflow_client.client().get_experiment_by_name(f"gate-{verdict}") is None
 
 
 def test_on_another_machine_only_the_pinned_base_model_is_served(
@@ -206,12 +206,12 @@ def test_a_server_that_is_not_there_is_an_outside_error(inputs: Inputs, monkeypa
 
 
 def test_a_request_that_mlflow_refuses_is_not_retried(inputs: Inputs) -> None:
-    with pytest.raises(RegistrationError, match="MLflow refused"), tracking.outside("do it"):
-        tracking.client().get_run("no-such-run")
+    with pytest.raises(RegistrationError, match="MLflow refused"), mlflow_client.outside("do it"):
+        mlflow_client.client().get_run("no-such-run")
 
 
 def test_serving_code_imports_only_what_the_model_requires() -> None:
-    for module, file in code_files(served.__name__).items():
+    for module, file in code_files(served_model.__name__).items():
         for node in ast.parse(file.read_text()).body:
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []

@@ -363,14 +363,14 @@ def page_of(made: Handle, name: str = "") -> str:
 @pytest.fixture(scope="module")
 def tracked(registry: Path) -> tuple[str, str]:
     """(tracking URI, run id) of a real MLflow database; loading MLflow takes seconds, so the tests share it."""
-    from tasks.core import tracking
+    from tasks.registry import mlflow_client
 
     place = registry / "home"
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("ASSAY_HOME", str(place))
         patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{place / 'mlflow.db'}")
-        client = tracking.client()
-        run = client.create_run(tracking.experiment(client, "support-triage"))
+        client = mlflow_client.client()
+        run = client.create_run(mlflow_client.experiment(client, "support-triage"))
         return os.environ["MLFLOW_TRACKING_URI"], run.info.run_id
 
 
@@ -423,7 +423,7 @@ class Parsed(HTMLParser):
 
 
 def test_a_passed_run_tells_verdict_version_and_figures_and_is_logged_to_its_mlflow_run(run: str):
-    from tasks.core import tracking
+    from tasks.registry import mlflow_client
 
     given = {**made_by_a_run(), "version": artifact("version", "register", lambda _: version(run))}
     page = page_of(reported(given), "passed")
@@ -434,7 +434,7 @@ def test_a_passed_run_tells_verdict_version_and_figures_and_is_logged_to_its_mlf
     assert "Triage this message to Harbour & Pine" in text
     for digest in (given["base"].facts()["digest"], *(handle.digest for handle in given["steps"])):
         assert digest in text
-    assert [file.path for file in tracking.client().list_artifacts(run)] == [PAGE]
+    assert [file.path for file in mlflow_client.client().list_artifacts(run)] == [PAGE]
 
 
 def test_a_row_with_a_script_is_text_everywhere_and_what_is_invisible_is_named():

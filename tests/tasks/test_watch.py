@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from tasks.core.handle import CURATED, LEDGER, ROWS, Handle
 from tasks.core.ledger import Outcome, entries, entry
 from tasks.core.rule import WatchSettings
-from tasks.core.snapshot import Champion
 from tasks.core.work import StepDirs, StepResult
 from tasks.data.sources import RawFile
 from tasks.ingest import IngestSettings, Source, find_sources, ingest
+from tasks.registry.champion import Champion
 from tasks.watch import Look, gained, joined, look, news
 from tests.books import artifact, row, rows, step
 from tests.little import conversation, write_lines

@@ -8,7 +8,7 @@ from tasks.core.facts.base import Facts
 
 
 class VersionFacts(Facts):
-    """The version of the registered model. unit: as unit.json has it (tasks/core/unit.py)."""
+    """The version of the registered model. unit: as unit.json has it (tasks/registry/unit.py)."""
 
     name: str
     version: int

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from tasks.core.promotions import Entry, Ledger
-from tasks.core.registry import STATE, find_version
+from tasks.registry.promotion_ledger import Entry, Ledger
+from tasks.registry.versions import STATE, find_version
 
 # Tags of a version, named so that they stand above `assay.*` in MLflow's table, which is sorted and shows three at a time.
 MOVE = "alias.{}"  # an entry of the ledger, by its number

@@ -26,10 +26,10 @@ from uuid import uuid4
 
 from pydantic import BaseModel, ConfigDict
 
-from tasks.core import tracking
 from tasks.core.errors import PromotionError
-from tasks.core.registry import CHAMPION, PREVIOUS, aliases, find_version
 from tasks.core.text.display import short
+from tasks.registry import mlflow_client
+from tasks.registry.versions import CHAMPION, PREVIOUS, aliases, find_version
 
 EXPERIMENT = "{} promotions"
 LEDGER = "assay.ledger"  # tag of the run that is a ledger: the model
@@ -217,7 +217,7 @@ def _found(client: Any, model: str) -> Any:
     """Make the ledger. It is built under a name of its own and then renamed, which MLflow allows one process only."""
     from mlflow.exceptions import MlflowException
 
-    draft = tracking.experiment(client, f"{EXPERIMENT.format(model)}, {uuid4().hex[:8]}")
+    draft = mlflow_client.experiment(client, f"{EXPERIMENT.format(model)}, {uuid4().hex[:8]}")
     client.create_run(draft, run_name="ledger", tags={LEDGER: model})
     try:
         client.rename_experiment(draft, EXPERIMENT.format(model))

@@ -19,10 +19,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
 
-from tasks.core import errors, loaded_version_main
+from tasks.core import errors
 from tasks.core.errors import AssayError, OutsideError
 from tasks.metrics.graders import Said
 from tasks.model.chat_template import Message
+from tasks.registry import loaded_version_main
 
 TAIL = 12  # log lines shown when it fails
 STOP_SECONDS = 10

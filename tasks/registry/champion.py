@@ -1,6 +1,6 @@
 """The champion's training snapshot: what its rows were read from, and the rows, found again from the registry alone.
 
-Of a version's run these are evidence (tasks/core/evidence.py), each with its digest: data/sources.json, data/dataset.json,
+Of a version's run these are evidence (tasks/registry/evidence.py), each with its digest: data/sources.json, data/dataset.json,
 data/ledger.parquet, contract/contract.json, evaluation/scores.json, and the rows themselves, as redacted:
 data/curated.parquet and data/reference.parquet. Rows come from ASSAY_HOME by the dataset's digest where it still has them.
 """
@@ -16,13 +16,13 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from tasks.core import tracking
 from tasks.core.errors import RegistrationError
-from tasks.core.evidence import FILES, LIST, SOURCES
 from tasks.core.facts.dataset import DatasetTold
 from tasks.core.handle import CURATED, LEDGER, REFERENCE
 from tasks.core.home import digest_bytes, digest_path, home, home_folder
-from tasks.core.registry import AGAIN, CHALLENGER, CHAMPION, EVIDENCE
+from tasks.registry import mlflow_client
+from tasks.registry.evidence import FILES, LIST, SOURCES
+from tasks.registry.versions import AGAIN, CHALLENGER, CHAMPION, EVIDENCE
 
 STEP = "account"  # whose artifacts are datasets
 ROWS = (CURATED, LEDGER, REFERENCE)
@@ -58,8 +58,8 @@ def find_registered(name: str) -> tuple[Champion | None, Champion | None]:
 
     Raises OutsideError while MLflow does not answer, RegistrationError when what it holds has changed since.
     """
-    with tracking.outside("say which version is champion"):
-        client = tracking.client()
+    with mlflow_client.outside("say which version is champion"):
+        client = mlflow_client.client()
         found = [_described(client, name, alias) for alias in (CHAMPION, CHALLENGER)]
     there = [version for version in found if version]
     first = there[0] if there else None
@@ -78,7 +78,7 @@ def _described(client: Any, name: str, alias: str) -> Champion | None:
         return None
     tags = version.tags
     champion = Champion(
-        name=name, version=int(version.version), alias=alias, unit=tags.get(tracking.DIGEST, ""), run_id=version.run_id,
+        name=name, version=int(version.version), alias=alias, unit=tags.get(mlflow_client.DIGEST, ""), run_id=version.run_id,
         dataset=tags.get("assay.dataset", ""), evidence=tags.get(EVIDENCE, ""),
     )  # fmt: skip
     with TemporaryDirectory(dir=home_folder("scratch"), prefix="sources-") as place:
@@ -103,8 +103,8 @@ def fill(place: Path, champion: Champion) -> dict[str, str]:
     paths = {path: name for kind in ("dataset", "rows") for name, path in FILES[kind].items() if name in ROWS}
     wanted = {path: place / name for path, name in paths.items() if name not in came}
     wanted |= {path: place / name for name, path in TOLD.items()}
-    with tracking.outside("give the champion's training snapshot"):
-        found = _evidence(tracking.client(), champion, wanted)
+    with mlflow_client.outside("give the champion's training snapshot"):
+        found = _evidence(mlflow_client.client(), champion, wanted)
     return came | {file.name: "the registry" for file in found.values()}
 
 

@@ -15,15 +15,15 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from tasks.core import tracking
 from tasks.core.errors import PromotionError
-from tasks.core.evidence import CHECKED, LIST, VERDICT
 from tasks.core.home import digest_bytes, digest_json, digest_path, home_folder
-from tasks.core.loaded_version import LoadedVersion
 from tasks.core.text.user_input import quoted
-from tasks.core.unit import UNIT, Unit
 from tasks.metrics.graders import Said
 from tasks.model.chat_template import question
+from tasks.registry import mlflow_client
+from tasks.registry.evidence import CHECKED, LIST, VERDICT
+from tasks.registry.loaded_version import LoadedVersion
+from tasks.registry.unit import UNIT, Unit
 
 # Alias names are case-sensitive in MLflow: this is the one place that spells them.
 CHAMPION, PREVIOUS, CHALLENGER = "champion", "previous", "challenger"
@@ -88,7 +88,7 @@ def read_evidence(client: Any, version: Any) -> Evidence:
             f"{who} was rejected when it was registered: loaded back, it did not answer as it was evaluated.",
             where=f"tag {STATE}", todo=AGAIN,
         )  # fmt: skip
-    if EVIDENCE not in version.tags or tracking.DIGEST not in version.tags:
+    if EVIDENCE not in version.tags or mlflow_client.DIGEST not in version.tags:
         raise PromotionError(
             f"{who} never passed its gate: there is no evidence with it.", where=f"tag {EVIDENCE}",
             allowed="a version that `assay run` registered", todo=AGAIN,
@@ -98,7 +98,7 @@ def read_evidence(client: Any, version: Any) -> Evidence:
     verdict = json.loads(texts[VERDICT])["verdict"]
     if verdict != "passed":
         raise PromotionError(f"{who} never passed its gate, which said: {verdict}.", where=VERDICT, todo=AGAIN)
-    if Unit.model_validate_json(texts[UNIT]).digest != version.tags[tracking.DIGEST]:
+    if Unit.model_validate_json(texts[UNIT]).digest != version.tags[mlflow_client.DIGEST]:
         raise _changed(version, UNIT)
     metric, artifact = version.tags.get(METRIC, ""), version.tags.get(ARTIFACT, "")
     return Evidence(metric, version.tags[EVIDENCE], artifact, json.loads(texts[CHECKED]))
@@ -146,7 +146,7 @@ def download(version: Any, folder: Path) -> Path:
 
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    with tracking.outside("give the model back"):
+    with mlflow_client.outside("give the model back"):
         uri = f"models:/{version.name}/{version.version}"
         return Path(mlflow.artifacts.download_artifacts(artifact_uri=uri, dst_path=str(folder)))
 

@@ -1,6 +1,6 @@
 """Answer with the code that a registered version brought along: the process that `LoadedVersion` starts.
 
-    python -P -B tasks/core/loaded_version_main.py FOLDER THREADS
+    python -P -B tasks/registry/loaded_version_main.py FOLDER THREADS
 
 FOLDER: the version as downloaded. THREADS: of torch, 0 for its own choice. It loads once and says `{}`; then each line
 {"questions": [...], "tools": [...]} on standard input is answered by {"answer": [...], "tool_calls": [...]} on standard output,

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from tasks.core.errors import PromotionError
-from tasks.core.promotion_tags import show
-from tasks.core.promotions import Ledger, OvertakenError, append, read, settle
-from tasks.core.registry import CHAMPION, PREVIOUS, aliases, find_version, read_evidence
+from tasks.registry.promotion_ledger import Ledger, OvertakenError, append, read, settle
+from tasks.registry.promotion_pages import show
+from tasks.registry.versions import CHAMPION, PREVIOUS, aliases, find_version, read_evidence
 
 UNKNOWN = "unknown, for MLflow keeps no record"
 ATTEMPTS = 5  # at writing an entry that others may be writing too

@@ -19,9 +19,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from tasks.core import tracking
 from tasks.core.errors import RegistrationError
-from tasks.core.registry import STATE, aliases
+from tasks.registry import mlflow_client
+from tasks.registry.versions import STATE, aliases
 
 REGISTERED = "registered"  # the state in which a version is created; whatever happens to it gives it another
 
@@ -33,18 +33,18 @@ def once(client: Any, name: str, experiment_id: str, digest: str, make: Callable
     """
     from mlflow.exceptions import MlflowException
 
-    if tracking.version(client, name, digest) is None:
+    if mlflow_client.version(client, name, digest) is None:
         try:
             make()
         except MlflowException:
-            if tracking.version(client, name, digest) is None:
+            if mlflow_client.version(client, name, digest) is None:
                 raise
     return _settle(client, name, experiment_id, digest)
 
 
 def _settle(client: Any, name: str, experiment_id: str, digest: str) -> Any:
     """Leave the first version, and what belongs to a version; returns the first."""
-    versions = tracking.versions(client, name, digest)
+    versions = mlflow_client.versions(client, name, digest)
     if not versions:
         raise RegistrationError(
             f"The version of {name} that was just created is gone: someone deleted it.", where=f"registered model {name}",
@@ -54,10 +54,10 @@ def _settle(client: Any, name: str, experiment_id: str, digest: str) -> Any:
     late = [v for v in versions[1:] if v.tags.get(STATE) == REGISTERED and int(v.version) not in pointed]
     _delete(client.delete_model_version, ((name, version.version) for version in late))
     stay = [version for version in versions if version not in late]
-    kept = {version.run_id for version in stay} | {tracking.model_id(version) for version in stay}
-    models = (model.model_id for model in tracking.logged_models(client, experiment_id, digest))
+    kept = {version.run_id for version in stay} | {mlflow_client.model_id(version) for version in stay}
+    models = (model.model_id for model in mlflow_client.logged_models(client, experiment_id, digest))
     _delete(client.delete_logged_model, ((one,) for one in models if one not in kept))
-    runs = (run.info.run_id for run in tracking.runs(client, experiment_id, digest))
+    runs = (run.info.run_id for run in mlflow_client.runs(client, experiment_id, digest))
     _delete(client.delete_run, ((one,) for one in runs if one not in kept))
     return versions[0]
 

@@ -15,14 +15,14 @@ import psutil
 import pytest
 import yaml
 
-from tasks.core import loaded_version, tracking
 from tasks.core.code_digest import ROOT
 from tasks.core.errors import DataError, OutsideError, RegistrationError
-from tasks.core.loaded_version import LoadedVersion, VersionError
-from tasks.core.registry import ARTIFACT, CHAMPION, PREVIOUS, aliases, artifact_digest, ask, download
 from tasks.metrics.graders import Said
 from tasks.model.chat_template import Message
 from tasks.promote import check_answers, check_approval, check_evidence, find_candidate, move
+from tasks.registry import loaded_version, mlflow_client
+from tasks.registry.loaded_version import LoadedVersion, VersionError
+from tasks.registry.versions import ARTIFACT, CHAMPION, PREVIOUS, aliases, artifact_digest, ask, download
 from tasks.rollback import rollback
 from tests.command import until
 from tests.registered import PREDICTIONS, TEXTS, Inputs, another, change, make_inputs, stored
@@ -59,7 +59,7 @@ def stand_in(place: Path, patch: pytest.MonkeyPatch) -> None:
 def folder(place: Path, made: Inputs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The version as downloaded, for this test to change."""
     stand_in(place, monkeypatch)
-    return download(tracking.client().get_model_version("shop", "1"), tmp_path / "version")
+    return download(mlflow_client.client().get_model_version("shop", "1"), tmp_path / "version")
 
 
 @pytest.fixture
@@ -151,7 +151,7 @@ def test_it_ends_when_its_parent_is_killed_even_in_the_middle_of_an_answer(folde
         time.sleep(600)
         try:
             answers =""")
-    code = "import sys; from pathlib import Path; from tasks.core.registry import ask; ask(Path(sys.argv[1]), " \
+    code = "import sys; from pathlib import Path; from tasks.registry.versions import ask; ask(Path(sys.argv[1]), " \
         f"[{{'messages': {QUESTION!r}}}])"  # fmt: skip
     mark = Path("answering")
     mark.unlink(missing_ok=True)
@@ -175,7 +175,7 @@ def make_old(inputs: Inputs, version: int) -> None:
     then = yaml.safe_load((there / "MLmodel").read_text())
     same = {key: now[key] for key in ("run_id", "model_id", "model_uuid")}
     (there / "MLmodel").write_text(yaml.safe_dump({**then, **same}))
-    tracking.client().set_model_version_tag(inputs.name, str(version), ARTIFACT, artifact_digest(there))
+    mlflow_client.client().set_model_version_tag(inputs.name, str(version), ARTIFACT, artifact_digest(there))
 
 
 def test_a_version_from_before_the_move_of_files_is_asked_promoted_and_rolled_back_to(folder: Path, made: Inputs) -> None:
@@ -186,10 +186,10 @@ def test_a_version_from_before_the_move_of_files_is_asked_promoted_and_rolled_ba
     promoted(1, 2)
     promoted(2, 2)
     assert rollback("old", "as good as before").champion == 1
-    there = aliases(tracking.client(), "old")
+    there = aliases(mlflow_client.client(), "old")
     assert (there[CHAMPION], there.get(PREVIOUS)) == (1, None)
     change(stored("old", 1) / GENERATE, "text.strip()", "text.strip().upper()")
-    told = download(tracking.client().get_model_version("old", "1"), folder.parent / "again")
+    told = download(mlflow_client.client().get_model_version("old", "1"), folder.parent / "again")
     assert ask(told, [{"messages": QUESTION}]) == [Said(truth(made).upper())]
 
 

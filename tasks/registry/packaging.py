@@ -17,11 +17,11 @@ from tasks.core.code_digest import ROOT, code_digest, code_files
 from tasks.core.facts.base_model import ModelFacts
 from tasks.core.handle import Handle
 from tasks.core.home import digest_path
-from tasks.core.unit import UNIT, Base, Unit
 from tasks.model.base_model import BaseModelSettings
 from tasks.model.chat_template import PromptSettings, stop_ids
+from tasks.registry.unit import UNIT, Base, Unit
 
-# What tasks/core/served.py imports at the top of any file it takes along, and what those libraries need to read a model.
+# What tasks/registry/served_model.py imports at the top of any file it takes along, and what those libraries need to read a model.
 LIBRARIES = (
     "filelock", "gguf", "jinja2", "mlflow", "pandas", "peft", "polars", "psutil", "pydantic", "safetensors", "torch",
     "transformers",
@@ -32,7 +32,7 @@ def describe(
     prompt: PromptSettings, base_source: BaseModelSettings, base: Handle, adapter: Handle, dataset: Handle
 ) -> Unit:
     """The unit of these inputs; equal inputs give equal digests on any machine with the same code and libraries."""
-    from tasks.core import served
+    from tasks.registry import served_model
 
     facts = ModelFacts.of(base)
     return Unit(
@@ -41,7 +41,7 @@ def describe(
             parameters=facts.parameters,
         ),
         adapter=digest_path(adapter.folder / "adapter"), dataset=dataset.digest,
-        prompt=resolved(prompt, base.folder / "model"), code=code_digest(served.__name__), requirements=requirements(),
+        prompt=resolved(prompt, base.folder / "model"), code=code_digest(served_model.__name__), requirements=requirements(),
         assay=metadata.version("assay"),
     )  # fmt: skip
 
@@ -71,14 +71,14 @@ def write_model(folder: Path, unit: Unit, adapter: Path, run_id: str, model_id: 
     from mlflow import pyfunc
     from mlflow.models import Model
 
-    from tasks.core import served
+    from tasks.registry import served_model
 
-    code = code_files(served.__name__)
+    code = code_files(served_model.__name__)
     with tempfile.TemporaryDirectory() as temporary:
         place = Path(temporary)
         (place / UNIT).write_text(unit.model_dump_json(indent=1), encoding="utf-8")
         pyfunc.save_model(
-            folder, python_model=served.__file__, code_paths=[str(_copy_code(code, place / "tasks"))],
+            folder, python_model=served_model.__file__, code_paths=[str(_copy_code(code, place / "tasks"))],
             artifacts={"unit": str(place / UNIT), "adapter": str(adapter)}, signature=_signature(),
             pip_requirements=list(unit.requirements), input_example=_example(),
             mlflow_model=Model(run_id=run_id, model_id=model_id, model_uuid=model_id),

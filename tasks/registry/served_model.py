@@ -32,12 +32,12 @@ from tasks.core.errors import DataError, OutsideError, RecipeError, Registration
 from tasks.core.facts.base_model import ModelFacts
 from tasks.core.handle import FACTS
 from tasks.core.home import commit, digest_path, home, home_folder, new_artifact
-from tasks.core.unit import Base, Unit
 from tasks.data.formats.messages import UnadaptedError
 from tasks.data.formats.tool_calls import asked_turns, name_of
 from tasks.model.base_model import BaseModelSettings, find_model, write_model
 from tasks.model.chat_template import ASKING, Message, check_room
 from tasks.model.generation import load_speaker
+from tasks.registry.unit import Base, Unit
 
 SOURCE = "ASSAY_BASE_MODEL"  # names the base model where the unit's own source is not to be had; the digest still binds
 ASKED = "`message` (a text) or `messages` (a list of role and content)"

@@ -187,7 +187,7 @@ def version(client: Any, name: str, digest: str) -> Any | None:
 
 
 def versions(client: Any, name: str, digest: str) -> list[Any]:
-    """The registered versions of a unit, by number: one, but while two machines register it (tasks/core/once.py)."""
+    """The registered versions of a unit, by number: one, but while two machines register it (tasks/registry/register_once.py)."""
     found = client.search_model_versions(f"name = '{name}' AND {_tagged(digest)}")
     return sorted(found, key=lambda version: int(version.version))
 
