@@ -14,7 +14,7 @@ import great_expectations as gx
 from great_expectations.data_context.types.base import ProgressBarsConfig
 from great_expectations.expectations.registry import get_expectation_impl
 
-import data_contracts.own  # noqa: F401 - from now on GX knows ours
+import data_contracts.custom_expectations  # noqa: F401 - from now on GX knows ours
 from data_contracts import vocabulary
 from data_contracts.contract import Contract, Expectation
 from tasks.core.errors import RecipeError

@@ -41,7 +41,7 @@ COLUMNS = {
 FIELD = "field_"  # and field_<name>: the answer's value of each of the recipe's answer.graded fields
 
 # Columns that take longer: they compare rows with rows, or read each with a tokenizer or the finders of redact. What compares
-# counts the rows that the step of that name would let go of, with the recipe's settings (data_contracts/relations.py).
+# counts the rows that the step of that name would let go of, with the recipe's settings (tasks/contract/row_relations.py).
 COSTLY = {
     "prompt_twin": "row_id of the row that dedupe would keep instead, comparing by prompt; null if it would keep this one",
     "answer_twin": "the same, comparing by answer",

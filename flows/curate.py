@@ -8,7 +8,6 @@ from typing import Any
 
 from prefect import flow
 
-from data_contracts.answered import GivenTo
 from data_contracts.contract import read_contract
 from flows.parameters import DEFAULT, ROWS, Assignments, RecipeName, RecipePath, Rows, planned
 from flows.recipe import Recipe
@@ -19,6 +18,7 @@ from tasks.advise import advise
 from tasks.check import check
 from tasks.clean import clean
 from tasks.conflicts import conflicts
+from tasks.contract.known_answers import GivenTo
 from tasks.core.handle import Handle
 from tasks.core.step import row_step, work_step
 from tasks.core.step_cache import Input

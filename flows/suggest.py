@@ -10,10 +10,10 @@ from pathlib import Path
 
 import polars as pl
 
-from data_contracts.measure import Given
-from data_contracts.relations import Measures
-from data_contracts.suggest import suggest
 from flows.recipe import Recipe
+from tasks.contract.measure import Given
+from tasks.contract.row_relations import Measures
+from tasks.contract.suggest import suggest
 from tasks.core.handle import CURATED, Handle
 from tasks.core.ledger import ROW_SCHEMA
 from tasks.core.row_kind import KINDS, SFT, RowKind

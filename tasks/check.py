@@ -10,7 +10,7 @@ A contract is for one kind of dataset (sft, preference, classification), and onl
 model whose tokenizer counts tokens; holdout, edge_cases and benchmarks are what may not leak; a contract that asks for what was
 not given is refused. Personal data, twins, contradictions and leaks are what redact, dedupe, conflicts and decontaminate find,
 as the recipe set them (personal, likenesses, contradictions, leaks) and among the rows that they were given (seen_by_...);
-what conflicts and decontaminate have answered about these very rows is not asked again (data_contracts/answered.py).
+what conflicts and decontaminate have answered about these very rows is not asked again (tasks/contract/known_answers.py).
 
 Leaves facts.json, great_expectations.json (GX's own result) and failing_rows.csv (up to 200 for each expectation). When
 one of severity `block` fails, the same three lie in HOME/contracts/<contract>-<digest>/, and the flow ends.
@@ -29,12 +29,12 @@ from typing import Any
 
 import polars as pl
 
-from data_contracts.answered import GivenTo, seen_by_steps
 from data_contracts.contract import Contract, Expectation, check_kind, short
-from data_contracts.facts import texts_of
-from data_contracts.measure import Given, facts_for
-from data_contracts.relations import Measures
 from data_contracts.vocabulary import COLUMNS, COSTLY, FIELD, unknown
+from tasks.contract.facts import texts_of
+from tasks.contract.known_answers import GivenTo, seen_by_steps
+from tasks.contract.measure import Given, facts_for
+from tasks.contract.row_relations import Measures
 from tasks.core.errors import ContractError
 from tasks.core.facts.contract import ContractFacts, ExpectationFacts, FailingRow
 from tasks.core.handle import FACTS, Handle

@@ -12,10 +12,10 @@ import polars as pl
 import pytest
 
 from data_contracts.contract import Contract, read_contract
-from data_contracts.facts import row_facts
-from data_contracts.measure import Given, columns_spoken_of, facts_for
 from data_contracts.vocabulary import COLUMNS
 from tasks.check import CheckSettings, check
+from tasks.contract.facts import row_facts
+from tasks.contract.measure import Given, columns_spoken_of, facts_for
 from tasks.core.errors import ContractError, RecipeError
 from tasks.core.handle import Handle
 from tasks.core.home import digest_path, home

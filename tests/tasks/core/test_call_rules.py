@@ -9,7 +9,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from data_contracts.facts import row_facts
+from tasks.contract.facts import row_facts
 from tasks.core.handle import Handle
 from tasks.core.ledger import ROW_SCHEMA
 from tasks.core.row_kind import SFT

@@ -15,9 +15,9 @@ from typing import Any, Literal
 import polars as pl
 
 from data_contracts.contract import Contract
-from data_contracts.facts import row_facts
-from data_contracts.relations import Measures, Seen, contradictions, leaked, twins
 from data_contracts.vocabulary import COSTLY
+from tasks.contract.facts import row_facts
+from tasks.contract.row_relations import Measures, Seen, contradictions, leaked, twins
 from tasks.core.errors import RecipeError
 from tasks.core.row_kind import RowKind
 from tasks.data.formats.tool_calls import tools_of, turns

@@ -13,7 +13,7 @@ from dataclasses import replace
 import polars as pl
 from pydantic import BaseModel
 
-from data_contracts.relations import Measures, Seen
+from tasks.contract.row_relations import Measures, Seen
 from tasks.core.handle import LEDGER, ROWS, Handle
 from tasks.core.ledger import GONE
 from tasks.core.row_kind import RowKind

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from data_contracts.relations import contradictions, leaked, twins
 from tasks.conflicts import ConflictSettings, conflicts
+from tasks.contract.row_relations import contradictions, leaked, twins
 from tasks.core.ledger import ROW_SCHEMA, Outcome
 from tasks.core.row_kind import KINDS
 from tasks.decontaminate import DecontaminateSettings, decontaminate

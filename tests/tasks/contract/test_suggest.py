@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from data_contracts.contract import Contract, read_contract
 from data_contracts.expectations import validate
-from data_contracts.measure import Given, facts_for
-from data_contracts.suggest import suggest
+from tasks.contract.measure import Given, facts_for
+from tasks.contract.suggest import suggest
 from tasks.core.errors import DataError
 from tasks.core.ledger import ROW_SCHEMA
 from tasks.core.row_kind import KINDS

@@ -16,8 +16,8 @@ import polars as pl
 import yaml
 
 from data_contracts.contract import Contract, Expectation, read_contract
-from data_contracts.measure import Given, columns_spoken_of, measured
 from data_contracts.vocabulary import COLUMNS, FIELD
+from tasks.contract.measure import Given, columns_spoken_of, measured
 from tasks.core.errors import DataError
 from tasks.core.row_kind import SFT
 

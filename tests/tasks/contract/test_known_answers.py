@@ -8,10 +8,10 @@ from typing import Any
 import polars as pl
 import pytest
 
-from data_contracts.answered import seen_by, seen_by_steps
-from data_contracts.measure import Given
-from data_contracts.relations import Measures, Seen, contradictions, leaked
 from tasks.conflicts import ConflictSettings, conflicts
+from tasks.contract.known_answers import seen_by, seen_by_steps
+from tasks.contract.measure import Given
+from tasks.contract.row_relations import Measures, Seen, contradictions, leaked
 from tasks.core.decisions import Decision, Decisions
 from tasks.core.handle import LEDGER, ROWS, Handle
 from tasks.core.ledger import Outcome, entries
