@@ -18,11 +18,11 @@ from flows.summary import command
 from tasks.core.decisions import ROW_ID, Decision, Said, add_decisions
 from tasks.core.errors import DataError, nearest
 from tasks.core.process import terminal
-from tasks.core.sheet import CUT, TEXTS, check_of, conversation, plain, read_sheet
 from tasks.core.text.strict_yaml import told
 from tasks.data.records import Record
 from tasks.personal_data.finders import PersonalData
 from tasks.personal_data.hiding import hidden
+from tasks.reporting.review_sheet import CUT, TEXTS, check_of, conversation, plain, read_sheet
 
 CHOICES = ("keep", "edit", "drop", "suggested")
 NAMED = 12  # mistakes, and lines of each, that are told one by one

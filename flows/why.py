@@ -16,13 +16,13 @@ import polars as pl
 
 from flows.runs import STEP, find_dataset, folders
 from tasks.core.errors import DataError
-from tasks.core.examples import REDACT, texts_of
 from tasks.core.facts.dataset import ClosedStep, DatasetFacts
 from tasks.core.handle import LEDGER, ROWS, Handle
 from tasks.core.home import home
 from tasks.core.ledger import GONE
 from tasks.core.text.display import short, visible
-from tasks.core.told import in_words, rows_named
+from tasks.reporting.ledger_in_words import in_words, rows_named
+from tasks.reporting.row_examples import REDACT, texts_of
 
 SHOWN = 400  # characters of a message: enough to know the row by
 DIGITS = 12  # of a row_id, as the report shows them

@@ -2,7 +2,7 @@
 
 It is self-contained: no script, no request, and a policy in its head that forbids both. It holds what the artifacts hold and
 nothing else (no clock, no machine), so the same artifacts give the same bytes. Every text that came from data is escaped, its
-invisible characters are named (tasks/core/text/display.py), and personal data is not in it (tasks/core/examples.py).
+invisible characters are named (tasks/core/text/display.py), and personal data is not in it (tasks/reporting/row_examples.py).
 """
 
 from __future__ import annotations
@@ -15,9 +15,6 @@ from typing import Any
 import polars as pl
 from pydantic import Field
 
-from tasks.core import charts
-from tasks.core.doubts import contradictions, doubted_labels
-from tasks.core.examples import PLAIN, changed, gone, mistakes
 from tasks.core.facts.base import Facts
 from tasks.core.facts.report import HeadlineRow, ReportFacts
 from tasks.core.facts.scores import Measured, Scores
@@ -32,6 +29,9 @@ from tasks.core.work import StepDirs, StepResult
 from tasks.metrics.answer_schema import AnswerSettings
 from tasks.model.chat_template import PromptSettings
 from tasks.registry import mlflow_client
+from tasks.reporting import charts
+from tasks.reporting.row_examples import PLAIN, changed, gone, mistakes
+from tasks.reporting.suspect_rows import contradictions, doubted_labels
 
 PAGE = "report.html"
 SETS = {"holdout": "the holdout", "edge_cases": "the edge cases"}

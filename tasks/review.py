@@ -1,6 +1,6 @@
 """review: what a person should look at, as a sheet to fill in, the rows first that a minute gains the most on.
 
-Leaves review.csv and review.jsonl (tasks/core/sheet.py), one record a quarantined row. In `decision` goes keep (it stays as it
+Leaves review.csv and review.jsonl (tasks/reporting/review_sheet.py), one record a quarantined row. In `decision` goes keep (it stays as it
 is), edit (after changing prompt, answer or rejected), drop, or suggested (the suggested answer replaces the answer);
 `assay review apply` takes the sheet back in, and `decide`, right after ingest, does what was decided.
 
@@ -19,21 +19,21 @@ from pydantic import Field
 
 from tasks.core.batches import row_by_row
 from tasks.core.decisions import BY_REVIEWERS, DROPPED, EDITED, Decisions, new_row
-from tasks.core.examples import texts_of
 from tasks.core.facts.review import ReviewFacts, ReviewReason
 from tasks.core.handle import CURATED, LEDGER, QUARANTINE, Handle
 from tasks.core.ledger import Outcome, changed, entries, entry
-from tasks.core.priorities import Held, in_order, labels_of, seconds_of
 from tasks.core.row_kind import RowKind
 from tasks.core.settings import Settings
-from tasks.core.sheet import cells, check_of, write_csv, write_jsonl
 from tasks.core.text.display import visible
-from tasks.core.told import in_words, rows_named
 from tasks.core.work import StepDirs, StepResult
 from tasks.data.formats.tool_calls import spoken
 from tasks.metrics.answer_schema import AnswerSettings
 from tasks.personal_data.finders import PersonalData, suspect
 from tasks.personal_data.hiding import hidden, hidden_in
+from tasks.reporting.ledger_in_words import in_words, rows_named
+from tasks.reporting.review_order import Held, in_order, labels_of, seconds_of
+from tasks.reporting.review_sheet import cells, check_of, write_csv, write_jsonl
+from tasks.reporting.row_examples import texts_of
 
 SHEETS = ("review.csv", "review.jsonl")
 ORDER = (

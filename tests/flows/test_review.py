@@ -13,8 +13,8 @@ import pytest
 from flows.review import Applied, apply, print_applied
 from tasks.core.decisions import read_decisions
 from tasks.core.errors import DataError
-from tasks.core.sheet import check_of, write_csv, write_jsonl
 from tasks.personal_data.finders import PersonalData
+from tasks.reporting.review_sheet import check_of, write_csv, write_jsonl
 
 Record = dict[str, Any]
 COLUMNS = ["decision", "note", "choices", "prompt", "answer", "suggestion", "step", "reason", "row_id", "check"]

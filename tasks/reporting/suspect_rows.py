@@ -13,12 +13,12 @@ from typing import Any
 
 import polars as pl
 
-from tasks.core.examples import redacted_at, texts_of
 from tasks.core.handle import LEDGER, Handle
-from tasks.core.sheet import cells
 from tasks.core.text.display import impersonal, short
-from tasks.core.told import is_row
 from tasks.metrics.answer_schema import AnswerSettings, label_of
+from tasks.reporting.ledger_in_words import is_row
+from tasks.reporting.review_sheet import cells
+from tasks.reporting.row_examples import redacted_at, texts_of
 
 JUDGED = {"given", "suggested", "self_confidence", "confidence"}
 Entry = tuple[dict[str, Any], dict[str, Any]]  # of the ledger, and its evidence

@@ -11,7 +11,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tasks.core.errors import DataError
-from tasks.core.sheet import LONGEST, cells, check_of, conversation, plain, read_sheet, write_csv, write_jsonl
+from tasks.reporting.review_sheet import (
+    LONGEST,
+    cells,
+    check_of,
+    conversation,
+    plain,
+    read_sheet,
+    write_csv,
+    write_jsonl,
+)
 
 ROLES = st.sampled_from(["system", "user", "assistant"])
 LINES = st.sampled_from(["[user]", "\\[user]", "\\\\[assistant]", "[user] no", "", " ", "Where?", "[system]"])

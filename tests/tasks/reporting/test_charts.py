@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.core.charts import POINTS, bar, intervals, loss_curve, scale
+from tasks.reporting.charts import POINTS, bar, intervals, loss_curve, scale
 
 LOSSES = st.lists(st.floats(0, 1e6), min_size=1, max_size=40)
 

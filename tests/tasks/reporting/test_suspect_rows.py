@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from tasks.core.doubts import contradictions, doubted_labels
 from tasks.core.handle import Handle
 from tasks.core.ledger import Outcome, entries
 from tasks.metrics.answer_schema import AnswerSettings
+from tasks.reporting.suspect_rows import contradictions, doubted_labels
 from tests.books import Row, judged, row, rows, step
 
 ANSWER = AnswerSettings(label="intent")

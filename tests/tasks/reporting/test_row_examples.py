@@ -10,11 +10,11 @@ from typing import Any
 import polars as pl
 from markupsafe import Markup
 
-from tasks.core.examples import changed, gone, mistakes
 from tasks.core.handle import FACTS, LEDGER, QUARANTINE, ROWS, Handle
 from tasks.core.home import TOLD, commit, digest_bytes, new_artifact
 from tasks.core.ledger import ROW_SCHEMA, Outcome, entries, entry, quarantine
 from tasks.core.ledger import changed as change
+from tasks.reporting.row_examples import changed, gone, mistakes
 
 Row = dict[str, Any]
 

@@ -19,11 +19,11 @@ from markupsafe import Markup
 from tasks.core.handle import LEDGER, QUARANTINE, ROWS, Handle
 from tasks.core.ledger import GONE
 from tasks.core.text.display import differences, impersonal, short, visible
-from tasks.core.told import ROWS as TWINS
-from tasks.core.told import in_words
 from tasks.data.formats.tool_calls import with_calls
 from tasks.metrics.answer_schema import parse
 from tasks.model.chat_template import Message
+from tasks.reporting.ledger_in_words import ROWS as TWINS
+from tasks.reporting.ledger_in_words import in_words
 
 RULES = "rules"  # in the evidence of a step that is made of several: those that fired
 REDACT = "redact"  # the step after which texts are free of personal data

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.core.told import in_words, rows_named
+from tasks.reporting.ledger_in_words import in_words, rows_named
 
 A, B = "a" * 64, "b" * 64
 REVIEWED = {
