@@ -13,27 +13,27 @@ from flows.parameters import DEFAULT, ROWS, Assignments, RecipeName, RecipePath,
 from flows.recipe import Recipe
 from flows.runs import remember
 from flows.states import ends_in_words
-from tasks.account import AccountSettings, account
-from tasks.advise import advise
-from tasks.check import check
-from tasks.clean import clean
-from tasks.conflicts import conflicts
 from tasks.contract.known_answers import GivenTo
 from tasks.core.handle import Handle
 from tasks.core.step import row_step, work_step
 from tasks.core.step_cache import Input
-from tasks.decontaminate import decontaminate
-from tasks.dedupe import dedupe
-from tasks.fetch import fetch
-from tasks.filter import filter_rows, find_rules
-from tasks.format import format_answers
-from tasks.ingest import RawFile, find_sources, ingest
-from tasks.label_errors import label_errors
+from tasks.curation.account import AccountSettings, account
+from tasks.curation.advise import advise
+from tasks.curation.check import check
+from tasks.curation.clean import clean
+from tasks.curation.conflicts import conflicts
+from tasks.curation.decontaminate import decontaminate
+from tasks.curation.dedupe import dedupe
+from tasks.curation.filter import filter_rows, find_rules
+from tasks.curation.format import format_answers
+from tasks.curation.ingest import RawFile, find_sources, ingest
+from tasks.curation.label_errors import label_errors
+from tasks.curation.redact import redact
+from tasks.curation.review import decide, review
+from tasks.curation.select import select
+from tasks.curation.split import split
 from tasks.model.base_model import find_model
-from tasks.redact import redact
-from tasks.review import decide, review
-from tasks.select import select
-from tasks.split import split
+from tasks.training.fetch import fetch
 
 Results = dict[str, Handle]
 JUDGES = ("holdout", "edge_cases", "benchmarks")  # what nothing may be trained on

@@ -13,7 +13,7 @@ from tasks.core.handle import CURATED, Handle
 from tasks.core.ledger import ROW_SCHEMA
 from tasks.core.process import terminal
 from tasks.core.row_kind import KINDS
-from tasks.export import ExportFormat, export
+from tasks.curation.export import ExportFormat, export
 
 
 def export_recipe(recipe: str, dataset: Handle, format: ExportFormat, out: Path) -> None:

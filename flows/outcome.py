@@ -19,8 +19,8 @@ from tasks.core.facts.rows import RowFacts
 from tasks.core.facts.version import VersionFacts, VersionTold
 from tasks.core.handle import Handle
 from tasks.core.process.run_page import show
+from tasks.evaluation.report import PAGE, publish
 from tasks.registry import mlflow_client
-from tasks.report import PAGE, publish
 
 
 def tell_outcome(

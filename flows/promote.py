@@ -16,7 +16,8 @@ from flows.registered import Approve, Model, Reason, Version, outcome, publish_l
 from flows.states import REFUSED, ends_in_words
 from tasks.core.action import act, decision
 from tasks.core.errors import PromotionError
-from tasks.promote import (
+from tasks.registry.promotion_ledger import OvertakenError
+from tasks.release.promote import (
     Candidate,
     WaitingError,
     check_answers,
@@ -26,7 +27,6 @@ from tasks.promote import (
     move,
     tell,
 )
-from tasks.registry.promotion_ledger import OvertakenError
 
 PROMOTED, WAITING, OVERTAKEN = "Promoted", "Waiting for approval", "Overtaken"
 

@@ -16,37 +16,37 @@ from pydantic import Field, PrivateAttr
 from data_contracts.contract import check_kind, read_contract
 from flows.overrides import Overrides, in_words, overridden
 from flows.recipes import FILE, RECIPES, installed_recipes
-from tasks.advise import AdviseSettings
-from tasks.check import CheckSettings
-from tasks.clean import CleanSettings
-from tasks.conflicts import ConflictSettings
 from tasks.core.allowed_folders import check_inside
 from tasks.core.decisions import Decisions, read_decisions
 from tasks.core.errors import RecipeError, nearest
 from tasks.core.row_kind import KINDS, SFT, KindName, RowKind
-from tasks.core.rule import WatchSettings
 from tasks.core.settings import MisfitError, Settings
 from tasks.core.text.strict_yaml import read_yaml, refuse, told
 from tasks.core.text.user_input import quoted, typed_path
-from tasks.decontaminate import DecontaminateSettings
-from tasks.dedupe import DedupeSettings
-from tasks.evaluate import EvaluateSettings
-from tasks.filter import FilterSettings
-from tasks.format import FormatSettings
-from tasks.gate import GateSettings
-from tasks.ingest import IngestSettings, Source
-from tasks.label_errors import LabelErrorSettings
+from tasks.curation.advise import AdviseSettings
+from tasks.curation.check import CheckSettings
+from tasks.curation.clean import CleanSettings
+from tasks.curation.conflicts import ConflictSettings
+from tasks.curation.decontaminate import DecontaminateSettings
+from tasks.curation.dedupe import DedupeSettings
+from tasks.curation.filter import FilterSettings
+from tasks.curation.format import FormatSettings
+from tasks.curation.ingest import IngestSettings, Source
+from tasks.curation.label_errors import LabelErrorSettings
+from tasks.curation.redact import RedactSettings
+from tasks.curation.review import ReviewSettings
+from tasks.curation.select import SelectSettings
+from tasks.curation.split import SplitSettings
+from tasks.evaluation.evaluate import EvaluateSettings
+from tasks.evaluation.gate import GateSettings
+from tasks.evaluation.report import ReportSettings
 from tasks.metrics.answer_schema import AnswerSettings
 from tasks.model.base_model import BaseModelSettings
 from tasks.model.chat_template import PromptSettings
-from tasks.promote import PromoteSettings
-from tasks.redact import RedactSettings
-from tasks.register import RegisterSettings
-from tasks.report import ReportSettings
-from tasks.review import ReviewSettings
-from tasks.select import SelectSettings
-from tasks.split import SplitSettings
-from tasks.trainer.settings import TrainSettings
+from tasks.monitoring.retrain_rule import WatchSettings
+from tasks.release.promote import PromoteSettings
+from tasks.release.register import RegisterSettings
+from tasks.training.trainer.settings import TrainSettings
 
 # Every class has a `register` of ABCMeta, which nobody calls on a recipe.
 warnings.filterwarnings("ignore", message='Field name "register" in "Recipe" shadows')

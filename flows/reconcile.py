@@ -16,8 +16,8 @@ from flows.registered import AnyModel, publish_ledger, publish_words
 from flows.states import ends_in_words
 from tasks.core.action import act
 from tasks.core.errors import PromotionError
-from tasks.reconcile import Reconciled, models
-from tasks.reconcile import reconcile as look
+from tasks.release.reconcile import Reconciled, models
+from tasks.release.reconcile import reconcile as look
 
 FLAGGED, RECORDED = "Flagged", "Recorded"
 

@@ -40,15 +40,15 @@ from tasks.core.process import terminal
 from tasks.core.row_kind import KINDS
 from tasks.core.step import work_step
 from tasks.core.variants import TUNED
-from tasks.evaluate import SETS, evaluate, measured_in
-from tasks.gate import check_rules, gate
+from tasks.evaluation.evaluate import SETS, evaluate, measured_in
+from tasks.evaluation.gate import check_rules, gate
+from tasks.evaluation.predict import PredictSettings, predict
+from tasks.evaluation.report import report
 from tasks.model.answerable import check_answerable
 from tasks.model.chat_template import PromptSettings
-from tasks.predict import PredictSettings, predict
-from tasks.register import RecipeText, is_challenger, register
 from tasks.registry import mlflow_client
-from tasks.report import report
-from tasks.train import train
+from tasks.release.register import RecipeText, is_challenger, register
+from tasks.training.train import train
 
 
 @flow(name="retrain", persist_result=False)

@@ -16,7 +16,7 @@ from flows.registered import Model, NeededReason, outcome, publish_ledger, publi
 from flows.states import ends_in_words
 from tasks.core.action import act, decision
 from tasks.core.errors import PromotionError
-from tasks.rollback import rollback as move_back
+from tasks.release.rollback import rollback as move_back
 
 ROLLED_BACK = "Rolled back"
 

@@ -27,9 +27,9 @@ from tasks.core.handle import Handle
 from tasks.core.step import work_step
 from tasks.core.text.urls import NO_KEY
 from tasks.core.text.user_input import typed_path, typed_source
-from tasks.ingest import RawFile, Source, find_sources
-from tasks.score import ANSWERS, ScoreSettings, find_served
-from tasks.score import score as answer
+from tasks.curation.ingest import RawFile, Source, find_sources
+from tasks.release.score import ANSWERS, ScoreSettings, find_served
+from tasks.release.score import score as answer
 
 ENDINGS = (".parquet", ".jsonl")
 

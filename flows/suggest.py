@@ -18,7 +18,7 @@ from tasks.core.handle import CURATED, Handle
 from tasks.core.ledger import ROW_SCHEMA
 from tasks.core.row_kind import KINDS, SFT, RowKind
 from tasks.core.text.user_input import typed_source
-from tasks.ingest import IngestSettings, Source, find_sources, ingest
+from tasks.curation.ingest import IngestSettings, Source, find_sources, ingest
 from tasks.metrics.answer_schema import AnswerSettings
 from tasks.model.chat_template import PromptSettings
 

@@ -74,7 +74,7 @@ def print_curated(results: Mapping[str, Handle], asked: Sequence[str], kind: str
 def print_watched(results: Mapping[str, Any]) -> None:
     """Print what `assay watch` found: a line a comparison, and what came of it.
 
-    results: state (how the run of watch ended), line (in a sentence), table (see tasks/compare.py).
+    results: state (how the run of watch ended), line (in a sentence), table (see tasks/monitoring/compare.py).
     """
     print()
     for row in results["table"]:

@@ -21,25 +21,25 @@ from flows.curate import Results, as_trained, each_alone, judged_by, read
 from flows.parameters import DEFAULT, RecipeName, RecipePath, planned
 from flows.recipe import Recipe
 from flows.states import ends_in_words
-from tasks.check import check
-from tasks.compare import compare, table
-from tasks.conflicts import conflicts
 from tasks.core.action import act
 from tasks.core.errors import NothingLeftError
 from tasks.core.facts.watched import CompareFacts, GainedFacts, RescoreFacts
 from tasks.core.handle import Handle
 from tasks.core.process import terminal
 from tasks.core.process.run_page import show
-from tasks.core.rule import Decision, decide
 from tasks.core.step import row_step, work_step
 from tasks.core.step_cache import Input
-from tasks.dedupe import dedupe
-from tasks.fetch import fetch
-from tasks.ingest import RawFile, find_sources
+from tasks.curation.check import check
+from tasks.curation.conflicts import conflicts
+from tasks.curation.dedupe import dedupe
+from tasks.curation.ingest import RawFile, find_sources
 from tasks.model.base_model import find_model
+from tasks.monitoring.compare import compare, table
+from tasks.monitoring.rescore import rescore
+from tasks.monitoring.retrain_rule import Decision, decide
+from tasks.monitoring.watch import Look, gained, joined, look, news, snapshot
 from tasks.registry.champion import find_registered
-from tasks.rescore import rescore
-from tasks.watch import Look, gained, joined, look, news, snapshot
+from tasks.training.fetch import fetch
 
 # How it ends, when nothing fails; all are of Prefect's type Completed.
 UNCHANGED, QUIET, WAITING, HELD, STARTED = "Unchanged", "Quiet", "Waiting", "Held", "Started"

@@ -12,7 +12,6 @@ from typing import Any
 
 import polars as pl
 
-from tasks.account import AccountSettings, account
 from tasks.core.decisions import Decisions, honoured
 from tasks.core.handle import FACTS, Handle
 from tasks.core.home import TOLD, commit, digest_bytes, new_artifact
@@ -20,6 +19,7 @@ from tasks.core.ledger import ROW_SCHEMA, Outcome, check_balance, entries, entry
 from tasks.core.process.progress import Progress
 from tasks.core.step import _write_rows
 from tasks.core.work import StepDirs, StepResult
+from tasks.curation.account import AccountSettings, account
 
 Row = dict[str, Any]
 Verdict = tuple[str, str, dict[str, Any]] | None  # action, reason, evidence

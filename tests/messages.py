@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
-from tasks.core.rule import WatchSettings
 from tasks.metrics import drift
+from tasks.monitoring.retrain_rule import WatchSettings
 
 RULE = WatchSettings()
 LEVEL = RULE.significance

@@ -20,13 +20,13 @@ from tasks.core.home import TOLD, commit, home, new_artifact
 from tasks.core.ledger import ROW_SCHEMA
 from tasks.core.process.progress import Progress
 from tasks.core.work import StepDirs, StepResult
-from tasks.fetch import fetch
 from tasks.model.base_model import BaseModelSettings, find_model
 from tasks.model.chat_template import PromptSettings, question
 from tasks.model.generation import load_speaker
 from tasks.personal_data.finders import PersonalData
-from tasks.register import RecipeText, RegisterSettings, register
 from tasks.registry import mlflow_client
+from tasks.release.register import RecipeText, RegisterSettings, register
+from tasks.training.fetch import fetch
 from tests.tiny import tiny_adapter, tiny_model
 
 PREDICTIONS = "predictions.parquet"

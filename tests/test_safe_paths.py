@@ -12,7 +12,7 @@ import pytest
 from tasks.core.code_digest import ROOT
 from tasks.core.process.child import child_environment
 from tasks.model.chat_template import PromptSettings
-from tasks.train import TrainSettings, train
+from tasks.training.train import TrainSettings, train
 from tests.training import base_handle, dataset_handle, place, rows
 
 NOT_OURS = "import pathlib\npathlib.Path(__file__ + '.ran').touch()\nraise SystemExit('this is not ours')\n"

@@ -3,7 +3,7 @@
 Greedy, in the order of prompt length, with the tokens that every prompt begins with (system prompt, few-shot examples) computed
 once and shared: with a few-shot prompt that is most of the work. Greedy decoding of the same prompt gives the same text; the
 sums inside a matrix product may round differently for another batch size, which can only matter where two tokens tie to
-within about 1e-5, so registration checks real answers again (tasks/register.py).
+within about 1e-5, so registration checks real answers again (tasks/release/register.py).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Small charts as inline SVG: no script, no font, no request, and readable at any width.
 
 Across, everything is placed in percent, so a chart takes the width it is given and its text keeps its size; colours are
-CSS classes of the page (tasks/templates/report.html), so that dark mode and print follow. Markup.format
+CSS classes of the page (tasks/evaluation/templates/report.html), so that dark mode and print follow. Markup.format
 escapes what it is given.
 """
 
@@ -61,7 +61,7 @@ def scale() -> Markup:
 def loss_curve(history: Sequence[dict[str, Any]], best_step: int | None) -> Markup:
     """Training and validation loss over steps, from zero; empty when nothing was logged.
 
-    history: {step, loss?, eval_loss?}, as tasks/train.py records it.
+    history: {step, loss?, eval_loss?}, as tasks/training/train.py records it.
     """
     train, validation = _series(history, "loss"), _series(history, "eval_loss")
     if not train and not validation:

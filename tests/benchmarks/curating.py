@@ -9,18 +9,18 @@ from pathlib import Path
 
 import polars as pl
 
-from tasks.clean import CleanSettings, clean
-from tasks.conflicts import ConflictSettings, conflicts
 from tasks.core.ledger import GONE, Outcome, check_balance
 from tasks.core.row_kind import RowKind
-from tasks.decontaminate import DecontaminateSettings, decontaminate
-from tasks.dedupe import DedupeSettings, dedupe
-from tasks.filter import FilterSettings, filter_rows
-from tasks.format import FormatSettings, format_answers
-from tasks.ingest import IngestSettings, Source, find_sources, ingest
-from tasks.label_errors import LabelErrorSettings, label_errors
+from tasks.curation.clean import CleanSettings, clean
+from tasks.curation.conflicts import ConflictSettings, conflicts
+from tasks.curation.decontaminate import DecontaminateSettings, decontaminate
+from tasks.curation.dedupe import DedupeSettings, dedupe
+from tasks.curation.filter import FilterSettings, filter_rows
+from tasks.curation.format import FormatSettings, format_answers
+from tasks.curation.ingest import IngestSettings, Source, find_sources, ingest
+from tasks.curation.label_errors import LabelErrorSettings, label_errors
+from tasks.curation.redact import RedactSettings, redact
 from tasks.metrics.answer_schema import AnswerSettings
-from tasks.redact import RedactSettings, redact
 from tests.benchmarks.quality_defects import Row
 
 

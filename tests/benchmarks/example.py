@@ -14,9 +14,9 @@ from tasks.core.handle import CURATED, FACTS, Handle
 from tasks.core.home import TOLD, home_folder
 from tasks.core.process.progress import Progress
 from tasks.core.work import StepDirs, StepResult
-from tasks.fetch import fetch
 from tasks.model.base_model import find_model
 from tasks.model.chat_template import Message
+from tasks.training.fetch import fetch
 
 
 def base_model(recipe: Recipe) -> Handle:

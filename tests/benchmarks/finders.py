@@ -31,7 +31,7 @@ def shingles(text: str) -> set[str]:
 
 
 def assay(texts: pl.Series) -> Found:
-    from tasks.dedupe import near_duplicate_pairs
+    from tasks.curation.dedupe import near_duplicate_pairs
 
     frame = pl.DataFrame({"row_id": pl.Series(range(len(texts))).cast(pl.String).str.zfill(9), "text": texts})
     found = near_duplicate_pairs(frame, THRESHOLD, 3)

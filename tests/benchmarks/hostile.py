@@ -15,10 +15,10 @@ from typing import Any
 
 import polars as pl
 
-from tasks.conflicts import ConflictSettings, conflicts
 from tasks.core.ledger import Outcome
 from tasks.core.row_kind import CLASSIFICATION
-from tasks.dedupe import DedupeSettings, dedupe
+from tasks.curation.conflicts import ConflictSettings, conflicts
+from tasks.curation.dedupe import DedupeSettings, dedupe
 from tasks.metrics.answer_schema import AnswerSettings
 from tests.benchmarks.finders import peak
 

@@ -37,7 +37,7 @@ class Defect:
 
 
 def shingles(text: str) -> set[tuple[str, ...]]:
-    """As tasks.dedupe documents them, computed here by themselves."""
+    """As tasks.curation.dedupe documents them, computed here by themselves."""
     words = re.findall(r"\w+", text.lower())
     return {tuple(words[i : i + NGRAM]) for i in range(max(len(words) - NGRAM + 1, 1))} if words else set()
 

@@ -16,11 +16,11 @@ from random import Random
 
 import polars as pl
 
-from tasks.clean import CleanSettings, clean
 from tasks.core import row_kind
-from tasks.filter import FilterSettings, filter_rows
-from tasks.format import FormatSettings
-from tasks.label_errors import LabelErrorSettings, label_errors
+from tasks.curation.clean import CleanSettings, clean
+from tasks.curation.filter import FilterSettings, filter_rows
+from tasks.curation.format import FormatSettings
+from tasks.curation.label_errors import LabelErrorSettings, label_errors
 from tasks.metrics.answer_schema import AnswerSettings
 from tests.benchmarks import quality_defects as make
 from tests.benchmarks import quality_texts as texts

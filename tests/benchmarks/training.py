@@ -1,8 +1,8 @@
 """Our train step against TRL's defaults, and against the rate at which this machine multiplies matrices.
 
 Both train the same LoRA on the same rows of the example and the same base model, 16 rows a step, each in a process of its
-own and in turns, so that a machine that slows down slows both. Ours is the flow's own step (tasks.train.train: accelerate's
-launcher, tasks.trainer, checkpoints and all). A rate is useful tokens, padding not counted, by the seconds from the end of one
+own and in turns, so that a machine that slows down slows both. Ours is the flow's own step (tasks.training.train.train: accelerate's
+launcher, tasks.training.trainer, checkpoints and all). A rate is useful tokens, padding not counted, by the seconds from the end of one
 step to the end of the next; the first step warms up and is left out.
 """
 
@@ -28,8 +28,8 @@ from tasks.core.process.hardware import choose_device_and_dtype
 from tasks.core.process.progress import Progress
 from tasks.core.work import StepDirs
 from tasks.model.chat_template import IGNORED, Example, Message, conversation, encode
-from tasks.train import train
-from tasks.trainer.settings import TrainSettings
+from tasks.training.train import train
+from tasks.training.trainer.settings import TrainSettings
 from tests.benchmarks.example import base_model, conversations, dataset
 from tests.benchmarks.table import Figure, Section, spread
 
@@ -104,7 +104,7 @@ def _round(recipe: Recipe, base: Handle, settings: TrainSettings, messages: list
 
 def _batches(examples: list[Example], micro: int, settings: TrainSettings) -> list[list[Example]]:
     """The rows of each training step, in the order that the trainer takes them."""
-    from tasks.trainer.loop import row_order
+    from tasks.training.trainer.loop import row_order
 
     order = row_order([len(e.input_ids) for e in examples], micro, settings.epochs, settings.seed)
     size = settings.batch_rows
@@ -120,7 +120,7 @@ def _flops(base: Handle, plan: Plan, count: dict[str, int]) -> float:
     """What the trainer's own estimate counts; from the plan's numbers, so that no model need be loaded."""
     from transformers import AutoConfig
 
-    from tasks.trainer.loop import training_flops
+    from tasks.training.trainer.loop import training_flops
 
     parameters = plan.trainable_parameters, plan.total_parameters
     config = AutoConfig.from_pretrained(base.folder / "model")
@@ -154,7 +154,7 @@ def _matmul_rates(base: Handle, plan: Plan) -> dict[str, float]:
     import torch
     from transformers import AutoConfig
 
-    from tasks.trainer.loop import matmul_rate
+    from tasks.training.trainer.loop import matmul_rate
 
     config = AutoConfig.from_pretrained(base.folder / "model")
     tokens = plan.micro_batch * plan.tokens // plan.rows

@@ -57,9 +57,9 @@ def test_a_run_whose_worker_and_processes_were_killed_is_found_started_again_and
 ) -> None:
     worker = servers.start_worker("doomed", PREFECT_FLOWS_HEARTBEAT_FREQUENCY=str(HEARTBEAT))
     run = start(servers, recipes / "little.yaml")
-    until(lambda: servers.at_work("tasks.trainer"), "the training")
-    trainer = servers.at_work("tasks.trainer")[0].pid
-    place = Path(servers.at_work("tasks.trainer")[0].cmdline()[-1]).parent
+    until(lambda: servers.at_work("tasks.training.trainer"), "the training")
+    trainer = servers.at_work("tasks.training.trainer")[0].pid
+    place = Path(servers.at_work("tasks.training.trainer")[0].cmdline()[-1]).parent
     until(lambda: list(place.glob("checkpoints/*/trainer_state.json")), "a checkpoint")
     os.killpg(worker.pid, signal.SIGKILL)
     worker.wait()

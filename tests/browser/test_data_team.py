@@ -38,7 +38,7 @@ def prefect(page: Any, servers: Servers, worker: Any) -> Prefect:
 
 
 def training(servers: Servers) -> list[psutil.Process]:
-    return servers.at_work("tasks.trainer")
+    return servers.at_work("tasks.training.trainer")
 
 
 def checkpoints(servers: Servers) -> list[Path]:

@@ -133,7 +133,7 @@ class Stage(Stack):
         """The living processes that a case hits."""
         mine = self.workings()
         if hit == "trainer":
-            return [one for one in mine if "tasks.trainer" in one.cmdline() and "accelerate" not in " ".join(one.cmdline())]
+            return [one for one in mine if "tasks.training.trainer" in one.cmdline() and "accelerate" not in " ".join(one.cmdline())]
         if hit == "run":
             return [one for one in mine if any(word.startswith("prefect.") for word in one.cmdline())]
         if hit == "machine":

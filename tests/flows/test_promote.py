@@ -19,15 +19,15 @@ import pytest
 
 from tasks.core.errors import PromotionError
 from tasks.core.home import home
-from tasks.promote import WaitingError, check_answers, check_approval, check_evidence, find_candidate, move
-from tasks.reconcile import FLAG, models, reconcile
 from tasks.registry import mlflow_client
 from tasks.registry.mlflow_client import model_id
 from tasks.registry.moves_by_hand import up_to_date
 from tasks.registry.promotion_ledger import EXPERIMENT, Entry, Ledger, OvertakenError, append, read, settle
 from tasks.registry.promotion_pages import APPROVAL, OUTCOME, show
 from tasks.registry.versions import CHALLENGER, CHAMPION, PREVIOUS, STATE, aliases
-from tasks.rollback import rollback
+from tasks.release.promote import WaitingError, check_answers, check_approval, check_evidence, find_candidate, move
+from tasks.release.reconcile import FLAG, models, reconcile
+from tasks.release.rollback import rollback
 from tests.registered import another, make_inputs
 
 

@@ -12,10 +12,10 @@ from flows.score import check_target, write
 from tasks.core.errors import AssayError
 from tasks.core.handle import FACTS, Handle
 from tasks.core.home import TOLD, commit, new_artifact
-from tasks.ingest import Source, find_sources
+from tasks.curation.ingest import Source, find_sources
 from tasks.registry import mlflow_client
 from tasks.registry.versions import CHAMPION
-from tasks.score import ANSWERS, ScoreSettings, Served, asked, find_served, score
+from tasks.release.score import ANSWERS, ScoreSettings, Served, asked, find_served, score
 from tests import training
 from tests.registered import PREDICTIONS, TEXTS, Inputs, change, make_inputs, stored
 

@@ -8,7 +8,6 @@ from typing import Any
 import polars as pl
 import pytest
 
-from tasks.conflicts import ConflictSettings, conflicts
 from tasks.contract.known_answers import seen_by, seen_by_steps
 from tasks.contract.measure import Given
 from tasks.contract.row_relations import Measures, Seen, contradictions, leaked
@@ -18,7 +17,8 @@ from tasks.core.ledger import Outcome, entries
 from tasks.core.row_kind import CLASSIFICATION, SFT
 from tasks.core.settings import Settings
 from tasks.core.step import row_step
-from tasks.decontaminate import DecontaminateSettings, decontaminate
+from tasks.curation.conflicts import ConflictSettings, conflicts
+from tasks.curation.decontaminate import DecontaminateSettings, decontaminate
 from tasks.metrics.answer_schema import AnswerSettings
 from tasks.model.chat_template import PromptSettings
 from tests.books import row, rows

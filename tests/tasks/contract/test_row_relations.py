@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tasks.conflicts import ConflictSettings, conflicts
 from tasks.contract.row_relations import contradictions, leaked, twins
 from tasks.core.ledger import ROW_SCHEMA, Outcome
 from tasks.core.row_kind import KINDS
-from tasks.decontaminate import DecontaminateSettings, decontaminate
-from tasks.dedupe import DedupeSettings, dedupe
+from tasks.curation.conflicts import ConflictSettings, conflicts
+from tasks.curation.decontaminate import DecontaminateSettings, decontaminate
+from tasks.curation.dedupe import DedupeSettings, dedupe
 from tasks.metrics.answer_schema import AnswerSettings
 from tasks.relations.contradictions import Contradictions
 from tasks.relations.duplicates import Likeness, Likenesses

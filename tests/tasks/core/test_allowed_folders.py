@@ -11,7 +11,7 @@ from data_contracts.contract import read_contract
 from flows.parameters import planned
 from flows.score import check_target
 from tasks.core.errors import RecipeError
-from tasks.core.rules.own import find_rules
+from tasks.curation.filters.custom import find_rules
 from tasks.data.sources import Source, find_sources
 from tasks.model.base_model import BaseModelSettings, find_model
 from tests.little import little_recipe

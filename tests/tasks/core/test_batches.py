@@ -17,7 +17,6 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tasks.clean import CleanSettings, clean
 from tasks.core import batches, row_batches
 from tasks.core.batches import Growing, row_by_row
 from tasks.core.decisions import Decision, Decisions, Said
@@ -28,9 +27,10 @@ from tasks.core.process.progress import Progress
 from tasks.core.row_kind import SFT
 from tasks.core.settings import Settings
 from tasks.core.step import row_step
-from tasks.filter import FilterSettings, filter_rows
-from tasks.redact import RedactSettings, redact
-from tasks.review import ReviewSettings, decide
+from tasks.curation.clean import CleanSettings, clean
+from tasks.curation.filter import FilterSettings, filter_rows
+from tasks.curation.redact import RedactSettings, redact
+from tasks.curation.review import ReviewSettings, decide
 from tests.books import row, rows
 
 ROOT = Path(__file__).parents[3]

@@ -28,12 +28,12 @@ def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "tasks/rooms/chest/drawer.py": "from .. import corner\n",
         "tasks/step.py": 'import polars\ndef step():\n    from tasks.core import helper\n    return "templates"\n',
         "tasks/templates/page.html": "<p>",
-        "tasks/train.py": "from tasks import trainer\n",
+        "tasks/training/train.py": "from tasks import trainer\n",
         "tasks/named.py": "from tasks.rooms import CHAIR\n",
         "tasks/inner.py": "from tasks.rooms.chest.drawer import *\n",
-        "tasks/trainer/__init__.py": "",
-        "tasks/trainer/__main__.py": "import tasks.trainer.loop\n",
-        "tasks/trainer/loop.py": "raise RuntimeError('imported')\n",
+        "tasks/training/trainer/__init__.py": "",
+        "tasks/training/trainer/__main__.py": "import tasks.training.trainer.loop\n",
+        "tasks/training/trainer/loop.py": "raise RuntimeError('imported')\n",
     }
     for name, text in files.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
@@ -59,7 +59,7 @@ def fresh() -> None:
         ("tasks.step", "tasks/core/helper.py"),  # imported inside a function
         ("tasks.step", "tasks/core/words.py"),  # imported by what is imported, in a circle
         ("tasks.step", "tasks/templates/page.html"),
-        ("tasks.train", "tasks/trainer/loop.py"),  # runs in another process, imported by nobody here
+        ("tasks.training.train", "tasks/training/trainer/loop.py"),  # runs in another process, imported by nobody here
         ("tasks.named", "tasks/rooms/__init__.py"),  # a name of a package, not a module in it
         ("tasks.named", "tasks/rooms/corner.py"),
         ("tasks.inner", "tasks/rooms/__init__.py"),  # runs when anything in it is imported
@@ -73,7 +73,7 @@ def test_a_change_that_a_step_depends_on_changes_its_digest(tree: Path, module: 
     assert digest(module) != before
 
 
-@pytest.mark.parametrize("file", ["tasks/core/stranger.py", "tasks/train.py", "tasks/trainer/loop.py"])
+@pytest.mark.parametrize("file", ["tasks/core/stranger.py", "tasks/training/train.py", "tasks/training/trainer/loop.py"])
 def test_a_change_elsewhere_does_not(tree: Path, file: str) -> None:
     before = digest("tasks.step")
     (tree / file).write_text("CHANGED = True\n")
@@ -125,39 +125,39 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_no_comment_and_no_docstring_of_a_real_step_changes_its_key(checkout: Path) -> None:
-    before = digest("tasks.train")
-    for file in code_digest.code_files("tasks.train").values():
+    before = digest("tasks.training.train")
+    for file in code_digest.code_files("tasks.training.train").values():
         text = re.sub(r'^( *)"""(?=\w)', r'\1"""Said otherwise: ', file.read_text(), flags=re.MULTILINE)
         file.write_text(re.sub(r"^( *)# ", r"\1# Said otherwise: ", text, flags=re.MULTILINE) + "# The end.\n")
         assert "Said otherwise" in text or len(text) < 100
-    assert digest("tasks.train") == before
+    assert digest("tasks.training.train") == before
 
 
 def test_a_line_of_any_file_that_a_real_step_uses_changes_its_key_and_no_other_line_does(checkout: Path) -> None:
-    used = set(code_digest.code_files("tasks.gate").values())
-    others = {checkout / "tasks/core/step.py", checkout / "tasks/train.py", checkout / "data_contracts/contract.py"}
-    before = digest("tasks.gate")
+    used = set(code_digest.code_files("tasks.evaluation.gate").values())
+    others = {checkout / "tasks/core/step.py", checkout / "tasks/training/train.py", checkout / "data_contracts/contract.py"}
+    before = digest("tasks.evaluation.gate")
     for file in used | others:
         text = file.read_text()
         file.write_text(f"{text}\nCHANGED = True\n")
-        assert (digest("tasks.gate") != before) is (file in used), file
+        assert (digest("tasks.evaluation.gate") != before) is (file in used), file
         file.write_text(text)
     assert others.isdisjoint(used)
     assert len(used) > 5
 
 
 def test_the_wrapper_around_a_work_step_is_no_part_of_its_key() -> None:
-    for step in ("tasks.train", "tasks.gate", "tasks.predict", "tasks.evaluate", "tasks.report", "tasks.register"):
+    for step in ("tasks.training.train", "tasks.evaluation.gate", "tasks.evaluation.predict", "tasks.evaluation.evaluate", "tasks.evaluation.report", "tasks.release.register"):
         assert not {"tasks.core.step", "tasks.core.process.progress", "tasks.core.decisions"} & set(code_digest.code_files(step)), step
 
 
 def test_the_real_steps_count_their_trainer_and_their_template() -> None:
-    train, report = code_digest.code_files("tasks.train"), code_digest.code_files("tasks.report")
-    assert {"tasks.trainer.__main__", "tasks.trainer.loop", "tasks.model.chat_template"} <= set(train)
-    assert "tasks.report: templates" in report
-    assert "tasks.trainer.loop" not in report
+    train, report = code_digest.code_files("tasks.training.train"), code_digest.code_files("tasks.evaluation.report")
+    assert {"tasks.training.trainer.__main__", "tasks.training.trainer.loop", "tasks.model.chat_template"} <= set(train)
+    assert "tasks.evaluation.report: templates" in report
+    assert "tasks.training.trainer.loop" not in report
 
 
 def test_a_digest_imports_nothing_heavy() -> None:
-    ask = "import sys; from tasks.core.code_digest import code_digest; code_digest('tasks.train'); print('torch' in sys.modules)"
+    ask = "import sys; from tasks.core.code_digest import code_digest; code_digest('tasks.training.train'); print('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", ask], capture_output=True, text=True, check=True).stdout.strip() == "False"

@@ -64,9 +64,9 @@ def test_every_property_tells_kinds_apart() -> None:
 
 def test_a_kind_is_part_of_a_steps_key_with_all_that_holds_of_it() -> None:
     changed = replace(PREFERENCE, compared_by="prompt")
-    keys = {work_key("dedupe", "tasks.dedupe", AnswerSettings(), {"kind": kind}) for kind in (*KINDS.values(), changed)}
+    keys = {work_key("dedupe", "tasks.curation.dedupe", AnswerSettings(), {"kind": kind}) for kind in (*KINDS.values(), changed)}
     assert len(keys) == 4
-    assert work_key("dedupe", "tasks.dedupe", AnswerSettings(), {"kind": replace(SFT)}) in keys
+    assert work_key("dedupe", "tasks.curation.dedupe", AnswerSettings(), {"kind": replace(SFT)}) in keys
 
 
 def test_the_command_line_reads_the_table_without_a_heavy_library() -> None:

@@ -15,7 +15,7 @@ from sqlalchemy import create_engine, make_url
 
 from tasks.core.errors import AssayError, DataError, OutsideError
 from tasks.core.ledger import Outcome
-from tasks.ingest import IngestSettings, RawFile, Source, find_sources, ingest
+from tasks.curation.ingest import IngestSettings, RawFile, Source, find_sources, ingest
 
 CREATE = """
     create table tickets (id integer, question text, reply text, price numeric(8, 2), "when" timestamp, extra {json}, gone text)

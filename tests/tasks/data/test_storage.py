@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tasks.core.errors import AssayError, DataError, OutsideError, RecipeError
-from tasks.ingest import IngestSettings, RawFile, Source, find_sources, ingest
+from tasks.curation.ingest import IngestSettings, RawFile, Source, find_sources, ingest
 from tests.keyed import KEY, NEXT_KEY, keyed
 
 ROW = json.dumps({"prompt": "Where?", "completion": "There."}) + "\n"

@@ -19,11 +19,11 @@ from tasks.core.code_digest import ROOT
 from tasks.core.errors import DataError, OutsideError, RegistrationError
 from tasks.metrics.graders import Said
 from tasks.model.chat_template import Message
-from tasks.promote import check_answers, check_approval, check_evidence, find_candidate, move
 from tasks.registry import loaded_version, mlflow_client
 from tasks.registry.loaded_version import LoadedVersion, VersionError
 from tasks.registry.versions import ARTIFACT, CHAMPION, PREVIOUS, aliases, artifact_digest, ask, download
-from tasks.rollback import rollback
+from tasks.release.promote import check_answers, check_approval, check_evidence, find_candidate, move
+from tasks.release.rollback import rollback
 from tests.command import until
 from tests.registered import PREDICTIONS, TEXTS, Inputs, another, change, make_inputs, stored
 

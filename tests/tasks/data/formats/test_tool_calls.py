@@ -12,14 +12,14 @@ import pytest
 from tasks.core.errors import DataError
 from tasks.core.ledger import Outcome, entries, entry, quarantine
 from tasks.core.row_kind import CLASSIFICATION, SFT, RowKind
+from tasks.curation.dedupe import DedupeSettings, dedupe
+from tasks.curation.export import export
+from tasks.curation.filter import FilterSettings, filter_rows
+from tasks.curation.format import FormatSettings, format_answers
+from tasks.curation.ingest import IngestSettings, Source, find_sources, ingest
+from tasks.curation.redact import RedactSettings, redact
 from tasks.data.formats.tool_calls import spoken, tools_of, turns, with_calls
-from tasks.dedupe import DedupeSettings, dedupe
-from tasks.export import export
-from tasks.filter import FilterSettings, filter_rows
-from tasks.format import FormatSettings, format_answers
-from tasks.ingest import IngestSettings, Source, find_sources, ingest
 from tasks.metrics.answer_schema import AnswerSettings
-from tasks.redact import RedactSettings, redact
 from tasks.relations.prompts import prompts
 
 TOOLS = [{"type": "function", "function": {"name": "weather", "parameters": {"type": "object", "properties": {}}}}]

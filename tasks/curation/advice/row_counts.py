@@ -1,0 +1,135 @@
+"""Advice: one topic's finding on a dataset, and the topics that count rows. tasks/curation/advice/row_texts.py has the others.
+
+A topic is a function of `asked`, one row a dataset row, sorted by row_id: row_id, split (train or validation), system, prompt
+and answer (tasks/relations/prompts.py), said (of an answer what is neither label nor key), label (null without one), turns
+(assistant messages), rejected. Advice quotes labels and nothing else of a row, so no personal data gets into it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import polars as pl
+
+Level = Literal["good", "note", "warning"]
+Goal = Literal["style", "capability", "instruction"]
+NAMED = 20  # row ids that a piece of advice carries: enough to look at by hand
+# The fewest rows, and what they teach. OpenAI's guide sees a manner learned from 50 rows on; LIMA (Zhou 2023) is 1,000 rows;
+# sets that teach a model to follow instructions at large, from Alpaca on, have 50,000 and more.
+GOALS: dict[Goal, tuple[int, str]] = {
+    "style": (50, "a manner or a fixed form"),
+    "capability": (1_000, "a new capability"),
+    "instruction": (50_000, "following instructions at large"),
+}
+EVEN = 0.5  # effective labels a label; Banking77 has 0.95, nine rows of ten under one of two labels 0.7
+HALF = 0.5
+VARIED = 10  # different system prompts, none of them that of half the rows: meant to vary
+FEW_CONVERSATIONS = 0.05
+
+
+@dataclass(frozen=True)
+class Advice:
+    """level: good asks for nothing. do: one sentence, empty when good. rows: row ids, the worst first. numbers: JSON."""
+
+    topic: str
+    level: Level
+    says: str
+    do: str
+    rows: list[str]
+    numbers: dict[str, Any]
+
+
+def good(topic: str, says: str, numbers: dict[str, Any]) -> Advice:
+    return Advice(topic, "good", says, "", [], numbers)
+
+
+def worth(level: Level, topic: str, says: str, do: str, rows: Iterable[str], numbers: dict[str, Any]) -> Advice:
+    """Advice that somebody should act on (warning) or look at (note); of `rows` the first are named."""
+    return Advice(topic, level, says, do, list(rows)[:NAMED], numbers)
+
+
+def enough_rows(asked: pl.DataFrame, goal: Goal) -> Advice:
+    """Training rows against what the goal takes."""
+    rows = asked.filter(pl.col("split") == "train").height
+    least, aim = GOALS[goal]
+    numbers = {"train_rows": rows, "goal": goal, "least": least}
+    if rows >= least:
+        return good("rows", f"{rows:,} training rows can teach {aim} ({least:,} and up).", numbers)
+    reached = [told for needed, told in GOALS.values() if rows >= needed]
+    says = f"{rows:,} training rows are few for {aim}, which takes {least:,} and up"
+    says += f"; they can teach {reached[-1]}." if reached else "."
+    return worth("warning", "rows", says, f"Bring {least - rows:,} more rows, or aim at less.", [], numbers)
+
+
+def system_prompts(asked: pl.DataFrame, replaced: bool) -> Advice:
+    """Whether all rows stand under one system message. replaced: the recipe's own takes the place of theirs."""
+    topic = "system prompts"
+    if replaced:
+        return good(topic, "The recipe's system prompt takes the place of every row's own.", {})
+    counts = [(str(text), int(n)) for text, n in asked.group_by("system").len().sort("len", "system").iter_rows()]
+    if len(counts) < 2:
+        says = "No row has a system prompt." if counts and not counts[0][0] else "All rows have the same one."
+        return good(topic, says, {"different": len(counts)})
+    commonest, most = counts[-1]
+    others = asked.filter(pl.col("system") != commonest)["row_id"].to_list()
+    numbers = {"different": len(counts), "rows_under_commonest": most, "rows_under_others": len(others)}
+    if most < HALF * asked.height and len(counts) >= VARIED:
+        says = f"There are {len(counts):,} of them, and none is that of half the rows."
+        do = "If the model will be served under one, set prompt.system in the recipe."
+        return worth("note", topic, says, do, [], numbers)
+    says = f"{len(others):,} of {asked.height:,} rows have another than most, or none; there are {len(counts):,}."
+    do = "Set prompt.system in the recipe, so that training and serving know one."
+    return worth("warning", topic, says, do, others, numbers)
+
+
+def labels(asked: pl.DataFrame, least: int) -> Advice | None:
+    """Labels with too few training rows, and labels that outweigh the rest; None where rows have no label."""
+    train = asked.filter(pl.col("split") == "train").drop_nulls("label")
+    ranked = train.group_by("label").len().sort("len", "label").iter_rows()
+    counts = {str(label): int(rows) for label, rows in ranked}
+    if not counts:
+        return None
+    few = {label: rows for label, rows in counts.items() if rows < least}
+    shares = [rows / train.height for rows in counts.values()]
+    even = math.exp(-sum(share * math.log(share) for share in shares)) / len(counts)  # exp of the entropy: effective labels
+    rarest, commonest = next(iter(counts)), next(reversed(counts))
+    numbers = {
+        "labels": len(counts), "evenness": round(even, 3), "rarest": counts[rarest], "commonest": counts[commonest],
+        "too_few": dict(list(few.items())[:NAMED]),
+    }  # fmt: skip
+    if few:
+        rows = train.filter(pl.col("label").is_in(list(few)))["row_id"]
+        says = f"{len(few):,} of {len(counts):,} labels have fewer than {least} training rows; {rarest!r} has {counts[rarest]}."
+        do = "Bring rows of these labels or merge them with others: a label this rare is hardly learned."
+        return worth("warning", "labels", says, do, rows, numbers)
+    if even < EVEN:
+        says = f"{commonest!r} has {counts[commonest]:,} training rows, {rarest!r} has {counts[rarest]:,}."
+        do = "Set a row budget in the recipe, which evens labels out, and read the figures of rare labels one by one."
+        return worth("note", "labels", says, do, train.filter(pl.col("label") == rarest)["row_id"], numbers)
+    return good("labels", f"Each of {len(counts):,} labels has {counts[rarest]:,} training rows or more.", numbers)
+
+
+def conversations(asked: pl.DataFrame) -> Advice:
+    """Rows of one turn and of several: a handful of either among the other is there by accident."""
+    many = asked.filter(pl.col("turns") > 1)["row_id"].to_list()
+    share = len(many) / max(asked.height, 1)
+    numbers = {"rows": len(many), "share": round(share, 4), "most_turns": asked["turns"].max()}
+    if not 0 < share < FEW_CONVERSATIONS:
+        says = f"{share:.0%} of the rows are conversations of several turns." if many else "Every row is of one turn."
+        return good("turns", says, numbers)
+    says = f"Conversations of several turns: {len(many):,} of {asked.height:,} rows ({share:.1%}), too few to learn from."
+    do = "Bring more if the model is to hold conversations; else leave these out."
+    return worth("note", "turns", says, do, many, numbers)
+
+
+def validation(asked: pl.DataFrame, least: int) -> Advice:
+    """Whether the rows that watch over training are enough to see anything."""
+    rows = asked.filter(pl.col("split") == "validation").height
+    numbers = {"rows": rows}
+    if rows >= least:
+        return good("validation", f"{rows:,} rows watch over training.", numbers)
+    says = f"Only {rows:,} rows watch over training: their loss moves by chance." if rows else "No row watches over training."
+    return worth("note", "validation", says, "Raise split.validation in the recipe, or bring more rows.", [], numbers)

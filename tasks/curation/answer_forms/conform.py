@@ -1,0 +1,172 @@
+"""Bring answers into a form: what is changed in a row, and what of it is in no way of that form."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import polars as pl
+
+from tasks.curation.answer_forms.fitting import VALUE, fit, folded
+from tasks.curation.answer_forms.forms import Form, shapes, spellings
+from tasks.curation.answer_forms.json_text import TwiceError, is_cut_off, read, says_the_same, standard, strict
+from tasks.curation.filters.base import REJECTED, About, Found, Row, answers, written
+from tasks.metrics.answer_schema import AnswerSettings, broken_rule
+
+STANDARD, SPELLING = "standard JSON form", "spelling of the label"
+LABEL = "label"  # the field that an answer is which is nothing but a label
+RARE = 3  # uses, below which an answer among labels is none
+# Whoever asks for an object gets one, also where answers are prose.
+_ASKED_FOR = re.compile(r"(?i)json|dict|object|code|program|function|format|array|schema|css|yaml|config|class\b|set of")
+
+
+@dataclass(frozen=True)
+class Old:
+    """What old exports call things: key names, values by (new) key, whole formats as templates."""
+
+    rename: Mapping[str, str] = field(default_factory=dict)
+    values: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    templates: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class Conformed:
+    """new: the changed rows. done: what was done to each, by row_id. lost: why a row is not of the form, by row_id."""
+
+    new: list[Row] = field(default_factory=list)
+    done: dict[str, list[str]] = field(default_factory=dict)
+    lost: dict[str, Found] = field(default_factory=dict)
+
+
+def conform(about: About, form: Form, old: Old) -> Conformed:
+    """Rows of another form are lost as they are; the others come out in the form. Conforming again changes nothing."""
+    if form.name == "object":
+        return _objects(about, AnswerSettings(json_schema=form.schema), old)
+    if form.name == "label":
+        return _labels(about, form, old.values.get(LABEL, {}))
+    return _other_shapes(about, form)
+
+
+# ---------------------------------------------------------------- objects
+
+
+def _objects(about: About, answer: AnswerSettings, old: Old) -> Conformed:
+    out = Conformed()
+    for row in about.rows.iter_rows(named=True):
+        new, done, found = _object_row(row, answer, old)
+        if found is not None:
+            out.lost[row["row_id"]] = found
+        elif done:
+            out.new.append(new)
+            out.done[row["row_id"]] = done
+    return out
+
+
+def _object_row(row: Row, answer: AnswerSettings, old: Old) -> tuple[Row, list[str], Found | None]:
+    done: list[str] = []
+    texts = {}
+    for number, text, _ in written(row):
+        new, found = _object_answer(text, answer, old, done)
+        if found is not None:
+            return row, [], (found[0], {"message": number, **found[1]})
+        texts[number] = new
+    rejected = _rejected(row["rejected"], answer, old, done)
+    if not done:
+        return row, [], None
+    messages = [
+        {**message, "content": texts.get(number, message["content"])} for number, message in enumerate(row["messages"], 1)
+    ]
+    return {**row, "messages": messages, "rejected": rejected}, list(dict.fromkeys(done)), None
+
+
+def _object_answer(text: str, answer: AnswerSettings, old: Old, done: list[str]) -> tuple[str, Found | None]:
+    """(the answer in the schema's form, None), or (as it was, why it has none); what was done is added to `done`."""
+    try:
+        value, undone = read(text, old.templates)
+    except TwiceError as error:
+        return text, ("answer breaks the schema", {"rule": str(error)})
+    if value is None:
+        return text, ("answer is cut off" if is_cut_off(text) else "answer is not JSON", {"characters": len(text)})
+    fitted, fits = fit(value, answer.json_schema, old.rename, old.values)
+    if broken := broken_rule(fitted, answer):
+        return text, ("answer breaks the schema", {"rule": broken})
+    new = standard(fitted, list(answer.json_schema.get("properties", {})))
+    if new == text:
+        return text, None
+    if undone or fits:
+        done += [*undone, *fits]
+        return new, None
+    if not says_the_same(text, new):  # a number with more digits than a computer's number holds
+        return text, None
+    done.append(STANDARD)
+    return new, None
+
+
+def _rejected(text: str | None, answer: AnswerSettings, old: Old, done: list[str]) -> str | None:
+    """The rejected answer, if it is JSON, spelled as the chosen one is. What else is wrong with it may be the lesson."""
+    try:
+        value = strict(text) if text is not None else None
+    except TwiceError:
+        value = None
+    if text is None or value is None:
+        return text
+    fitted, fits = fit(value, answer.json_schema, old.rename, old.values)
+    new = standard(fitted, list(answer.json_schema.get("properties", {})))
+    if new == text or not (fits or says_the_same(text, new)):
+        return text
+    done += fits or [STANDARD]
+    return new
+
+
+# ---------------------------------------------------------------- labels
+
+
+def _labels(about: About, form: Form, values: Mapping[str, str]) -> Conformed:
+    """Labels in their usual spelling. form.labels: those that are used often enough; empty where any label may be meant."""
+    said = pl.concat([about.written, about.texts.filter(role=REJECTED)])
+    counts = said.group_by("text").len()
+    renamed: dict[str, int] = {}
+    for text, times in counts.iter_rows():
+        label = values.get(text, text)
+        renamed[label] = renamed.get(label, 0) + times
+    usual = spellings(renamed.items())
+    new = {text: usual.get(label := values.get(text, text), label) for text in counts["text"]}
+    strange = {text for text in new if form.labels and folded(text) not in form.labels and text not in values}
+    touched = said.filter(pl.col("text").is_in([text for text in new if new[text] != text or text in strange]))
+    out = Conformed()
+    for row in about.rows[touched["row"].unique().sort()].iter_rows(named=True):
+        row_id, taught = row["row_id"], {number: text for number, text, _ in written(row)}
+        if odd := [number for number, text in taught.items() if text in strange]:
+            evidence = {"message": odd[0], "characters": len(taught[odd[0]]), "labels": len(form.labels)}
+            out.lost[row_id] = ("answer is none of the labels", evidence)
+            continue
+        turns = enumerate(row["messages"], 1)
+        messages = [{**turn, "content": new[taught[n]]} if n in taught else turn for n, turn in turns]
+        rejected = new.get(row["rejected"], row["rejected"])
+        before = [text for text in (*taught.values(), row["rejected"]) if new.get(text, text) != text]
+        if before:
+            out.new.append({**row, "messages": messages, "rejected": rejected})
+            out.done[row_id] = sorted({VALUE if text in values else SPELLING for text in before})
+    return out
+
+
+# ---------------------------------------------------------------- lists and prose
+
+
+def _other_shapes(about: About, form: Form) -> Conformed:
+    """Nothing is changed here: no list is prose with its marks taken away."""
+    if form.name == "any":
+        return Conformed()
+    shape = shapes(pl.col("text"))
+    other = shape == "object" if form.name == "prose" else shape != form.name
+    odd = about.written.filter(other).select("row", "number", shape=shape).sort("row", "number")
+    first = {row: (number, shape) for row, number, shape in reversed(list(odd.iter_rows()))}
+    out = Conformed()
+    for place, row in zip(sorted(first), about.rows[sorted(first)].iter_rows(named=True), strict=True):
+        number, is_now = first[place]
+        asked = {n: question for n, _, question in answers(row)}[number]
+        if not (is_now == "object" and _ASKED_FOR.search(asked)):
+            evidence = {"message": number, "form": is_now, "usual": form.name, "share": round(form.share, 4)}
+            out.lost[row["row_id"]] = ("answer has another form", evidence)
+    return out

@@ -1,0 +1,108 @@
+"""rescore: the champion, as it is served from the registry, answers the newest labelled rows: is it right as often as it was?
+
+Their answers are as the sources gave them, wrong ones too, while the holdout's were checked: so the rule leaves a margin
+(`accuracy_drop`), and asks that the whole interval lies below it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+import polars as pl
+
+from tasks.core.facts.scores import Scores
+from tasks.core.facts.watched import RescoreFacts, Share
+from tasks.core.handle import Handle
+from tasks.core.variants import TUNED
+from tasks.core.work import StepDirs, StepResult
+from tasks.data.dates import USUAL, written_at
+from tasks.data.formats.tool_calls import tools_of, turns
+from tasks.metrics.answer_schema import AnswerSettings
+from tasks.metrics.graders import Marks, Said, Wanted, headline, measured
+from tasks.metrics.intervals import rate
+from tasks.model.chat_template import question
+from tasks.monitoring.retrain_rule import WatchSettings
+from tasks.registry import mlflow_client, versions
+from tasks.registry.champion import Champion
+from tasks.registry.loaded_version import LoadedVersion
+
+CONFIDENCE = 0.95  # as evaluate's default
+BATCH = 32  # rows a request: as many as are decoded together
+
+
+def rescore(
+    place: StepDirs, settings: WatchSettings, champion: Champion, snapshot: Handle, rows: Handle, answer: AnswerSettings
+) -> StepResult:  # fmt: skip
+    """rows: new ones that training would gain. Leaves rescored.parquet: row_id, expected, answer, refused (why there is
+    no answer), and a mark a metric.
+
+    Facts: metric, now, registered (None if the registry does not say), below, told. Raises OutsideError while MLflow does not
+    answer.
+    """
+    asked = newest(rows.frame(), settings.scored_rows)
+    with mlflow_client.outside("give the champion back"):
+        client = mlflow_client.client()
+        version = client.get_model_version(champion.name, str(champion.version))
+    place.progress(0.02, f"loading {champion.title}")
+    given: list[tuple[Said | None, str | None]] = []
+    with LoadedVersion(versions.download(version, place.scratch / "champion")) as model:
+        for some in asked.iter_slices(BATCH):
+            questions = [(question(turns(row)), tools_of(row["meta"])) for row in some.iter_rows(named=True)]
+            given += model.answers_or_reasons(questions)
+            place.progress(len(given) / asked.height, f"{len(given):,} of {asked.height:,} rows answered")
+    wanted = [Wanted.of(row) for row in asked.iter_rows(named=True)]
+    marked = [marks_of(one, said, answer) for one, (said, _) in zip(wanted, given, strict=True)]
+    marks = pl.DataFrame(marked, schema=dict.fromkeys(measured(wanted, answer), pl.Boolean))
+    texts = {
+        "expected": [one.said.told if one.said else None for one in wanted],
+        "answer": [said.told if said else None for said, _ in given], "refused": [why for _, why in given],
+    }  # fmt: skip
+    told = [asked.select("row_id"), pl.DataFrame(texts, schema=dict.fromkeys(texts, pl.String)), marks]
+    pl.concat(told, how="horizontal").write_parquet(place.out / "rescored.parquet")
+    metric = headline(marks.columns, answer)
+    right = marks[metric].drop_nulls()
+    now = Share(**asdict(rate(int(right.sum()), right.len(), CONFIDENCE)))
+    facts = judged(settings, metric, now, registered(snapshot, metric))
+    if refused := [why for _, why in given if why]:
+        told_too = f"{facts.told}; it refuses {len(refused):,} of them: {refused[0]}"
+        facts = facts.model_copy(update={"told": told_too})
+    return StepResult("rescored", facts.told, facts.written(), [_row(facts)], asked.height)
+
+
+def marks_of(wanted: Wanted, said: Said | None, answer: AnswerSettings) -> Marks:
+    """The marks of an answer; of a question that the served model refuses (said: None) none is right."""
+    marks = wanted.marks(said or Said(""), answer)
+    return marks if said else {name: mark and False for name, mark in marks.items()}
+
+
+def newest(rows: pl.DataFrame, most: int) -> pl.DataFrame:
+    """At most `most` rows, the last written first; of rows without a date, which come last, a fair draw by row_id."""
+    dates = pl.Series("at", [written_at(meta, USUAL) for meta in rows["meta"]], dtype=pl.Float64)
+    return rows.with_columns(dates).sort("at", "row_id", descending=[True, False], nulls_last=True).head(most).drop("at")
+
+
+def registered(snapshot: Handle, metric: str) -> Share | None:
+    """The champion's figure on its holdout, as it was registered."""
+    file = snapshot.folder / "scores.json"
+    found = Scores.read(file).find(TUNED, "holdout", metric) if file.exists() else None
+    return Share(value=found.value, low=found.low, high=found.high, n=found.n) if found else None
+
+
+def judged(settings: WatchSettings, metric: str, now: Share, was: Share | None) -> RescoreFacts:
+    """The facts: whether the whole interval on new rows lies below the registered figure by the recipe's margin."""
+    limit = was.value - settings.accuracy_drop if was else 0.0
+    below = bool(was and settings.accuracy_drop and now.n >= settings.least_rows and now.high < limit)
+    against = f"; registered with {was.told} holdout rows" if was else ""
+    told = f"{metric} {now.told} newest rows{against}"
+    if below:
+        told += f": all of the interval is below {limit:.1%}"
+    return RescoreFacts(metric=metric, now=now, registered=was, limit=limit, below=below, told=told)
+
+
+def _row(facts: RescoreFacts) -> dict[str, Any]:
+    was = facts.registered.told if facts.registered else "not known"
+    return {
+        "metric": facts.metric, "new rows": facts.now.told, "registered": was, "limit": f"{facts.limit:.1%}",
+        "below": facts.below,
+    }  # fmt: skip

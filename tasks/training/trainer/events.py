@@ -1,0 +1,101 @@
+"""What the training process says and heeds: events on stdout, checkpoints, and the end of its parents."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import psutil
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+
+from tasks.core.facts.training import Losses, Plan
+from tasks.training.trainer.spec import Event, line_of
+
+
+def say(event: Event) -> None:
+    """Write one event as a line of JSON; tasks/training/train.py reads it."""
+    print(line_of(event), flush=True)
+
+
+def die_with(parent: int) -> None:
+    """End this process when `parent` (the flow's process id) or the launcher is gone: neither must leave a trainer behind.
+
+    A thread that looks twice a second; the kernel's own signal follows one process, and only where it exists.
+    """
+    launcher = os.getppid()
+    try:
+        born = psutil.Process(parent).create_time()
+    except psutil.NoSuchProcess:
+        os._exit(1)
+
+    def watch() -> None:
+        while os.getppid() == launcher and _lives(parent, born):
+            time.sleep(0.5)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def _lives(process_id: int, born: float) -> bool:
+    try:
+        process = psutil.Process(process_id)
+        return process.create_time() == born and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def last_checkpoint(folder: Path) -> str | None:
+    """The newest whole checkpoint in `folder`; None when there is none.
+
+    A kill in the middle of a save leaves a part of one, which would end every later run: such are removed. The trainer's
+    state is what transformers writes last (Trainer._save_checkpoint, 5.23).
+    """
+    whole = []
+    for checkpoint in sorted(folder.glob("checkpoint-*"), key=lambda path: int(path.name.rsplit("-", 1)[1])):
+        try:
+            json.loads((checkpoint / "trainer_state.json").read_text())
+            whole.append(str(checkpoint))
+        except (OSError, ValueError):
+            shutil.rmtree(checkpoint, ignore_errors=True)  # each process looks, one removes
+    return whole[-1] if whole else None
+
+
+class TimedCheckpoints(TrainerCallback):  # type: ignore[misc]
+    """A checkpoint every `seconds`, whatever a step takes, so that a kill costs a known time."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds, self.last = seconds, time.monotonic()
+
+    def on_step_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
+    ) -> TrainerControl:
+        if time.monotonic() - self.last >= self.seconds:
+            self.last, control.should_save = time.monotonic(), True
+        return control
+
+
+class Reporter(TrainerCallback):  # type: ignore[misc]
+    """Says the plan before the first step, and each logged loss as a `progress` event; first process only."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+
+    def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        if state.is_world_process_zero:
+            say(self.plan)
+            for past in state.log_history:  # a resumed run tells the whole curve
+                self._tell(past)
+
+    def on_log(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        if state.is_world_process_zero and state.log_history:
+            self._tell(state.log_history[-1])
+
+    def _tell(self, logged: dict[str, Any]) -> None:
+        losses = {key: logged[key] for key in ("loss", "eval_loss") if key in logged}
+        if losses:
+            say(Losses(step=logged["step"], **losses))

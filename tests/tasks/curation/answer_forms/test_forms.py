@@ -1,0 +1,62 @@
+"""Forms: what most answers look like is learned, from enough of them, and rare values are not called wrong."""
+
+from __future__ import annotations
+
+import json
+import random
+
+import polars as pl
+import pytest
+
+from tasks.curation.answer_forms.forms import Form, learn, shapes, spellings
+
+
+def of(texts: list[str], majority: float = 0.8) -> Form:
+    return learn(pl.Series(texts, dtype=pl.String), majority)
+
+
+@pytest.mark.parametrize(("text", "shape"), [
+    ('{"a": 1}', "object"), ("```json\n{'a': 1}\n```", "object"), ("Ideas:\n1. one\n2) two\n", "numbered list"),
+    ("- one\n- two\nThat is all.", "bulleted list"), ("One. Two.\n\nThree.", "prose"), ("- one", "prose"), ("", "prose"),
+    ("Year 1. was good\nYear 2. was not", "prose"), ("a {b} c", "prose"), ("{not closed", "prose"),
+])  # fmt: skip
+def test_a_text_has_the_shape_that_it_looks_like(text: str, shape: str) -> None:
+    assert pl.DataFrame({"text": [text]}).select(shapes(pl.col("text"))).item() == shape
+
+
+def test_a_schema_says_which_keys_are_in_all_objects_and_which_in_some() -> None:
+    texts = [json.dumps({"b": i, "kind": ("buy", "Sell")[i % 2], **({"a": None} if i % 5 == 0 else {})}) for i in range(50)]
+    found = of([*texts, json.dumps({"b": 1, "kind": "sell", "stray": 1})])
+    assert found.name == "object"
+    assert found.schema == {
+        "type": "object", "additionalProperties": False, "required": ["b", "kind"],
+        "properties": {"b": {"type": "number"}, "kind": {"enum": ["Sell", "buy"]}, "a": {"type": "null"}},
+    }  # fmt: skip
+
+
+def test_objects_that_share_no_keys_need_only_be_objects() -> None:
+    assert of([json.dumps({f"key {i}": 1}) for i in range(40)]).schema == {"type": "object"}
+
+
+def test_labels_are_short_and_used_again_and_again() -> None:
+    assert of(["yes", "no"] * 20).labels == {"yes", "no"}
+    assert of([f"Answer {i}." for i in range(40)]).name == "prose"
+    assert of(["yes", "no"] * 15 + [f"Well, {i}." for i in range(10)]).name == "prose"  # three quarters are no majority
+    assert of(["yes", "no"] * 9).name == "any"  # too few
+
+
+def test_a_majority_is_what_the_recipe_calls_one() -> None:
+    texts = [json.dumps({"a": i}) for i in range(30)] + [f"Prose {i}." for i in range(10)]
+    assert of(texts).name == "any"
+    assert of(texts, 0.7).name == "object"
+
+
+def test_the_order_of_texts_is_of_no_account() -> None:
+    texts = [json.dumps({("size", "Size")[i % 3 == 0]: i, "kind": ("buy", "Buy")[i % 2]}) for i in range(60)]
+    shuffled = random.Random(1).sample(texts, len(texts))
+    assert of(texts) == of(shuffled)
+    assert of(texts).schema["properties"]["kind"] == {"enum": ["Buy"]}  # a tie goes to the first in the alphabet
+
+
+def test_codes_of_one_or_two_letters_keep_their_case() -> None:
+    assert spellings([("US", 5), ("us", 2), ("Spam", 1), ("spam", 3)]) == {"Spam": "spam"}
