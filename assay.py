@@ -15,7 +15,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from flows.cli import main
+from flows.cli.main import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -9,10 +9,10 @@ from typing import Any
 from prefect import flow
 
 from data_contracts.contract import read_contract
-from flows.parameters import DEFAULT, ROWS, Assignments, RecipeName, RecipePath, Rows, planned
 from flows.recipe import Recipe
-from flows.runs import remember
-from flows.states import ends_in_words
+from flows.run.dataset_history import remember
+from flows.run.final_states import ends_in_words
+from flows.run.parameters import DEFAULT, ROWS, Assignments, RecipeName, RecipePath, Rows, planned
 from tasks.contract.known_answers import GivenTo
 from tasks.core.handle import Handle
 from tasks.core.step import row_step, work_step

@@ -12,8 +12,8 @@ from prefect import flow
 from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
-from flows.registered import Approve, Model, Reason, Version, outcome, publish_ledger, publish_words, why
-from flows.states import REFUSED, ends_in_words
+from flows.run.final_states import REFUSED, ends_in_words
+from flows.run.model_parameters import Approve, Model, Reason, Version, outcome, publish_ledger, publish_words, why
 from tasks.core.action import act, decision
 from tasks.core.errors import PromotionError
 from tasks.registry.promotion_ledger import OvertakenError

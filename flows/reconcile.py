@@ -12,8 +12,8 @@ from prefect import flow
 from prefect.client.schemas.objects import State
 from prefect.states import Completed, Failed
 
-from flows.registered import AnyModel, publish_ledger, publish_words
-from flows.states import ends_in_words
+from flows.run.final_states import ends_in_words
+from flows.run.model_parameters import AnyModel, publish_ledger, publish_words
 from tasks.core.action import act
 from tasks.core.errors import PromotionError
 from tasks.release.reconcile import Reconciled, models

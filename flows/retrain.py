@@ -8,11 +8,14 @@ from typing import Any
 from prefect import flow
 from prefect.client.schemas.objects import State
 
-from flows.alone import alone
 from flows.curate import Curated, Results, curated
-from flows.outcome import tell_outcome
 from flows.overrides import Overrides
-from flows.parameters import (
+from flows.promote import promote
+from flows.recipe import Recipe
+from flows.run.final_states import ends_in_words, judged
+from flows.run.lock import alone
+from flows.run.outcome_page import tell_outcome
+from flows.run.parameters import (
     DEFAULT,
     EPOCHS,
     MINUTES,
@@ -29,9 +32,6 @@ from flows.parameters import (
     Seed,
     planned,
 )
-from flows.promote import promote
-from flows.recipe import Recipe
-from flows.states import ends_in_words, judged
 from tasks.core.errors import RecipeError
 from tasks.core.facts.verdict import Verdict
 from tasks.core.facts.version import VersionFacts

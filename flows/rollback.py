@@ -12,8 +12,8 @@ from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
 from flows.promote import not_promoted
-from flows.registered import Model, NeededReason, outcome, publish_ledger, publish_words, why
-from flows.states import ends_in_words
+from flows.run.final_states import ends_in_words
+from flows.run.model_parameters import Model, NeededReason, outcome, publish_ledger, publish_words, why
 from tasks.core.action import act, decision
 from tasks.core.errors import PromotionError
 from tasks.release.rollback import rollback as move_back

@@ -17,9 +17,9 @@ from prefect import flow
 from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
-from flows.parameters import shown
-from flows.registered import Model
-from flows.states import ends_in_words
+from flows.run.final_states import ends_in_words
+from flows.run.model_parameters import Model
+from flows.run.parameters import shown
 from tasks.core.action import act
 from tasks.core.allowed_folders import check_inside
 from tasks.core.errors import AssayError

@@ -16,11 +16,11 @@ from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
 from data_contracts.contract import Contract, read_contract
-from flows import retraining
+from flows import start_retrain
 from flows.curate import Results, as_trained, each_alone, judged_by, read
-from flows.parameters import DEFAULT, RecipeName, RecipePath, planned
 from flows.recipe import Recipe
-from flows.states import ends_in_words
+from flows.run.final_states import ends_in_words
+from flows.run.parameters import DEFAULT, RecipeName, RecipePath, planned
 from tasks.core.action import act
 from tasks.core.errors import NothingLeftError
 from tasks.core.facts.watched import CompareFacts, GainedFacts, RescoreFacts
@@ -80,15 +80,15 @@ def looked(plan: Recipe) -> tuple[list[RawFile], Look]:
 
 def busy(plan: Recipe, seen: Look) -> str:
     """Why not to start now, or even to look closer; empty when there is no reason."""
-    if run := retraining.under_way(plan):
+    if run := start_retrain.under_way(plan):
         return f"A run of retrain is under way already: {run.name} ({run.state_name})."
     if seen.trained:
         return f"The {seen.trained.title} has learnt from these very sources. To do: promote it, or leave it."
-    run, failed = retraining.tried(plan, seen.digest)
+    run, failed = start_retrain.tried(plan, seen.digest)
     if run:
         said = run.state.message if run.state else ""
         return f"This data was tried by {run.name}, which ended as {run.state_name}: {said or 'no word'}"
-    if failed >= retraining.MOST_CRASHES:
+    if failed >= start_retrain.MOST_CRASHES:
         return f"Retrain failed {failed} times with this data. To do: see why at the runs tagged data:{seen.digest[:16]}."
     return ""
 
@@ -154,7 +154,7 @@ def started(
     why = "; ".join(reasons.values())
     _show(STARTED, plan, f"Because {why}.", rows)
     terminal.note(f"retrain is started: {why}")
-    run = retraining.start(plan, asked, seen.digest, reasons, retraining.tried(plan, seen.digest)[1])
+    run = start_retrain.start(plan, asked, seen.digest, reasons, start_retrain.tried(plan, seen.digest)[1])
     if run.state is None:
         line = f"Started retrain on a worker ({run.name}) because {why}."
         return Completed(name=STARTED, message=line, data=_data(STARTED, line, rows))

@@ -25,7 +25,7 @@ NOT_OURS = {"rules.py", "none.py", "flows.nothing.nothing", "tests.items"}
 TOP = "|".join(OURS)
 # infra/stack.py, tests/tasks, tasks/core/rules/*.py, data_contracts/<name>.yaml
 PATH = re.compile(rf"(?<![\w/.~$}}*-])(?:\./)?((?:{TOP})/[\w./*-]*)([<{{$%]?)")
-# flows.retrain.retrain, flows.cli:main, tasks.core.action.RETRIES
+# flows.retrain.retrain, flows.cli.main:main, tasks.core.action.RETRIES
 DOTTED = re.compile(rf"(?<![\w/.$-])((?:{TOP})(?:\.\w+)+(?::\w+)?)(?![\w/])")
 # ROOT / "infra" / "pictures"
 PIECES = re.compile(rf'"({TOP})"((?: / "[\w.-]+")+)')
@@ -125,13 +125,13 @@ def test_every_name_in_a_text_points_somewhere() -> None:
 
 THERE = """
 tasks/core/step.py  tasks/core/rules/*.py  infra/kubernetes  infra/{name}.yaml  infra/stack.env  tests/tasks.  ./infra/README.md
-tasks.core.step  tasks.core.step.RETRIES  tasks.core.step.BACK_OFF_SECONDS  flows.retrain.retrain  flows.cli:main  flows.recipes
+tasks.core.step  tasks.core.step.RETRIES  tasks.core.step.BACK_OFF_SECONDS  flows.retrain.retrain  flows.cli.main:main  flows.recipes
 `python -m tests.chaos`  flows/recipes/support_triage/recipe.yaml  "infra" / "pictures"  see step.py  not/ours/tasks/none
 a.tasks.none  [the team's](infra/README.md#backups)  [elsewhere](https://example.com/tasks/none.py)
 """
 NOWHERE = """
 tasks/core/gone.py  tasks/gone/*.py  infra/gone/  infra/gone/{name}.yaml  (flows/gone.py)  `tasks/gone`  ./infra/GONE.md
-tasks.gone  tasks.core.gone.RETRIES  tasks.core.step.NOWHERE  flows.retrain.gone  flows.cli:gone  flows.gone:gone  `tasks.gone`
+tasks.gone  tasks.core.gone.RETRIES  tasks.core.step.NOWHERE  flows.retrain.gone  flows.cli.main:gone  flows.gone:gone  `tasks.gone`
 -m tests.gone  flows/recipes/support_triage/gone.yaml  "infra" / "gone"  see nowhere_at_all.py  [the page](pictures/gone.png)
 """
 

@@ -35,7 +35,7 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         file.write_text(NOT_OURS)
     monkeypatch.chdir(folder)
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(package.parent), str(ROOT)]))
-    for command in (["-c", "import tasks"], ["-P", "-c", "import tasks"], ["-m", "flows.services"]):
+    for command in (["-c", "import tasks"], ["-P", "-c", "import tasks"], ["-m", "flows.servers.embedded"]):
         assert "this is not ours" in run(*command).stderr
     for mark in tmp_path.rglob("*.ran"):
         mark.unlink()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from flows import environment
+from flows.servers import environment
 from tests.benchmarks import demo, million, near_duplicates, training
 from tests.benchmarks.table import document
 

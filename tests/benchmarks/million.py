@@ -105,7 +105,7 @@ def run(rows: int, folder: Path) -> Run:
     own = {key: value for key, value in os.environ.items() if not key.startswith(("PREFECT_", "MLFLOW_"))}
     started = time.monotonic()
     child = subprocess.Popen(
-        [sys.executable, "-m", "flows.cli", "curate", str(recipe)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        [sys.executable, "-m", "flows.cli.main", "curate", str(recipe)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         env={**own, "ASSAY_HOME": str(home), "PYTHONUNBUFFERED": "1"},
     )  # fmt: skip
     with child, Watch(child.pid) as watch:

@@ -15,7 +15,7 @@ import psutil
 import pytest
 import yaml
 
-from flows.deploy import AUTOMATIONS
+from flows.servers.deploy import AUTOMATIONS
 from tests.browser.servers import Servers, until
 
 pytestmark = pytest.mark.timeout(1800)
@@ -32,7 +32,7 @@ def watched(servers: Servers, recipes: Path) -> Iterator[None]:
     file.write_text(yaml.safe_dump(entries))
     servers.run_code(APPLY.format(str(file)))
     yield
-    servers.run("flows.cli", "deploy")
+    servers.run("flows.cli.main", "deploy")
 
 
 def start(servers: Servers, recipe: Path) -> str:

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from flows.automations import NOTIFY
+from flows.servers.automations import NOTIFY
 from tests.browser.servers import AUTH, HOST, Servers, until
 
 pytestmark = pytest.mark.timeout(1800)
@@ -65,7 +65,7 @@ def receiver(servers: Servers, recipes: Path) -> Iterator[Receiver]:
     receiver = Receiver()
     servers.run_code(BLOCK.format(url=receiver.url, token=TOKEN))
     servers.environment[NOTIFY] = "custom-webhook/assay"
-    told = servers.run("flows.cli", "deploy")
+    told = servers.run("flows.cli.main", "deploy")
     del servers.environment[NOTIFY]
     assert "automation Assay: tell people" in told
     assert "left out" not in told

@@ -41,7 +41,7 @@ def registered(servers: Servers) -> Iterator[Servers]:
 
 def assay(servers: Servers, *words: str) -> tuple[int, str]:
     done = subprocess.run(
-        [sys.executable, "-m", "flows.cli", *words], capture_output=True, text=True, cwd=servers.folder, timeout=PATIENCE,
+        [sys.executable, "-m", "flows.cli.main", *words], capture_output=True, text=True, cwd=servers.folder, timeout=PATIENCE,
         env={**servers.environment, "LOGNAME": "ada", "PATH": os.environ["PATH"]},
     )  # fmt: skip
     return done.returncode, done.stdout + done.stderr

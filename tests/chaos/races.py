@@ -133,7 +133,7 @@ def _finish(stage: Stage, played: Played, run: str) -> None:
 
 
 def _command_line(stage: Stage, scene: Scene, *variables: str) -> subprocess.Popen[bytes]:
-    words = ["-m", "infra.stack", "run", "env", *variables, sys.executable, "-m", "flows.cli", "run", str(scene.recipe)]
+    words = ["-m", "infra.stack", "run", "env", *variables, sys.executable, "-m", "flows.cli.main", "run", str(scene.recipe)]
     with (stage.folder / "logs" / f"{scene.model}.log").open("wb") as log:
         return subprocess.Popen([sys.executable, *words], env=stage.environment, cwd=CODE, stdout=log, stderr=log)
 

@@ -21,8 +21,8 @@ from prefect.flow_engine import run_flow
 from prefect.logging.loggers import get_logger
 from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, PREFECT_LOCAL_STORAGE_PATH, temporary_settings
 
-from flows import deploy
-from flows.states import RUN_LOGS
+from flows.run.final_states import RUN_LOGS
+from flows.servers import deploy
 from tasks.core.allowed_folders import FOLDERS
 from tasks.core.home import home
 from tasks.registry import mlflow_client

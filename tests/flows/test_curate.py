@@ -12,7 +12,7 @@ import polars as pl
 import pytest
 import yaml
 
-from flows import cli
+from flows.cli import main
 from tests.command import Ended, Work
 from tests.little import answer, conversation, spoken, write_lines
 
@@ -86,7 +86,7 @@ def ends_with(
     monkeypatch.setenv("PREFECT_API_URL", prefect_server)
 
     def end(code: int, *arguments: str) -> str:
-        assert cli.main(arguments) == code
+        assert main.main(arguments) == code
         told = capsys.readouterr().err
         assert "to do:" in told
         assert "Traceback" not in told

@@ -18,7 +18,7 @@ from typing import Any, TextIO
 import polars as pl
 import pytest
 
-from flows.cli import REFUSED as REFUSED_CODE
+from flows.cli.main import REFUSED as REFUSED_CODE
 from tests.command import Ended, Work, until
 from tests.little import REFUSED, little_recipe
 

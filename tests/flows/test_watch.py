@@ -26,7 +26,7 @@ from prefect.client.schemas.objects import FlowRun, State
 from prefect.settings import PREFECT_LOCAL_STORAGE_PATH, temporary_settings
 from prefect.states import Completed, Crashed
 
-from flows import retraining
+from flows import start_retrain
 from flows.curate import curated
 from flows.recipe import load_recipe
 from flows.retrain import retrain
@@ -217,7 +217,7 @@ def test_rows_in_another_language_are_a_drift_and_retrain_is_started_with_the_re
 def try_once(desk: Desk, attempt: int = 0) -> FlowRun:
     """Start a run for the data as it is now, without the comparisons that come before."""
     plan = load_recipe(str(desk.file))
-    run = retraining.start(plan, {"recipe_path": str(desk.file)}, looked(plan)[1].digest, {"words": "other"}, attempt)
+    run = start_retrain.start(plan, {"recipe_path": str(desk.file)}, looked(plan)[1].digest, {"words": "other"}, attempt)
     return next(one for one in started() if str(one.id) == run.run_id)
 
 

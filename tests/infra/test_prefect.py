@@ -11,8 +11,8 @@ from prefect.cli.deploy._models import PrefectYamlModel
 from prefect.events.schemas.automations import AutomationCore
 from prefect.server.events.schemas.automations import EventTrigger
 
-from flows.automations import NOTIFY, OURS
-from flows.deploy import AUTOMATIONS, DEPLOYMENTS, load_flow
+from flows.servers.automations import NOTIFY, OURS
+from flows.servers.deploy import AUTOMATIONS, DEPLOYMENTS, load_flow
 
 HEARTBEAT = 180  # seconds; prefect.settings.models.flows
 DEPLOYED: dict[str, Any] = yaml.safe_load(DEPLOYMENTS.read_text())

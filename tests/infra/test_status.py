@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from flows.cli import main
+from flows.cli.main import main
 
 
 def test_doctor_says_that_no_stack_runs_and_how_to_start_one(
@@ -14,7 +14,7 @@ def test_doctor_says_that_no_stack_runs_and_how_to_start_one(
 ) -> None:
     monkeypatch.setenv("STACK_FOLDER", str(tmp_path))
     monkeypatch.setenv("ASSAY_HOME", str(tmp_path / "home"))
-    monkeypatch.setattr("flows.environment.prepare", lambda: None)
+    monkeypatch.setattr("flows.servers.environment.prepare", lambda: None)
     assert main(["doctor", "--stack"]) == 1
     said = capsys.readouterr().err
     assert "No stack runs here." in said

@@ -101,7 +101,7 @@ def test_of_two_promotions_at_once_one_wins_and_the_other_says_so_and_has_moved_
 
 
 def assay(*words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-m", "flows.cli", *words], capture_output=True, text=True, cwd=CODE, timeout=580)
+    return subprocess.run([sys.executable, "-m", "flows.cli.main", *words], capture_output=True, text=True, cwd=CODE, timeout=580)
 
 
 def answer(url: str) -> Any:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from data_contracts.contract import read_contract
-from flows.parameters import planned
+from flows.run.parameters import planned
 from flows.score import check_target
 from tasks.core.errors import RecipeError
 from tasks.curation.filters.custom import find_rules
