@@ -17,7 +17,7 @@ from hypothesis import settings
 
 from tasks.core.process.hardware import collect_rarely
 from tasks.registry import loaded_version, loaded_version_main
-from tests.preloaded import Preloaded
+from tests.support.preloaded import Preloaded
 
 settings.register_profile("shared", deadline=None)  # machines are shared: no example fails for the time it takes
 settings.load_profile("shared")
@@ -37,7 +37,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture(scope="session", autouse=True)
 def preloaded() -> Iterator[None]:
-    """Versions are loaded in forks of one process, for the whole session: tests/preloaded.py."""
+    """Versions are loaded in forks of one process, for the whole session: tests/support/preloaded.py."""
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:  # short, as a socket's path must be
         forks = Preloaded(Path(folder), loaded_version_main.__file__)
         patch.setattr(loaded_version, "start", forks.start)

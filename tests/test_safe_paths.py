@@ -13,7 +13,7 @@ from tasks.core.code_digest import ROOT
 from tasks.core.process.child import child_environment
 from tasks.model.chat_template import PromptSettings
 from tasks.training.train import TrainSettings, train
-from tests.training import base_handle, dataset_handle, place, rows
+from tests.support.training import base_handle, dataset_handle, place, rows
 
 NOT_OURS = "import pathlib\npathlib.Path(__file__ + '.ran').touch()\nraise SystemExit('this is not ours')\n"
 USER = f"""

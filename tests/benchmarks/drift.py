@@ -2,7 +2,7 @@
 
     python -m tests.benchmarks.drift
 
-Prints the figures of infra/README.md. 1,000 made messages of three topics are learnt from (tests/messages.py); a look is the
+Prints the figures of infra/README.md. 1,000 made messages of three topics are learnt from (tests/support/drifting_messages.py); a look is the
 tests of lengths, words and labels, at the settings that a recipe has unless it says otherwise.
 """
 
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tests.messages import SHARES, alarms, found, sent
+from tests.support.drifting_messages import SHARES, alarms, found, sent
 
 LEARNT, ROWS, TURNED = 1000, (50, 100, 300), (0.2, 0.35, 0.5)
 LOOKS, BATCHES = 500, 60  # of each number of rows: without a drift, and with one of each size

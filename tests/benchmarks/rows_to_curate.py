@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from tests.tiny import tiny_model
+from tests.support.tiny_model import tiny_model
 
 Ints = npt.NDArray[np.int64]
 VOCABULARY, SHARE_NEAR, HOLDOUT, CONTEXT = 30_000, 0.2, 500, 8192

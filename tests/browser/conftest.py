@@ -16,7 +16,7 @@ import pytest
 import yaml
 
 from tests.browser.servers import Servers
-from tests.little import REFUSED, little_recipe
+from tests.support.little_recipe import REFUSED, little_recipe
 
 PICTURES = Path(__file__).parents[2] / "infra" / "pictures"
 SIZE = {"width": 1360, "height": 850}

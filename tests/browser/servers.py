@@ -23,7 +23,7 @@ from typing import Any
 
 import psutil
 
-from tests.command import at_home
+from tests.support.command import at_home
 
 ROOT = Path(__file__).parents[2]
 AUTH = "assay:correct-horse-battery"

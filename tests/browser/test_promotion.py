@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from tests.browser.servers import PATIENCE, Servers
-from tests.registered import another, make_inputs
+from tests.support.registration import another, make_inputs
 
 MODEL = "support-triage"
 

@@ -18,7 +18,7 @@ Real processes on a stack as `make stack` starts it (PostgreSQL, Redis, SeaweedF
 worker, proxy), in a throwaway folder, held to the machine's two cores. Written by `make chaos` from `results.jsonl`; each row
 carries the date (UTC) it was measured at. `make chaos ONLY='mlflow .* register'` plays the cases again whose name matches.
 
-A run of `retrain` of a little recipe (tests/little.py) is started by the worker and hit while a step is under way; cases that
+A run of `retrain` of a little recipe (tests/support/little_recipe.py) is started by the worker and hit while a step is under way; cases that
 differ in the step only are played in one run, which is hit again and again. Steps before the first hit come from the cache,
 from an undisturbed run; all others are made anew. A team then has three things, and so has a case: the stack's supervisor,
 which starts again what ends; the automations of `infra/automations.yaml`; and the button Retry, pressed when a run stays Failed

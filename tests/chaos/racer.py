@@ -21,7 +21,7 @@ from tasks.core.errors import OutsideError
 from tasks.core.handle import Handle
 from tasks.core.step import BACK_OFF_SECONDS, RETRIES
 from tasks.core.work import StepResult
-from tests.registered import Inputs, make_inputs
+from tests.support.registration import Inputs, make_inputs
 
 HANDLES = ("base", "adapter", "dataset", "contract", "scores", "verdict", "predictions", "holdout")
 CHECKED = 2

@@ -30,8 +30,8 @@ from infra import supervisor
 from infra.health import healthy
 from infra.leftovers import SERVICE, STACK
 from infra.services import read_services
-from tests.little import little_recipe
 from tests.stack.stacks import Stack
+from tests.support.little_recipe import little_recipe
 
 RETRIED = {"type": "SCHEDULED", "name": "AwaitingRetry", "message": "Retried by a person."}  # what the button Retry asks for
 

@@ -11,8 +11,8 @@ from typing import TextIO
 
 import pytest
 
-from tests.command import Work
-from tests.little import little_recipe
+from tests.support.command import Work
+from tests.support.little_recipe import little_recipe
 
 
 @pytest.fixture

@@ -13,8 +13,8 @@ import pytest
 import yaml
 
 from flows.cli import main
-from tests.command import Ended, Work
-from tests.little import answer, conversation, spoken, write_lines
+from tests.support.command import Ended, Work
+from tests.support.little_recipe import answer, conversation, spoken, write_lines
 
 ROWS = 60  # in the two exports: 35 and the line that is not JSON, and 24 in the CSV
 

@@ -28,7 +28,7 @@ from tasks.registry.versions import CHALLENGER, CHAMPION, PREVIOUS, STATE, alias
 from tasks.release.promote import WaitingError, check_answers, check_approval, check_evidence, find_candidate, move
 from tasks.release.reconcile import FLAG, models, reconcile
 from tasks.release.rollback import rollback
-from tests.registered import another, make_inputs
+from tests.support.registration import another, make_inputs
 
 
 @pytest.fixture(scope="module")

@@ -19,8 +19,8 @@ import polars as pl
 import pytest
 
 from flows.cli.main import REFUSED as REFUSED_CODE
-from tests.command import Ended, Work, until
-from tests.little import REFUSED, little_recipe
+from tests.support.command import Ended, Work, until
+from tests.support.little_recipe import REFUSED, little_recipe
 
 pytestmark = pytest.mark.timeout(900)  # the first test waits for three runs
 

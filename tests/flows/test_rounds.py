@@ -18,8 +18,8 @@ from flows.watch import looked
 from tasks.registry.evidence import FILES
 from tasks.registry.promotion_ledger import read
 from tasks.registry.versions import CHALLENGER, CHAMPION, PREVIOUS, aliases
-from tests.command import Ended, Work
-from tests.little import HELD_OUT, ask, conversation, little_recipe, write_lines
+from tests.support.command import Ended, Work
+from tests.support.little_recipe import HELD_OUT, ask, conversation, little_recipe, write_lines
 
 pytestmark = pytest.mark.timeout(900)  # two trainings, three commands
 NAME = "rounds"

@@ -16,8 +16,8 @@ from tasks.curation.ingest import Source, find_sources
 from tasks.registry import mlflow_client
 from tasks.registry.versions import CHAMPION
 from tasks.release.score import ANSWERS, ScoreSettings, Served, asked, find_served, score
-from tests import training
-from tests.registered import PREDICTIONS, TEXTS, Inputs, change, make_inputs, stored
+from tests.support import training
+from tests.support.registration import PREDICTIONS, TEXTS, Inputs, change, make_inputs, stored
 
 LINES = [
     {"message": TEXTS[0]}, {"messages": [{"role": "user", "content": TEXTS[1]}, {"role": "assistant", "content": "old"}]},

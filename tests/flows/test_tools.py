@@ -21,10 +21,10 @@ from tasks.core.handle import FACTS, LEDGER
 from tasks.registry import mlflow_client
 from tasks.registry.loaded_version import LoadedVersion
 from tasks.registry.versions import CHALLENGER, download
-from tests import templates
-from tests.command import Ended, Work
-from tests.little import ASKED, THINGS, ask, write_lines
-from tests.tiny import tiny_model
+from tests.support import chat_templates
+from tests.support.command import Ended, Work
+from tests.support.little_recipe import ASKED, THINGS, ask, write_lines
+from tests.support.tiny_model import tiny_model
 
 pytestmark = [pytest.mark.usefixtures("one_thread"), pytest.mark.timeout(600)]
 NAME, WHEN = "tools", ("on Monday", "last week", "in May")
@@ -65,7 +65,7 @@ def tool_recipe(folder: Path) -> Path:
     plan = {
         "name": NAME, "base_model": {"source": "model"}, "contract": "sft",
         "data": {"train": ["raw.jsonl"], "holdout": ["holdout.jsonl"]},
-        "prompt": {"chat_template": templates.HERMES, "max_new_tokens": 40}, "evaluate": {"few_shot": 2},
+        "prompt": {"chat_template": chat_templates.HERMES, "max_new_tokens": 40}, "evaluate": {"few_shot": 2},
         "train": {
             "threads": 1, "epochs": 8, "batch_rows": 4, "learning_rate": 0.02, "validations_per_epoch": 1, "patience": 100,
         },

@@ -31,9 +31,9 @@ from flows.curate import curated
 from flows.recipe import load_recipe
 from flows.retrain import retrain
 from flows.watch import looked, watch
-from tests.little import THINGS, ask, conversation, little_recipe, spoken, write_lines
-from tests.registered import Inputs, artifact, measured, predicted, scores_of
-from tests.tiny import tiny_adapter
+from tests.support.little_recipe import THINGS, ask, conversation, little_recipe, spoken, write_lines
+from tests.support.registration import Inputs, artifact, measured, predicted, scores_of
+from tests.support.tiny_model import tiny_adapter
 
 pytestmark = [pytest.mark.usefixtures("prefect", "one_thread"), pytest.mark.timeout(300)]
 NAME = "watched"

@@ -14,9 +14,9 @@ from infra.settings import CODE
 from tasks.registry import mlflow_client
 from tasks.registry.promotion_ledger import read
 from tasks.registry.versions import CHAMPION, PREVIOUS, aliases
-from tests.registered import another, make_inputs
-from tests.serving import post, serving
 from tests.stack.stacks import Stack
+from tests.support.registration import another, make_inputs
+from tests.support.serving import post, serving
 
 MODEL = "shop"
 ROUNDS = 5

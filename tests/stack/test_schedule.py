@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 
-from tests.little import HELD_OUT, ask, conversation, little_recipe, write_lines
 from tests.stack.stacks import Stack
+from tests.support.little_recipe import HELD_OUT, ask, conversation, little_recipe, write_lines
 
 pytestmark = pytest.mark.timeout(3600)
 NAME = "desk"

@@ -19,8 +19,8 @@ from dotenv import set_key
 
 from infra.run import find_program, search_path
 from infra.services import read_services
-from tests.little import little_recipe
 from tests.stack.stacks import Stack
+from tests.support.little_recipe import little_recipe
 
 # What a service does: ask for the model by its alias, and fetch its files. Prints their names.
 SERVED = """

@@ -15,7 +15,7 @@ from tasks.core.errors import DataError
 from tasks.core.handle import Handle
 from tasks.core.home import home
 from tasks.core.ledger import Outcome, changed, entries
-from tests.books import Row, close, judged, row, rows, step
+from tests.support.run_artifacts import Row, close, judged, row, rows, step
 
 ALL = [row(f"Question {n}?") for n in range(8)]
 IDS = [one["row_id"] for one in ALL]

@@ -9,7 +9,7 @@ import pytest
 
 from flows.cli.export_dataset import export_file
 from tasks.core.errors import DataError
-from tests.training import rows
+from tests.support.training import rows
 
 
 def test_a_curated_file_is_written_split_by_split(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

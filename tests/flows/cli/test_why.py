@@ -13,7 +13,7 @@ from tasks.core.decisions import Decision, Decisions
 from tasks.core.errors import DataError
 from tasks.core.handle import Handle
 from tasks.core.ledger import Outcome, changed, entries, entry
-from tests.books import Row, close, judged, row, rows, step
+from tests.support.run_artifacts import Row, close, judged, row, rows, step
 
 SECRET = "jo.doe@example.com"
 TWIN, COPY = row("Where is my lamp?"), row("Where is my lamp? Please", line=4)

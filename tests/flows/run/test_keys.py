@@ -9,9 +9,9 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from tests.command import Ended, Work
-from tests.keyed import KEY, NEXT_KEY, keyed
-from tests.little import little_recipe
+from tests.support.command import Ended, Work
+from tests.support.keyed_server import KEY, NEXT_KEY, keyed
+from tests.support.little_recipe import little_recipe
 
 pytestmark = [pytest.mark.timeout(600), pytest.mark.usefixtures("server")]
 SECRETS = ("hunter2", "hunter3")

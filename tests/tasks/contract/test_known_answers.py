@@ -21,7 +21,7 @@ from tasks.curation.conflicts import ConflictSettings, conflicts
 from tasks.curation.decontaminate import DecontaminateSettings, decontaminate
 from tasks.metrics.answer_schema import AnswerSettings
 from tasks.model.chat_template import PromptSettings
-from tests.books import row, rows
+from tests.support.run_artifacts import row, rows
 
 pytestmark = [
     pytest.mark.usefixtures("prefect"),

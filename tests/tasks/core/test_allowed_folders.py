@@ -14,7 +14,7 @@ from tasks.core.errors import RecipeError
 from tasks.curation.filters.custom import find_rules
 from tasks.data.sources import Source, find_sources
 from tasks.model.base_model import BaseModelSettings, find_model
-from tests.little import little_recipe
+from tests.support.little_recipe import little_recipe
 
 ROW = '{"prompt": "a", "completion": "b"}\n'
 TOLD = "outside the folders that runs here may use"

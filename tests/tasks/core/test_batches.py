@@ -31,7 +31,7 @@ from tasks.curation.clean import CleanSettings, clean
 from tasks.curation.filter import FilterSettings, filter_rows
 from tasks.curation.redact import RedactSettings, redact
 from tasks.curation.review import ReviewSettings, decide
-from tests.books import row, rows
+from tests.support.run_artifacts import row, rows
 
 ROOT = Path(__file__).parents[3]
 WORDS = ("parcel", "lamp", "order", "kettle", "broken", "refund", "Monday", "please", "week", "café", "street", "again", "soon")

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from tasks.core.decisions import KEPT, MENDED, Decision, Decisions, add_decisions, honoured, read_decisions
 from tasks.core.errors import DataError
 from tasks.core.ledger import Outcome, check_balance, entries, entry
-from tests.books import row, rows
+from tests.support.run_artifacts import row, rows
 
 IDS = ["a" * 64, "b" * 64, "c" * 64]
 ANSWERED = ({"role": "user", "content": "Where?"}, {"role": "assistant", "content": "There."})

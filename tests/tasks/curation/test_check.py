@@ -27,7 +27,7 @@ from tasks.curation.check import CheckSettings, check
 from tasks.metrics.answer_schema import AnswerSettings
 from tasks.model.chat_template import PromptSettings, encode
 from tasks.personal_data.finders import PersonalData
-from tests.tiny import tiny_model
+from tests.support.tiny_model import tiny_model
 
 ANSWER = AnswerSettings(
     label="intent",

@@ -18,7 +18,7 @@ from tasks.core.ledger import ROW_SCHEMA, Outcome, check_balance
 from tasks.core.row_kind import CLASSIFICATION, PREFERENCE
 from tasks.curation.dedupe import DedupeSettings, Likeness, Meaning, dedupe
 from tasks.metrics.answer_schema import AnswerSettings
-from tests.tiny_embedder import tiny_bert
+from tests.support.tiny_embedder import tiny_bert
 
 WORDS = st.lists(st.sampled_from(["where", "is", "my", "order", "due", "on", "monday", "please", "help"]), max_size=12)
 PROMPTS = st.lists(WORDS.map(" ".join) | st.sampled_from(["", "👍", "👎", "Hi", "hi"]), min_size=1, max_size=20)

@@ -20,7 +20,7 @@ from tasks.core.row_kind import KINDS, SFT
 from tasks.curation.review import ReviewSettings, decide, review
 from tasks.metrics.answer_schema import AnswerSettings
 from tasks.personal_data.finders import PersonalData
-from tests.books import Row, artifact, close, judged, row, rows, step
+from tests.support.run_artifacts import Row, artifact, close, judged, row, rows, step
 
 ANSWER = AnswerSettings(
     label="intent", json_schema={"properties": {"intent": {"enum": ["order", "refund", "rare"]}, "why": {"type": "string"}}}

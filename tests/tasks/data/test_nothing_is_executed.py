@@ -13,7 +13,7 @@ import pytest
 
 from tasks.core.errors import DataError
 from tasks.data.sources import Source, find_sources, read
-from tests.tiny import tiny_model
+from tests.support.tiny_model import tiny_model
 
 
 class Trap:

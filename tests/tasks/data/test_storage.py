@@ -12,7 +12,7 @@ import pytest
 
 from tasks.core.errors import AssayError, DataError, OutsideError, RecipeError
 from tasks.curation.ingest import IngestSettings, RawFile, Source, find_sources, ingest
-from tests.keyed import KEY, NEXT_KEY, keyed
+from tests.support.keyed_server import KEY, NEXT_KEY, keyed
 
 ROW = json.dumps({"prompt": "Where?", "completion": "There."}) + "\n"
 SECRETS = ("hunter2", "hunter3")

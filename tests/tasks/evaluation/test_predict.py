@@ -15,8 +15,8 @@ from tasks.evaluation.predict import PREDICTIONS, PredictSettings, _examples, pr
 from tasks.metrics.answer_schema import AnswerSettings
 from tasks.model.chat_template import PromptSettings
 from tasks.model.generation import load_speaker
-from tests.tiny import CONTEXT, tiny_adapter
-from tests.training import INTENTS, base_handle, dataset_handle, place, rows, rows_handle
+from tests.support.tiny_model import CONTEXT, tiny_adapter
+from tests.support.training import INTENTS, base_handle, dataset_handle, place, rows, rows_handle
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy.spatial.distance import jensenshannon
 
 from tasks.metrics import drift
-from tests.messages import LEVEL, alarms, found, sent
+from tests.support.drifting_messages import LEVEL, alarms, found, sent
 
 SEEDS = 40
 

@@ -14,11 +14,11 @@ from tasks.core.handle import FACTS, Handle
 from tasks.core.home import TOLD
 from tasks.model.answerable import check_answerable
 from tasks.model.chat_template import PromptSettings, prompt_ids
-from tests import templates
-from tests.tiny import CHATML, CONTEXT, tiny_model
+from tests.support import chat_templates
+from tests.support.tiny_model import CHATML, CONTEXT, tiny_model
 
 TOOLS = [{"type": "function", "function": {"name": "weather", "parameters": {"type": "object"}}}]
-HERMES = PromptSettings(chat_template=templates.HERMES, max_new_tokens=8)
+HERMES = PromptSettings(chat_template=chat_templates.HERMES, max_new_tokens=8)
 PLAIN = PromptSettings(max_new_tokens=8)
 
 

@@ -22,7 +22,7 @@ from tasks.model.chat_template import (
     question,
     stop_ids,
 )
-from tests.tiny import CHATML, tiny_model
+from tests.support.tiny_model import CHATML, tiny_model
 
 X = IGNORED
 FORGETFUL = (  # like templates of reasoning models: earlier answers are cut down once a later turn follows

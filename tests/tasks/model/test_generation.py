@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from tasks.model import generation
 from tasks.model.chat_template import Message, PromptSettings, prompt_ids
 from tasks.model.generation import Answer, Speaker, load_speaker
-from tests.tiny import tiny_adapter, tiny_model
+from tests.support.tiny_model import tiny_adapter, tiny_model
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

@@ -13,8 +13,8 @@ from tasks.core.errors import DataError
 from tasks.data.formats.tool_calls import made_call
 from tasks.model.chat_template import PromptSettings, written_calls
 from tasks.model.tool_call_syntax import CallForm, call_form, read_answer
-from tests import templates
-from tests.tiny import CHATML, tiny_model
+from tests.support import chat_templates
+from tests.support.tiny_model import CHATML, tiny_model
 
 TOOLS = [{"type": "function", "function": {"name": "weather", "parameters": {"type": "object"}}}]
 ASKED = [{"role": "user", "content": "Rain?"}]
@@ -34,7 +34,7 @@ def forms(tokenizer: Any) -> dict[str, CallForm]:
 
 
 def prompt(name: str) -> PromptSettings:
-    return PromptSettings(chat_template=getattr(templates, name))
+    return PromptSettings(chat_template=getattr(chat_templates, name))
 
 
 def written(tokenizer: Any, name: str, *pairs: tuple[str, Any]) -> str:
@@ -120,7 +120,7 @@ def test_calls_are_given_back_in_openais_form_with_ids_that_the_conversation_doe
     ]
 
 
-@pytest.mark.parametrize(("template", "said"), [(templates.XML, "cannot be read back"), (CHATML, "does not write")])
+@pytest.mark.parametrize(("template", "said"), [(chat_templates.XML, "cannot be read back"), (CHATML, "does not write")])
 def test_a_template_without_a_form_is_refused_in_words(tokenizer: Any, template: str, said: str) -> None:
     with pytest.raises(DataError, match=said):
         call_form(tokenizer, PromptSettings(chat_template=template))

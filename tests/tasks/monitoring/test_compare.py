@@ -14,7 +14,7 @@ from tasks.core.work import StepDirs, StepResult
 from tasks.metrics.answer_schema import AnswerSettings
 from tasks.monitoring.compare import compare, table
 from tasks.monitoring.retrain_rule import WatchSettings
-from tests.books import Row, artifact, row, rows, step
+from tests.support.run_artifacts import Row, artifact, row, rows, step
 
 SCHEMA = {"type": "object", "properties": {"intent": {"enum": ["order", "refund", "invoice"]}}}
 ANSWER = AnswerSettings(label="intent", graded=("intent",), json_schema=SCHEMA)

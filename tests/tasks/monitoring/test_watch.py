@@ -18,8 +18,8 @@ from tasks.data.sources import RawFile
 from tasks.monitoring.retrain_rule import WatchSettings
 from tasks.monitoring.watch import Look, gained, joined, look, news
 from tasks.registry.champion import Champion
-from tests.books import artifact, row, rows, step
-from tests.little import conversation, write_lines
+from tests.support.little_recipe import conversation, write_lines
+from tests.support.run_artifacts import artifact, row, rows, step
 
 RULE = WatchSettings()
 CHAMPION = Champion(

@@ -24,8 +24,8 @@ from tasks.registry.loaded_version import LoadedVersion, VersionError
 from tasks.registry.versions import ARTIFACT, CHAMPION, PREVIOUS, aliases, artifact_digest, ask, download
 from tasks.release.promote import check_answers, check_approval, check_evidence, find_candidate, move
 from tasks.release.rollback import rollback
-from tests.command import until
-from tests.registered import PREDICTIONS, TEXTS, Inputs, another, change, make_inputs, stored
+from tests.support.command import until
+from tests.support.registration import PREDICTIONS, TEXTS, Inputs, another, change, make_inputs, stored
 
 pytestmark = pytest.mark.timeout(600)  # a process that loads all libraries takes seconds, and on a busy machine many
 BEFORE = Path(__file__).with_name("version_before_the_rooms.zip")  # all files but the adapter and unit.json, of 2026-11-30
@@ -64,7 +64,7 @@ def folder(place: Path, made: Inputs, tmp_path: Path, monkeypatch: pytest.Monkey
 
 @pytest.fixture
 def as_users_start_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A process of its own and no fork of tests/preloaded.py, with our own code on its path, which must not be taken."""
+    """A process of its own and no fork of tests/support/preloaded.py, with our own code on its path, which must not be taken."""
     monkeypatch.setattr(loaded_version, "start", START)
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
 

@@ -24,9 +24,9 @@ from tasks.registry import mlflow_client, served_model
 from tasks.registry.packaging import LIBRARIES, describe
 from tasks.registry.versions import CHALLENGER, STATE
 from tasks.release.register import create_version
-from tests.registered import PREDICTIONS, PROMPT, TEXTS, Inputs, artifact, make_inputs, recorded
-from tests.serving import free_port, post, serving
-from tests.tiny import tiny_adapter, tiny_model
+from tests.support.registration import PREDICTIONS, PROMPT, TEXTS, Inputs, artifact, make_inputs, recorded
+from tests.support.serving import free_port, post, serving
+from tests.support.tiny_model import tiny_adapter, tiny_model
 
 
 @pytest.fixture(scope="module")

@@ -22,7 +22,7 @@ from tasks.registry import mlflow_client
 from tasks.registry.packaging import describe
 from tasks.registry.register_once import REGISTERED
 from tasks.registry.versions import CHALLENGER, STATE
-from tests.registered import PROMPT, Inputs, make_inputs
+from tests.support.registration import PROMPT, Inputs, make_inputs
 
 TRIES = 5  # SQLite lets one write at a time, and what waits too long is tried again, as the step wrapper does
 

@@ -12,7 +12,7 @@ from tasks.core.handle import Handle
 from tasks.core.ledger import Outcome, entries
 from tasks.metrics.answer_schema import AnswerSettings
 from tasks.reporting.suspect_rows import contradictions, doubted_labels
-from tests.books import Row, judged, row, rows, step
+from tests.support.run_artifacts import Row, judged, row, rows, step
 
 ANSWER = AnswerSettings(label="intent")
 # Three prompts with three answers each, and one row that nobody doubts.

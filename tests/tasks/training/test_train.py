@@ -27,7 +27,7 @@ from tasks.model.chat_template import PromptSettings
 from tasks.training import train as step
 from tasks.training.train import train
 from tasks.training.trainer.settings import TrainSettings
-from tests.training import base_handle, dataset_handle, place, rows
+from tests.support.training import base_handle, dataset_handle, place, rows
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

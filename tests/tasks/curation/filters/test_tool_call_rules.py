@@ -18,11 +18,11 @@ from tasks.curation.format import FormatSettings, format_answers
 from tasks.data.formats.tool_calls import made_call
 from tasks.metrics.answer_schema import AnswerSettings
 from tasks.model.chat_template import PromptSettings
-from tests import templates
-from tests.tiny import CONTEXT
-from tests.training import base_handle
+from tests.support import chat_templates
+from tests.support.tiny_model import CONTEXT
+from tests.support.training import base_handle
 
-HERMES = PromptSettings(chat_template=templates.HERMES)
+HERMES = PromptSettings(chat_template=chat_templates.HERMES)
 CITY = {"type": "object", "required": ["city"], "properties": {"city": {"type": "string"}}}
 
 
@@ -60,7 +60,7 @@ def test_what_the_template_cannot_write_is_held_back_with_its_reason(base: Handl
     assert told["reason"].to_list() == ["the chat template cannot write its tools or calls"] * 2
     assert "does not write the tools on offer" in json.loads(told["evidence"][0])["template"]
     two = frame(row(1, GOOD), row(2, GOOD, GOOD))  # Llama 3.1 takes one call a turn
-    assert [line for line, _ in reasons(two, base, PromptSettings(chat_template=templates.LLAMA))] == [2]
+    assert [line for line, _ in reasons(two, base, PromptSettings(chat_template=chat_templates.LLAMA))] == [2]
 
 
 def test_the_tools_count_when_a_row_is_measured_against_the_model(base: Handle) -> None:

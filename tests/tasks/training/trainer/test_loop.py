@@ -28,7 +28,7 @@ from tasks.training.trainer.loop import (
     row_order,
     training_flops,
 )
-from tests.tiny import tiny_model
+from tests.support.tiny_model import tiny_model
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

@@ -22,8 +22,8 @@ from tasks.training.trainer import __main__ as trainer
 from tasks.training.trainer.events import Reporter, last_checkpoint
 from tasks.training.trainer.settings import TrainSettings
 from tasks.training.trainer.spec import TrainSpec, event_of
-from tests.tiny import CONTEXT
-from tests.training import base_handle, rows
+from tests.support.tiny_model import CONTEXT
+from tests.support.training import base_handle, rows
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

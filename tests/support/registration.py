@@ -27,7 +27,7 @@ from tasks.personal_data.finders import PersonalData
 from tasks.registry import mlflow_client
 from tasks.release.register import RecipeText, RegisterSettings, register
 from tasks.training.fetch import fetch
-from tests.tiny import tiny_adapter, tiny_model
+from tests.support.tiny_model import tiny_adapter, tiny_model
 
 PREDICTIONS = "predictions.parquet"
 TEXTS = ["Where is my parcel?", "I want my money back.", "Cancel my order, please!", "Wo ist mein Paket? 🙂", "", "a\nb"]

@@ -13,7 +13,7 @@ from tasks.core.home import TOLD, digest_path
 from tasks.core.ledger import ROW_SCHEMA
 from tasks.core.process.progress import Progress
 from tasks.core.work import StepDirs
-from tests.tiny import CONTEXT, tiny_model
+from tests.support.tiny_model import CONTEXT, tiny_model
 
 INTENTS = ("order_status", "refund", "damaged_item", "other")
 QUESTIONS = ("Where is parcel {n}?", "I want {n} euros back", "Lamp {n} is broken", "Hello {n} there, and thanks")

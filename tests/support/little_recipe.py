@@ -16,7 +16,7 @@ from typing import Any
 
 import yaml
 
-from tests.tiny import tiny_model
+from tests.support.tiny_model import tiny_model
 
 ASKED = {"order": "Where is the {thing} that I bought {when}?", "refund": "Money back for my {thing}, please, it broke {when}."}
 THINGS = ["lamp", "kettle", "chair", "blanket", "lantern", "basket", "stool", "mirror", "teapot", "hammock", "rug", "bench"]
