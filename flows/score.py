@@ -25,8 +25,8 @@ from tasks.core.allowed_folders import check_inside
 from tasks.core.errors import AssayError
 from tasks.core.handle import Handle
 from tasks.core.step import work_step
-from tasks.core.text.urls import NO_KEY
 from tasks.core.text.user_input import typed_path, typed_source
+from tasks.core.urls import NO_KEY
 from tasks.curation.ingest import RawFile, Source, find_sources
 from tasks.release.score import ANSWERS, ScoreSettings, find_served
 from tasks.release.score import score as answer

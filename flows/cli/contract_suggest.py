@@ -15,7 +15,7 @@ from tasks.contract.measure import Given
 from tasks.contract.row_relations import Measures
 from tasks.contract.suggest import suggest
 from tasks.core.handle import CURATED, Handle
-from tasks.core.ledger import ROW_SCHEMA
+from tasks.core.row import ROW_SCHEMA
 from tasks.core.row_kind import KINDS, SFT, RowKind
 from tasks.core.text.user_input import typed_source
 from tasks.curation.ingest import IngestSettings, Source, find_sources, ingest

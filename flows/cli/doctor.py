@@ -15,7 +15,7 @@ from flows.servers import environment
 from tasks.core.errors import AssayError
 from tasks.core.home import home, home_folder
 from tasks.core.process import terminal
-from tasks.core.text.urls import public
+from tasks.core.urls import public
 
 GIB = 1024**3
 # The example needs about 0.6 GB for its base model in float32, as much again while writing it, and checkpoints.

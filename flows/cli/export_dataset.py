@@ -10,8 +10,8 @@ from flows.cli.summary import shown
 from flows.recipe import load_recipe
 from tasks.core.errors import DataError
 from tasks.core.handle import CURATED, Handle
-from tasks.core.ledger import ROW_SCHEMA
 from tasks.core.process import terminal
+from tasks.core.row import ROW_SCHEMA
 from tasks.core.row_kind import KINDS
 from tasks.curation.export import ExportFormat, export
 

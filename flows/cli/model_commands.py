@@ -7,13 +7,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from flows.run import LONGEST_REASON
 from flows.servers import run_flow
 from tasks.core.process import terminal
 from tasks.core.text.user_input import typed_source
 
 REFUSED = 4  # as for a gate that does not pass: the command went well, and the model was not good enough or not approved
 ENDED_WELL = ("Promoted", "Rolled back", "Recorded", "Completed")  # the names of final states
-LONGEST = 1000  # characters of a reason: an entry of the ledger holds 6000
 
 Command = Callable[..., argparse.ArgumentParser]
 
@@ -39,8 +39,8 @@ def register_model_commands(commands: Any, command: Command) -> None:
 
 
 def _reason(text: str) -> str:
-    if len(text) > LONGEST:
-        raise argparse.ArgumentTypeError(f"a reason has at most {LONGEST} characters; this one has {len(text)}")
+    if len(text) > LONGEST_REASON:
+        raise argparse.ArgumentTypeError(f"a reason has at most {LONGEST_REASON} characters; this one has {len(text)}")
     return text.strip()
 
 

@@ -25,8 +25,8 @@ from tasks.core.facts.version import VersionFacts
 from tasks.core.handle import Handle
 from tasks.core.process import terminal
 from tasks.core.row_kind import KINDS
+from tasks.core.text.interval_text import percent
 from tasks.core.variants import TUNED
-from tasks.metrics.intervals import percent
 
 REASONS = 8  # of each kind; the report has them all
 COLOURS = {"passed": "green", "refused": "red", "undecided": "yellow"}

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from flows.servers import embedded, environment
 from tasks.core.process import terminal
-from tasks.core.text.urls import public
+from tasks.core.urls import public
 
 NEWEST = "/api/2.0/mlflow/registered-models/search?max_results=1&order_by=last_updated_timestamp%20DESC"
 

@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 
-from flows.cli.model_commands import LONGEST
+from flows.run import LONGEST_REASON
 from flows.run.parameters import shown
 from tasks.core.errors import AssayError, PromotionError
 from tasks.core.process.run_page import show
@@ -24,12 +24,12 @@ Approve = Annotated[bool, shown(
 )]  # fmt: skip
 Reason = Annotated[str, shown(
     "Reason", "Why, and who you are: it stands in the promotion ledger for good, and Prefect cannot tell persons apart. "
-    f"At most {LONGEST:,} characters.",
-    max_length=LONGEST,
+    f"At most {LONGEST_REASON:,} characters.",
+    max_length=LONGEST_REASON,
 )]  # fmt: skip
 NeededReason = Annotated[str, shown(
-    "Reason", f"Why, and who you are: it stands in the promotion ledger for good. Needed; at most {LONGEST:,} characters.",
-    min_length=1, max_length=LONGEST,
+    "Reason", f"Why, and who you are: it stands in the promotion ledger for good. Needed; at most {LONGEST_REASON:,} characters.",
+    min_length=1, max_length=LONGEST_REASON,
 )]  # fmt: skip
 AnyModel = Annotated[str, shown("Model", "The registered model's name in MLflow. Empty: every model of Assay.")]
 

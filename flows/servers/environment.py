@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 
 from tasks.core.home import home
-from tasks.core.text.urls import public
+from tasks.core.urls import public
 
 
 def prepare() -> None:

@@ -13,9 +13,9 @@ import polars as pl
 
 from data_contracts.vocabulary import COLUMNS, FIELD
 from tasks.core.personal_kinds import Kind
+from tasks.core.row import tools_of, with_calls
 from tasks.core.text.control_characters import CONTROL
 from tasks.core.text.display import HTML
-from tasks.data.formats.tool_calls import tools_of, with_calls
 from tasks.metrics.answer_schema import AnswerSettings, broken_rule, parse
 from tasks.metrics.graders import broken_calls
 from tasks.personal_data.finders import PersonalData, kinds_in

@@ -19,8 +19,8 @@ from data_contracts.vocabulary import COSTLY
 from tasks.contract.facts import row_facts
 from tasks.contract.row_relations import Measures, Seen, contradictions, leaked, twins
 from tasks.core.errors import RecipeError
+from tasks.core.row import tools_of, turns
 from tasks.core.row_kind import RowKind
-from tasks.data.formats.tool_calls import tools_of, turns
 from tasks.metrics.answer_schema import AnswerSettings
 from tasks.model.chat_template import PromptSettings, encode
 from tasks.personal_data.finders import PersonalData, kinds_in

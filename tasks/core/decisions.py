@@ -25,7 +25,8 @@ from pydantic import Field, ValidationError
 
 from tasks.core.errors import DataError
 from tasks.core.home import digest_bytes, home_folder
-from tasks.core.ledger import ROW_SCHEMA, Outcome, content_json, entries, entry
+from tasks.core.ledger import Outcome, entries, entry
+from tasks.core.row import ROW_SCHEMA, content_json
 from tasks.core.settings import Settings
 
 KEPT, EDITED, DROPPED, MENDED = "kept by a reviewer", "edited by a reviewer", "dropped by a reviewer", "mended by a reviewer"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Sequence
 
-from tasks.core.text.urls import masked
+from tasks.core.urls import masked
 
 FULL = "No space left on device"  # the system's words, which Python, Polars, Arrow and MLflow pass on in errors of their own
 

@@ -1,15 +1,5 @@
 """The ledger: what happened to each row, at which step, why, and on what evidence.
 
-Canonical row (`ROW_SCHEMA`), one for every dataset kind:
-    row_id     sha256 of the raw content and of its occurrence number; never of a position, so a new export keeps it
-    source     file the row came from, relative to the recipe's folder; line  1-based line, record or element in it
-    messages   list of {role, content}; of a classification row the text and, as the answer, its label; of a preference pair
-               the prompt and the chosen answer
-    rejected   the answer that a preference pair says is worse; null in every other row
-    weights    how much each message teaches, 0 or 1, as its source says; null when every answer teaches
-    calls      the tool calls of each message (tasks/data/formats/tool_calls.py); null in a row without any
-    meta       JSON text of the row's other columns as they came (slice, created_at, ...)
-
 Invariant 1, checked at the end of every step by `check_balance`: rows in = kept + dropped + quarantined.
 """
 
@@ -22,20 +12,8 @@ from typing import Any
 import polars as pl
 
 from tasks.core.home import digest_bytes
-from tasks.data.formats.tool_calls import turns
+from tasks.core.row import Schema, content_json
 
-MESSAGES = pl.List(pl.Struct({"role": pl.String, "content": pl.String}))
-Schema = dict[str, pl.DataType | type[pl.DataType]]
-ROW_SCHEMA: Schema = {
-    "row_id": pl.String,
-    "source": pl.String,
-    "line": pl.Int64,
-    "messages": MESSAGES,
-    "rejected": pl.String,
-    "weights": pl.List(pl.Float64),
-    "calls": pl.List(pl.String),
-    "meta": pl.String,
-}
 LEDGER_SCHEMA: Schema = {
     "row_id": pl.String,
     "source": pl.String,
@@ -104,14 +82,6 @@ def quarantine(before: pl.DataFrame | None, outcome: Outcome) -> pl.DataFrame:
     return held.join(texts, on="row_id", how="left").sort("row_id")
 
 
-def content_json(row: dict[str, Any]) -> str:
-    """What a row says as one JSON text, the form that its digest is taken of.
-
-    Its messages, with the tool calls in them; a row with rejected or weights is an object of those and its messages.
-    """
-    messages = turns(row)
-    more = {name: row[name] for name in ("rejected", "weights") if row.get(name) is not None}
-    return json.dumps({"messages": messages, **more} if more else messages, ensure_ascii=False)
 
 
 def count_reasons(ledger: pl.DataFrame) -> dict[str, dict[str, int]]:

@@ -18,7 +18,8 @@ from tasks.core.decisions import Decisions
 from tasks.core.facts.dataset import ClosedStep, DatasetFacts, DatasetTold, StepRows
 from tasks.core.facts.rows import RowFacts
 from tasks.core.handle import CURATED, LEDGER, QUARANTINE, REFERENCE, ROWS, Handle
-from tasks.core.ledger import GONE, LEDGER_SCHEMA, ROW_SCHEMA, LedgerError, count_reasons
+from tasks.core.ledger import GONE, LEDGER_SCHEMA, LedgerError, count_reasons
+from tasks.core.row import ROW_SCHEMA
 from tasks.core.settings import Settings
 from tasks.core.work import StepDirs, StepResult
 from tasks.metrics.drift import drawn

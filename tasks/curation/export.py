@@ -27,8 +27,8 @@ import polars as pl
 
 from tasks.core.errors import DataError
 from tasks.core.home import digest_path
+from tasks.core.row import tools_of, turns, with_arguments
 from tasks.core.row_kind import RowKind
-from tasks.data.formats.tool_calls import tools_of, turns, with_arguments
 
 ExportFormat = Literal["openai", "trl", "alpaca", "huggingface"]
 FORMATS: tuple[str, ...] = get_args(ExportFormat)

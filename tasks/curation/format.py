@@ -23,6 +23,7 @@ from pydantic import Field, field_validator
 
 from tasks.core.errors import RecipeError, nearest
 from tasks.core.ledger import ACTIONS, Outcome, changed, entries, entry
+from tasks.core.row import any_calls, tools_of
 from tasks.core.row_kind import RowKind
 from tasks.core.settings import Settings
 from tasks.curation.answer_forms.conform import Old, conform
@@ -30,7 +31,6 @@ from tasks.curation.answer_forms.fitting import only_match
 from tasks.curation.answer_forms.forms import Form, learn
 from tasks.curation.answer_forms.json_text import check_template, template_fields
 from tasks.curation.filters.base import About, Found, answers
-from tasks.data.formats.tool_calls import any_calls, tools_of
 from tasks.metrics.answer_schema import AnswerSettings
 from tasks.metrics.graders import broken_calls
 

@@ -17,7 +17,8 @@ from typing import Any
 import polars as pl
 
 from tasks.core.home import digest_bytes
-from tasks.core.ledger import ROW_SCHEMA, Outcome, Schema, content_json, entries, entry
+from tasks.core.ledger import Outcome, entries, entry
+from tasks.core.row import ROW_SCHEMA, Schema, content_json
 from tasks.core.row_kind import SFT, RowKind
 from tasks.core.settings import Settings
 from tasks.data.formats.adapter import Adapter, adapter

@@ -26,9 +26,9 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from tasks.core.ledger import Outcome, changed, entries, entry
+from tasks.core.row import without_calls
 from tasks.core.row_kind import RowKind
 from tasks.core.settings import Settings
-from tasks.data.formats.tool_calls import without_calls
 from tasks.metrics.answer_schema import AnswerSettings, parse
 from tasks.relations.labels import labelled
 from tasks.relations.prompts import prompts

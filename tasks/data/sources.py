@@ -20,7 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from tasks.core.allowed_folders import check_inside
 from tasks.core.errors import DataError
 from tasks.core.home import digest_bytes
-from tasks.core.text.urls import ENV, WEB, check_address, hidden, is_address, public
+from tasks.core.urls import ENV, WEB, check_address, hidden, is_address, public
 from tasks.data.formats.adapter import Reading
 from tasks.data.readers import class_names, frame_records, is_read_by_line, read_lines, read_records, with_class_names
 from tasks.data.records import Record, refused

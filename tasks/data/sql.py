@@ -1,7 +1,7 @@
 """A query as a source: asked once, by Polars' database reader, read-only; its rows kept as JSONL named by their content.
 
 The rows are sorted, because a database promises no order, so the same rows give the same file and the same digest. A URL with
-a password or settings comes from an environment variable (tasks/core/text/urls.py), whose name alone is written.
+a password or settings comes from an environment variable (tasks/core/urls.py), whose name alone is written.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import polars as pl
 from tasks.core.allowed_folders import check_inside
 from tasks.core.errors import AssayError, DataError, OutsideError
 from tasks.core.home import digest_bytes, home_folder
-from tasks.core.text.urls import ENV, check_address, hidden, whole
+from tasks.core.urls import ENV, check_address, hidden, whole
 from tasks.data.readers import frame_records
 
 if TYPE_CHECKING:

@@ -1,6 +1,6 @@
 """Stores: a disk, or what fsspec knows behind a URL; opened and digested, with failures in words that a person can act on.
 
-A URL with a key, env:NAME, is opened as the variable holds it and told by its public part (tasks/core/text/urls.py).
+A URL with a key, env:NAME, is opened as the variable holds it and told by its public part (tasks/core/urls.py).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 
 from tasks.core.errors import AssayError, DataError, OutsideError
 from tasks.core.home import digest_json
-from tasks.core.text.urls import hidden, is_address, public, whole
+from tasks.core.urls import hidden, is_address, public, whole
 from tasks.data.records import READABLE, refused
 
 WHERE = "recipe: data"

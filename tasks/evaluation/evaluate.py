@@ -20,11 +20,12 @@ from tasks.core.facts.predictions import PredictionFacts
 from tasks.core.facts.scores import Difference, Measured, Scores
 from tasks.core.handle import Handle
 from tasks.core.settings import Settings
+from tasks.core.text.interval_text import percent
 from tasks.core.variants import TUNED
 from tasks.core.work import StepDirs, StepResult
 from tasks.metrics.answer_schema import AnswerSettings
 from tasks.metrics.graders import Said, Wanted, headline, measured
-from tasks.metrics.intervals import paired_difference, percent, rate
+from tasks.metrics.intervals import paired_difference, rate
 
 SETS = ("holdout", "edge_cases")
 EXAMPLES = 5  # row ids named in an error: enough to find the cause, few enough to read

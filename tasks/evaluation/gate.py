@@ -22,10 +22,11 @@ from tasks.core.facts.scores import Difference, Scores
 from tasks.core.facts.verdict import JudgedRule, Verdict, Word
 from tasks.core.handle import Handle
 from tasks.core.settings import MisfitError, Settings
+from tasks.core.text.interval_text import percent
 from tasks.core.variants import TUNED
 from tasks.core.work import StepDirs, StepResult
 from tasks.metrics.answer_schema import CALL_METRICS
-from tasks.metrics.intervals import percent, rows_to_decide
+from tasks.metrics.intervals import rows_to_decide
 
 WORST_FIRST: tuple[Word, ...] = ("refused", "undecided", "passed")
 BETTER = "better_than_baseline: true"

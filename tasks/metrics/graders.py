@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tasks.data.formats.tool_calls import name_of, spoken, tools_of, turns
+from tasks.core.row import name_of, spoken, tools_of, turns
 from tasks.metrics.answer_schema import CALL_METRICS, AnswerSettings, broken_rule, broken_schema, mark, parse, same
 
 Marks = dict[str, bool | None]

@@ -18,8 +18,8 @@ from typing import Any
 from pydantic import Field
 
 from tasks.core.errors import DataError, RecipeError
+from tasks.core.row import name_of, with_arguments
 from tasks.core.settings import Settings
-from tasks.data.formats.tool_calls import name_of, with_arguments
 
 Message = dict[str, Any]
 WHERE = "base model's chat template, or recipe: prompt.chat_template"

@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from tasks.core.errors import DataError
+from tasks.core.row import made_call
 from tasks.core.text.strict_json import refuse_constant
-from tasks.data.formats.tool_calls import made_call
 from tasks.model.chat_template import WHERE, Message, PromptSettings, written_calls
 
 Pair = tuple[str, Any]  # name, arguments

@@ -21,8 +21,8 @@ import polars as pl
 from pydantic import field_validator
 
 from tasks.core.personal_kinds import KINDS, Kind
+from tasks.core.row import any_calls, rewritten_call
 from tasks.core.settings import Settings
-from tasks.data.formats.tool_calls import any_calls, rewritten_call
 from tasks.personal_data.contact_details import EMAIL, IP, addresses, emails, first_words, names
 from tasks.personal_data.credentials import SECRET, secrets
 from tasks.personal_data.national_ids import RULES, candidates, ids

@@ -15,7 +15,7 @@ from typing import Any
 
 from tasks.core.errors import AssayError, OutsideError, RegistrationError, is_disk_full
 from tasks.core.home import home, home_folder
-from tasks.core.text.urls import masked, public
+from tasks.core.urls import masked, public
 
 DIGEST = "assay.digest"  # the tag by which a unit's run, model and version are found again
 EXISTS = "RESOURCE_ALREADY_EXISTS"  # MLflow's error code

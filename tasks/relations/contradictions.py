@@ -30,7 +30,8 @@ from tasks.data.dates import USUAL, written_at
 from tasks.metrics.answer_schema import AnswerSettings
 from tasks.relations.claims import claims, has_labels
 from tasks.relations.minimal_pairs import without_explained
-from tasks.relations.prompts import normalised, prompts, similar_prompts
+from tasks.relations.prompts import normalised, prompts
+from tasks.relations.similar_prompts import similar_prompts
 from tasks.similarity.word_ngrams import jaccard
 
 CONTRADICTS, NO_CHOICE = "contradicts another row", "chosen answer is the rejected one"

@@ -19,7 +19,7 @@ import numpy as np
 import polars as pl
 from pydantic import Field
 
-from tasks.core.ledger import Schema
+from tasks.core.row import Schema
 from tasks.core.row_kind import RowKind
 from tasks.core.settings import Settings
 from tasks.metrics.answer_schema import AnswerSettings

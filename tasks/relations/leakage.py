@@ -17,8 +17,8 @@ from typing import Any
 
 import polars as pl
 
+from tasks.core.row import with_calls
 from tasks.core.row_kind import RowKind
-from tasks.data.formats.tool_calls import with_calls
 from tasks.metrics.answer_schema import AnswerSettings, parse
 from tasks.relations.prompts import prompts
 from tasks.similarity.contamination import Contamination

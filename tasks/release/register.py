@@ -24,10 +24,10 @@ from tasks.core.facts.verdict import Verdict
 from tasks.core.facts.version import VersionFacts, VersionTold
 from tasks.core.handle import Handle
 from tasks.core.personal_kinds import KINDS
+from tasks.core.row import tools_of, turns
 from tasks.core.settings import Settings
 from tasks.core.text.display import short
-from tasks.core.text.urls import public
-from tasks.data.formats.tool_calls import tools_of, turns
+from tasks.core.urls import public
 from tasks.model.base_model import BaseModelSettings
 from tasks.model.chat_template import PromptSettings
 from tasks.registry import evidence, mlflow_client

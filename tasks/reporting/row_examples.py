@@ -18,8 +18,8 @@ from markupsafe import Markup
 
 from tasks.core.handle import LEDGER, QUARANTINE, ROWS, Handle
 from tasks.core.ledger import GONE
+from tasks.core.row import with_calls
 from tasks.core.text.display import differences, impersonal, short, visible
-from tasks.data.formats.tool_calls import with_calls
 from tasks.metrics.answer_schema import parse
 from tasks.model.chat_template import Message
 from tasks.reporting.ledger_in_words import ROWS as TWINS

@@ -26,8 +26,8 @@ from tasks.core.facts.training import Actual, Losses, Plan, TokenCounts, Trainin
 from tasks.core.handle import CURATED, Handle
 from tasks.core.process import terminal
 from tasks.core.process.child import child_environment
+from tasks.core.row import tools_of, turns
 from tasks.core.work import StepDirs, StepResult
-from tasks.data.formats.tool_calls import tools_of, turns
 from tasks.model.chat_template import IGNORED, Example, PromptSettings, encode
 from tasks.training import trainer
 from tasks.training.trainer.settings import TrainSettings

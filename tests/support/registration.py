@@ -17,8 +17,8 @@ import polars as pl
 
 from tasks.core.handle import FACTS, Handle
 from tasks.core.home import TOLD, commit, home, new_artifact
-from tasks.core.ledger import ROW_SCHEMA
 from tasks.core.process.progress import Progress
+from tasks.core.row import ROW_SCHEMA
 from tasks.core.work import StepDirs, StepResult
 from tasks.model.base_model import BaseModelSettings, find_model
 from tasks.model.chat_template import PromptSettings, question

@@ -15,8 +15,9 @@ import polars as pl
 from tasks.core.decisions import Decisions, honoured
 from tasks.core.handle import FACTS, Handle
 from tasks.core.home import TOLD, commit, digest_bytes, new_artifact
-from tasks.core.ledger import ROW_SCHEMA, Outcome, check_balance, entries, entry
+from tasks.core.ledger import Outcome, check_balance, entries, entry
 from tasks.core.process.progress import Progress
+from tasks.core.row import ROW_SCHEMA
 from tasks.core.step import _write_rows
 from tasks.core.work import StepDirs, StepResult
 from tasks.curation.account import AccountSettings, account

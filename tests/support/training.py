@@ -10,8 +10,8 @@ import polars as pl
 
 from tasks.core.handle import CURATED, FACTS, ROWS, Handle
 from tasks.core.home import TOLD, digest_path
-from tasks.core.ledger import ROW_SCHEMA
 from tasks.core.process.progress import Progress
+from tasks.core.row import ROW_SCHEMA
 from tasks.core.work import StepDirs
 from tests.support.tiny_model import CONTEXT, tiny_model
 

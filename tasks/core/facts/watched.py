@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tasks.core.facts.base import Facts
-from tasks.metrics.intervals import percent
+from tasks.core.text.interval_text import percent
 
 
 class SnapshotFacts(Facts):

@@ -18,7 +18,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from tasks.core.errors import RecipeError, nearest
-from tasks.core.text.urls import masked
+from tasks.core.urls import masked
 
 M = TypeVar("M", bound=BaseModel)
 Location = Sequence[str | int]

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from tasks.core.errors import RecipeError
 from tasks.core.text.display import short, visible
-from tasks.core.text.urls import check_address, is_address, masked
+from tasks.core.urls import check_address, is_address, masked
 
 QUOTED = 80  # characters of a wrong text that are repeated
 

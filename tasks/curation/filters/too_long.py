@@ -9,9 +9,9 @@ from typing import Any
 
 import polars as pl
 
+from tasks.core.row import has_tools, messages_of
 from tasks.curation.filters.base import About, Found, Row
 from tasks.curation.filters.unwritable import tokenizer_of, tokens_as_trained
-from tasks.data.formats.tool_calls import has_tools, messages_of
 
 
 def may_be_too_long(about: About) -> pl.Series:

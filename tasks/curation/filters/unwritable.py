@@ -13,8 +13,8 @@ import polars as pl
 
 from tasks.core.errors import DataError, RecipeError
 from tasks.core.handle import Handle
+from tasks.core.row import tools_of, turns
 from tasks.curation.filters.base import About, Found, Row
-from tasks.data.formats.tool_calls import tools_of, turns
 from tasks.model.chat_template import encode
 
 

@@ -18,20 +18,11 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from tasks.core.row import Message
 from tasks.core.row_kind import CLASSIFICATION, PREFERENCE, SFT, RowKind
 from tasks.core.settings import Settings
 from tasks.data.formats import preference_pairs, ratings
-from tasks.data.formats.messages import (
-    Message,
-    UnadaptedError,
-    answer,
-    content,
-    message,
-    message_fields,
-    spoken,
-    turn_list,
-    weights,
-)
+from tasks.data.formats.messages import UnadaptedError, answer, content, message, message_fields, spoken, turn_list, weights
 from tasks.data.formats.tool_calls import calls
 
 Format = Literal["auto", "openai", "sharegpt", "alpaca", "prompt_completion", "text_label"]

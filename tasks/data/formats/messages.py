@@ -9,7 +9,8 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-Message = dict[str, Any]
+from tasks.core.row import Message, parsed
+
 ROLES = {
     "system": "system", "developer": "system", "user": "user", "human": "user", "prompter": "user",
     "assistant": "assistant", "gpt": "assistant", "chatgpt": "assistant", "bot": "assistant", "model": "assistant",
@@ -64,14 +65,6 @@ def answer(value: Any) -> Message:
     return {"role": "assistant", "content": text}
 
 
-def parsed(value: Any, opening: str) -> Any:
-    """A list or an object that was written as JSON text into a table's cell, as itself; anything else as it is."""
-    if isinstance(value, str) and value.lstrip().startswith(opening):
-        try:
-            return json.loads(value)
-        except (ValueError, RecursionError):
-            return value
-    return value
 
 
 def turn_list(value: Any) -> list[dict[str, Any]] | None:

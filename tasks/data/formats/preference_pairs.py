@@ -14,17 +14,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from tasks.data.formats.messages import (
-    Message,
-    UnadaptedError,
-    answer,
-    content,
-    message,
-    message_fields,
-    parsed,
-    speaks,
-    spoken,
-)
+from tasks.core.row import Message, parsed
+from tasks.data.formats.messages import UnadaptedError, answer, content, message, message_fields, speaks, spoken
 
 Turn = dict[str, Any]
 

@@ -1,30 +1,14 @@
-"""Tool calls: what an assistant asks a program to do and what the program answers, as OpenAI's fine-tuning format has them.
-
-A row has them in `calls`, one text for each message, as `weights` has one number: of an assistant's message the JSON list of
-its tool_calls, of a tool's the JSON object of its tool_call_id (and name), of any other null. A row without any has null in
-their place, so rows without tools cost nothing. The tools that were on offer stay in meta, as they came.
-
-What a call is compared by, searched for and shown as is one line: {"arguments": {"city": "Bonn"}, "name": "weather"}. Ids do
-not count there, which are new in every conversation, and neither does the order of arguments.
-"""
+"""Tool calls of OpenAI's fine-tuning format, checked and brought into a row's `calls` (tasks/core/row.py)."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-import polars as pl
-
+from tasks.core.row import CANONICAL, Message, Turn, parsed, turns
 from tasks.core.text.strict_json import refuse_constant
-from tasks.data.formats.messages import Message, UnadaptedError, message, parsed
-
-Turn = dict[str, Any]
-_JSON = json.JSONEncoder(ensure_ascii=False, sort_keys=True, default=str)
-_FUNCTION = ("name", "arguments")
-
-
-# ---------------------------------------------------------------- as records have them
+from tasks.data.formats.messages import UnadaptedError, message
 
 
 def calls(turns: Sequence[Turn], messages: Sequence[Message]) -> list[str | None] | None:
@@ -41,11 +25,11 @@ def calls(turns: Sequence[Turn], messages: Sequence[Message]) -> list[str | None
     found: list[str | None] = []
     for number, (turn, said) in enumerate(zip(turns, messages, strict=True), 1):
         if said["role"] == "tool":
-            found.append(_JSON.encode(_answered(turn, open_calls, number)))
+            found.append(CANONICAL.encode(_answered(turn, open_calls, number)))
         elif turn.get("tool_calls"):
             made = [_call(call, number) for call in _listed(turn["tool_calls"], number)]
             open_calls |= {call["id"] for call in made if isinstance(call.get("id"), str)}
-            found.append(_JSON.encode(made))
+            found.append(CANONICAL.encode(made))
         else:
             found.append(None)
     return found
@@ -64,7 +48,7 @@ def _call(call: Any, number: int) -> Turn:
     if not isinstance(function, dict) or not isinstance(function.get("name"), str) or not function["name"].strip():
         raise UnadaptedError("a tool call without a function's name", message=number)
     arguments = function.get("arguments")
-    text = arguments if isinstance(arguments, str) else _JSON.encode({} if arguments is None else arguments)
+    text = arguments if isinstance(arguments, str) else CANONICAL.encode({} if arguments is None else arguments)
     if not _is_json(text):
         raise UnadaptedError("a tool call whose arguments are not JSON", message=number)
     kept = {key: value for key, value in function.items() if value is not None}
@@ -87,16 +71,6 @@ def _is_json(text: str) -> bool:
     return True
 
 
-# ---------------------------------------------------------------- as a row has them
-
-
-def turns(row: dict[str, Any]) -> list[Turn]:
-    """The messages of a row as OpenAI's format has them: with tool_calls and tool_call_id where there are any."""
-    if row.get("calls") is None:
-        return list(row["messages"])
-    return [_turn(said, call) for said, call in zip(row["messages"], row["calls"], strict=True)]
-
-
 def asked_turns(given: Sequence[Turn]) -> list[Turn]:
     """Turns of a request as those of a row: roles by their usual names, calls checked. Raises UnadaptedError as ingest does."""
     if any(turn.get("content", turn.get("value")) is None and not turn.get("tool_calls") for turn in given):
@@ -105,98 +79,17 @@ def asked_turns(given: Sequence[Turn]) -> list[Turn]:
     return turns({"messages": messages, "calls": calls(given, messages)})
 
 
-def made_call(number: int, name: str, arguments: Any) -> Turn:
-    """A call that a model made, in OpenAI's form; number: of the conversation's calls, from 1. Nine characters are what
-    Mistral's templates ask of an id."""
-    text = json.dumps(arguments, ensure_ascii=False)
-    return {"id": f"call{number:05}", "type": "function", "function": {"name": name, "arguments": text}}
 
 
-def _turn(said: Turn, call: str | None) -> Turn:
-    if call is None:
-        return said
-    about = json.loads(call)
-    return {**said, "content": said["content"] or None, "tool_calls": about} if isinstance(about, list) else {**said, **about}
 
 
-def tools_of(meta: str | None) -> list[Any] | None:
-    """The tools that were on offer in a row, of its meta."""
-    tools = parsed(json.loads(meta).get("tools"), "[") if meta and '"tools"' in meta else None
-    return tools if isinstance(tools, list) and tools and all(isinstance(tool, dict) for tool in tools) else None
 
 
-def name_of(function: Any) -> str:
-    """The name of a call's or a tool's function; empty for what is none."""
-    inner = function.get("function", function) if isinstance(function, dict) else {}
-    return str(inner.get("name", "")) if isinstance(inner, dict) else ""
 
 
-def with_arguments(turn: Turn) -> Turn:
-    """`turn` with the arguments of its calls as values, as chat templates and TRL want them, and not as JSON text."""
-    if not turn.get("tool_calls"):
-        return turn
-    functions = [call["function"] for call in turn["tool_calls"]]
-    read = [{**function, "arguments": json.loads(function["arguments"])} for function in functions]
-    return {**turn, "tool_calls": [{**call, "function": new} for call, new in zip(turn["tool_calls"], read, strict=True)]}
 
 
-def rewritten_call(call: str, change: Callable[[Any], Any]) -> str:
-    """One of a row's `calls` with the arguments in it as `change` makes them; ids and functions' names stay."""
-    about = json.loads(call)
-    if not isinstance(about, list):
-        return call
-    return _JSON.encode([{**one, "function": _changed(one["function"], change)} for one in about])
 
 
-def _changed(function: Turn, change: Callable[[Any], Any]) -> Turn:
-    old = json.loads(function["arguments"])
-    new = change(old)
-    return function if new == old else {**function, "arguments": json.dumps(new, ensure_ascii=False)}
 
 
-# ---------------------------------------------------------------- as text
-
-
-def spoken(turn: Turn) -> Message:
-    """A turn as {role, content}, its calls as lines below what it says."""
-    made = [{key: call["function"][key] for key in _FUNCTION} for call in with_arguments(turn).get("tool_calls", ())]
-    lines = [turn["content"] or "", *map(_JSON.encode, made)]
-    return {"role": turn["role"], "content": "\n".join(line for line in lines if line)}
-
-
-def messages_of(row: dict[str, Any]) -> list[Message]:
-    """The messages of a row as {role, content}, calls as text among them."""
-    return list(row["messages"]) if row.get("calls") is None else [spoken(turn) for turn in turns(row)]
-
-
-def with_calls(rows: pl.DataFrame) -> pl.DataFrame:
-    """`rows` with the calls as text in `messages`: for what compares, searches and shows messages."""
-    if "calls" not in rows.columns or rows["calls"].null_count() == rows.height:
-        return rows
-    told = [messages_of(row) for row in rows.select("messages", "calls").iter_rows(named=True)]
-    return rows.with_columns(messages=pl.Series(told, dtype=rows.schema["messages"]))
-
-
-def has_tools(row: dict[str, Any]) -> bool:
-    """Whether a row has tool calls, or tools on offer."""
-    return row.get("calls") is not None or tools_of(row["meta"]) is not None
-
-
-def any_tools(rows: pl.DataFrame) -> pl.Series:
-    """For each of `rows`, whether it has tool calls, or tools on offer."""
-    may = any_calls(rows) | rows["meta"].str.contains('"tools"', literal=True).fill_null(False)
-    found = [has_tools(row) for row in rows.filter(may).iter_rows(named=True)]
-    return may.scatter(may.arg_true(), found) if found else may
-
-
-def without_calls(rows: pl.DataFrame) -> pl.DataFrame:
-    """Those of `rows` that have no tool calls."""
-    made = any_calls(rows)
-    return rows.filter(~made) if made.any() else rows
-
-
-def any_calls(rows: pl.DataFrame) -> pl.Series:
-    """For each of `rows`, whether it has tool calls."""
-    if "calls" not in rows.columns:  # of a run before there were tool calls
-        return pl.repeat(False, rows.height, dtype=pl.Boolean, eager=True)
-    return rows["calls"].is_not_null()

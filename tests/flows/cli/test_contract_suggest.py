@@ -15,7 +15,7 @@ from flows.recipe import load_recipe
 from tasks.core.errors import DataError
 from tasks.core.handle import CURATED, Handle
 from tasks.core.home import digest_path, home
-from tasks.core.ledger import ROW_SCHEMA
+from tasks.core.row import ROW_SCHEMA
 
 REPLY = "We look into it and write to you today."
 INTENTS = ("order_status", "other", "other")

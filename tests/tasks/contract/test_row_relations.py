@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tasks.contract.row_relations import contradictions, leaked, twins
-from tasks.core.ledger import ROW_SCHEMA, Outcome
+from tasks.core.ledger import Outcome
+from tasks.core.row import ROW_SCHEMA
 from tasks.core.row_kind import KINDS
 from tasks.curation.conflicts import ConflictSettings, conflicts
 from tasks.curation.decontaminate import DecontaminateSettings, decontaminate

@@ -17,7 +17,7 @@ from data_contracts.expectations import validate
 from tasks.contract.measure import Given, facts_for
 from tasks.contract.suggest import suggest
 from tasks.core.errors import DataError
-from tasks.core.ledger import ROW_SCHEMA
+from tasks.core.row import ROW_SCHEMA
 from tasks.core.row_kind import KINDS
 from tasks.metrics.answer_schema import AnswerSettings
 from tasks.model.chat_template import PromptSettings

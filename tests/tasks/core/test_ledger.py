@@ -10,16 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.core.ledger import (
-    ROW_SCHEMA,
-    LedgerError,
-    Outcome,
-    check_balance,
-    count_reasons,
-    entries,
-    entry,
-    quarantine,
-)
+from tasks.core.ledger import LedgerError, Outcome, check_balance, count_reasons, entries, entry, quarantine
+from tasks.core.row import ROW_SCHEMA
 
 
 def rows(*row_ids: str) -> pl.DataFrame:

@@ -21,7 +21,8 @@ from tasks.core.decisions import Decision, Decisions
 from tasks.core.errors import AssayError, DataError, OutsideError
 from tasks.core.handle import FACTS, LEDGER, QUARANTINE, Handle
 from tasks.core.home import TOLD, digest_path, home
-from tasks.core.ledger import ROW_SCHEMA, LedgerError, Outcome, entries, entry
+from tasks.core.ledger import LedgerError, Outcome, entries, entry
+from tasks.core.row import ROW_SCHEMA
 from tasks.core.settings import Settings
 from tasks.core.step import row_step, work_step
 from tasks.core.work import StepDirs, StepResult

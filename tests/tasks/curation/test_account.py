@@ -10,8 +10,9 @@ import pytest
 
 from tasks.core.handle import FACTS, LEDGER, QUARANTINE, Handle
 from tasks.core.home import TOLD, commit, new_artifact
-from tasks.core.ledger import ROW_SCHEMA, LedgerError, Outcome, entries, entry
+from tasks.core.ledger import LedgerError, Outcome, entries, entry
 from tasks.core.process.progress import Progress
+from tasks.core.row import ROW_SCHEMA
 from tasks.core.step import _write_rows
 from tasks.core.work import StepDirs, StepResult
 from tasks.curation.account import AccountSettings, account

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from tasks.core.handle import CURATED, Handle
 from tasks.core.home import digest_bytes, digest_path, home
-from tasks.core.ledger import ROW_SCHEMA
 from tasks.core.process.progress import Progress
+from tasks.core.row import ROW_SCHEMA
 from tasks.core.row_kind import KINDS
 from tasks.core.work import StepDirs, StepResult
 from tasks.curation.advice.specifics import factual, spoken

@@ -18,8 +18,8 @@ from tasks.contract.measure import Given, columns_spoken_of, facts_for
 from tasks.core.errors import ContractError, RecipeError
 from tasks.core.handle import Handle
 from tasks.core.home import digest_path, home
-from tasks.core.ledger import ROW_SCHEMA
 from tasks.core.process.progress import Progress
+from tasks.core.row import ROW_SCHEMA
 from tasks.core.row_kind import CLASSIFICATION, KINDS, PREFERENCE, SFT
 from tasks.core.step import work_step
 from tasks.core.work import StepDirs, StepResult

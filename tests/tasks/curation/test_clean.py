@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tasks.core.ledger import ROW_SCHEMA, Outcome, check_balance
+from tasks.core.ledger import Outcome, check_balance
+from tasks.core.row import ROW_SCHEMA
 from tasks.curation.clean import CleanSettings, _clean_messages, _rules, _suspect, clean
 
 ANSWER = '{"intent": "order_status", "reply": "We are  checking \\u2013 with\\n> the warehouse.\\n-- \\nTom"}'

@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tasks.core.errors import DataError
-from tasks.core.ledger import ROW_SCHEMA, Outcome, check_balance
+from tasks.core.ledger import Outcome, check_balance
+from tasks.core.row import ROW_SCHEMA
 from tasks.core.row_kind import KINDS
 from tasks.curation.conflicts import ConflictSettings, conflicts
 from tasks.metrics.answer_schema import AnswerSettings

@@ -14,7 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tasks.core.errors import RecipeError
-from tasks.core.ledger import ROW_SCHEMA, Outcome, check_balance
+from tasks.core.ledger import Outcome, check_balance
+from tasks.core.row import ROW_SCHEMA
 from tasks.core.row_kind import CLASSIFICATION, PREFERENCE
 from tasks.curation.dedupe import DedupeSettings, Likeness, Meaning, dedupe
 from tasks.metrics.answer_schema import AnswerSettings

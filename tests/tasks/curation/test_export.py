@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from tasks.core.errors import DataError
 from tasks.core.home import digest_path
-from tasks.core.ledger import ROW_SCHEMA
+from tasks.core.row import ROW_SCHEMA
 from tasks.core.row_kind import CLASSIFICATION, PREFERENCE, SFT, RowKind
 from tasks.curation.export import FORMATS, export
 from tasks.curation.ingest import IngestSettings, Source, find_sources, ingest

@@ -17,7 +17,8 @@ from tasks.core.code_digest import code_files
 from tasks.core.errors import RecipeError
 from tasks.core.handle import FACTS, Handle
 from tasks.core.home import TOLD
-from tasks.core.ledger import ROW_SCHEMA, Outcome, check_balance
+from tasks.core.ledger import Outcome, check_balance
+from tasks.core.row import ROW_SCHEMA
 from tasks.core.row_kind import KINDS
 from tasks.curation.filter import FilterSettings, filter_rows, find_rules
 

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from tasks.core.errors import RecipeError
-from tasks.core.ledger import ROW_SCHEMA, Outcome, check_balance
+from tasks.core.ledger import Outcome, check_balance
+from tasks.core.row import ROW_SCHEMA
 from tasks.core.row_kind import KINDS, SFT
 from tasks.curation.format import FormatSettings, format_answers
 from tasks.metrics.answer_schema import AnswerSettings

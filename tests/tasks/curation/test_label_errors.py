@@ -14,7 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from threadpoolctl import threadpool_limits
 
-from tasks.core.ledger import ROW_SCHEMA, Outcome, check_balance, content_json
+from tasks.core.ledger import Outcome, check_balance
+from tasks.core.row import ROW_SCHEMA, content_json
 from tasks.core.row_kind import CLASSIFICATION, PREFERENCE, SFT, RowKind
 from tasks.curation.label_errors import NOT_JUDGED, RELABELLED, SUSPECT, LabelErrorSettings, label_errors, likelihood
 from tasks.metrics.answer_schema import AnswerSettings

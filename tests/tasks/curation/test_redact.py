@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from tasks.core.ledger import ROW_SCHEMA, Outcome, check_balance
+from tasks.core.ledger import Outcome, check_balance
+from tasks.core.row import ROW_SCHEMA
 from tasks.curation.redact import RedactSettings, redact
 from tasks.personal_data.finders import kinds_in
 

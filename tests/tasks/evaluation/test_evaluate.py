@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from tasks.core.errors import DataError
 from tasks.core.handle import FACTS, Handle
 from tasks.core.home import TOLD, digest_path
-from tasks.core.ledger import ROW_SCHEMA
 from tasks.core.process.progress import Progress
+from tasks.core.row import ROW_SCHEMA
 from tasks.core.work import StepDirs, StepResult
 from tasks.evaluation.evaluate import EvaluateSettings, evaluate, slice_names
 from tasks.metrics.answer_schema import AnswerSettings

@@ -20,8 +20,9 @@ import pytest
 from tasks.core.errors import OutsideError, RegistrationError
 from tasks.core.handle import FACTS, LEDGER, QUARANTINE, ROWS, Handle
 from tasks.core.home import TOLD, commit, digest_bytes, new_artifact
-from tasks.core.ledger import ROW_SCHEMA, Outcome, changed, check_balance, entries, entry, quarantine
+from tasks.core.ledger import Outcome, changed, check_balance, entries, entry, quarantine
 from tasks.core.process.progress import Progress
+from tasks.core.row import ROW_SCHEMA
 from tasks.core.row_kind import SFT
 from tasks.core.work import StepDirs, StepResult
 from tasks.curation.account import AccountSettings, account

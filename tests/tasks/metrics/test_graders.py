@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tasks.data.formats.tool_calls import made_call
+from tasks.core.row import made_call
 from tasks.metrics.answer_schema import CALL_METRICS, AnswerSettings
 from tasks.metrics.graders import Said, Wanted, broken_calls, headline, measured
 

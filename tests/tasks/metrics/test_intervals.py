@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.metrics.intervals import bootstrap, paired_difference, percent, rate, rows_to_decide, tango, wilson
+from tasks.core.text.interval_text import percent
+from tasks.metrics.intervals import bootstrap, paired_difference, rate, rows_to_decide, tango, wilson
 
 LEVEL = 0.95
 Ends = tuple[float, float]

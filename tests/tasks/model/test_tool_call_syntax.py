@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tasks.core.errors import DataError
-from tasks.data.formats.tool_calls import made_call
+from tasks.core.row import made_call
 from tasks.model.chat_template import PromptSettings, written_calls
 from tasks.model.tool_call_syntax import CallForm, call_form, read_answer
 from tests.support import chat_templates

@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 from tasks.core.facts.watched import RescoreFacts, Share
-from tasks.core.ledger import ROW_SCHEMA
+from tasks.core.row import ROW_SCHEMA
 from tasks.metrics.answer_schema import AnswerSettings
 from tasks.metrics.graders import Said, Wanted
 from tasks.metrics.intervals import rate

@@ -12,8 +12,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from tasks.core.ledger import ROW_SCHEMA
 from tasks.core.personal_kinds import KINDS
+from tasks.core.row import ROW_SCHEMA
 from tasks.personal_data.finders import PersonalData, find, kinds_in, replaced, suspect
 
 DEFAULT = PersonalData()

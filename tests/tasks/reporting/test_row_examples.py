@@ -12,8 +12,9 @@ from markupsafe import Markup
 
 from tasks.core.handle import FACTS, LEDGER, QUARANTINE, ROWS, Handle
 from tasks.core.home import TOLD, commit, digest_bytes, new_artifact
-from tasks.core.ledger import ROW_SCHEMA, Outcome, entries, entry, quarantine
+from tasks.core.ledger import Outcome, entries, entry, quarantine
 from tasks.core.ledger import changed as change
+from tasks.core.row import ROW_SCHEMA
 from tasks.reporting.row_examples import changed, gone, mistakes
 
 Row = dict[str, Any]

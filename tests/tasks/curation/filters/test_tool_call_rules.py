@@ -11,11 +11,10 @@ import pytest
 
 from tasks.contract.facts import row_facts
 from tasks.core.handle import Handle
-from tasks.core.ledger import ROW_SCHEMA
+from tasks.core.row import ROW_SCHEMA, made_call
 from tasks.core.row_kind import SFT
 from tasks.curation.filter import FilterSettings, filter_rows
 from tasks.curation.format import FormatSettings, format_answers
-from tasks.data.formats.tool_calls import made_call
 from tasks.metrics.answer_schema import AnswerSettings
 from tasks.model.chat_template import PromptSettings
 from tests.support import chat_templates

@@ -11,6 +11,7 @@ import pytest
 
 from tasks.core.errors import DataError
 from tasks.core.ledger import Outcome, entries, entry, quarantine
+from tasks.core.row import spoken, tools_of, turns, with_calls
 from tasks.core.row_kind import CLASSIFICATION, SFT, RowKind
 from tasks.curation.dedupe import DedupeSettings, dedupe
 from tasks.curation.export import export
@@ -18,7 +19,6 @@ from tasks.curation.filter import FilterSettings, filter_rows
 from tasks.curation.format import FormatSettings, format_answers
 from tasks.curation.ingest import IngestSettings, Source, find_sources, ingest
 from tasks.curation.redact import RedactSettings, redact
-from tasks.data.formats.tool_calls import spoken, tools_of, turns, with_calls
 from tasks.metrics.answer_schema import AnswerSettings
 from tasks.relations.prompts import prompts
 

@@ -1,4 +1,4 @@
-"""tasks/core/text/urls.py: what may be a secret in a URL is refused where it would be kept, and shown nowhere."""
+"""tasks/core/urls.py: what may be a secret in a URL is refused where it would be kept, and shown nowhere."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tasks.core.errors import AssayError
-from tasks.core.text.urls import KEYED, check_address, hidden, masked, public, whole
+from tasks.core.urls import KEYED, check_address, hidden, masked, public, whole
 
 OPEN = (
     "rows.jsonl", "raw/**/*.jsonl", "what?.jsonl", "s3://bucket/raw/*.jsonl", "https://exports.example:8443/@desk/rows.jsonl",
