@@ -77,9 +77,10 @@ def check_kind(contract: Contract, kind: str) -> None:
     if contract.kind != kind:
         raise RecipeError(
             f"The recipe's kind is {kind}, and its contract {contract.name} is for {contract.kind}.",
-            where="recipe: kind, contract", allowed=f"a contract of kind {kind}, such as {kind}",
+            where="recipe: kind, contract",
+            allowed=f"a contract of kind {kind}, such as {kind}",
             todo=f"correct one of the two, or let the contract say `extends: {kind}`",
-        )  # fmt: skip
+        )
 
 
 def short(value: Any, length: int = 80) -> str:
@@ -107,9 +108,11 @@ def _read(name: str, base: Path, readers: tuple[Path, ...]) -> Contract:
         raise _misfit("name", called, "letters, digits, _ . and -", where)
     own = tuple(_expectation(item, f"{path}, expectation {n}", path) for n, item in enumerate(items, 1))
     return Contract(
-        name=called, kind=kind, description=str(told.get("description") or ""),
+        name=called,
+        kind=kind,
+        description=str(told.get("description") or ""),
         expectations=_merge(parent.expectations if parent else (), own),
-    )  # fmt: skip
+    )
 
 
 def _find(name: str, base: Path) -> Path:
@@ -161,5 +164,6 @@ def _merge(parents: tuple[Expectation, ...], own: tuple[Expectation, ...]) -> tu
 
 
 def _misfit(what: str, got: Any, allowed: str, where: str) -> RecipeError:
-    return RecipeError(f"A contract's {what} cannot be {short(got)}.", where=where, allowed=allowed,
-                       todo="correct the contract")  # fmt: skip
+    return RecipeError(
+        f"A contract's {what} cannot be {short(got)}.", where=where, allowed=allowed, todo="correct the contract"
+    )

@@ -1,4 +1,5 @@
-"""Expectations of our own, as classes of Great Expectations (GX): the rates that decide whether fine-tuning data is fit to use.
+"""Expectations of our own, as classes of Great Expectations (GX): the rates that decide whether fine-tuning data is fit
+to use.
 
     - expect_duplicate_rate_to_be_at_most: {max_rate: 0.02}               # of: prompt (unless said), answer or pair
     - expect_conflict_rate_to_be_at_most: {max_rate: 0}
@@ -8,7 +9,8 @@
     - expect_valid_format_rate_to_be_at_least: {min_rate: 0.99}           # form: schema (unless said) or json
     - expect_column_values_to_be_balanced: {column: label, min_rows: 10, max_share: 0.4}
 
-Each rate is of one row fact (vocabulary.fact_of), so GX names the rows that count against it. Arguments are in vocabulary.OWN.
+Each rate is of one row fact (vocabulary.fact_of), so GX names the rows that count against it. Arguments are in
+vocabulary.OWN.
 """
 
 from __future__ import annotations
@@ -106,13 +108,17 @@ class ExpectDuplicateRateToBeAtMost(RateExpectation):
 
 
 class ExpectConflictRateToBeAtMost(RateExpectation):
-    """Expect at most max_rate of the rows to be answered otherwise by another row: those that conflicts would hold back."""
+    """Expect at most max_rate of the rows to be answered otherwise by another row: those that conflicts would hold
+    back.
+    """
 
     map_metric = "column_values.null"
 
 
 class ExpectLeakageRateToBeAtMost(RateExpectation):
-    """Expect at most max_rate of the rows to say what the holdout, the edge cases or a benchmark says: see decontaminate."""
+    """Expect at most max_rate of the rows to say what the holdout, the edge cases or a benchmark says: see
+    decontaminate.
+    """
 
     map_metric = "column_values.null"
 

@@ -1,4 +1,6 @@
-"""Runs a contract with Great Expectations (GX), its own expectations and ours (own.py). Importing this takes seconds."""
+"""Runs a contract with Great Expectations (GX), its own expectations and ours (own.py). Importing
+this takes seconds.
+"""
 
 from __future__ import annotations
 
@@ -39,9 +41,11 @@ def validate(contract: Contract, facts: pl.DataFrame) -> dict[str, Any]:
     told = batch.validate(
         suite,
         result_format={  # SUMMARY names rows when asked for an index; COMPLETE is five times slower on a million rows
-            "result_format": "SUMMARY", "unexpected_index_column_names": ["row_id"], "partial_unexpected_count": NAMED,
+            "result_format": "SUMMARY",
+            "unexpected_index_column_names": ["row_id"],
+            "partial_unexpected_count": NAMED,
         },
-    ).to_json_dict()  # fmt: skip
+    ).to_json_dict()
     results = sorted(told["results"], key=lambda r: r["expectation_config"]["meta"]["number"])
     for expectation, result in zip(contract.expectations, results, strict=True):
         _check_evaluated(expectation, result)
@@ -53,9 +57,12 @@ def _made(expectation: Expectation, number: int) -> Any:
     column = {"column": fact} if fact else {}
     try:
         return get_expectation_impl(expectation.name)(
-            **column, **expectation.arguments, severity=SEVERITY[expectation.severity], notes=expectation.why or None,
+            **column,
+            **expectation.arguments,
+            severity=SEVERITY[expectation.severity],
+            notes=expectation.why or None,
             meta={"number": number},
-        )  # fmt: skip
+        )
     except (ValueError, TypeError) as error:  # pydantic's ValidationError is a ValueError
         raise _refused(expectation, str(error)) from error
 

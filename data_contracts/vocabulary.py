@@ -27,7 +27,8 @@ COLUMNS = {
     "answer_chars": "characters in the final message if it is the assistant's, else 0",
     "answer_words": "words in it",
     "answer_is_json": "true when it is one JSON object and nothing else, or tool calls",
-    "answer_keeps_schema": "true when it keeps the recipe's answer.json_schema, or it has none; of calls: their tools' schemas",
+    "answer_keeps_schema": "true when it keeps the recipe's answer.json_schema, or it has none; of calls: their "
+    "tools' schemas",
     "answer_problem": "the first rule of that schema which it breaks, in words; null when it keeps all",
     "turns": "assistant messages in the row",
     "rejected_chars": "characters in the rejected answer of a preference pair, else 0",
@@ -40,14 +41,18 @@ COLUMNS = {
 }
 FIELD = "field_"  # and field_<name>: the answer's value of each of the recipe's answer.graded fields
 
-# Columns that take longer: they compare rows with rows, or read each with a tokenizer or the finders of redact. What compares
-# counts the rows that the step of that name would let go of, with the recipe's settings (tasks/contract/row_relations.py).
+# Columns that take longer: they compare rows with rows, or read each with a tokenizer or the finders of redact. What
+# compares counts the rows that the step of that name would let go of, with the recipe's settings
+# (tasks/contract/row_relations.py).
 COSTLY = {
-    "prompt_twin": "row_id of the row that dedupe would keep instead, comparing by prompt; null if it would keep this one",
+    "prompt_twin": "row_id of the row that dedupe would keep instead, comparing by prompt; null if it would keep this "
+    "one",
     "answer_twin": "the same, comparing by answer",
     "pair_twin": "the same, comparing by prompt and answers together",
-    "conflicts_with": "row_id of the row that it contradicts, where conflicts would hold this one back; null if it would not",
-    "leaked_from": "row_id of the row of the holdout, the edge cases or a benchmark that decontaminate would drop it for",
+    "conflicts_with": "row_id of the row that it contradicts, where conflicts would hold this one back; null if it "
+    "would not",
+    "leaked_from": "row_id of the row of the holdout, the edge cases or a benchmark that decontaminate would drop it "
+    "for",
     "tokens": "tokens of the row as the model is trained on it; of a preference pair the longer side",
     "personal_data": "the kinds of personal data in the row, as redact finds them: `email, phone`; null if none",
 }
@@ -63,7 +68,10 @@ def _rate(required: str, **properties: Any) -> dict[str, Any]:
 # The arguments of our own expectations (own.py), told in the way that GX tells its own: as JSON schemas.
 OWN: dict[str, dict[str, Any]] = {
     "expect_column_values_to_be_balanced": _rate(
-        "column", column={"type": "string"}, min_rows={"type": "integer", "minimum": 1}, value_set={"type": "array"},
+        "column",
+        column={"type": "string"},
+        min_rows={"type": "integer", "minimum": 1},
+        value_set={"type": "array"},
         max_share={"type": "number", "exclusiveMinimum": 0, "maximum": 1},
     ),
     "expect_duplicate_rate_to_be_at_most": _rate("max_rate", max_rate=_RATE, of={"enum": ["prompt", "answer", "pair"]}),
@@ -74,17 +82,29 @@ OWN: dict[str, dict[str, Any]] = {
     ),
     "expect_valid_format_rate_to_be_at_least": _rate("min_rate", min_rate=_RATE, form={"enum": ["schema", "json"]}),
     "expect_personal_data_rate_to_be_at_most": _rate(
-        "max_rate", max_rate=_RATE, kinds={"type": "array", "minItems": 1}  # which: _check_values
+        "max_rate",
+        max_rate=_RATE,
+        kinds={"type": "array", "minItems": 1},  # which: _check_values
     ),
-}  # fmt: skip
+}
 
 FEW = 6  # so many words are told in full; of more, the nearest
 COLUMN_ARGUMENTS = ("column", "column_A", "column_B", "column_list", "column_set")
 # What GX lets an expectation carry for its own bookkeeping. Severity is said beside the expectation, in our words.
 BOOKKEEPING = {
-    "id", "meta", "notes", "result_format", "description", "catch_exceptions", "rendered_content", "severity",
-    "windows", "batch_id", "metadata", "library_metadata",
-}  # fmt: skip
+    "id",
+    "meta",
+    "notes",
+    "result_format",
+    "description",
+    "catch_exceptions",
+    "rendered_content",
+    "severity",
+    "windows",
+    "batch_id",
+    "metadata",
+    "library_metadata",
+}
 
 
 @cache
@@ -121,9 +141,11 @@ def check_arguments(name: str, arguments: dict[str, Any], where: str) -> None:
     missing = [key for key in schema.get("required", []) if key not in arguments]
     if missing:
         raise RecipeError(
-            f"Argument {missing[0]!r} is missing in a contract.", where=where, allowed=", ".join(schema["properties"]),
+            f"Argument {missing[0]!r} is missing in a contract.",
+            where=where,
+            allowed=", ".join(schema["properties"]),
             todo="correct the contract",
-        )  # fmt: skip
+        )
     if name in OWN:
         _check_values(schema, arguments, where)
     for column in columns_of(name, arguments):
@@ -146,7 +168,9 @@ def fact_of(name: str, arguments: dict[str, Any]) -> str:
         "expect_conflict_rate_to_be_at_most": "conflicts_with",
         "expect_leakage_rate_to_be_at_most": "leaked_from",
         "expect_tokens_to_be_within_budget": "tokens",
-        "expect_valid_format_rate_to_be_at_least": "answer_is_json" if arguments.get("form") == "json" else "answer_problem",
+        "expect_valid_format_rate_to_be_at_least": "answer_is_json"
+        if arguments.get("form") == "json"
+        else "answer_problem",
         "expect_personal_data_rate_to_be_at_most": "personal_data",
     }
     return facts.get(name, "")
@@ -160,10 +184,11 @@ def _check_values(schema: dict[str, Any], arguments: dict[str, Any], where: str)
     for error in jsonschema.Draft202012Validator(schema).iter_errors(arguments):
         told = {key: value for key, value in error.schema.items() if key != "items"}
         raise RecipeError(
-            f"Argument {error.path[0]!r} of a contract cannot be {error.instance!r}.", where=where,
+            f"Argument {error.path[0]!r} of a contract cannot be {error.instance!r}.",
+            where=where,
             allowed=", ".join(f"{key} {value}" for key, value in told.items()),
             todo="correct the contract",
-        )  # fmt: skip
+        )
 
 
 def only(got: Iterable[Any], allowed: Iterable[str], what: str, where: str) -> None:

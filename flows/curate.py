@@ -62,7 +62,7 @@ class Curated:
 @ends_in_words
 def curate(
     recipe: RecipeName = DEFAULT, recipe_path: RecipePath = "", rows: Rows = 0, settings: Assignments = ()
-) -> Results:  # fmt: skip
+) -> Results:
     """Turn raw exports into a dataset that keeps its contract, and account for every row."""
     return curated(planned(recipe, recipe_path, {ROWS: rows}, settings)).results
 
@@ -89,9 +89,19 @@ def curated(plan: Recipe) -> Curated:
     then(select, plan.select, kind=kind, answer=answer)
     asked: dict[str, Input] = {"kind": kind, "answer": answer, "prompt": plan.prompt}
     contract = work_step(
-        check, plan.check, contract=read_contract(plan.contract, plan.folder), rows=steps[-1], base=base, personal=plan.redact,
-        likenesses=plan.dedupe, contradictions=plan.conflicts, leaks=plan.decontaminate, **whole, **compared, **asked,
-    )  # fmt: skip
+        check,
+        plan.check,
+        contract=read_contract(plan.contract, plan.folder),
+        rows=steps[-1],
+        base=base,
+        personal=plan.redact,
+        likenesses=plan.dedupe,
+        contradictions=plan.conflicts,
+        leaks=plan.decontaminate,
+        **whole,
+        **compared,
+        **asked,
+    )
     then(split, plan.split, kind=kind, answer=answer)
     dataset = work_step(account, AccountSettings(), steps=steps, files=files, decisions=said)
     remember(plan.name, dataset)
@@ -101,7 +111,9 @@ def curated(plan: Recipe) -> Curated:
 
 
 def each_alone(plan: Recipe, rows: Handle, base: Handle) -> list[Handle]:
-    """`rows`, and what the steps make of them that judge each row by itself, in order: so of new rows alone as well (watch)."""
+    """`rows`, and what the steps make of them that judge each row by itself, in order: so of new rows alone as well
+    (watch).
+    """
     kind, said, steps = plan.rows_are, plan.decisions, [rows]
 
     def then(function: Callable[..., Any], settings: Any, name: str = "", **inputs: Any) -> None:

@@ -73,9 +73,10 @@ def overridden(text: str, overrides: Overrides) -> str:
         if not text:
             raise RecipeError(
                 f"{'.'.join(path)} cannot be set: it shares its value with another key.",
-                where="an alias (*name) in the recipe", allowed="keys with values of their own",
+                where="an alias (*name) in the recipe",
+                allowed="keys with values of their own",
                 todo="write the value out in the recipe where the alias stands",
-            )  # fmt: skip
+            )
     return text
 
 
@@ -98,10 +99,11 @@ def _put(root: Any, path: Path, value: Any) -> None:
 def _item(data: list[Any], path: Path, depth: int) -> int:
     if not (path[depth].isdecimal() and int(path[depth]) < len(data)):
         raise RecipeError(
-            f"{'.'.join(path[:depth])} has no item {path[depth]!r}.", where=".".join(path),
+            f"{'.'.join(path[:depth])} has no item {path[depth]!r}.",
+            where=".".join(path),
             allowed=f"0 to {len(data) - 1}" if data else "no item, for the list is empty",
             todo=f"name one of these, or set the whole list: {'.'.join(path[:depth])}=[...]",
-        )  # fmt: skip
+        )
     return int(path[depth])
 
 
@@ -191,7 +193,7 @@ def _written(value: Any) -> str:
     """A value on one line."""
     text = yaml.dump(
         value, Dumper=_OneLine, default_flow_style=True, allow_unicode=True, width=math.inf, sort_keys=False
-    )  # fmt: skip
+    )
     return text.removesuffix("...\n").rstrip("\n")
 
 

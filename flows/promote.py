@@ -1,7 +1,7 @@
 """promote: a version that passed its gate proves it again, is approved, and becomes champion, with a record for good.
 
-    assay promote support-triage                      # the challenger, if its tag `approval` says: approved by NAME
-    assay promote support-triage --version 3 --approve --reason "fewer misses on refunds"
+assay promote support-triage                      # the challenger, if its tag `approval` says: approved by NAME
+assay promote support-triage --version 3 --approve --reason "fewer misses on refunds"
 """
 
 from __future__ import annotations
@@ -59,8 +59,10 @@ def promoted(candidate: Candidate, approve: bool, reason: str) -> State[dict[str
     was = ledger.entries[-1].was
     place = f"in the place of version {was}" if was else "the first one"
     line = (
-        f"{candidate.name} is champion, {place}. {answers} recorded answers were given again. Approval: {approval}. To do: "
-        f"restart what serves models:/{ledger.model}@champion; `assay rollback {ledger.model} --reason ...` takes it back."
+        f"{candidate.name} is champion, {place}. {answers} recorded answers were given again. Approval: {approval}. "
+        f"To do: "
+        f"restart what serves models:/{ledger.model}@champion; `assay rollback {ledger.model} --reason ...` takes it "
+        f"back."
     )
     publish_ledger(ledger)
     publish_words(PROMOTED, line, ledger.model, candidate.number)

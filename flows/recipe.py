@@ -70,7 +70,8 @@ class Recipe(Settings):
 
     # Becomes the registered model's name in MLflow, which refuses slashes and colons.
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100)
-    # What the rows are: conversations, preference pairs, or texts with a label. Pairs are curated and exported, not trained on.
+    # What the rows are: conversations, preference pairs, or texts with a label. Pairs are curated and exported, not
+    # trained on.
     kind: KindName = SFT.name
     base_model: BaseModelSettings
     prompt: PromptSettings = Field(default_factory=PromptSettings)
@@ -157,10 +158,11 @@ def find_recipe(name_or_path: str) -> Path:
         check_inside(path, "the recipe")
         return path
     raise RecipeError(
-        f"There is no recipe {quoted(name_or_path)}.", where=f"{told(RECIPES)}/, and the path {told(path.absolute())}",
+        f"There is no recipe {quoted(name_or_path)}.",
+        where=f"{told(RECIPES)}/, and the path {told(path.absolute())}",
         allowed=f"{', '.join(installed)}; or the path of a recipe file or of the folder it lies in",
         todo=nearest(name_or_path, list(installed)) or "check the name, or start from a copy of a recipe that is there",
-    )  # fmt: skip
+    )
 
 
 def _fitted(recipe: Recipe, file: Path, text: str) -> Recipe:

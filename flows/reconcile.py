@@ -1,7 +1,7 @@
 """reconcile: what was moved by hand in MLflow goes into the ledger; a champion that never passed its gate is flagged.
 
-    assay reconcile                   # every model of Assay; meant for a schedule
-    assay reconcile support-triage
+assay reconcile                   # every model of Assay; meant for a schedule
+assay reconcile support-triage
 """
 
 from __future__ import annotations
@@ -25,7 +25,9 @@ FLAGGED, RECORDED = "Flagged", "Recorded"
 @flow(name="reconcile", persist_result=False)
 @ends_in_words
 def reconcile(model: AnyModel = "") -> State[dict[str, Any]]:
-    """Compare the aliases with the promotion ledger. Flagged, a failure, until the champion is one that passed its gate."""
+    """Compare the aliases with the promotion ledger. Flagged, a failure, until the champion is one that passed its
+    gate.
+    """
     names = [model] if model else act("list the models", models)
     seen = [act(f"look at {name}", look, name) for name in names]
     for found in seen:
@@ -35,7 +37,9 @@ def reconcile(model: AnyModel = "") -> State[dict[str, Any]]:
 
 
 def told(seen: list[Reconciled]) -> State[dict[str, Any]]:
-    """The final state: flagged models first. Of Prefect's type Failed when one is flagged, so that its alarms go off."""
+    """The final state: flagged models first. Of Prefect's type Failed when one is flagged, so that
+    its alarms go off.
+    """
     seen = sorted(seen, key=lambda found: (not found.flag, not found.moved, found.ledger.model))
     text = "\n".join(found.line for found in seen) or "There is no model of Assay in MLflow yet."
     flagged, moved = [found for found in seen if found.flag], [found for found in seen if found.moved]

@@ -54,10 +54,18 @@ from tasks.training.train import train
 @flow(name="retrain", persist_result=False)
 @ends_in_words
 def retrain(
-    recipe: RecipeName = DEFAULT, recipe_path: RecipePath = "", rows: Rows = 0, epochs: Epochs = 0,
-    learning_rate: LearningRate = 0.0, seed: Seed = 0, minutes: Minutes = 0, settings: Assignments = (),
-) -> State[Results]:  # fmt: skip
-    """Curate, train, evaluate, pass the gate, register, report. A model that does not pass is refused, not registered."""
+    recipe: RecipeName = DEFAULT,
+    recipe_path: RecipePath = "",
+    rows: Rows = 0,
+    epochs: Epochs = 0,
+    learning_rate: LearningRate = 0.0,
+    seed: Seed = 0,
+    minutes: Minutes = 0,
+    settings: Assignments = (),
+) -> State[Results]:
+    """Curate, train, evaluate, pass the gate, register, report. A model that does not pass is
+    refused, not registered.
+    """
     asked: Overrides = {ROWS: rows, EPOCHS: epochs, RATE: learning_rate, SEED: seed, MINUTES: minutes}
     plan = planned(recipe, recipe_path, asked, settings)
     check_trainable(plan)
@@ -118,10 +126,11 @@ def check_trainable(plan: Recipe) -> None:
     """Raise RecipeError for preference pairs before anything runs."""
     if not plan.rows_are.is_trained_on:
         raise RecipeError(
-            "Preference pairs are curated and exported here, not trained on.", where="recipe: kind",
+            "Preference pairs are curated and exported here, not trained on.",
+            where="recipe: kind",
             allowed=", ".join(name for name, kind in KINDS.items() if kind.is_trained_on),
             todo="`assay curate` this recipe, then `assay export` it for a trainer of preferences",
-        )  # fmt: skip
+        )
 
 
 def predicted(plan: Recipe, data: Curated, adapter: Handle) -> list[Handle]:
@@ -144,14 +153,25 @@ def registered(plan: Recipe, proof: Results, model: Evaluated, holdout: Handle) 
     if Verdict.of(proof["verdict"]).verdict != "passed":
         return None
     return work_step(
-        register, plan.register, "register", is_challenger, prompt=plan.prompt, base_source=plan.base_model,
-        recipe=RecipeText(name=plan.name, yaml=plan.text), personal=plan.redact, adapter=model.adapter,
-        predictions=model.answers, holdout=holdout, **proof,
-    )  # fmt: skip
+        register,
+        plan.register,
+        "register",
+        is_challenger,
+        prompt=plan.prompt,
+        base_source=plan.base_model,
+        recipe=RecipeText(name=plan.name, yaml=plan.text),
+        personal=plan.redact,
+        adapter=model.adapter,
+        predictions=model.answers,
+        holdout=holdout,
+        **proof,
+    )
 
 
 def follow_gate(plan: Recipe, version: Handle | None) -> str:
-    """Promote it in a run of its own where the recipe follows its gate; what became of that in a sentence, else nothing."""
+    """Promote it in a run of its own where the recipe follows its gate; what became of that in a sentence, else
+    nothing.
+    """
     if version is None or plan.promote.approval != "gate":
         return ""
     told: Any = promote(plan.name, VersionFacts.of(version).version, reason="follows the gate")

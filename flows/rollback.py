@@ -1,6 +1,6 @@
 """rollback: champion returns to previous, in seconds, with a reason in the ledger.
 
-    assay rollback support-triage --reason "refunds are answered as orders since this morning"
+assay rollback support-triage --reason "refunds are answered as orders since this morning"
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """score: a file of questions in; the same rows out, each with the champion's answer and the version that gave it.
 
-    assay score support-triage inbox.csv --out answers.parquet
+assay score support-triage inbox.csv --out answers.parquet
 """
 
 from __future__ import annotations
@@ -33,20 +33,36 @@ from tasks.release.score import score as answer
 
 ENDINGS = (".parquet", ".jsonl")
 
-Data = Annotated[str, shown(
-    "Data", "A file or a glob, as the worker sees it, a URL, or env:NAME where its variable NAME holds a URL with a key; "
-    "in any format that a recipe reads, answered or not.", schema=NO_KEY, min_length=1,
-)]  # fmt: skip
-Out = Annotated[str, shown("Output", "The file to write, as the worker sees it: .parquet or .jsonl by its name.", min_length=1)]
-Alias = Annotated[str, shown(
-    "Alias", "Which version answers.", schema={"enum": ["champion", "challenger", "previous"]}, min_length=1,
-)]  # fmt: skip
+Data = Annotated[
+    str,
+    shown(
+        "Data",
+        "A file or a glob, as the worker sees it, a URL, or env:NAME where its variable NAME holds a URL with a key; "
+        "in any format that a recipe reads, answered or not.",
+        schema=NO_KEY,
+        min_length=1,
+    ),
+]
+Out = Annotated[
+    str, shown("Output", "The file to write, as the worker sees it: .parquet or .jsonl by its name.", min_length=1)
+]
+Alias = Annotated[
+    str,
+    shown(
+        "Alias",
+        "Which version answers.",
+        schema={"enum": ["champion", "challenger", "previous"]},
+        min_length=1,
+    ),
+]
 
 
 @flow(name="score", persist_result=False)
 @ends_in_words
 def score(model: Model, data: Data, out: Out, alias: Alias = "champion") -> State[dict[str, Any]]:
-    """Answer every row of a file. Rows keep their order; one that cannot be read or answered has its error beside it."""
+    """Answer every row of a file. Rows keep their order; one that cannot be read or answered has
+    its error beside it.
+    """
     target, source = check_target(typed_path(out, "parameter: out")), Source(path=typed_source(data, "parameter: data"))
     served = act("find the version", find_served, model, alias)  # once: the alias may move while rows are answered
     files = find_sources([source], Path.cwd())
@@ -61,10 +77,11 @@ def check_target(target: Path) -> Path:
     """Raise AssayError for a file that could not be written, before anything is answered."""
     if target.suffix not in ENDINGS or not target.absolute().parent.is_dir():
         raise AssayError(
-            f"The answers cannot be written to {target}.", where="parameter: out",
+            f"The answers cannot be written to {target}.",
+            where="parameter: out",
             allowed=f"a file that ends in {' or '.join(ENDINGS)}, in a folder that is there",
             todo="give another name, or make the folder",
-        )  # fmt: skip
+        )
     check_inside(target, "parameter: out")
     half = _half(target)
     try:
@@ -74,9 +91,11 @@ def check_target(target: Path) -> Path:
         half.unlink()
     except OSError as error:
         raise AssayError(
-            f"The answers cannot be written to {target}: {error.strerror}.", where="parameter: out",
-            allowed="a file that the worker's user may write, in a folder that is there", todo="give another name",
-        ) from error  # fmt: skip
+            f"The answers cannot be written to {target}: {error.strerror}.",
+            where="parameter: out",
+            allowed="a file that the worker's user may write, in a folder that is there",
+            todo="give another name",
+        ) from error
     return target
 
 
@@ -84,13 +103,17 @@ def check_apart(target: Path, files: Sequence[RawFile]) -> None:
     """Raise AssayError where the answers would take the place of what is answered."""
     if any(file.location == str(target.absolute()) for file in files):
         raise AssayError(
-            f"The answers would be written over the data: {target}.", where="parameter: out",
-            allowed="a file that is not among the data", todo="give another name, or narrow the glob of the data",
-        )  # fmt: skip
+            f"The answers would be written over the data: {target}.",
+            where="parameter: out",
+            allowed="a file that is not among the data",
+            todo="give another name, or narrow the glob of the data",
+        )
 
 
 def write(answers: Handle, target: Path) -> None:
-    """Write the answers beside the target, then put them in its place: who reads it sees the old file or the whole new one."""
+    """Write the answers beside the target, then put them in its place: who reads it sees the old file or the whole new
+    one.
+    """
     frame, half = answers.frame(ANSWERS), _half(target)
     if target.suffix == ".parquet":
         frame.write_parquet(half)

@@ -1,9 +1,10 @@
-"""Start `retrain` for a reason, once: which runs of it there are for a model, whether this data was tried, and where it runs.
+"""Start `retrain` for a reason, once: which runs of it there are for a model, whether this data was tried, and where it
+runs.
 
-A run that `watch` starts carries the tags `watch`, `model:<name>`, `data:<digest>` and `reason:<what>`, names its reasons in
-its name and tells them in an artifact. Where the server has a deployment of `retrain`, a worker runs it and `watch` ends at
-once; on a laptop there is none, and it runs here, inside the run of `watch`. The tags are the memory: the same data is not
-tried again after a verdict, and after three crashes a person has to look.
+A run that `watch` starts carries the tags `watch`, `model:<name>`, `data:<digest>` and `reason:<what>`, names its
+reasons in its name and tells them in an artifact. Where the server has a deployment of `retrain`, a worker runs it and
+`watch` ends at once; on a laptop there is none, and it runs here, inside the run of `watch`. The tags are the memory:
+the same data is not tried again after a verdict, and after three crashes a person has to look.
 """
 
 from __future__ import annotations
@@ -50,10 +51,14 @@ class Started:
 
 
 def under_way(plan: Recipe) -> FlowRun | None:
-    """A run of retrain for the recipe's model that runs, or waits for its turn; one that is scheduled for later is none."""
+    """A run of retrain for the recipe's model that runs, or waits for its turn; one that is scheduled for later is
+    none.
+    """
     states = FlowRunFilter(state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[*GOING_ON, StateType.SCHEDULED])))
     with get_client(sync_client=True) as client:
-        runs = client.read_flow_runs(flow_filter=RETRAIN, flow_run_filter=states, sort=FlowRunSort.EXPECTED_START_TIME_ASC)
+        runs = client.read_flow_runs(
+            flow_filter=RETRAIN, flow_run_filter=states, sort=FlowRunSort.EXPECTED_START_TIME_ASC
+        )
     return next((run for run in runs if _is_due(run) and _model(run) == plan.name), None)
 
 
@@ -64,11 +69,14 @@ def _is_due(run: FlowRun) -> bool:
 
 
 def tried(plan: Recipe, data: str) -> tuple[FlowRun | None, int]:
-    """The newest run that came to an end with this very data, and how many crashed or failed since: a verdict, a contract that
-    is broken and a person's cancelling are ends."""
+    """The newest run that came to an end with this very data, and how many crashed or failed since: a verdict, a
+    contract that is broken and a person's cancelling are ends.
+    """
     tagged = FlowRunFilter(tags=FlowRunFilterTags(all_=_tags(plan, data)))
     with get_client(sync_client=True) as client:
-        runs = client.read_flow_runs(flow_filter=RETRAIN, flow_run_filter=tagged, sort=FlowRunSort.EXPECTED_START_TIME_DESC)
+        runs = client.read_flow_runs(
+            flow_filter=RETRAIN, flow_run_filter=tagged, sort=FlowRunSort.EXPECTED_START_TIME_DESC
+        )
     failed = 0
     for run in runs:
         if run.state_type in (StateType.COMPLETED, StateType.CANCELLED) or run.state_name == BLOCKED:
@@ -78,14 +86,19 @@ def tried(plan: Recipe, data: str) -> tuple[FlowRun | None, int]:
 
 
 def start(plan: Recipe, recipe: dict[str, str], data: str, reasons: Mapping[str, str], attempt: int) -> Started:
-    """Start retrain. recipe: its parameters as `watch` was given them; reasons: sentences by what each is about; attempt: 0 for
-    the first with this data."""
+    """Start retrain. recipe: its parameters as `watch` was given them; reasons: sentences by what each is about;
+    attempt: 0 for the first with this data.
+    """
     name = f"{plan.name}: {', '.join(reasons)}"
     tagged = [*_tags(plan, data), *(f"reason:{what}" for what in reasons)]
-    started = _on_a_worker(plan, recipe, name, tagged, f"watch {plan.name} {data} {attempt}") or _here(recipe, name, tagged)
+    started = _on_a_worker(plan, recipe, name, tagged, f"watch {plan.name} {data} {attempt}") or _here(
+        recipe, name, tagged
+    )
     told = "".join(f"- **{what}**: {why}\n" for what, why in reasons.items())
     described = f"**watch** started it: {name}"
-    show(_tell, run_id=started.run_id, key="why", markdown=f"# Why this run was started\n\n{told}", description=described)
+    show(
+        _tell, run_id=started.run_id, key="why", markdown=f"# Why this run was started\n\n{told}", description=described
+    )
     return started
 
 
@@ -100,7 +113,8 @@ def _tell(run_id: str, key: str, markdown: str, description: str) -> None:
 def _on_a_worker(plan: Recipe, recipe: dict[str, str], name: str, tagged: list[str], key: str) -> Started | None:
     """None where the server has no deployment of retrain.
 
-    The key makes two watches that decide at the same moment start one run. No parent, so that it outlives the run of watch.
+    The key makes two watches that decide at the same moment start one run. No parent, so that it outlives the run of
+    watch.
     """
     from prefect.deployments import run_deployment
 
@@ -109,7 +123,7 @@ def _on_a_worker(plan: Recipe, recipe: dict[str, str], name: str, tagged: list[s
         return None
     run: Any = run_deployment(
         deployment, parameters=recipe, flow_run_name=name, tags=tagged, timeout=0, as_subflow=False, idempotency_key=key
-    )  # fmt: skip
+    )
     return Started(run.name, str(run.id))
 
 

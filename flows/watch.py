@@ -1,8 +1,9 @@
-"""watch: does the champion still know what people send? Looks at the sources, and starts retrain where the recipe says so.
+"""watch: does the champion still know what people send? Looks at the sources, and starts retrain where the recipe says
+so.
 
-Nothing new costs a look at digests. New rows alone go through the steps that judge each row alone; what is left is compared
-with the snapshot's rows (conflicts, dedupe), held against the contract, and answered by the champion. Scheduled every day, and
-started by the event `assay.rows.arrived` (infra/README.md, Watch).
+Nothing new costs a look at digests. New rows alone go through the steps that judge each row alone; what is left is
+compared with the snapshot's rows (conflicts, dedupe), held against the contract, and answered by the champion.
+Scheduled every day, and started by the event `assay.rows.arrived` (infra/README.md, Watch).
 """
 
 from __future__ import annotations
@@ -48,7 +49,9 @@ UNCHANGED, QUIET, WAITING, HELD, STARTED = "Unchanged", "Quiet", "Waiting", "Hel
 @flow(name="watch", persist_result=False)
 @ends_in_words
 def watch(recipe: RecipeName = DEFAULT, recipe_path: RecipePath = "") -> State[dict[str, Any]]:
-    """Look for rows that the champion has not learnt from, compare them, and retrain where the recipe's rule asks for it."""
+    """Look for rows that the champion has not learnt from, compare them, and retrain where the recipe's rule asks for
+    it.
+    """
     plan = planned(recipe, recipe_path)
     files, seen = act("look", looked, plan)
     asked = {"recipe": recipe, "recipe_path": recipe_path}
@@ -72,7 +75,9 @@ def watch(recipe: RecipeName = DEFAULT, recipe_path: RecipePath = "") -> State[d
 
 
 def looked(plan: Recipe) -> tuple[list[RawFile], Look]:
-    """The sources as ingest finds them, and how they stand to the champion's snapshot. Reads no row and loads no model."""
+    """The sources as ingest finds them, and how they stand to the champion's snapshot. Reads no row
+    and loads no model.
+    """
     champion, challenger = find_registered(plan.name)
     files = find_sources(plan.data.train, plan.folder)
     return files, look(plan.text, files, len(plan.decisions.made), champion, challenger)
@@ -89,13 +94,15 @@ def busy(plan: Recipe, seen: Look) -> str:
         said = run.state.message if run.state else ""
         return f"This data was tried by {run.name}, which ended as {run.state_name}: {said or 'no word'}"
     if failed >= start_retrain.MOST_CRASHES:
-        return f"Retrain failed {failed} times with this data. To do: see why at the runs tagged data:{seen.digest[:16]}."
+        return (
+            f"Retrain failed {failed} times with this data. To do: see why at the runs tagged data:{seen.digest[:16]}."
+        )
     return ""
 
 
 def measured(
     plan: Recipe, files: list[RawFile], seen: Look
-) -> tuple[Handle, CompareFacts | None, RescoreFacts | None, Decision]:  # fmt: skip
+) -> tuple[Handle, CompareFacts | None, RescoreFacts | None, Decision]:
     """(the new rows, facts of compare and of rescore where they ran, what the rule says)."""
     base = work_step(fetch, plan.base_model, found=find_model(plan.base_model, plan.folder))
     learnt = work_step(snapshot, plan.watch, champion=seen.champion)
@@ -109,12 +116,19 @@ def measured(
     checked = _checked(plan, contract, left, base) if left and left.rows else None
     told = work_step(
         compare, plan.watch, snapshot=learnt, came=came, new=passed, contract=contract, checked=checked, **asked
-    )  # fmt: skip
+    )
     compared, scored = CompareFacts.of(told), None
     if left and left.rows and plan.watch.scored_rows and plan.rows_are.is_trained_on:
-        scored = RescoreFacts.of(work_step(
-            rescore, plan.watch, champion=seen.champion, snapshot=learnt, rows=left, answer=plan.answer,
-        ))  # fmt: skip
+        scored = RescoreFacts.of(
+            work_step(
+                rescore,
+                plan.watch,
+                champion=seen.champion,
+                snapshot=learnt,
+                rows=left,
+                answer=plan.answer,
+            )
+        )
     more = (GainedFacts.of(left).more if left else 0) + seen.decided
     return came, compared, scored, decide(plan.watch, learnt.rows, more, compared, scored)
 
@@ -137,20 +151,34 @@ def _compared(plan: Recipe, learnt: Handle, passed: Handle) -> Handle:
 
 
 def _checked(plan: Recipe, contract: Contract, left: Handle, base: Handle) -> Handle:
-    """The new rows against the contract, every expectation as a warning: what is broken is counted here, and stops nothing."""
+    """The new rows against the contract, every expectation as a warning: what is broken is counted here, and stops
+    nothing.
+    """
     judges: Results = {name: as_trained(plan, name, judge) for name, judge in judged_by(plan).items()}
     told = tuple(e.model_copy(update={"severity": "warn"}) for e in contract.expectations)
     return work_step(
-        check, plan.check, contract=contract.model_copy(update={"expectations": told}), rows=left, base=base,
-        personal=plan.redact, prompt=plan.prompt, kind=plan.rows_are, answer=plan.answer,
-        likenesses=plan.dedupe, contradictions=plan.conflicts, leaks=plan.decontaminate, **judges,
-    )  # fmt: skip
+        check,
+        plan.check,
+        contract=contract.model_copy(update={"expectations": told}),
+        rows=left,
+        base=base,
+        personal=plan.redact,
+        prompt=plan.prompt,
+        kind=plan.rows_are,
+        answer=plan.answer,
+        likenesses=plan.dedupe,
+        contradictions=plan.conflicts,
+        leaks=plan.decontaminate,
+        **judges,
+    )
 
 
 def started(
     plan: Recipe, asked: dict[str, str], seen: Look, reasons: Mapping[str, str], rows: Sequence[dict[str, Any]] = ()
-) -> State[dict[str, Any]]:  # fmt: skip
-    """Start retrain, on a worker where the server has a deployment of it, else here and now; the final state of this run."""
+) -> State[dict[str, Any]]:
+    """Start retrain, on a worker where the server has a deployment of it, else here and now; the final state of this
+    run.
+    """
     why = "; ".join(reasons.values())
     _show(STARTED, plan, f"Because {why}.", rows)
     terminal.note(f"retrain is started: {why}")

@@ -7,10 +7,11 @@ A backup is a folder named by its time, with FILES in it:
     prefect.dump mlflow.dump mlflow_auth.dump   pg_dump's custom format, each one consistent snapshot
     artifacts/                                  the bucket's objects, by key
     home.tar                                    ASSAY_HOME
-    manifest.json                               written last: sha256 and bytes of every file; a folder without it is no backup
+    manifest.json                               written last: sha256 and bytes of every file; a folder without it is no
+    backup
 
-Databases go first: what a snapshot names was stored before it, so the artifacts copied afterwards hold at least that. Of
-ASSAY_HOME stay out what is being made (artifacts/.new) and locks; a run that was under way starts that step again.
+Databases go first: what a snapshot names was stored before it, so the artifacts copied afterwards hold at least that.
+Of ASSAY_HOME stay out what is being made (artifacts/.new) and locks; a run that was under way starts that step again.
 """
 
 from __future__ import annotations
@@ -50,8 +51,11 @@ def postgres(program: str, *arguments: str) -> None:
     """Run one of PostgreSQL's programs; PGHOST and its fellows say where. Raises AssayError with what it said."""
     done = subprocess.run([program, *arguments], capture_output=True, text=True)
     if done.returncode:
-        raise AssayError(f"{program} failed: {done.stderr.strip()[-500:]}", where=f"PGHOST={os.environ.get('PGHOST', '')}",
-                         todo="is the stack up? `assay doctor --stack` tells")  # fmt: skip
+        raise AssayError(
+            f"{program} failed: {done.stderr.strip()[-500:]}",
+            where=f"PGHOST={os.environ.get('PGHOST', '')}",
+            todo="is the stack up? `assay doctor --stack` tells",
+        )
 
 
 def copy_objects(folder: Path) -> None:
@@ -62,7 +66,9 @@ def copy_objects(folder: Path) -> None:
         for found in page.get("Contents", []):
             file = folder / found["Key"]
             if not file.resolve().is_relative_to(folder.resolve()):
-                raise AssayError(f"The artifact store holds a name that leaves its folder: {found['Key']!r}.", where=bucket)
+                raise AssayError(
+                    f"The artifact store holds a name that leaves its folder: {found['Key']!r}.", where=bucket
+                )
             if not found["Key"].endswith("/"):
                 file.parent.mkdir(parents=True, exist_ok=True)
                 client.download_file(bucket, found["Key"], str(file))

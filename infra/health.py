@@ -1,7 +1,7 @@
 """Whether a service answers: compose's health checks, as containers and processes run them.
 
-    python -m infra.health http://127.0.0.1:4200/api/health    exit code 0 when that address answers with success
-    python -m infra.health docket                              when Prefect's background services reported lately
+python -m infra.health http://127.0.0.1:4200/api/health    exit code 0 when that address answers with success
+python -m infra.health docket                              when Prefect's background services reported lately
 """
 
 from __future__ import annotations
@@ -29,7 +29,9 @@ def healthy(service: Service) -> bool:
     if words[0] == "wget":  # the images of Caddy and SeaweedFS bring busybox's; this machine may have none
         return answers(words[-1])
     environment = environment_of(service)
-    command = ["sh", "-c", words[0]] if kind == "CMD-SHELL" else [find_program(words[0], environment["PATH"]), *words[1:]]
+    command = (
+        ["sh", "-c", words[0]] if kind == "CMD-SHELL" else [find_program(words[0], environment["PATH"]), *words[1:]]
+    )
     try:
         done = subprocess.run(command, env=environment, capture_output=True, timeout=SECONDS)
     except subprocess.TimeoutExpired:

@@ -1,7 +1,7 @@
 """What a killed process left behind. In a container the kernel ends it; here each process of a stack carries two marks.
 
-`mlflow server`, killed, leaves its workers on the port, and a killed worker its flow runs: the service that is started in its
-place ends them first, as a container's end would have.
+`mlflow server`, killed, leaves its workers on the port, and a killed worker its flow runs: the service that is started
+in its place ends them first, as a container's end would have.
 """
 
 from __future__ import annotations

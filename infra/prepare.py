@@ -1,6 +1,7 @@
-"""The one-shot steps before the servers start: their databases and owners, and the artifact store's bucket. Safe to repeat.
+"""The one-shot steps before the servers start: their databases and owners, and the artifact store's bucket. Safe to
+repeat.
 
-    python -m infra.prepare databases | bucket
+python -m infra.prepare databases | bucket
 """
 
 from __future__ import annotations

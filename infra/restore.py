@@ -1,11 +1,12 @@
 """Restore a backup into an empty stack whose servers are not started yet; then start it.
 
     make stack-restore FROM=.stack/backups/2026-11-24T13-00-00Z && make stack
-    docker compose ... run --rm restore python -m infra.restore /backups/2026-11-24T13-00-00Z && docker compose ... up -d
+    docker compose ... run --rm restore python -m infra.restore /backups/2026-11-24T13-00-00Z && docker compose ... up
+    -d
 
-Every file is checked against the manifest first. Nothing is overwritten: a stack that holds runs or a home with artifacts
-refuses. MLflow's users and their passwords come from the backup, every other secret from the settings file. Starting the
-stack migrates databases of an older version.
+Every file is checked against the manifest first. Nothing is overwritten: a stack that holds runs or a home with
+artifacts refuses. MLflow's users and their passwords come from the backup, every other secret from the settings file.
+Starting the stack migrates databases of an older version.
 """
 
 from __future__ import annotations
@@ -30,8 +31,17 @@ def restore(folder: Path) -> dict[str, int]:
     listed = check(folder)
     _refuse_used()
     for database, owner in DATABASES.items():
-        postgres("pg_restore", "--clean", "--if-exists", "--no-owner", f"--role={owner}", "--exit-on-error",
-                 "--single-transaction", f"--dbname={database}", str(folder / f"{database}.dump"))  # fmt: skip
+        postgres(
+            "pg_restore",
+            "--clean",
+            "--if-exists",
+            "--no-owner",
+            f"--role={owner}",
+            "--exit-on-error",
+            "--single-transaction",
+            f"--dbname={database}",
+            str(folder / f"{database}.dump"),
+        )
     objects = [name for name in listed if name.startswith(f"{ARTIFACTS}/")]
     client, bucket = s3_client(), os.environ["S3_BUCKET"]
     for name in objects:
@@ -46,13 +56,19 @@ def restore(folder: Path) -> dict[str, int]:
 def check(folder: Path) -> dict[str, list[str | int]]:
     """The manifest of a backup whose files are all as it says. Raises AssayError otherwise."""
     if not (folder / MANIFEST).is_file():
-        raise AssayError("This is no whole backup: it has no manifest.", where=str(folder),
-                         allowed="a folder that `make stack-backup` made")  # fmt: skip
+        raise AssayError(
+            "This is no whole backup: it has no manifest.",
+            where=str(folder),
+            allowed="a folder that `make stack-backup` made",
+        )
     listed: dict[str, list[str | int]] = json.loads((folder / MANIFEST).read_text())
     damaged = [name for name, (digest, _) in listed.items() if not _whole(folder / name, str(digest))]
     if damaged:
-        raise AssayError(f"{len(damaged)} files of the backup are damaged or missing, the first: {damaged[0]}",
-                         where=str(folder), todo="take another backup")  # fmt: skip
+        raise AssayError(
+            f"{len(damaged)} files of the backup are damaged or missing, the first: {damaged[0]}",
+            where=str(folder),
+            todo="take another backup",
+        )
     return listed
 
 
@@ -70,15 +86,19 @@ def _refuse_used() -> None:
             if connection.execute(OTHERS).fetchone():
                 used.append(f"a server works on the database {database}")
             there = connection.execute("SELECT 1 FROM pg_tables WHERE tablename = %s", [table]).fetchone()
-            if there and connection.execute(sql.SQL("SELECT 1 FROM {} LIMIT 1").format(sql.Identifier(table))).fetchone():
+            if (
+                there
+                and connection.execute(sql.SQL("SELECT 1 FROM {} LIMIT 1").format(sql.Identifier(table))).fetchone()
+            ):
                 used.append(f"the database {database} holds runs")
     if (home() / "artifacts").is_dir() and any((home() / "artifacts").iterdir()):
         used.append(f"{home()} holds artifacts")
     if used:
         raise AssayError(
-            f"This stack is in use: {', '.join(used)}.", where=f"PGHOST={os.environ.get('PGHOST', '')}",
+            f"This stack is in use: {', '.join(used)}.",
+            where=f"PGHOST={os.environ.get('PGHOST', '')}",
             todo="restore into an empty stack that is down: another STACK_FOLDER, or new volumes",
-        )  # fmt: skip
+        )
 
 
 if __name__ == "__main__":

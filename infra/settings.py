@@ -1,6 +1,6 @@
 """The stack's settings: infra/stack.env, or the file that STACK_ENV names, with the shell's variables over it.
 
-    python -m infra.settings     writes the file, with a random value for every secret that is empty
+python -m infra.settings     writes the file, with a random value for every secret that is empty
 """
 
 from __future__ import annotations
@@ -18,9 +18,16 @@ from tasks.core.errors import AssayError
 CODE = Path(__file__).resolve().parent.parent  # the checkout
 EXAMPLE = CODE / "infra" / "stack.env.example"
 SECRETS = (
-    "PREFECT_AUTH", "MLFLOW_ADMIN_PASSWORD", "MLFLOW_SECRET_KEY", "POSTGRES_PASSWORD", "PREFECT_DB_PASSWORD",
-    "MLFLOW_DB_PASSWORD", "REDIS_PASSWORD", "S3_ACCESS_KEY", "S3_SECRET_KEY",
-)  # fmt: skip
+    "PREFECT_AUTH",
+    "MLFLOW_ADMIN_PASSWORD",
+    "MLFLOW_SECRET_KEY",
+    "POSTGRES_PASSWORD",
+    "PREFECT_DB_PASSWORD",
+    "MLFLOW_DB_PASSWORD",
+    "REDIS_PASSWORD",
+    "S3_ACCESS_KEY",
+    "S3_SECRET_KEY",
+)
 SAFE = re.compile(r"[A-Za-z0-9._~-]+")
 SHORTEST = 12  # MLflow's own rule for passwords
 
@@ -38,10 +45,11 @@ def read_settings() -> dict[str, str]:
     wrong = [f"{name} {problem}" for name in SECRETS if (problem := _problem(name, settings.get(name, "")))]
     if wrong:
         raise AssayError(
-            "The stack does not start without its secrets: " + "; ".join(wrong) + ".", where=str(file),
+            "The stack does not start without its secrets: " + "; ".join(wrong) + ".",
+            where=str(file),
             allowed=f"letters, digits and . _ ~ -, at least {SHORTEST} of them; PREFECT_AUTH as user:password",
             todo="set them there or in the shell, or let `make stack-settings` choose random ones",
-        )  # fmt: skip
+        )
     return settings
 
 
@@ -77,5 +85,7 @@ def _random(name: str) -> str:
 
 if __name__ == "__main__":
     names = write_settings()
-    print(f"{settings_file()}: {', '.join(names) or 'nothing'} chosen at random. It is the only place they are written.")
+    print(
+        f"{settings_file()}: {', '.join(names) or 'nothing'} chosen at random. It is the only place they are written."
+    )
     sys.exit(0)

@@ -1,9 +1,9 @@
 """The stack as processes of this machine, on 127.0.0.1: what `make stack` and its companions run.
 
-    python -m infra.stack up                        everything, in order, until all is healthy; again: what is missing or stuck
-    python -m infra.stack down                      everything ended, nothing left behind; data stays
-    python -m infra.stack run assay curate RECIPE   a command with the worker's settings (addresses, credentials, home)
-    python -m infra.stack tool backup               a service of the compose file's `tools` profile
+python -m infra.stack up                        everything, in order, until all is healthy; again: what is missing or
+stuck python -m infra.stack down                      everything ended, nothing left behind; data stays python -m
+infra.stack run assay curate RECIPE   a command with the worker's settings (addresses, credentials, home) python -m
+infra.stack tool backup               a service of the compose file's `tools` profile
 """
 
 from __future__ import annotations
@@ -23,7 +23,9 @@ from tasks.core.errors import AssayError
 
 UP_SECONDS = 600  # a first start took 246 s on two cores that seven others worked on (2026-11-24)
 RETRY_SECONDS = 15  # a service that still ends at once after this long will not come up by itself
-STUCK_SECONDS = 60  # one that ran before and has not answered for this long will not answer: PostgreSQL after a smart shutdown
+STUCK_SECONDS = (
+    60  # one that ran before and has not answered for this long will not answer: PostgreSQL after a smart shutdown
+)
 STOPPED = ("STOPPED", "EXITED", "FATAL", "BACKOFF", "UNKNOWN")
 LAST_LINES = 12
 STOP_ORDER = ("proxy", "worker", "prefect-services", "prefect-server", "mlflow", "s3", "redis", "postgres")
@@ -92,9 +94,10 @@ def _failure(name: str, what: str) -> AssayError:
     log = supervisor.log_of(name)
     lines = log.read_text(errors="replace").splitlines()[-LAST_LINES:] if log.exists() else []
     return AssayError(
-        f"{name} {what}. Its last words:\n" + "\n".join(f"    {line}" for line in lines), where=str(log),
+        f"{name} {what}. Its last words:\n" + "\n".join(f"    {line}" for line in lines),
+        where=str(log),
         todo="mend what the log names, then `make stack` again: it goes on with what is missing; or `make stack-down`",
-    )  # fmt: skip
+    )
 
 
 def _tell(services: Mapping[str, Service]) -> None:

@@ -16,7 +16,9 @@ RUNS = ("RUNNING", "STARTING")
 
 @dataclass(frozen=True)
 class Status:
-    """One service. well: it runs and passes its own check, or is a step that ended well. told: since when, or what is wrong."""
+    """One service. well: it runs and passes its own check, or is a step that ended well. told: since when, or what is
+    wrong.
+    """
 
     name: str
     well: bool
@@ -29,8 +31,11 @@ def examine_stack() -> list[Status]:
     """Each service in the compose file's order. Raises AssayError where no stack runs."""
     caller = supervisor.connect()
     if caller is None:
-        raise AssayError("No stack runs here.", where=str(stack_folder()),
-                         todo="`make stack` starts one; STACK_FOLDER names another. Containers: docker compose ps")  # fmt: skip
+        raise AssayError(
+            "No stack runs here.",
+            where=str(stack_folder()),
+            todo="`make stack` starts one; STACK_FOLDER names another. Containers: docker compose ps",
+        )
     services = [service for service in read_services().values() if not service.tool]
     return [_status(caller.getProcessInfo(service.name), service) for service in services]
 
@@ -46,7 +51,12 @@ def _status(info: dict[str, Any], service: Service) -> Status:
     if state in RUNS and healthy(service):
         return Status(service.name, True, f"healthy, process {info['pid']} since {since}", log)
     if state in RUNS:
-        todo = "wait a little if it has just started; else read its log, since what it waits for may be down, then `make stack`"
+        todo = (
+            "wait a little if it has just started; else read its log, since what it waits for may be down, then "
+            "`make stack`"
+        )
         return Status(service.name, False, f"runs since {since} and does not answer", log, todo)
-    told = "is being started again and again" if state == "BACKOFF" else f"{state.lower()}, exit code {info['exitstatus']}"
+    told = (
+        "is being started again and again" if state == "BACKOFF" else f"{state.lower()}, exit code {info['exitstatus']}"
+    )
     return Status(service.name, False, told, log, "read its log, mend what it names, then `make stack`")

@@ -1,6 +1,8 @@
-"""The process supervisor of `make stack`: supervisord, its configuration, and calls to it over a socket in the stack's folder.
+"""The process supervisor of `make stack`: supervisord, its configuration, and calls to it over a socket in the stack's
+folder.
 
-supervisor (PyPI, BSD-like licence, one release a year since 2004) restarts what ends, keeps the logs, and answers by XML-RPC.
+supervisor (PyPI, BSD-like licence, one release a year since 2004) restarts what ends, keeps the logs, and answers by
+XML-RPC.
 """
 
 from __future__ import annotations
@@ -69,13 +71,20 @@ def configuration(services: Iterable[Service]) -> str:
     """supervisord.conf. It holds no setting and no secret: infra/run.py reads those when a service starts."""
     place = {"folder": _quoted(stack_folder()), "code": _quoted(CODE)}
     programs = [
-        PROGRAM % {
-            "name": service.name, "log": _quoted(log_of(service.name)), **place, "python": _quoted(sys.executable),
-            "restart": "false" if service.once else "true", "steady": 0 if service.once else 2,
-            "signal": service.stop_signal, "seconds": service.stop_seconds,
+        PROGRAM
+        % {
+            "name": service.name,
+            "log": _quoted(log_of(service.name)),
+            **place,
+            "python": _quoted(sys.executable),
+            "restart": "false" if service.once else "true",
+            "steady": 0 if service.once else 2,
+            "signal": service.stop_signal,
+            "seconds": service.stop_seconds,
         }
-        for service in services if not service.tool
-    ]  # fmt: skip
+        for service in services
+        if not service.tool
+    ]
     return CONFIGURATION % place + "".join(programs)
 
 
@@ -87,8 +96,11 @@ def start(services: Iterable[Service]) -> Any:
     """Start supervisord with every service known and none running; returns its caller."""
     folder = stack_folder()
     if len(str(folder / "supervisor.sock").encode()) > LONGEST_SOCKET:
-        raise AssayError("The stack's folder has too long a path for a Unix socket.", where=str(folder),
-                         todo="set STACK_FOLDER to a shorter one")  # fmt: skip
+        raise AssayError(
+            "The stack's folder has too long a path for a Unix socket.",
+            where=str(folder),
+            todo="set STACK_FOLDER to a shorter one",
+        )
     (folder / "logs").mkdir(parents=True, exist_ok=True)
     file = folder / "supervisord.conf"
     file.write_text(configuration(services))
@@ -108,7 +120,9 @@ def connect() -> Any | None:
         return None
     from supervisor.xmlrpc import SupervisorTransport
 
-    server = xmlrpc.client.ServerProxy("http://127.0.0.1", transport=SupervisorTransport(None, None, f"unix://{socket}"))
+    server = xmlrpc.client.ServerProxy(
+        "http://127.0.0.1", transport=SupervisorTransport(None, None, f"unix://{socket}")
+    )
     with contextlib.suppress(OSError, xmlrpc.client.Error):
         server.supervisor.getState()
         return server.supervisor
@@ -136,8 +150,10 @@ def shut_down(supervisor: Any, seconds: float) -> None:
     deadline = time.monotonic() + seconds
     while _lives(pid):
         if time.monotonic() > deadline:
-            raise AssayError(f"The supervisor (process {pid}) did not end in {seconds:.0f} s.",
-                             where=str(stack_folder() / "logs/supervisord.log"))  # fmt: skip
+            raise AssayError(
+                f"The supervisor (process {pid}) did not end in {seconds:.0f} s.",
+                where=str(stack_folder() / "logs/supervisord.log"),
+            )
         time.sleep(0.2)
 
 

@@ -2,11 +2,11 @@
 
     python -m infra.worker --type process --pool assay ...     the options are those of `prefect worker start`
 
-A worker that ends, by a signal or with its machine, takes its runs along, and nobody tells the server: they stay Running until
-an automation misses their heartbeats, ten minutes later. So a worker begins by telling it. It knows its runs by its own name,
-the machine's (in a container: the container's), which Prefect writes on each run as a label. Prefect gives each run folders for
-passing files too, and takes them away when the run ends, not when it is killed: so they lie below PREFECT_HOME, which a worker
-has to itself, in a folder that each life empties.
+A worker that ends, by a signal or with its machine, takes its runs along, and nobody tells the server: they stay
+Running until an automation misses their heartbeats, ten minutes later. So a worker begins by telling it. It knows its
+runs by its own name, the machine's (in a container: the container's), which Prefect writes on each run as a label.
+Prefect gives each run folders for passing files too, and takes them away when the run ends, not when it is killed: so
+they lie below PREFECT_HOME, which a worker has to itself, in a folder that each life empties.
 """
 
 from __future__ import annotations
@@ -53,8 +53,8 @@ def emptied(folder: Path) -> Path:
 
 
 def tell_lost_runs(worker: str) -> list[Any]:
-    """Mark as crashed each run that this worker had under way and no process of this machine works on; as cancelled where
-    somebody wanted that. Returns the runs.
+    """Mark as crashed each run that this worker had under way and no process of this machine works on; as cancelled
+    where somebody wanted that. Returns the runs.
     """
     from prefect.client.orchestration import get_client
     from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterState, FlowRunFilterStateType

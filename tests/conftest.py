@@ -38,7 +38,10 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture(scope="session", autouse=True)
 def preloaded() -> Iterator[None]:
     """Versions are loaded in forks of one process, for the whole session: tests/support/preloaded.py."""
-    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:  # short, as a socket's path must be
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        pytest.MonkeyPatch.context() as patch,
+    ):  # short, as a socket's path must be
         forks = Preloaded(Path(folder), loaded_version_main.__file__)
         patch.setattr(loaded_version, "start", forks.start)
         yield
@@ -54,10 +57,11 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def prefect_server(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A Prefect server on a throwaway database, once a process, and its address; two busy cores need 10 to 30 s to start it.
+    """A Prefect server on a throwaway database, once a process, and its address; two busy cores need 10 to 30 s to
+    start it.
 
-    The first of the session's processes makes the database, which costs twice what the rest of a start does, and leaves a copy
-    that the others start from.
+    The first of the session's processes makes the database, which costs twice what the rest of a start does, and leaves
+    a copy that the others start from.
     """
     from prefect.settings import PREFECT_API_URL
     from prefect.testing import utilities
@@ -77,13 +81,17 @@ def prefect_server(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> It
 
 @pytest.fixture(scope="session")
 def prefect_database(shared: Path, prefect_server: str) -> Path:
-    """The database of a Prefect server that has run nothing: copied, a server of a test's own starts in a third of the time."""
+    """The database of a Prefect server that has run nothing: copied, a server of a test's own starts in a third of the
+    time.
+    """
     return shared / "prefect.db"
 
 
 @pytest.fixture(scope="session")
 def mlflow_database(shared: Path) -> Path:
-    """The database of an MLflow registry that holds nothing. To make one takes two seconds of a core, to copy it nothing."""
+    """The database of an MLflow registry that holds nothing. To make one takes two seconds of a core, to copy it
+    nothing.
+    """
     made = shared / "mlflow.db"
     with FileLock(f"{made}.lock"):
         if not made.exists():
@@ -111,7 +119,9 @@ def registry(mlflow_database: Path, tmp_path_factory: pytest.TempPathFactory) ->
 
 @pytest.fixture(scope="module")
 def one_thread() -> Iterator[None]:
-    """For modules that compute with tiny models: threads that wait for each other cost more than such a model computes."""
+    """For modules that compute with tiny models: threads that wait for each other cost more than
+    such a model computes.
+    """
     import torch
 
     before = torch.get_num_threads()
@@ -124,8 +134,8 @@ def one_thread() -> Iterator[None]:
 def prefect(prefect_server: str, home: Path) -> Iterator[None]:
     """Ask for this in a test that runs a flow or a step: the shared server, and results in this test's home.
 
-    Prefect reads its settings once a process, so the environment variable alone would come too late. Without heartbeats, whose
-    thread holds the end of each run for up to a second.
+    Prefect reads its settings once a process, so the environment variable alone would come too late. Without
+    heartbeats, whose thread holds the end of each run for up to a second.
     """
     from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, PREFECT_LOCAL_STORAGE_PATH, temporary_settings
 

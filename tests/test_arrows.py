@@ -1,4 +1,5 @@
-"""Which way imports go: flows -> tasks -> data_contracts, and all of them stand on tasks/core, which stands on nothing of ours.
+"""Which way imports go: flows -> tasks -> data_contracts, and all of them stand on tasks/core, which stands on nothing
+of ours.
 
 Imports inside functions count too: an arrow that turns round at run time has turned round.
 """
@@ -38,14 +39,22 @@ def test_imports_go_one_way(folder: str) -> None:
     allowed = MAY_USE[folder]
     wrong = [
         f"{file.relative_to(ROOT)} imports {module}"
-        for file in files for module in imported(file)
+        for file in files
+        for module in imported(file)
         if not any(module == prefix or module.startswith(f"{prefix}.") for prefix in allowed)
-    ]  # fmt: skip
+    ]
     assert files
     assert not wrong
 
 
 def test_a_step_that_imports_another_would_be_seen(tmp_path: Path) -> None:
     file = tmp_path / "step.py"
-    file.write_text("def f():\n from tasks.curation.clean import clean\n from tasks import dedupe, trainer\n import flows.curate\n")
-    assert set(imported(file)) == {"tasks.curation.clean", "tasks.curation.dedupe", "tasks.training.trainer", "flows.curate"}
+    file.write_text(
+        "def f():\n from tasks.curation.clean import clean\n from tasks import dedupe, trainer\n import flows.curate\n"
+    )
+    assert set(imported(file)) == {
+        "tasks.curation.clean",
+        "tasks.curation.dedupe",
+        "tasks.training.trainer",
+        "flows.curate",
+    }

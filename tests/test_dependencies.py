@@ -1,4 +1,6 @@
-"""What the code imports is declared in pyproject.toml: what another library happens to bring may go with its next version."""
+"""What the code imports is declared in pyproject.toml: what another library happens to bring may go with its next
+version.
+"""
 
 from __future__ import annotations
 
@@ -48,6 +50,9 @@ def test_every_library_that_is_imported_is_declared(folder: str) -> None:
 
 
 def test_what_is_imported_is_seen_wherever_it_stands() -> None:
-    assert set(imported("import os, numpy.linalg\ndef f():\n from scipy.stats import norm\n from tasks import x\n")) == {
-        "numpy", "scipy",
-    }  # fmt: skip
+    assert set(
+        imported("import os, numpy.linalg\ndef f():\n from scipy.stats import norm\n from tasks import x\n")
+    ) == {
+        "numpy",
+        "scipy",
+    }

@@ -1,6 +1,8 @@
-"""Every module, object and file of ours that a text names is there: in strings, comments, docstrings, YAML, Makefile, Markdown.
+"""Every module, object and file of ours that a text names is there: in strings, comments, docstrings, YAML, Makefile,
+Markdown.
 
-Imports are the type checker's affair; a name inside a text is nobody's, and after a move it points nowhere without a word.
+Imports are the type checker's affair; a name inside a text is nobody's, and after a move it points nowhere without a
+word.
 """
 
 from __future__ import annotations
@@ -96,8 +98,12 @@ def is_linked(target: str, _rest: str, file: Path) -> bool:
 
 
 LOOKS: dict[re.Pattern[str], Callable[[str, str, Path], bool]] = {
-    PATH: is_path, DOTTED: is_name, PIECES: is_joined, FILE: is_file, LINK: is_linked,
-}  # fmt: skip
+    PATH: is_path,
+    DOTTED: is_name,
+    PIECES: is_joined,
+    FILE: is_file,
+    LINK: is_linked,
+}
 
 
 def named(text: str) -> Iterator[tuple[re.Pattern[str], re.Match[str]]]:

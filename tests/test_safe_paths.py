@@ -1,4 +1,6 @@
-"""Other people's `tasks.py`, `flows/` and `infra.py` in the working directory, or on PYTHONPATH, are not taken for ours."""
+"""Other people's `tasks.py`, `flows/` and `infra.py` in the working directory, or on PYTHONPATH, are not taken for
+ours.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,9 @@ server.wait()
 
 @pytest.fixture
 def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A working directory with modules of our names, and another such package on PYTHONPATH; the trap is seen to work."""
+    """A working directory with modules of our names, and another such package on PYTHONPATH; the
+    trap is seen to work.
+    """
     folder, package = tmp_path / "elsewhere", tmp_path / "path" / "tasks"
     for file in (folder / "tasks.py", folder / "flows/__init__.py", folder / "infra.py", package / "__init__.py"):
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -68,7 +72,11 @@ def test_the_keeper_of_a_server_starts_from_there(elsewhere: Path, monkeypatch: 
 
 
 def test_the_command_starts_from_there(elsewhere: Path) -> None:
-    for command in (["-m", "assay"], [str(ROOT / "assay.py")], ["-P", "-c", "import sys, assay; sys.exit(assay.main())"]):
+    for command in (
+        ["-m", "assay"],
+        [str(ROOT / "assay.py")],
+        ["-P", "-c", "import sys, assay; sys.exit(assay.main())"],
+    ):
         done = run(*command, "--help")
         assert (done.returncode, "the model registry out" in done.stdout) == (0, True), done.stderr
     assert not taken(elsewhere)

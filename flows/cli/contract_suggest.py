@@ -1,7 +1,7 @@
 """suggest: a first contract for data that has none, to read, correct and keep beside the recipe.
 
-    text = suggest_for_file("export.jsonl", "sft")          # raw, in any format ingest knows; or a curated.parquet
-    text = suggest_for_dataset(recipe, dataset)             # what the recipe's curation leaves, and its answer's schema
+text = suggest_for_file("export.jsonl", "sft")          # raw, in any format ingest knows; or a curated.parquet
+text = suggest_for_dataset(recipe, dataset)             # what the recipe's curation leaves, and its answer's schema
 """
 
 from __future__ import annotations
@@ -31,7 +31,9 @@ def suggest_for_dataset(recipe: Recipe, dataset: Handle) -> str:
 
 
 def suggest_for_file(path: str, kind: str = SFT.name) -> str:
-    """A contract in YAML for the rows of a file, a folder, a glob or a URL. Raises DataError when there is none to read."""
+    """A contract in YAML for the rows of a file, a folder, a glob or a URL. Raises DataError when there is none to
+    read.
+    """
     path, what = typed_source(path, "DATA"), KINDS[kind]
     given = Given(AnswerSettings(), what, PromptSettings())
     return suggest(_rows(path, what), given, _name(Path(path).stem), Path(path).name)

@@ -2,9 +2,9 @@
 
     print(tell(diff("previous", "newest")))    # any names of datasets (flows/run/dataset_history.py)
 
-A row is the same row where its raw content is the same (row_id), so a row that someone corrected in the source is one row
-gone and one added. The reasons are those of the ledgers: what B says of a row that only A has, and what A had said of one that
-only B has.
+A row is the same row where its raw content is the same (row_id), so a row that someone corrected in the source is one
+row gone and one added. The reasons are those of the ledgers: what B says of a row that only A has, and what A had said
+of one that only B has.
 """
 
 from __future__ import annotations
@@ -22,9 +22,12 @@ from tasks.core.ledger import GONE
 NAMED = 3  # row ids a reason: enough to ask `assay why` about
 DIGITS = 12
 KINDS = {
-    "added": "only in the second", "gone": "only in the first", "changed": "in both, saying something else",
-    "moved": "in both, on the other side of the split", "elsewhere": "in neither, but with another end",
-}  # fmt: skip
+    "added": "only in the second",
+    "gone": "only in the first",
+    "changed": "in both, saying something else",
+    "moved": "in both, on the other side of the split",
+    "elsewhere": "in neither, but with another end",
+}
 
 
 @dataclass(frozen=True)
@@ -62,7 +65,9 @@ def diff(a: str, b: str) -> Difference:
         "added": _reasons(ends.filter(~kept & kept_b), _told("end", "new in the raw data", "was ")),
         "gone": _reasons(ends.filter(kept & ~kept_b), _told("end_b", "no longer in the raw data", "now ")),
         "changed": _changed(both, first, second),
-        "moved": _reasons(both.filter(pl.col("split") != pl.col("split_b")), pl.concat_str("split", pl.lit(" to "), "split_b")),
+        "moved": _reasons(
+            both.filter(pl.col("split") != pl.col("split_b")), pl.concat_str("split", pl.lit(" to "), "split_b")
+        ),
         "elsewhere": _reasons(ends.filter(~kept & ~kept_b & pl.col("end").ne_missing(pl.col("end_b"))), _from_to()),
     }
     counts = [(name, count, totals_b[name]) for name, count in totals.items()]
@@ -96,7 +101,9 @@ def _ends(dataset: Handle) -> pl.DataFrame:
     final = ledger.filter((pl.col("step") == STEP) | pl.col("action").is_in(GONE))
     end = pl.concat_str("action", pl.lit(" by "), "step", pl.lit(": "), "reason")
     curated = pl.scan_parquet(dataset.folder / CURATED)
-    calls = ["calls"] if "calls" in curated.collect_schema() else []  # runs before there were tool calls did not write it
+    calls = (
+        ["calls"] if "calls" in curated.collect_schema() else []
+    )  # runs before there were tool calls did not write it
     called = [pl.col(name).list.join("\n", ignore_nulls=True).fill_null("") for name in calls]
     said = pl.concat_str(pl.struct("messages", "rejected", "weights").struct.json_encode(), *called)
     curated = curated.select("row_id", "split", said=said)
@@ -124,7 +131,9 @@ def _changed(both: pl.DataFrame, first: Handle, second: Handle) -> list[Reason]:
     ]
     found = pl.concat(told).unique().sort("row_id", "says")
     named = found.group_by("row_id").agg(pl.col("says").str.join("; "))
-    return _reasons(rows.join(named, on="row_id", how="left"), pl.col("says").fill_null("the step's code or settings differ"))
+    return _reasons(
+        rows.join(named, on="row_id", how="left"), pl.col("says").fill_null("the step's code or settings differ")
+    )
 
 
 def _changes(dataset: Handle, rows: pl.DataFrame) -> pl.DataFrame:

@@ -43,12 +43,16 @@ def examine_stack() -> list[Finding]:
     """How each service of the stack on this machine is (infra/README.md). Raises AssayError where none runs."""
     from infra import status
 
-    told = {found: f"{found.told}; to do: {found.todo}" if found.todo else found.told for found in status.examine_stack()}
+    told = {
+        found: f"{found.told}; to do: {found.todo}" if found.todo else found.told for found in status.examine_stack()
+    }
     return [Finding(found.name, f"{text}\n{found.log}", "ok" if found.well else "stop") for found, text in told.items()]
 
 
 def print_findings(findings: list[Finding], stopped: str = "would stop a run", well: str = "A run can start.") -> int:
-    """Print them as a table; returns 1 when something would stop a run, else 0. stopped, well: how the verdict says it."""
+    """Print them as a table; returns 1 when something would stop a run, else 0. stopped, well: how
+    the verdict says it.
+    """
     from rich.markup import escape
     from rich.table import Table
 

@@ -29,9 +29,11 @@ def export_file(curated: Path, kind: str, format: ExportFormat, out: Path) -> No
         columns = set()
     if not ROW_SCHEMA.keys() - {"calls"} <= columns:  # which runs before there were tool calls did not write
         raise DataError(
-            f"{curated} holds no curated rows.", where="assay export DATA", allowed="a recipe, or the curated.parquet of a run",
+            f"{curated} holds no curated rows.",
+            where="assay export DATA",
+            allowed="a recipe, or the curated.parquet of a run",
             todo="`assay curate` prints where it lies",
-        )  # fmt: skip
+        )
     _tell(export(pl.read_parquet(curated), format, out, KINDS[kind]), out)
 
 

@@ -45,15 +45,19 @@ def main(argv: Sequence[str] | None = None) -> int:
         with run_flow.log_file().open("a") as log:
             traceback.print_exc(file=log)
         headline = str(error).strip().split("\n")[0] or "it gave no reason"
-        _say_error(f"Unexpected {type(error).__name__}: {headline}", f"  where:   the traceback is in {run_flow.log_file()}")
+        _say_error(
+            f"Unexpected {type(error).__name__}: {headline}", f"  where:   the traceback is in {run_flow.log_file()}"
+        )
         return 1
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="assay", description="Raw examples in, a proven LoRA adapter in the model registry out.",
-        epilog=NOTES, formatter_class=argparse.RawDescriptionHelpFormatter,
-    )  # fmt: skip
+        prog="assay",
+        description="Raw examples in, a proven LoRA adapter in the model registry out.",
+        epilog=NOTES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     kind = f"what its rows are (default {SFT.name})"
     recipe = f"a name ({', '.join(installed_recipes())}), or the path of a recipe or of its folder"
@@ -63,16 +67,24 @@ def _parser() -> argparse.ArgumentParser:
     ):
         command.add_argument("recipe", metavar="RECIPE", help=recipe)
         command.add_argument("--set", dest="settings", metavar="KEY=VALUE", action="append", default=[], help=SETTING)
-    command = _command(commands, watch, "look for rows that the champion has not learnt from; retrain if the recipe says so")
+    command = _command(
+        commands, watch, "look for rows that the champion has not learnt from; retrain if the recipe says so"
+    )
     command.add_argument("recipe", metavar="RECIPE", help=recipe)
-    command = _command(commands, show_why, "tell one row's story: where from, what each step did with it, and why", "why")
+    command = _command(
+        commands, show_why, "tell one row's story: where from, what each step did with it, and why", "why"
+    )
     command.add_argument("row", metavar="ROW_ID", help="a row's id, or its first characters")
     command.add_argument("--run", dest="dataset", metavar="RUN", default="", help=f"{RUN}; the newest if left out")
-    command = _command(commands, show_diff, "tell what changed between two runs: rows added, gone, changed, by reason", "diff")
+    command = _command(
+        commands, show_diff, "tell what changed between two runs: rows added, gone, changed, by reason", "diff"
+    )
     command.add_argument("before", metavar="RUN_A", help=RUN)
     command.add_argument("after", metavar="RUN_B", help="another")
     review = commands.add_parser("review", help="take in a review sheet that people filled in")
-    command = _command(_parts(review), review_apply, "take in a review sheet's decisions; the next run honours them", "apply")
+    command = _command(
+        _parts(review), review_apply, "take in a review sheet's decisions; the next run honours them", "apply"
+    )
     command.add_argument("sheet", metavar="SHEET", type=Path, help="review.csv or review.jsonl, filled in")
     command.add_argument("--reviewer", metavar="NAME", required=True, help="who decided; stands in the ledger")
     command.add_argument("--recipe", metavar="RECIPE", required=True, help=recipe)
@@ -88,7 +100,9 @@ def _parser() -> argparse.ArgumentParser:
     register_model_commands(commands, _command)
     _command(commands, deploy, "put the deployments and automations of infra/ on the server of PREFECT_API_URL")
     command = _command(commands, doctor, "tell what this machine has, and what would stop a run")
-    command.add_argument("--stack", action="store_true", help="tell how each service of `make stack` is, and where its log is")
+    command.add_argument(
+        "--stack", action="store_true", help="tell how each service of `make stack` is, and where its log is"
+    )
     _command(commands, ui, "open the Prefect and MLflow pages of this home, until Ctrl-C")
     return parser
 

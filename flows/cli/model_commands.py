@@ -1,4 +1,6 @@
-"""The commands on registered models: promote, rollback, reconcile, score. Each runs its flow and prints how it ended."""
+"""The commands on registered models: promote, rollback, reconcile, score. Each runs its flow and
+prints how it ended.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,9 @@ from flows.servers import run_flow
 from tasks.core.process import terminal
 from tasks.core.text.user_input import typed_source
 
-REFUSED = 4  # as for a gate that does not pass: the command went well, and the model was not good enough or not approved
+REFUSED = (
+    4  # as for a gate that does not pass: the command went well, and the model was not good enough or not approved
+)
 ENDED_WELL = ("Promoted", "Rolled back", "Recorded", "Completed")  # the names of final states
 
 Command = Callable[..., argparse.ArgumentParser]
@@ -25,15 +29,21 @@ def register_model_commands(commands: Any, command: Command) -> None:
     parser.add_argument("model", metavar="MODEL", help=model)
     parser.add_argument("--version", metavar="N", type=int, default=0, help="the version; the challenger if left out")
     parser.add_argument("--approve", action="store_true", help="approve it; else its tag `approval` in MLflow must")
-    parser.add_argument("--reason", metavar="TEXT", type=_reason, default="", help="why; stands in the promotion ledger")
+    parser.add_argument(
+        "--reason", metavar="TEXT", type=_reason, default="", help="why; stands in the promotion ledger"
+    )
     parser = command(commands, rollback, "make the champion before this one champion again")
     parser.add_argument("model", metavar="MODEL", help=model)
     parser.add_argument("--reason", metavar="TEXT", type=_needed_reason, required=True, help="why; it is recorded")
-    parser = command(commands, reconcile, "record what was moved by hand in MLflow; flag a champion that never passed its gate")
+    parser = command(
+        commands, reconcile, "record what was moved by hand in MLflow; flag a champion that never passed its gate"
+    )
     parser.add_argument("model", metavar="MODEL", nargs="?", default="", help=f"{model}; every one if left out")
     parser = command(commands, score, "answer every row of a file with a registered model")
     parser.add_argument("model", metavar="MODEL", help=model)
-    parser.add_argument("data", metavar="DATA", help="a file, a glob, a URL or env:NAME, in any format that a recipe reads")
+    parser.add_argument(
+        "data", metavar="DATA", help="a file, a glob, a URL or env:NAME, in any format that a recipe reads"
+    )
     parser.add_argument("--out", metavar="FILE", type=Path, required=True, help="what to write: .parquet or .jsonl")
     parser.add_argument("--alias", metavar="ALIAS", default="champion", help="which version answers (default champion)")
 
@@ -52,9 +62,12 @@ def _needed_reason(text: str) -> str:
 
 def promote(arguments: argparse.Namespace) -> int:
     return _run(
-        "flows.promote:promote", model=arguments.model, version=arguments.version, approve=arguments.approve,
+        "flows.promote:promote",
+        model=arguments.model,
+        version=arguments.version,
+        approve=arguments.approve,
         reason=arguments.reason,
-    )  # fmt: skip
+    )
 
 
 def rollback(arguments: argparse.Namespace) -> int:

@@ -1,7 +1,8 @@
 """`assay review apply`: a sheet that people filled in becomes decisions beside the recipe, which the next run honours.
 
-Good lines are taken in, and lines with a mistake are named and left out: mend them and hand the sheet in again, since what
-holds already is not taken in twice. What the recipe's redact would take out of an edit or a note is hidden before it is kept.
+Good lines are taken in, and lines with a mistake are named and left out: mend them and hand the sheet in again, since
+what holds already is not taken in twice. What the recipe's redact would take out of an edit or a note is hidden before
+it is kept.
 """
 
 from __future__ import annotations
@@ -75,11 +76,15 @@ def apply(sheet: Path, reviewer: str, file: Path, personal: PersonalData) -> App
         if decision is None:
             undecided += 1
         elif (twin := good.get(decision.row_id)) and not _same(twin[1], decision):
-            mistakes.append(Mistake(record.line, f"the same row as line {twin[0]}, which decides otherwise and was taken in"))
+            mistakes.append(
+                Mistake(record.line, f"the same row as line {twin[0]}, which decides otherwise and was taken in")
+            )
         else:
             good.setdefault(decision.row_id, (record.line, decision))
     if not lines:
-        raise DataError("The sheet holds no row.", where=told(sheet), allowed="a review sheet, CSV or JSONL, that a run wrote")
+        raise DataError(
+            "The sheet holds no row.", where=told(sheet), allowed="a review sheet, CSV or JSONL, that a run wrote"
+        )
     taken = add_decisions(file, [decision for _, decision in good.values()])
     return Applied(file, taken, len(good) - len(taken), undecided, mistakes)
 
@@ -89,7 +94,9 @@ def print_applied(applied: Applied, recipe: str) -> None:
     counts: Counter[str] = Counter(decision.decision for decision in applied.taken)
     parts = [f"{counts[kind]:,} to {kind}" for kind in CHOICES if counts[kind]]
     line = _counted(len(applied.taken), "decision") + " taken in" + (f": {', '.join(parts)}" if parts else "")
-    more = [f"{applied.known:,} held already"] * bool(applied.known) + [f"{applied.open:,} still open"] * bool(applied.open)
+    more = [f"{applied.known:,} held already"] * bool(applied.known) + [f"{applied.open:,} still open"] * bool(
+        applied.open
+    )
     console = terminal.console()
     console.print(f"  [bold]{'review':<11}[/]{line}" + "".join(f"; {text}" for text in more), highlight=False)
     console.print(f"  [bold]{'kept in':<11}[/]{told(applied.file)}", highlight=False)
@@ -110,9 +117,11 @@ def _refusal(applied: Applied) -> DataError:
     shown = [f"\n    line{'s' * (len(at) > 1)} {_listed(at)}: {what}" for what, at in list(lines.items())[:NAMED]]
     shown += [f"\n    and {len(lines) - NAMED:,} other mistakes"] * (len(lines) > NAMED)
     return DataError(
-        f"{_counted(len(applied.mistakes), 'line')} not taken in; the others are.", where="the sheet" + "".join(shown),
-        allowed=f"decision: {', '.join(CHOICES)}, or nothing", todo="mend these lines and apply the sheet again",
-    )  # fmt: skip
+        f"{_counted(len(applied.mistakes), 'line')} not taken in; the others are.",
+        where="the sheet" + "".join(shown),
+        allowed=f"decision: {', '.join(CHOICES)}, or nothing",
+        todo="mend these lines and apply the sheet again",
+    )
 
 
 def _listed(lines: list[int]) -> str:
@@ -131,7 +140,9 @@ def _decision(record: Record, reviewer: str, at: str, personal: PersonalData) ->
     said = value.get("decision", "").strip().lower()
     row_id, check = value.get("row_id", "").strip(), value.get("check", "").strip()
     _check_row(row_id, check, value)
-    touched = bool(check) and check != check_of(row_id, value) and not any(CUT.search(value.get(name, "")) for name in TEXTS)
+    touched = (
+        bool(check) and check != check_of(row_id, value) and not any(CUT.search(value.get(name, "")) for name in TEXTS)
+    )
     if not said:
         if touched:
             raise _WrongError("the text was changed, but decision is empty; write edit, or drop")
@@ -144,7 +155,9 @@ def _decision(record: Record, reviewer: str, at: str, personal: PersonalData) ->
     kind = "edit" if said == "suggested" else said
     note = " ".join(value.get("note", "").split())
     about = {"row_id": row_id, "decision": kind, "step": value.get("step", ""), "reason": value.get("reason", "")}
-    new = _texts({**value, **({"answer": value["suggestion"]} if said == "suggested" else {})}) if kind == "edit" else {}
+    new = (
+        _texts({**value, **({"answer": value["suggestion"]} if said == "suggested" else {})}) if kind == "edit" else {}
+    )
     return _safe(Decision.model_validate({**about, **new, "note": note, "reviewer": reviewer, "at": at}), personal)
 
 
@@ -167,7 +180,11 @@ def _check_choice(said: str, value: Mapping[str, str]) -> None:
 
 
 def _cut(value: Mapping[str, str]) -> str:
-    return "; a text this long is edited in the JSONL file" if any(CUT.search(value.get(name, "")) for name in TEXTS) else ""
+    return (
+        "; a text this long is edited in the JSONL file"
+        if any(CUT.search(value.get(name, "")) for name in TEXTS)
+        else ""
+    )
 
 
 def _texts(value: Mapping[str, str]) -> dict[str, Any]:
@@ -185,10 +202,13 @@ def _texts(value: Mapping[str, str]) -> dict[str, Any]:
 def _safe(decision: Decision, personal: PersonalData) -> Decision:
     texts = [decision.note, decision.rejected or "", *(said.content for said in decision.messages)]
     safe = hidden(texts, personal)
-    return decision.model_copy(update={
-        "note": safe[decision.note], "rejected": decision.rejected and safe[decision.rejected],
-        "messages": tuple(Said(role=said.role, content=safe[said.content]) for said in decision.messages),
-    })  # fmt: skip
+    return decision.model_copy(
+        update={
+            "note": safe[decision.note],
+            "rejected": decision.rejected and safe[decision.rejected],
+            "messages": tuple(Said(role=said.role, content=safe[said.content]) for said in decision.messages),
+        }
+    )
 
 
 def _same(one: Decision, other: Decision) -> bool:

@@ -1,7 +1,7 @@
 """The last words of a run: what became of the rows, how good the model is, what was registered, what to type next.
 
-Everything is read from the handles' facts; nothing is computed here. Lines are never wrapped, so that a path or a command
-can be copied whole.
+Everything is read from the handles' facts; nothing is computed here. Lines are never wrapped, so that a path or a
+command can be copied whole.
 """
 
 from __future__ import annotations
@@ -36,15 +36,17 @@ SERVING_PORT = 5001  # 5000 is MLflow's own, and a Mac's AirPlay sits on it
 def print_summary(results: Mapping[str, Handle], state_name: str, seconds: float) -> None:
     """Print the closing lines of `assay run`.
 
-    results: handles by name: dataset, scores, verdict, report, and version unless the gate refused it; others are left out.
-    state_name: the flow's final state. seconds: of the whole command.
+    results: handles by name: dataset, scores, verdict, report, and version unless the gate refused it; others are left
+    out. state_name: the flow's final state. seconds: of the whole command.
     """
     version = VersionFacts.of(results["version"]) if "version" in results else None
     print()
     _rows(DatasetFacts.of(results["dataset"]))
     _scores(Scores.of(results["scores"]))
     _verdict(Verdict.of(results["verdict"]))
-    _line("model", _registered(version) if version else f"not registered, for the gate's verdict is {state_name.lower()}")
+    _line(
+        "model", _registered(version) if version else f"not registered, for the gate's verdict is {state_name.lower()}"
+    )
     _line("report", shown(results["report"].folder / "report.html"))
     _line("time", _time(seconds))
     _next(f"{command('assay')} ui", *([_serve(version)] if version else []))

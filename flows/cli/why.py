@@ -1,4 +1,5 @@
-"""`assay why ROW_ID`: one row's story in words, from the file it came from to where it ended, with the rows that decided it.
+"""`assay why ROW_ID`: one row's story in words, from the file it came from to where it ended, with the rows that
+decided it.
 
     print(tell(why("3f2ab4")))                   # in the newest dataset that knows the row; the first digits are enough
     print(tell(why("3f2ab4", "crimson-otter")))  # in the dataset of a run (flows/run/dataset_history.py)
@@ -80,10 +81,11 @@ def why(row_id: str, dataset: str = "") -> Story:
             return _story(handle, entries)
     where = f"dataset {dataset}" if dataset else f"{len(names)} dataset(s) in {home()}"
     raise DataError(
-        f"No row begins with {row_id!r}.", where=where,
+        f"No row begins with {row_id!r}.",
+        where=where,
         allowed="the first digits of a row_id, as the ledger, the report and the review sheet have them",
         todo="check the digits, or name another dataset or home (ASSAY_HOME)",
-    )  # fmt: skip
+    )
 
 
 def tell(story: Story) -> str:
@@ -117,14 +119,18 @@ def _said(turns: Turns) -> list[str]:
 
 def _entries(dataset: Handle, prefix: str) -> list[dict[str, str]]:
     ledger = pl.scan_parquet(dataset.folder / LEDGER)
-    found = ledger.filter(pl.col("row_id").str.starts_with(prefix)).with_columns(pl.col("action").cast(pl.String)).collect()
+    found = (
+        ledger.filter(pl.col("row_id").str.starts_with(prefix)).with_columns(pl.col("action").cast(pl.String)).collect()
+    )
     ids = found["row_id"].unique().sort().to_list()
     if len(ids) > 1:
         named = ", ".join(row_id[: max(DIGITS, len(prefix) + 4)] for row_id in ids[:CANDIDATES])
         raise DataError(
-            f"{len(ids):,} rows begin with {prefix!r}.", where=f"dataset {dataset.folder.name}",
-            allowed=f"digits that only one row has: {named}{' ...' if len(ids) > CANDIDATES else ''}", todo="give more digits",
-        )  # fmt: skip
+            f"{len(ids):,} rows begin with {prefix!r}.",
+            where=f"dataset {dataset.folder.name}",
+            allowed=f"digits that only one row has: {named}{' ...' if len(ids) > CANDIDATES else ''}",
+            todo="give more digits",
+        )
     return found.to_dicts()
 
 
@@ -136,7 +142,9 @@ def _story(dataset: Handle, entries: list[dict[str, str]]) -> Story:
     events = []
     for place, step in enumerate(steps[: last + 1]):
         told = [one for one in ordered if one["step"] == step.step]
-        events += [_event(dataset, steps, place, one) for one in told] or [Event(step.step, "passed" if place else "read")]
+        events += [_event(dataset, steps, place, one) for one in told] or [
+            Event(step.step, "passed" if place else "read")
+        ]
     events += [_event(dataset, steps, len(steps), one) for one in ordered if one["step"] not in order]
     turns, silent = _turns(steps, last, ordered[0]["row_id"])
     where = f"{ordered[0]['source']}, line {ordered[0]['line']}"
@@ -148,7 +156,8 @@ def _steps(dataset: Handle) -> list[Handle]:
     facts = DatasetFacts.of(dataset)
     closed = facts.steps or [ClosedStep(step=one.step, digest="") for one in facts.waterfall]
     return [
-        Handle(step=one.step, kind="rows", path=f"artifacts/{one.step}/{one.digest[:16]}", digest=one.digest) for one in closed
+        Handle(step=one.step, kind="rows", path=f"artifacts/{one.step}/{one.digest[:16]}", digest=one.digest)
+        for one in closed
     ]
 
 

@@ -1,6 +1,7 @@
 """Which run made which dataset: a line a run in ASSAY_HOME/runs.jsonl, and datasets found again by any name they have.
 
-A dataset that did not change is not made again, so its folder's age says nothing of when it was last the result of a run.
+A dataset that did not change is not made again, so its folder's age says nothing of when it was last the result of a
+run.
 """
 
 from __future__ import annotations
@@ -30,9 +31,12 @@ def remember(recipe: str, dataset: Handle) -> None:
     context = FlowRunContext.get()
     run = context.flow_run if context else None
     line = {
-        "at": datetime.now(UTC).isoformat(timespec="seconds"), "recipe": recipe, "dataset": dataset.digest,
-        "run": run.name if run else "", "run_id": str(run.id) if run else "",
-    }  # fmt: skip
+        "at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "recipe": recipe,
+        "dataset": dataset.digest,
+        "run": run.name if run else "",
+        "run_id": str(run.id) if run else "",
+    }
     with FileLock(home_folder("scratch") / "runs.lock"), (home() / RUNS).open("a", encoding="utf-8") as file:
         file.write(json.dumps(line, ensure_ascii=False) + "\n")
 
@@ -46,13 +50,16 @@ def find_dataset(name: str = "newest") -> Handle:
     listed = ", ".join(one.name for one in (found or known)[:5]) or "none yet"
     raise DataError(
         f"{name!r} means {len(found)} datasets." if found else f"There is no dataset {name!r}.",
-        where=str(home() / "artifacts" / STEP), allowed=f"{NAMES}; newest first: {listed}",
+        where=str(home() / "artifacts" / STEP),
+        allowed=f"{NAMES}; newest first: {listed}",
         todo="give more digits" if found else "choose one of these" if known else "run `assay curate` first",
-    )  # fmt: skip
+    )
 
 
 def folders() -> list[Path]:
-    """Every dataset in this home, the one that a run ended with last first; those of no known run after them, by age."""
+    """Every dataset in this home, the one that a run ended with last first; those of no known run
+    after them, by age.
+    """
     last = {line["dataset"][:SHORT]: number for number, line in enumerate(_runs())}
 
     def age(folder: Path) -> tuple[int, float, str]:

@@ -4,8 +4,8 @@
     @ends_in_words
     def retrain(...): ...
 
-Refused and Undecided are of Prefect's type Completed: the run did its work, and there is no model. Blocked and Failed are of
-its type Failed: the run stopped. Each message ends with what to do next, as the page of the run shows it.
+Refused and Undecided are of Prefect's type Completed: the run did its work, and there is no model. Blocked and Failed
+are of its type Failed: the run stopped. Each message ends with what to do next, as the page of the run shows it.
 """
 
 from __future__ import annotations
@@ -39,10 +39,11 @@ NEXT_BY_VERDICT = {
 
 
 class InWords(logging.Filter):
-    """In the logs of runs, an error that a person can act on says its own words; a traceback stays with unexpected ones.
+    """In the logs of runs, an error that a person can act on says its own words; a traceback stays with unexpected
+    ones.
 
-    Prefect's engine raises the error of a failed state once more, and logs that as "unexpected exception" with forty lines of
-    its own code. Records of level DEBUG keep their traceback (PREFECT_LOGGING_LEVEL=DEBUG).
+    Prefect's engine raises the error of a failed state once more, and logs that as "unexpected exception" with forty
+    lines of its own code. Records of level DEBUG keep their traceback (PREFECT_LOGGING_LEVEL=DEBUG).
     """
 
     def filter(self, record: logging.LogRecord) -> bool:
@@ -74,7 +75,8 @@ def ends_in_words(function: Callable[P, Any]) -> Callable[P, Any]:
                 raise
             return stopped(full_disk(error))
 
-    # Annotations are text, and Prefect would look their names up in this module: so they are looked up where they were written.
+    # Annotations are text, and Prefect would look their names up in this module: so they are looked up where they were
+    # written.
     run.__signature__ = inspect.signature(function, eval_str=True)  # type: ignore[attr-defined]
     return run
 
@@ -82,9 +84,11 @@ def ends_in_words(function: Callable[P, Any]) -> Callable[P, Any]:
 def full_disk(error: Exception) -> AssayError:
     """`error`, which says that a disk is full, in our words."""
     told = AssayError(
-        f"A disk is full: {error}", where=f"{home()}, or the folder for temporary files ({gettempdir()})", allowed="free space",
+        f"A disk is full: {error}",
+        where=f"{home()}, or the folder for temporary files ({gettempdir()})",
+        allowed="free space",
         todo="make room, and run the same command again (in the pages: Retry); it goes on from here",
-    )  # fmt: skip
+    )
     told.__cause__ = error
     return told
 
@@ -100,7 +104,9 @@ def stopped(error: AssayError) -> State[Any]:
 
 
 def in_markdown(error: AssayError) -> str:
-    """The error as paragraphs, which the page wraps; only the lines after the first, which may quote rows, stay as they are."""
+    """The error as paragraphs, which the page wraps; only the lines after the first, which may quote rows, stay as they
+    are.
+    """
     first, _, rest = error.what.partition("\n")
     told = [first, *([f"```\n{rest}\n```"] if rest else [])]
     told += [f"**To do:** {error.todo}"] if error.todo else []

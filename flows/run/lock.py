@@ -1,7 +1,7 @@
 """One run a model at a time on a home folder, whoever starts it: a deployment, another one, or the command line.
 
-Prefect's limit of a deployment counts that deployment's runs only, and a server learns late that a run was killed. The kernel
-knows at once: it frees the lock of a dead process.
+Prefect's limit of a deployment counts that deployment's runs only, and a server learns late that a run was killed. The
+kernel knows at once: it frees the lock of a dead process.
 """
 
 from __future__ import annotations

@@ -1,4 +1,6 @@
-"""What the flows on registered models share: parameters as the run form shows them, and what the page of a run tells."""
+"""What the flows on registered models share: parameters as the run form shows them, and what the
+page of a run tells.
+"""
 
 from __future__ import annotations
 
@@ -17,20 +19,36 @@ from tasks.registry import mlflow_client
 from tasks.registry.promotion_ledger import Ledger
 from tasks.registry.promotion_pages import table
 
-Model = Annotated[str, shown("Model", "The registered model's name in MLflow, for example support-triage.", min_length=1)]
+Model = Annotated[
+    str, shown("Model", "The registered model's name in MLflow, for example support-triage.", min_length=1)
+]
 Version = Annotated[int, shown("Version", "The version to promote. 0: the one that has the alias challenger.", ge=0)]
-Approve = Annotated[bool, shown(
-    "Approve", "Switch on to approve it here. Else the version's tag `approval` in MLflow must say: approved by NAME.",
-)]  # fmt: skip
-Reason = Annotated[str, shown(
-    "Reason", "Why, and who you are: it stands in the promotion ledger for good, and Prefect cannot tell persons apart. "
-    f"At most {LONGEST_REASON:,} characters.",
-    max_length=LONGEST_REASON,
-)]  # fmt: skip
-NeededReason = Annotated[str, shown(
-    "Reason", f"Why, and who you are: it stands in the promotion ledger for good. Needed; at most {LONGEST_REASON:,} characters.",
-    min_length=1, max_length=LONGEST_REASON,
-)]  # fmt: skip
+Approve = Annotated[
+    bool,
+    shown(
+        "Approve",
+        "Switch on to approve it here. Else the version's tag `approval` in MLflow must say: approved by NAME.",
+    ),
+]
+Reason = Annotated[
+    str,
+    shown(
+        "Reason",
+        "Why, and who you are: it stands in the promotion ledger for good, and Prefect cannot tell persons apart. "
+        f"At most {LONGEST_REASON:,} characters.",
+        max_length=LONGEST_REASON,
+    ),
+]
+NeededReason = Annotated[
+    str,
+    shown(
+        "Reason",
+        f"Why, and who you are: it stands in the promotion ledger for good. Needed; at most {LONGEST_REASON:,} "
+        f"characters.",
+        min_length=1,
+        max_length=LONGEST_REASON,
+    ),
+]
 AnyModel = Annotated[str, shown("Model", "The registered model's name in MLflow. Empty: every model of Assay.")]
 
 
@@ -42,9 +60,10 @@ def why(reason: str, needed: bool = False) -> str:
         raise PromotionError(error.what, where=error.where, allowed=error.allowed, todo=error.todo) from error
     if needed and not said:
         raise PromotionError(
-            "A rollback needs a reason; this one is empty.", where="parameter: reason",
+            "A rollback needs a reason; this one is empty.",
+            where="parameter: reason",
             todo="say in a few words why, and who you are",
-        )  # fmt: skip
+        )
     return said
 
 

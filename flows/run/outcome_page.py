@@ -1,7 +1,7 @@
 """What a run of retrain came to, on its page: the artifact `outcome`, and links into MLflow.
 
-A browser cannot open a file of a worker, so against an MLflow server the report is linked there, also that of a model which was
-refused. Prefect shows artifacts in no order, so this one tells the story from the rows to the model.
+A browser cannot open a file of a worker, so against an MLflow server the report is linked there, also that of a model
+which was refused. Prefect shows artifacts in no order, so this one tells the story from the rows to the model.
 """
 
 from __future__ import annotations
@@ -50,7 +50,8 @@ def waterfall(steps: Sequence[Handle]) -> list[str]:
 def _links(model: str, report: Handle, version: Handle | None) -> dict[str, tuple[str, str, str]]:
     """Artifact key to (title, address, description); none where MLflow is a database file and has no pages.
 
-    A model that was not registered gets a run in MLflow for its report alone. An MLflow that is away only costs the links.
+    A model that was not registered gets a run in MLflow for its report alone. An MLflow that is away only costs the
+    links.
     """
     pages = mlflow_client.pages()
     if not pages:

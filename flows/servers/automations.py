@@ -27,7 +27,8 @@ def apply_automations(client: Any, entries: Sequence[Mapping[str, Any]]) -> Iter
 def found_triggers(client: Any, deployment: UUID) -> dict[str, Any]:
     """The automations that are our event triggers of a deployment, as the server has them, by name.
 
-    The server tells which automations have to do with a deployment, and not whose they are: a person's have other names.
+    The server tells which automations have to do with a deployment, and not whose they are: a person's have other
+    names.
     """
     there = client.read_resource_related_automations(f"prefect.deployment.{deployment}")
     return {one.name: _core(one, deployment) for one in there if one.name.startswith(OURS)}
@@ -42,7 +43,9 @@ def _core(there: Any, owner: UUID | None = None) -> Any:
 
 
 def wanted_triggers(wanted: Any, deployment: UUID, found: Mapping[str, Any]) -> dict[str, Any]:
-    """The same as prefect.yaml wants them; what a person switched off stays off, also when the deployment is applied."""
+    """The same as prefect.yaml wants them; what a person switched off stays off, also when the
+    deployment is applied.
+    """
     for trigger in wanted.triggers:
         trigger.set_deployment_id(deployment)
         trigger.enabled = found[trigger.name].enabled if trigger.name in found else trigger.enabled
@@ -72,9 +75,11 @@ def _block(client: Any, name: str) -> str:
         return str(client.read_block_document_by_name(title, kind).id)
     except ObjectNotFound as error:
         raise AssayError(
-            f"The server has no notification block {name!r}.", where=NOTIFY, allowed="type/name, such as slack-webhook/assay",
+            f"The server has no notification block {name!r}.",
+            where=NOTIFY,
+            allowed="type/name, such as slack-webhook/assay",
             todo="make it in the Prefect UI under Blocks, or unset the variable",
-        ) from error  # fmt: skip
+        ) from error
 
 
 def _apply(client: Any, wanted: Any) -> tuple[str, str]:

@@ -1,4 +1,5 @@
-"""`assay deploy`: the work pool, its queues, the deployments and the automations of infra/, on the server of PREFECT_API_URL.
+"""`assay deploy`: the work pool, its queues, the deployments and the automations of infra/, on the server of
+PREFECT_API_URL.
 
 What is there already and the same is left alone, so a second call changes nothing; what a person paused stays paused.
 """
@@ -40,9 +41,10 @@ def deploy() -> Iterator[Applied]:
 
     if environment.own_prefect():
         raise AssayError(
-            "There is no server to deploy to.", where="PREFECT_API_URL is not set",
+            "There is no server to deploy to.",
+            where="PREFECT_API_URL is not set",
             todo="start the stack (make stack) or any Prefect server, and set PREFECT_API_URL=http://host:4200/api",
-        )  # fmt: skip
+        )
     run_flow.ask_prefect()
     read, automations = _read(DEPLOYMENTS), _read(AUTOMATIONS)["automations"]
     wanted = [_deployment(entry) for entry in read["deployments"]]
@@ -67,9 +69,10 @@ def print_applied() -> None:
 def _read(file: Path) -> dict[str, Any]:
     if not file.is_file():
         raise AssayError(
-            "The deployments are not here: an installed Assay holds its code and no infra/.", where=str(file),
+            "The deployments are not here: an installed Assay holds its code and no infra/.",
+            where=str(file),
             todo="run `assay deploy` from a checkout of Assay; it is needed once a server, not on every machine",
-        )  # fmt: skip
+        )
     return dict(yaml.safe_load(file.read_text()))
 
 
@@ -83,12 +86,18 @@ def _deployment(entry: Mapping[str, Any]) -> Any:
 
     limit = entry.get("concurrency_limit")
     wanted = RunnerDeployment.from_flow(
-        load_flow(entry["entrypoint"]), name=entry["name"], description=entry["description"], tags=entry["tags"],
-        parameters=entry.get("parameters", {}), schedules=[Schedule(**schedule) for schedule in entry.get("schedules", [])],
-        concurrency_limit=ConcurrencyLimitConfig(**limit) if limit else None, work_pool_name=entry["work_pool"]["name"],
-        work_queue_name=entry["work_pool"]["work_queue_name"], entrypoint_type=EntrypointType.MODULE_PATH,
+        load_flow(entry["entrypoint"]),
+        name=entry["name"],
+        description=entry["description"],
+        tags=entry["tags"],
+        parameters=entry.get("parameters", {}),
+        schedules=[Schedule(**schedule) for schedule in entry.get("schedules", [])],
+        concurrency_limit=ConcurrencyLimitConfig(**limit) if limit else None,
+        work_pool_name=entry["work_pool"]["name"],
+        work_queue_name=entry["work_pool"]["work_queue_name"],
+        entrypoint_type=EntrypointType.MODULE_PATH,
         triggers=[DeploymentEventTrigger(**trigger) for trigger in entry.get("triggers", [])],
-    )  # fmt: skip
+    )
     wanted._parameter_openapi_schema = closed(wanted._parameter_openapi_schema)
     return wanted
 
@@ -115,9 +124,10 @@ def load_flow(entrypoint: str) -> Any:
         return getattr(importlib.import_module(module), name)
     except (ImportError, AttributeError) as error:
         raise AssayError(
-            f"The flow {entrypoint} cannot be loaded: {error}.", where=f"{DEPLOYMENTS}: entrypoint",
+            f"The flow {entrypoint} cannot be loaded: {error}.",
+            where=f"{DEPLOYMENTS}: entrypoint",
             todo="correct the entrypoint (package.module.flow), or bring the checkout up to date",
-        ) from error  # fmt: skip
+        ) from error
 
 
 def _pools(client: Any, names: list[str]) -> Iterator[Applied]:
@@ -186,26 +196,37 @@ def _schedules(wanted: Any) -> str:
 def _wanted_parts(wanted: Any) -> dict[str, Any]:
     """The parts of a deployment that prefect.yaml and the flow decide; `_found_parts` are the server's.
 
-    No version: Prefect takes one from git where the checkout has a remote, and the worker runs the code that it has anyway.
+    No version: Prefect takes one from git where the checkout has a remote, and the worker runs the code that it has
+    anyway.
     """
     schema = wanted._parameter_openapi_schema.model_dump(exclude_unset=True)
     options = wanted.concurrency_options
     return {
-        "description": wanted.description, "tags": sorted(wanted.tags), "entrypoint": wanted.entrypoint,
-        "parameters": wanted.parameters, "form": schema,
-        "work pool": (wanted.work_pool_name, wanted.work_queue_name), "limit": wanted.concurrency_limit,
-        "collisions": options and options.collision_strategy, "schedules": _times(wanted.schedules or []),
-    }  # fmt: skip
+        "description": wanted.description,
+        "tags": sorted(wanted.tags),
+        "entrypoint": wanted.entrypoint,
+        "parameters": wanted.parameters,
+        "form": schema,
+        "work pool": (wanted.work_pool_name, wanted.work_queue_name),
+        "limit": wanted.concurrency_limit,
+        "collisions": options and options.collision_strategy,
+        "schedules": _times(wanted.schedules or []),
+    }
 
 
 def _found_parts(there: Any) -> dict[str, Any]:
     limit, options = there.global_concurrency_limit, there.concurrency_options
     return {
-        "description": there.description, "tags": sorted(there.tags), "entrypoint": there.entrypoint,
-        "parameters": there.parameters, "form": there.parameter_openapi_schema,
-        "work pool": (there.work_pool_name, there.work_queue_name), "limit": limit and limit.limit,
-        "collisions": options and options.collision_strategy, "schedules": _times(there.schedules),
-    }  # fmt: skip
+        "description": there.description,
+        "tags": sorted(there.tags),
+        "entrypoint": there.entrypoint,
+        "parameters": there.parameters,
+        "form": there.parameter_openapi_schema,
+        "work pool": (there.work_pool_name, there.work_queue_name),
+        "limit": limit and limit.limit,
+        "collisions": options and options.collision_strategy,
+        "schedules": _times(there.schedules),
+    }
 
 
 def _times(schedules: list[Any]) -> list[tuple[str, str, str]]:

@@ -53,17 +53,31 @@ class Service:
 def _mlflow_command(port: int) -> list[str]:
     store = os.environ["MLFLOW_TRACKING_URI"]
     return [
-        sys.executable, "-m", "mlflow", "server", "--host", HOST, "--port", str(port), "--workers", "1",
-        "--backend-store-uri", store, "--default-artifact-root", str(home() / "mlartifacts"),
-    ]  # fmt: skip
+        sys.executable,
+        "-m",
+        "mlflow",
+        "server",
+        "--host",
+        HOST,
+        "--port",
+        str(port),
+        "--workers",
+        "1",
+        "--backend-store-uri",
+        store,
+        "--default-artifact-root",
+        str(home() / "mlartifacts"),
+    ]
 
 
 PREFECT = Service(
-    "prefect", "Prefect", "/api/health",
+    "prefect",
+    "Prefect",
+    "/api/health",
     lambda port: [sys.executable, "-m", "prefect", "server", "start", "--host", HOST, "--port", str(port)],
     # Without it the page asks port 4200, whatever port it came from.
     lambda port: {"PREFECT_SERVER_UI_API_URL": f"http://{HOST}:{port}/api"},
-)  # fmt: skip
+)
 # Job execution serves MLflow's LLM judges, which we do not use, with two more processes.
 MLFLOW = Service(
     "mlflow", "MLflow", "/health", _mlflow_command, lambda _: {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
@@ -111,8 +125,9 @@ class Server:
         lines = self.log.read_text(errors="replace").splitlines()[-TAIL:] if self.log.exists() else []
         return AssayError(
             f"The {self.service.title} server {what}. Its last words:\n" + "\n".join(f"    {line}" for line in lines),
-            where=str(self.log), todo="mend what the log names and run the same command again",
-        )  # fmt: skip
+            where=str(self.log),
+            todo="mend what the log names and run the same command again",
+        )
 
 
 def join(service: Service) -> Server:
@@ -137,11 +152,14 @@ def _start(service: Service, port: int, record: TextIO) -> None:
     record.flush()
     held = record.fileno()
     subprocess.Popen(
-        [sys.executable, "-m", __name__, service.name, str(port), str(held)], pass_fds=[held],
+        [sys.executable, "-m", __name__, service.name, str(port), str(held)],
+        pass_fds=[held],
         env=child_environment(),  # and so its server's
         start_new_session=True,  # Ctrl-C is for the run; it must still be able to report that it was stopped
-        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
 
 
 def keep(service: Service, port: int, record: int) -> None:
@@ -151,9 +169,13 @@ def keep(service: Service, port: int, record: int) -> None:
     """
     with (home() / "logs" / f"{service.name}.log").open("w") as log, _file(service, "users").open("r+") as users:
         server = subprocess.Popen(
-            service.command(port), env={**os.environ, **service.settings(port)}, preexec_fn=_end_with_parent,
-            stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
-        )  # fmt: skip
+            service.command(port),
+            env={**os.environ, **service.settings(port)},
+            preexec_fn=_end_with_parent,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+        )
         while server.poll() is None and not _lock(users):
             time.sleep(0.3)
         server.terminate()

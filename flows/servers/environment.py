@@ -53,12 +53,12 @@ def _places() -> dict[str, str]:
 def _computing() -> dict[str, str]:
     """What torch's libraries read when they are loaded; measured on two cores (2026-11-24).
 
-    Threads that wait for each other spin, and beside other work one that has a core spins for one that has none. With a short
-    spin a training of 30 small steps took 11 s on busy cores, where libgomp's own 300,000 turns took 47 to 54; on idle cores
-    nothing changes (20 steps of the example in 23 s), where no spin at all costs a third more time.
+    Threads that wait for each other spin, and beside other work one that has a core spins for one that has none. With a
+    short spin a training of 30 small steps took 11 s on busy cores, where libgomp's own 300,000 turns took 47 to 54; on
+    idle cores nothing changes (20 steps of the example in 23 s), where no spin at all costs a third more time.
 
-    oneDNN keeps prepared operations, 1,024 by default, and rows of many lengths fill that: the example's trainer held 2.4 GB
-    after 20 steps and 2.8 after 45; with 32 of them it held 2.0 GB after 20, in the same time.
+    oneDNN keeps prepared operations, 1,024 by default, and rows of many lengths fill that: the example's trainer held
+    2.4 GB after 20 steps and 2.8 after 45; with 32 of them it held 2.0 GB after 20, in the same time.
     """
     return {"GOMP_SPINCOUNT": "10000", "ONEDNN_PRIMITIVE_CACHE_CAPACITY": "32"}
 

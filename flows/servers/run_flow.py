@@ -18,7 +18,9 @@ from tasks.core.process import terminal
 
 
 def run_flow(where: str, recipe: str, settings: Sequence[str] = ()) -> Any:
-    """Run the flow that `where` names on a recipe; returns its final state. settings: keys to set in it, as KEY=VALUE."""
+    """Run the flow that `where` names on a recipe; returns its final state. settings: keys to set
+    in it, as KEY=VALUE.
+    """
     from flows.overrides import assigned
     from flows.recipe import find_recipe, load_recipe
 
@@ -58,7 +60,9 @@ def load(where: str) -> Any:
 
 
 def _close_runs_before(started: datetime) -> None:
-    """Nobody used the server until `started`, so what it takes for running since before was killed: let its page say so."""
+    """Nobody used the server until `started`, so what it takes for running since before was killed: let its page say
+    so.
+    """
     from prefect import get_client
     from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterState, FlowRunFilterStateType
     from prefect.client.schemas.objects import StateType
@@ -81,20 +85,27 @@ def ask_prefect() -> None:
     with get_client(sync_client=True) as client:
         if error := client.api_healthcheck():
             status = error.response.status_code if isinstance(error, httpx.HTTPStatusError) else 0
-            wrong = f"says {status} when asked how it is; it may be something else" if status else f"does not answer: {error}"
+            wrong = (
+                f"says {status} when asked how it is; it may be something else"
+                if status
+                else f"does not answer: {error}"
+            )
             raise AssayError(
-                f"The Prefect server {wrong}", where=where,
+                f"The Prefect server {wrong}",
+                where=where,
                 todo="start it, correct the address, or unset PREFECT_API_URL to use a server of our own",
-            )  # fmt: skip
+            )
         try:
             client.read_work_pools(limit=1)  # the health check needs no password
         except PrefectHTTPStatusError as refused:
             if refused.response.status_code not in (401, 403):
                 raise
             raise AssayError(
-                "The Prefect server does not let us in.", where=where,
-                todo="set PREFECT_API_AUTH_STRING=user:password, as the server has it in PREFECT_SERVER_API_AUTH_STRING",
-            ) from refused  # fmt: skip
+                "The Prefect server does not let us in.",
+                where=where,
+                todo="set PREFECT_API_AUTH_STRING=user:password, as the server has it in "
+                "PREFECT_SERVER_API_AUTH_STRING",
+            ) from refused
 
 
 def results_of(state: Any) -> dict[str, Any]:

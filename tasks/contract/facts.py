@@ -25,16 +25,25 @@ from tasks.relations.prompts import normalised, prompts
 PERSONAL: dict[str, Kind] = {"has_email": "email", "has_card": "card"}
 # The columns that the texts alone give; the others take the recipe's `answer`, prompts made alike, or finders.
 OWN_TEXT = {
-    "row_id", "source", "prompt_chars", "prompt_words", "answer_chars", "answer_words", "turns", "rejected_chars",
-    "same_answers", "has_html", "has_control_chars",
-}  # fmt: skip
+    "row_id",
+    "source",
+    "prompt_chars",
+    "prompt_words",
+    "answer_chars",
+    "answer_words",
+    "turns",
+    "rejected_chars",
+    "same_answers",
+    "has_html",
+    "has_control_chars",
+}
 
 
 def row_facts(rows: pl.DataFrame, answer: AnswerSettings, columns: Collection[str] | None = None) -> pl.DataFrame:
     """One row of facts for each row, sorted by row_id: row_id, then those of `columns`, in the vocabulary's order.
 
-    rows: row_id, source, messages, rejected (tasks/core/ledger.py). columns: of vocabulary.COLUMNS, and field_<name> for
-    a graded field; None for all of these. What is not asked for is not computed.
+    rows: row_id, source, messages, rejected (tasks/core/ledger.py). columns: of vocabulary.COLUMNS, and field_<name>
+    for a graded field; None for all of these. What is not asked for is not computed.
     """
     known = [*COLUMNS, *(f"{FIELD}{name}" for name in answer.graded)]
     wanted = [name for name in known if columns is None or name in columns or name == "row_id"]
@@ -46,7 +55,8 @@ def row_facts(rows: pl.DataFrame, answer: AnswerSettings, columns: Collection[st
         pl.col("prompt", "answer").str.count_matches(r"\S+").cast(pl.Int64).name.suffix("_words"),
         turns=pl.col("messages").list.eval(role == "assistant").list.sum().cast(pl.Int64),
         rejected_chars=pl.col("rejected").fill_null("").str.len_chars().cast(pl.Int64),
-        same_answers=pl.col("rejected").is_not_null() & (normalised(pl.col("answer")) == normalised(pl.col("rejected"))),
+        same_answers=pl.col("rejected").is_not_null()
+        & (normalised(pl.col("answer")) == normalised(pl.col("rejected"))),
         has_html=pl.col("text").str.contains(HTML),
         has_control_chars=pl.col("text").str.contains(rf"[{CONTROL}\x{{FFFD}}]"),
     )
@@ -63,7 +73,9 @@ def _keys(rows: pl.DataFrame, wanted: Collection[str]) -> list[pl.Series]:
 
 
 def texts_of() -> dict[str, pl.Expr]:
-    """Of a row, as it is: prompt and answer (vocabulary.COLUMNS says which), and text, all messages and `rejected` joined."""
+    """Of a row, as it is: prompt and answer (vocabulary.COLUMNS says which), and text, all messages and `rejected`
+    joined.
+    """
     messages = pl.col("messages")
     role, content = pl.element().struct.field("role"), pl.element().struct.field("content")
     last = messages.list.last()
@@ -72,7 +84,9 @@ def texts_of() -> dict[str, pl.Expr]:
     return {
         "prompt": before.list.eval(content.filter(role != "system")).list.join("\n"),
         "answer": pl.when(ends).then(last.struct.field("content")).fill_null(""),
-        "text": pl.concat_str(messages.list.eval(content).list.join("\n"), "rejected", separator="\n", ignore_nulls=True),
+        "text": pl.concat_str(
+            messages.list.eval(content).list.join("\n"), "rejected", separator="\n", ignore_nulls=True
+        ),
     }
 
 
@@ -91,13 +105,17 @@ def _answers(texts: pl.LazyFrame, settings: AnswerSettings, wanted: Collection[s
     answers = texts.select("answer").collect()
     different = answers.unique("answer", maintain_order=True)
     read = _answer_facts(different["answer"].to_list(), settings, names)
-    return answers.join(different.hstack(read), on="answer", how="left", maintain_order="left").select(names).get_columns()
+    return (
+        answers.join(different.hstack(read), on="answer", how="left", maintain_order="left").select(names).get_columns()
+    )
 
 
 def _answer_facts(answers: list[str], settings: AnswerSettings, names: Collection[str]) -> pl.DataFrame:
     plain = {"label"} if not settings.label else set()
     plain |= {"answer_problem", "answer_keeps_schema"} if not settings.json_schema else set()
-    values = [None if plain >= set(names) else parse(text) for text in answers]  # a million answers take seconds to parse
+    values = [
+        None if plain >= set(names) else parse(text) for text in answers
+    ]  # a million answers take seconds to parse
     found: dict[str, Iterable[object]] = {"answer_is_json": (v is not None for v in values)}
     if {"answer_keeps_schema", "answer_problem"} & set(names):
         problems = [_problem(value, settings) for value in values]
@@ -111,7 +129,9 @@ def _answer_facts(answers: list[str], settings: AnswerSettings, names: Collectio
 
 
 def _calls(rows: pl.DataFrame, wanted: Collection[str]) -> dict[str, pl.Expr]:
-    """Of rows whose answer is tool calls, what is asked of an answer's form: of their arguments, by the tools' own schemas."""
+    """Of rows whose answer is tool calls, what is asked of an answer's form: of their arguments, by the tools' own
+    schemas.
+    """
     names = [name for name in ("answer_is_json", "answer_keeps_schema", "answer_problem") if name in wanted]
     last = pl.col("calls").list.last() if "calls" in rows.columns else pl.lit(None, pl.String)
     called = rows.select(called=last.str.starts_with("[").fill_null(False))["called"]
@@ -120,7 +140,11 @@ def _calls(rows: pl.DataFrame, wanted: Collection[str]) -> dict[str, pl.Expr]:
     asked = zip(called, *(rows[name] for name in ("calls", "meta")), strict=True)
     problems = [broken_calls(calls[-1], tools_of(meta)) or None if made else None for made, calls, meta in asked]
     problem = pl.Series(problems, dtype=pl.String)
-    found: dict[str, Any] = {"answer_is_json": True, "answer_keeps_schema": problem.is_null(), "answer_problem": problem}
+    found: dict[str, Any] = {
+        "answer_is_json": True,
+        "answer_keeps_schema": problem.is_null(),
+        "answer_problem": problem,
+    }
     return {name: pl.when(called).then(found[name]).otherwise(pl.col(name)) for name in names}
 
 

@@ -1,8 +1,8 @@
 """What a step has answered already, for a contract that asks the same of the same rows (relations.py).
 
-An answer counts as known only where the cache holds the very work: the step's code, its settings and the digests of all its
-inputs are the key, and the digest of what it left is checked. Else the contract counts by itself: in data that never went
-through the step, with other settings, or where a reviewer's word stands above the step's.
+An answer counts as known only where the cache holds the very work: the step's code, its settings and the digests of all
+its inputs are the key, and the digest of what it left is checked. Else the contract counts by itself: in data that
+never went through the step, with other settings, or where a reviewer's word stands above the step's.
 """
 
 from __future__ import annotations
@@ -25,10 +25,17 @@ OTHER = ("$.partner", "$.match")  # where the evidence names the other row; with
 
 
 def seen_by_steps(
-    measures: Measures, seen_by_conflicts: GivenTo | None, seen_by_decontaminate: GivenTo | None, *, kind: RowKind,
-    answer: AnswerSettings, **judges: Handle | None,
-) -> dict[str, Seen]:  # fmt: skip
-    """By column the rows that its step was given, if it was given any. judges: what decontaminate compares with, by name."""
+    measures: Measures,
+    seen_by_conflicts: GivenTo | None,
+    seen_by_decontaminate: GivenTo | None,
+    *,
+    kind: RowKind,
+    answer: AnswerSettings,
+    **judges: Handle | None,
+) -> dict[str, Seen]:
+    """By column the rows that its step was given, if it was given any. judges: what decontaminate compares with, by
+    name.
+    """
     asked: Mapping[str, Input] = {"kind": kind, "answer": answer}
     voted = seen_by(seen_by_conflicts, measures.contradictions, **asked)
     if voted and measures.contradictions.policy == "off":
@@ -38,7 +45,8 @@ def seen_by_steps(
 
 
 def seen_by(given: GivenTo | None, settings: BaseModel, **inputs: Input) -> Seen | None:
-    """The rows that a step was given and, if it is known, which of them it let go of; None where there are no such rows.
+    """The rows that a step was given and, if it is known, which of them it let go of; None where there are no such
+    rows.
 
     inputs: all that the step was given beside them; one that is None was not given.
     """
@@ -53,4 +61,6 @@ def seen_by(given: GivenTo | None, settings: BaseModel, **inputs: Input) -> Seen
 def _let_go(made: Handle) -> pl.DataFrame:
     """row_id, other."""
     gone = made.frame(LEDGER).filter(pl.col("action").cast(pl.String).is_in(GONE))
-    return gone.select("row_id", other=pl.coalesce(*(pl.col("evidence").str.json_path_match(path) for path in OTHER), "row_id"))
+    return gone.select(
+        "row_id", other=pl.coalesce(*(pl.col("evidence").str.json_path_match(path) for path in OTHER), "row_id")
+    )

@@ -32,11 +32,11 @@ EACH: tuple[Literal["prompt", "answer", "pair"], ...] = ("prompt", "answer", "pa
 class Given:
     """What facts are computed from beside the rows.
 
-    tokenizer: folder of the base model, with `prompt`: the two say how many tokens a row is; or None. judges: the rows of
-    the holdout, the edge cases and benchmarks; empty when there are none. personal, measures: what the steps were told, so
-    that both find the same. seen: by column (conflicts_with, leaked_from) the rows that its step was given, if there are any
-    beside those that are checked: what many rows say, and how they vote, is asked of them all. Where what the step made of them
-    is known, and nothing has changed since, it is not computed again.
+    tokenizer: folder of the base model, with `prompt`: the two say how many tokens a row is; or None. judges: the rows
+    of the holdout, the edge cases and benchmarks; empty when there are none. personal, measures: what the steps were
+    told, so that both find the same. seen: by column (conflicts_with, leaked_from) the rows that its step was given, if
+    there are any beside those that are checked: what many rows say, and how they vote, is asked of them all. Where what
+    the step made of them is known, and nothing has changed since, it is not computed again.
     """
 
     answer: AnswerSettings
@@ -120,6 +120,7 @@ def _check_measurable(contract: Contract, given: Given) -> None:
             if missing.get(column):
                 raise RecipeError(
                     f"The contract {contract.name} asks for {expectation.rule}, which cannot be measured here.",
-                    where=f"{expectation.file} ({expectation.name})", allowed=f"{column} needs {missing[column]}",
+                    where=f"{expectation.file} ({expectation.name})",
+                    allowed=f"{column} needs {missing[column]}",
                     todo="give the check step what it needs, or take the expectation out of the contract",
-                )  # fmt: skip
+                )

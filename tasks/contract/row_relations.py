@@ -1,8 +1,8 @@
 """Facts that come from comparing rows with rows: what the steps dedupe, conflicts and decontaminate would let go of.
 
-A contract counts what the steps count, by the same code (tasks/relations/duplicates.py, contradictions.py, leaks.py) and with the
-recipe's own settings: a row that a step cleared is no fault, and one that it would not clear is. Each fact is the row_id of
-the other row, null where there is none; it does not depend on the order of the rows.
+A contract counts what the steps count, by the same code (tasks/relations/duplicates.py, contradictions.py, leaks.py)
+and with the recipe's own settings: a row that a step cleared is no fault, and one that it would not clear is. Each fact
+is the row_id of the other row, null where there is none; it does not depend on the order of the rows.
 """
 
 from __future__ import annotations
@@ -36,7 +36,8 @@ class Measures:
 class Seen:
     """The rows that a step was given before those that are checked. file: Parquet, sorted by row_id.
 
-    found: row_id and other, those that the step let go of, by the settings that the contract counts with; None: not known.
+    found: row_id and other, those that the step let go of, by the settings that the contract counts with; None: not
+    known.
     """
 
     file: Path
@@ -46,9 +47,11 @@ class Seen:
         return pl.read_parquet(self.file)
 
     def answer_for(self, rows: pl.DataFrame, name: str) -> pl.Series | None:
-        """The fact of each of `rows` (sorted by row_id), where the step's own answer is the answer to what is asked of them.
+        """The fact of each of `rows` (sorted by row_id), where the step's own answer is the answer to what is asked of
+        them.
 
-        It is if none of them is new or has changed since: then the rows that are compared, `_among` them all, are the step's.
+        It is if none of them is new or has changed since: then the rows that are compared, `_among` them all, are the
+        step's.
         """
         return _named(rows, self.found, name) if self.found is not None and self._has(rows) else None
 
@@ -65,8 +68,12 @@ class Seen:
 
 
 def twins(
-    rows: pl.DataFrame, of: Literal["prompt", "answer", "pair"], measure: Likenesses, answer: AnswerSettings, kind: RowKind
-) -> pl.Series:  # fmt: skip
+    rows: pl.DataFrame,
+    of: Literal["prompt", "answer", "pair"],
+    measure: Likenesses,
+    answer: AnswerSettings,
+    kind: RowKind,
+) -> pl.Series:
     """For each row that dedupe would let go of if it compared by `of`, the row that would stay for it; else null."""
     found = repeats(rows, [view_of(of, getattr(measure, of), kind)], answer, kind)
     return _named(rows, found.select("row_id", other="kept"), f"{of}_twin")
@@ -75,7 +82,8 @@ def twins(
 def contradictions(
     rows: pl.DataFrame, measure: Contradictions, answer: AnswerSettings, kind: RowKind, seen: pl.DataFrame | None = None
 ) -> pl.Series:
-    """For each row that conflicts would hold back, the row it contradicts, or itself where both its answers are the same.
+    """For each row that conflicts would hold back, the row it contradicts, or itself where both its answers are the
+    same.
 
     seen: the rows that conflicts was given, whose votes and words cleared `rows`; None where there are no others.
     """
@@ -86,12 +94,17 @@ def contradictions(
 
 
 def leaked(
-    rows: pl.DataFrame, judges: Sequence[pl.DataFrame], measure: Measure, answer: AnswerSettings, kind: RowKind,
+    rows: pl.DataFrame,
+    judges: Sequence[pl.DataFrame],
+    measure: Measure,
+    answer: AnswerSettings,
+    kind: RowKind,
     seen: pl.DataFrame | None = None,
-) -> pl.Series:  # fmt: skip
+) -> pl.Series:
     """For each row that decontaminate would let go of, the judging row that it meets; else null.
 
-    judges: the holdout, the edge cases, benchmarks. seen: the rows that decontaminate was given, which tell what many write.
+    judges: the holdout, the edge cases, benchmarks. seen: the rows that decontaminate was given, which tell what many
+    write.
     """
     found = leaks(_among(rows, seen), [judge for judge in judges if not judge.is_empty()], measure, answer, kind)
     return _named(rows, found.select("row_id", other="match"), "leaked_from")

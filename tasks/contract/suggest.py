@@ -1,9 +1,10 @@
-"""Drafts a contract from data: what holds today, with a margin and the reason for each line, for a person to go through.
+"""Drafts a contract from data: what holds today, with a margin and the reason for each line, for a person to go
+through.
 
     text = suggest(rows, Given(answer, kind, prompt), name="helpdesk", told="helpdesk.jsonl")
 
-The draft extends the kind's own contract and repeats nothing of it. Its lines hold on these rows; what would block in the
-kind's contract is turned into a warning that says how many rows have to be mended first.
+The draft extends the kind's own contract and repeats nothing of it. Its lines hold on these rows; what would block in
+the kind's contract is turned into a warning that says how many rows have to be mended first.
 """
 
 from __future__ import annotations
@@ -43,7 +44,13 @@ def suggest(rows: pl.DataFrame, given: Given, name: str, told: str) -> str:
     wanted = {*COLUMNS, *(f"{FIELD}{field}" for field in given.answer.graded), "conflicts_with", "personal_data"}
     wanted |= {f"{given.kind.compared_by}_twin"} | columns_spoken_of(parent)
     facts = measured(rows, wanted, given)
-    lines = [*_counts(facts), *_labels(facts, given), *_sizes(facts, given), *_formats(facts, given), *_rates(facts, given)]
+    lines = [
+        *_counts(facts),
+        *_labels(facts, given),
+        *_sizes(facts, given),
+        *_formats(facts, given),
+        *_rates(facts, given),
+    ]
     blocking, warning = _unmet(parent, facts, lines)
     return _written(name, told, given, facts, [*lines, *blocking], warning)
 
@@ -71,7 +78,9 @@ def _labels(facts: pl.DataFrame, given: Given) -> list[Line]:
         why = f"These {len(values)} values are there today; another is a slip, or a decision that belongs in this line."
         if rows[-1] < RARE * sum(rows):
             why += f" Is {values[-1]!r}, with {rows[-1]:,} of {sum(rows):,} rows, one of them?"
-        lines.append(("expect_column_values_to_be_in_set", {"column": column, "value_set": sorted(values)}, "block", why))
+        lines.append(
+            ("expect_column_values_to_be_in_set", {"column": column, "value_set": sorted(values)}, "block", why)
+        )
         if column == "label" and rows[-1] > 1:
             lines.append(_balance(values, rows))
     return lines
@@ -80,13 +89,18 @@ def _labels(facts: pl.DataFrame, given: Given) -> list[Line]:
 def _balance(values: list[str], rows: list[int]) -> Line:
     most = rows[0] / sum(rows)
     arguments = {"column": "label", "min_rows": int(FEWER * rows[-1]), "max_share": _rate_above(most, 0.1)}
-    why = f"Today {values[-1]!r} is the rarest with {rows[-1]:,} rows, and {values[0]!r} the commonest with {most:.0%} of all."
+    why = (
+        f"Today {values[-1]!r} is the rarest with {rows[-1]:,} rows, and {values[0]!r} the commonest with {most:.0%} "
+        f"of all."
+    )
     return ("expect_column_values_to_be_balanced", arguments, "warn", why)
 
 
 def _sizes(facts: pl.DataFrame, given: Given) -> list[Line]:
     kind = given.kind
-    names = {"prompt_words": "Texts"} if kind.answer_is_label else {"prompt_words": "Questions", "answer_words": "Answers"}
+    names = (
+        {"prompt_words": "Texts"} if kind.answer_is_label else {"prompt_words": "Questions", "answer_words": "Answers"}
+    )
     names |= {"rejected_chars": "Rejected answers"} if kind.has_rejected else {}
     lines: list[Line] = []
     for column, what in names.items():
@@ -115,7 +129,10 @@ def _formats(facts: pl.DataFrame, given: Given) -> list[Line]:
     arguments: dict[str, Any] = {"min_rate": max(0.0, round(1 - _rate_above(1 - rate), 2))}
     arguments |= {} if schema else {"form": "json"}
     what = "keep the recipe's schema" if schema else "are one JSON object"
-    why = f"{int(good.sum()):,} of {facts.height:,} answers {what} today, and the model learns the form of the others too."
+    why = (
+        f"{int(good.sum()):,} of {facts.height:,} answers {what} today, and the model learns the form of the others "
+        f"too."
+    )
     return [("expect_valid_format_rate_to_be_at_least", arguments, "block", why)]
 
 
@@ -126,8 +143,9 @@ def _rates(facts: pl.DataFrame, given: Given) -> list[Line]:
     same = "ask the same or nearly the same as another" if asks else "are the same or nearly so as another"
     lines: list[Line] = []
     for name, rows, more, what in (
-        ("duplicate", twins, {} if of == "prompt" else {"of": of}, same), ("conflict", conflicts, {}, "contradict another"),
-    ):  # fmt: skip
+        ("duplicate", twins, {} if of == "prompt" else {"of": of}, same),
+        ("conflict", conflicts, {}, "contradict another"),
+    ):
         arguments = {"max_rate": _rate_above(rows / facts.height), **more}
         why = f"{f'{rows:,}' if rows else 'None'} of {facts.height:,} rows {what} today."
         lines.append((f"expect_{name}_rate_to_be_at_most", arguments, "warn", why))
@@ -167,7 +185,8 @@ def _written(name: str, told: str, given: Given, facts: pl.DataFrame, lines: lis
     kind = given.kind.name
     head = (
         f"Drafted from {facts.height:,} rows of {told}. Each line says what holds today, with a margin, and why it was "
-        "written; what ought to hold only you know. Go through them, tighten what matters, take `severity: warn` out where "
+        "written; what ought to hold only you know. Go through them, tighten what matters, take `severity: warn` out "
+        "where "
         f"training must stop, and delete what you would not defend. {kind}.yaml, which this extends, has the rest"
         + ("." if kind == SFT.name else f"; {SFT.name}.yaml explains the columns.")
     )
@@ -191,7 +210,9 @@ expectations:
 def _item(line: Line) -> str:
     """One expectation as people write it: its arguments on one line if they fit, else one a line."""
     name, arguments, severity, why = line
-    inline = yaml.safe_dump(arguments, default_flow_style=True, sort_keys=False, allow_unicode=True, width=10**6).strip()
+    inline = yaml.safe_dump(
+        arguments, default_flow_style=True, sort_keys=False, allow_unicode=True, width=10**6
+    ).strip()
     fits = len(name) + len(inline) < WIDTH
     told = f" {inline}\n" if fits else "\n" + "".join(_block({key: value}, 6) for key, value in arguments.items())
     warn = "    severity: warn\n" if severity == "warn" else ""
@@ -210,7 +231,9 @@ def _quantile(values: pl.Series, q: float) -> int:
 
 
 def _rate_above(rate: float, margin: float = 0.0) -> float:
-    """A rate that leaves room above today's: a quarter of it, and at least one row in a hundred; in whole hundredths."""
+    """A rate that leaves room above today's: a quarter of it, and at least one row in a hundred; in
+    whole hundredths.
+    """
     return min(1.0, math.ceil(round(100 * (rate + max(margin, STEP, MARGIN * rate)), 6)) / 100)
 
 

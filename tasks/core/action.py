@@ -2,7 +2,8 @@
 
     entry = act("move champion", move, candidate, approval)
 
-A step's result is the same whenever it is asked for, and so is cached (tasks/core/step.py); an action changes what others see.
+A step's result is the same whenever it is asked for, and so is cached (tasks/core/step.py); an action changes what
+others see.
 """
 
 from __future__ import annotations
@@ -17,7 +18,10 @@ from tasks.core.process.retry import may_heal
 
 P = ParamSpec("P")
 T = TypeVar("T")
-RETRIES, WAIT_SECONDS = 3, [1.0, 3.0, 9.0]  # outlasts a hiccup; a person waits for a promotion, so not half a minute more
+RETRIES, WAIT_SECONDS = (
+    3,
+    [1.0, 3.0, 9.0],
+)  # outlasts a hiccup; a person waits for a promotion, so not half a minute more
 
 
 def act(name: str, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
@@ -29,9 +33,15 @@ def act(name: str, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwarg
     if FlowRunContext.get() is None:
         return function(*args, **kwargs)
     as_task = task(
-        name=name, task_run_name=name, description=inspect.getdoc(function), cache_policy=NO_CACHE,
-        persist_result=False, retries=RETRIES, retry_delay_seconds=WAIT_SECONDS, retry_condition_fn=may_heal,
-    )  # fmt: skip
+        name=name,
+        task_run_name=name,
+        description=inspect.getdoc(function),
+        cache_policy=NO_CACHE,
+        persist_result=False,
+        retries=RETRIES,
+        retry_delay_seconds=WAIT_SECONDS,
+        retry_condition_fn=may_heal,
+    )
     return as_task(function)(*args, **kwargs)
 
 
@@ -52,7 +62,9 @@ def actor() -> str:
 
 
 def decision() -> str:
-    """A key for the decision under way: the Prefect run's id, so that a run that is tried again decides nothing twice."""
+    """A key for the decision under way: the Prefect run's id, so that a run that is tried again
+    decides nothing twice.
+    """
     from prefect.context import FlowRunContext
 
     context = FlowRunContext.get()

@@ -3,8 +3,8 @@
     @row_by_row()                                # what it says of a row, that row alone decides
     def clean(rows, settings) -> Outcome: ...    # is given one batch after another, and stays a plain function
 
-A step that must know something of all rows before it can judge the first one (how answers end here, say) names the function
-that learns it: it is given the batches too, and what it returns becomes inputs of the step.
+A step that must know something of all rows before it can judge the first one (how answers end here, say) names the
+function that learns it: it is given the batches too, and what it returns becomes inputs of the step.
 
 Files are written in row groups of one size, whatever the batches were: the same rows are the same bytes.
 """
@@ -20,7 +20,8 @@ import polars as pl
 
 from tasks.core.ledger import LedgerError, Outcome
 
-# Rows a batch: 40 MB of conversations of a hundred words, several times as much while a step has them as Python objects.
+# Rows a batch: 40 MB of conversations of a hundred words, several times as much while a step has them as Python
+# objects.
 BATCH = 50_000
 GROUP = 50_000  # rows a row group; other bytes, so other digests, come of another number
 
@@ -36,7 +37,8 @@ def _nothing(_batches: Iterable[pl.DataFrame], **_inputs: Any) -> dict[str, Any]
 def row_by_row(learn: Learn = _nothing) -> Callable[[Step], Step]:
     """Declare a row step whose word on a row depends on that row and its inputs alone, not on the other rows.
 
-    learn: is given the batches in the order of their row ids and the step's other inputs by name, and returns further ones.
+    learn: is given the batches in the order of their row ids and the step's other inputs by name, and returns further
+    ones.
     """
 
     def declare(step: Step) -> Step:
@@ -54,7 +56,8 @@ def learning_of(step: Callable[..., Any]) -> Learn | None:
 def batches(file: Path) -> Iterator[pl.DataFrame]:
     """The rows of a Parquet file, BATCH at a time; one empty batch where there are none.
 
-    Raises LedgerError unless the row ids ascend: then no row is in two batches, and batches that balance add up to a whole.
+    Raises LedgerError unless the row ids ascend: then no row is in two batches, and batches that balance add up to a
+    whole.
     """
     scan = pl.scan_parquet(file)
     height, last = scan.select(pl.len()).collect().item(), ""
@@ -62,13 +65,17 @@ def batches(file: Path) -> Iterator[pl.DataFrame]:
         rows = scan.slice(start, BATCH).collect()
         ids = pl.concat([pl.Series("row_id", [last], pl.String), rows["row_id"]])
         if not (ids.head(rows.height) < rows["row_id"]).all():
-            raise LedgerError(f"{file}: row ids do not ascend, or one is there twice. This is a bug in the step that wrote it.")
+            raise LedgerError(
+                f"{file}: row ids do not ascend, or one is there twice. This is a bug in the step that wrote it."
+            )
         last = rows["row_id"][-1] if rows.height else last
         yield rows
 
 
 class Growing:
-    """A Parquet file that frames are added to, in row groups of GROUP rows. Half of one that was not closed is worthless."""
+    """A Parquet file that frames are added to, in row groups of GROUP rows. Half of one that was not closed is
+    worthless.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -95,7 +102,9 @@ class Growing:
         self._writer = self._writer or pq.ParquetWriter(self._path, table.schema, compression="zstd")
         self._writer.write_table(table, row_group_size=GROUP)
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         if kind is None and self._waiting and (self._writer is None or any(part.height for part in self._waiting)):
             self._write(pl.concat(self._waiting))
         if self._writer is not None:

@@ -31,7 +31,8 @@ class Source(NamedTuple):
 
 @cache
 def code_digest(module: str) -> str:
-    """sha256 over the code of `module`, of all own modules it imports, at any depth, lazily or not, and of their packages.
+    """sha256 over the code of `module`, of all own modules it imports, at any depth, lazily or not, and of their
+    packages.
 
     With a package that runs as a program (the trainer) goes its __main__, and with a module the folder beside it whose
     name it says ("templates"), byte for byte. Files are read, nothing is imported: a step's key must not cost an import
@@ -101,8 +102,9 @@ def _as_text(node: object) -> str:
 
 
 def parse(source: bytes) -> ast.Module:
-    """The syntax tree. Python 3.11 counts the depth of all threads' trees in one place: while another thread parses, and a
-    garbage collection lets it in between, parsing fails with SystemError (3 of 50 runs of a busy worker did). Then again.
+    """The syntax tree. Python 3.11 counts the depth of all threads' trees in one place: while another thread parses,
+    and a garbage collection lets it in between, parsing fails with SystemError (3 of 50 runs of a busy worker did).
+    Then again.
     """
     for _ in range(MOST_TRIES):
         try:

@@ -1,6 +1,7 @@
 """Decisions: what people said of quarantined rows, one JSON object a line, only ever added to, beside the recipe.
 
-    {"row_id": "...", "decision": "keep", "step": "conflicts", "reason": "...", "reviewer": "Ada", "at": "2026-11-24T10:00:00Z"}
+    {"row_id": "...", "decision": "keep", "step": "conflicts", "reason": "...", "reviewer": "Ada", "at":
+    "2026-11-24T10:00:00Z"}
 
 keep  the row stays as it is, against the doubt of the step that asked, and of that step only: no other was looked at.
 edit  its messages (and rejected) are replaced as soon as it is read. The new text is judged anew by every step.
@@ -29,7 +30,12 @@ from tasks.core.ledger import Outcome, entries, entry
 from tasks.core.row import ROW_SCHEMA, content_json
 from tasks.core.settings import Settings
 
-KEPT, EDITED, DROPPED, MENDED = "kept by a reviewer", "edited by a reviewer", "dropped by a reviewer", "mended by a reviewer"
+KEPT, EDITED, DROPPED, MENDED = (
+    "kept by a reviewer",
+    "edited by a reviewer",
+    "dropped by a reviewer",
+    "mended by a reviewer",
+)
 BY_REVIEWERS = (KEPT, EDITED, DROPPED, MENDED)
 ROW_ID = r"^[0-9a-f]{64}$"
 
@@ -42,7 +48,9 @@ class Said(Settings):
 
 
 class Decision(Settings):
-    """What one person said of one row. step, reason: what the row was held back for. messages: of an edit, all of them."""
+    """What one person said of one row. step, reason: what the row was held back for. messages: of
+    an edit, all of them.
+    """
 
     row_id: str = Field(pattern=ROW_ID)
     decision: Literal["keep", "drop", "edit"]
@@ -127,16 +135,17 @@ def _decision(file: Path, number: int, line: str) -> Decision:
         first = error.errors()[0]
         raise DataError(
             f"A line of {file.name} is no decision: {'.'.join(map(str, first['loc'])) or 'the line'}: {first['msg']}.",
-            where=f"{file}, line {number}", allowed=f"one JSON object with {', '.join(Decision.model_fields)}",
+            where=f"{file}, line {number}",
+            allowed=f"one JSON object with {', '.join(Decision.model_fields)}",
             todo="mend or remove this line; `assay review apply` writes them whole, so it was edited or cut off",
-        ) from None  # fmt: skip
+        ) from None
 
 
 def add_decisions(file: Path, new: Sequence[Decision]) -> list[Decision]:
     """Add the decisions to `file` that change something, and return them: what holds already is not said twice.
 
-    The file is replaced as a whole, under a lock, so that no reader and no kill finds half a line. Raises DataError when it
-    cannot be written.
+    The file is replaced as a whole, under a lock, so that no reader and no kill finds half a line. Raises DataError
+    when it cannot be written.
     """
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -151,9 +160,11 @@ def add_decisions(file: Path, new: Sequence[Decision]) -> list[Decision]:
                 _replace(file, added)
     except OSError as error:
         raise DataError(
-            f"The decisions cannot be written: {error.strerror}.", where=str(file), allowed="a folder this user may write",
+            f"The decisions cannot be written: {error.strerror}.",
+            where=str(file),
+            allowed="a folder this user may write",
             todo="copy the recipe and its data to a folder of your own and name that with --recipe",
-        ) from error  # fmt: skip
+        ) from error
     return added
 
 
@@ -187,7 +198,9 @@ def honoured(name: str, before: pl.DataFrame | None, outcome: Outcome, decisions
     ids = [row["row_id"] for row in decided]
     told = [_settled(row, said[row["row_id"]]) for row in decided]
     if before is None:
-        back = pl.DataFrame([new_row(row, said[row["row_id"]]) for row in decided if _mends(said[row["row_id"]])], ROW_SCHEMA)
+        back = pl.DataFrame(
+            [new_row(row, said[row["row_id"]]) for row in decided if _mends(said[row["row_id"]])], ROW_SCHEMA
+        )
     else:
         back = before.filter(pl.col("row_id").is_in(ids))
     rest = outcome.ledger.filter(~(pl.col("row_id").is_in(ids) & (pl.col("action") == "quarantined")))
@@ -213,8 +226,8 @@ def _settled(row: dict[str, Any], decision: Decision) -> dict[str, Any]:
 def new_row(row: dict[str, Any], decision: Decision) -> dict[str, Any]:
     """`row` (row_id, source and line at least) as the edit wrote it.
 
-    What was edited is all that is said: a sheet offers no edit of a row with tool calls. Weights stay where every message has
-    one still; else only the last answer teaches, the one a person looked at.
+    What was edited is all that is said: a sheet offers no edit of a row with tool calls. Weights stay where every
+    message has one still; else only the last answer teaches, the one a person looked at.
     """
     messages = [said.model_dump() for said in decision.messages]
     weights = row.get("weights")

@@ -7,15 +7,16 @@ from collections.abc import Sequence
 
 from tasks.core.urls import masked
 
-FULL = "No space left on device"  # the system's words, which Python, Polars, Arrow and MLflow pass on in errors of their own
+# The system's words, which Python, Polars, Arrow and MLflow pass on in errors of their own.
+FULL = "No space left on device"
 
 
 class AssayError(Exception):
     """An error a person can act on; retrying does not heal it.
 
     what: one sentence, what happened. where: file, line, key or step. allowed: what would have been right.
-    todo: the next thing to do. All are plain text and appear in the terminal, the Prefect UI and the log alike; so of a URL
-    in them, whoever put it there, they keep what may be shown.
+    todo: the next thing to do. All are plain text and appear in the terminal, the Prefect UI and the log alike; so of a
+    URL in them, whoever put it there, they keep what may be shown.
     """
 
     exit_code = 1

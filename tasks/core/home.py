@@ -1,9 +1,9 @@
 """ASSAY_HOME: the one folder where a run keeps what it made, and the digests that name it.
 
-    HOME/artifacts/<step>/<digest>/   finished outputs, immutable, named by content
-    HOME/scratch/<step>/<key>/        unfinished work that survives a kill (training checkpoints)
-    HOME/results/                     Prefect's persisted handles: the cache
-    HOME/prefect.db, mlflow.db, mlartifacts/, logs/   the embedded services
+HOME/artifacts/<step>/<digest>/   finished outputs, immutable, named by content
+HOME/scratch/<step>/<key>/        unfinished work that survives a kill (training checkpoints)
+HOME/results/                     Prefect's persisted handles: the cache
+HOME/prefect.db, mlflow.db, mlartifacts/, logs/   the embedded services
 """
 
 from __future__ import annotations
@@ -39,7 +39,8 @@ def home_folder(name: str) -> Path:
             f"The home folder cannot be written: {error.strerror}.",
             where=str(folder),
             allowed="a folder this user may write, with free space",
-            todo="mend what is there (permissions, space, a file in its place) and run the same command again, which goes on "
+            todo="mend what is there (permissions, space, a file in its place) and run the same command again, which "
+            "goes on "
             "from here; or set ASSAY_HOME to another folder",
         ) from error
     return folder

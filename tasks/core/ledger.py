@@ -51,10 +51,15 @@ def entry(
 ) -> dict[str, Any]:
     """One ledger entry for `row` (needs row_id, source, line); evidence is any JSON value by name."""
     return {
-        "row_id": row["row_id"], "source": row["source"], "line": row["line"], "action": action, "reason": reason,
+        "row_id": row["row_id"],
+        "source": row["source"],
+        "line": row["line"],
+        "action": action,
+        "reason": reason,
         "evidence": json.dumps(evidence, ensure_ascii=False, sort_keys=True, default=str) if evidence else "{}",
-        "before": before, "after": after,
-    }  # fmt: skip
+        "before": before,
+        "after": after,
+    }
 
 
 def changed(row: dict[str, Any], new: dict[str, Any], reason: str, **evidence: Any) -> dict[str, Any]:
@@ -82,15 +87,15 @@ def quarantine(before: pl.DataFrame | None, outcome: Outcome) -> pl.DataFrame:
     return held.join(texts, on="row_id", how="left").sort("row_id")
 
 
-
-
 def count_reasons(ledger: pl.DataFrame) -> dict[str, dict[str, int]]:
     """{action: {reason: rows}} of a ledger, in descending order."""
     return by_action(counted(ledger))
 
 
 def counted(ledger: pl.DataFrame) -> pl.DataFrame:
-    """action, reason, rows: of parts of a ledger that have no row in common, one below the other adds up to the whole."""
+    """action, reason, rows: of parts of a ledger that have no row in common, one below the other
+    adds up to the whole.
+    """
     return ledger.group_by("action", "reason").agg(pl.col("row_id").n_unique().cast(pl.Int64).alias("rows"))
 
 

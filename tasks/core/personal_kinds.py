@@ -1,4 +1,6 @@
-"""The kinds of personal data by name, apart from their finders, for those who only speak of them (report, contracts)."""
+"""The kinds of personal data by name, apart from their finders, for those who only speak of them
+(report, contracts).
+"""
 
 from __future__ import annotations
 

@@ -3,7 +3,8 @@
 Canonical row (`ROW_SCHEMA`), one for every dataset kind:
     row_id     sha256 of the raw content and of its occurrence number; never of a position, so a new export keeps it
     source     file the row came from, relative to the recipe's folder; line  1-based line, record or element in it
-    messages   list of {role, content}; of a classification row the text and, as the answer, its label; of a preference pair
+    messages   list of {role, content}; of a classification row the text and, as the answer, its label; of a preference
+    pair
                the prompt and the chosen answer
     rejected   the answer that a preference pair says is worse; null in every other row
     weights    how much each message teaches, 0 or 1, as its source says; null when every answer teaches
@@ -11,12 +12,13 @@ Canonical row (`ROW_SCHEMA`), one for every dataset kind:
     meta       JSON text of the row's other columns as they came (slice, created_at, ...)
 
 
-Tool calls: a row has them in `calls`, one text for each message, as `weights` has one number: of an assistant's message the JSON
-list of its tool_calls, of a tool's the JSON object of its tool_call_id (and name), of any other null. A row without any has null
-in their place, so rows without tools cost nothing. The tools that were on offer stay in meta, as they came.
+Tool calls: a row has them in `calls`, one text for each message, as `weights` has one number: of an assistant's message
+the JSON list of its tool_calls, of a tool's the JSON object of its tool_call_id (and name), of any other null. A row
+without any has null in their place, so rows without tools cost nothing. The tools that were on offer stay in meta, as
+they came.
 
-What a call is compared by, searched for and shown as is one line: {"arguments": {"city": "Bonn"}, "name": "weather"}. Ids do
-not count there, which are new in every conversation, and neither does the order of arguments.
+What a call is compared by, searched for and shown as is one line: {"arguments": {"city": "Bonn"}, "name": "weather"}.
+Ids do not count there, which are new in every conversation, and neither does the order of arguments.
 """
 
 from __future__ import annotations
@@ -46,6 +48,7 @@ ROW_SCHEMA: Schema = {
     "meta": pl.String,
 }
 
+
 def content_json(row: dict[str, Any]) -> str:
     """What a row says as one JSON text, the form that its digest is taken of.
 
@@ -54,7 +57,6 @@ def content_json(row: dict[str, Any]) -> str:
     messages = turns(row)
     more = {name: row[name] for name in ("rejected", "weights") if row.get(name) is not None}
     return json.dumps({"messages": messages, **more} if more else messages, ensure_ascii=False)
-
 
 
 def parsed(value: Any, opening: str) -> Any:
@@ -67,14 +69,12 @@ def parsed(value: Any, opening: str) -> Any:
     return value
 
 
-
-
-
 def turns(row: dict[str, Any]) -> list[Turn]:
     """The messages of a row as OpenAI's format has them: with tool_calls and tool_call_id where there are any."""
     if row.get("calls") is None:
         return list(row["messages"])
     return [_turn(said, call) for said, call in zip(row["messages"], row["calls"], strict=True)]
+
 
 def made_call(number: int, name: str, arguments: Any) -> Turn:
     """A call that a model made, in OpenAI's form; number: of the conversation's calls, from 1. Nine characters are what
@@ -82,21 +82,29 @@ def made_call(number: int, name: str, arguments: Any) -> Turn:
     text = json.dumps(arguments, ensure_ascii=False)
     return {"id": f"call{number:05}", "type": "function", "function": {"name": name, "arguments": text}}
 
+
 def _turn(said: Turn, call: str | None) -> Turn:
     if call is None:
         return said
     about = json.loads(call)
-    return {**said, "content": said["content"] or None, "tool_calls": about} if isinstance(about, list) else {**said, **about}
+    return (
+        {**said, "content": said["content"] or None, "tool_calls": about}
+        if isinstance(about, list)
+        else {**said, **about}
+    )
+
 
 def tools_of(meta: str | None) -> list[Any] | None:
     """The tools that were on offer in a row, of its meta."""
     tools = parsed(json.loads(meta).get("tools"), "[") if meta and '"tools"' in meta else None
     return tools if isinstance(tools, list) and tools and all(isinstance(tool, dict) for tool in tools) else None
 
+
 def name_of(function: Any) -> str:
     """The name of a call's or a tool's function; empty for what is none."""
     inner = function.get("function", function) if isinstance(function, dict) else {}
     return str(inner.get("name", "")) if isinstance(inner, dict) else ""
+
 
 def with_arguments(turn: Turn) -> Turn:
     """`turn` with the arguments of its calls as values, as chat templates and TRL want them, and not as JSON text."""
@@ -104,7 +112,11 @@ def with_arguments(turn: Turn) -> Turn:
         return turn
     functions = [call["function"] for call in turn["tool_calls"]]
     read = [{**function, "arguments": json.loads(function["arguments"])} for function in functions]
-    return {**turn, "tool_calls": [{**call, "function": new} for call, new in zip(turn["tool_calls"], read, strict=True)]}
+    return {
+        **turn,
+        "tool_calls": [{**call, "function": new} for call, new in zip(turn["tool_calls"], read, strict=True)],
+    }
+
 
 def rewritten_call(call: str, change: Callable[[Any], Any]) -> str:
     """One of a row's `calls` with the arguments in it as `change` makes them; ids and functions' names stay."""
@@ -113,10 +125,12 @@ def rewritten_call(call: str, change: Callable[[Any], Any]) -> str:
         return call
     return CANONICAL.encode([{**one, "function": _changed(one["function"], change)} for one in about])
 
+
 def _changed(function: Turn, change: Callable[[Any], Any]) -> Turn:
     old = json.loads(function["arguments"])
     new = change(old)
     return function if new == old else {**function, "arguments": json.dumps(new, ensure_ascii=False)}
+
 
 def spoken(turn: Turn) -> Message:
     """A turn as {role, content}, its calls as lines below what it says."""
@@ -124,9 +138,11 @@ def spoken(turn: Turn) -> Message:
     lines = [turn["content"] or "", *map(CANONICAL.encode, made)]
     return {"role": turn["role"], "content": "\n".join(line for line in lines if line)}
 
+
 def messages_of(row: dict[str, Any]) -> list[Message]:
     """The messages of a row as {role, content}, calls as text among them."""
     return list(row["messages"]) if row.get("calls") is None else [spoken(turn) for turn in turns(row)]
+
 
 def with_calls(rows: pl.DataFrame) -> pl.DataFrame:
     """`rows` with the calls as text in `messages`: for what compares, searches and shows messages."""
@@ -135,9 +151,11 @@ def with_calls(rows: pl.DataFrame) -> pl.DataFrame:
     told = [messages_of(row) for row in rows.select("messages", "calls").iter_rows(named=True)]
     return rows.with_columns(messages=pl.Series(told, dtype=rows.schema["messages"]))
 
+
 def has_tools(row: dict[str, Any]) -> bool:
     """Whether a row has tool calls, or tools on offer."""
     return row.get("calls") is not None or tools_of(row["meta"]) is not None
+
 
 def any_tools(rows: pl.DataFrame) -> pl.Series:
     """For each of `rows`, whether it has tool calls, or tools on offer."""
@@ -145,10 +163,12 @@ def any_tools(rows: pl.DataFrame) -> pl.Series:
     found = [has_tools(row) for row in rows.filter(may).iter_rows(named=True)]
     return may.scatter(may.arg_true(), found) if found else may
 
+
 def without_calls(rows: pl.DataFrame) -> pl.DataFrame:
     """Those of `rows` that have no tool calls."""
     made = any_calls(rows)
     return rows.filter(~made) if made.any() else rows
+
 
 def any_calls(rows: pl.DataFrame) -> pl.Series:
     """For each of `rows`, whether it has tool calls."""

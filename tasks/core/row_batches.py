@@ -14,12 +14,19 @@ from tasks.core.handle import LEDGER, QUARANTINE, ROWS, Handle
 from tasks.core.ledger import Outcome, by_action, check_balance, counted, quarantine
 from tasks.core.process.progress import Progress
 
-Judged = tuple[pl.DataFrame | None, Outcome]  # rows as they came (None: the step reads what is no row yet), what became of them
+Judged = tuple[
+    pl.DataFrame | None, Outcome
+]  # rows as they came (None: the step reads what is no row yet), what became of them
 
 
 def judged(
-    name: str, step: Callable[..., Outcome], rows: Handle | None, given: dict[str, Any], asked: Decisions, progress: Progress
-) -> Iterator[Judged]:  # fmt: skip
+    name: str,
+    step: Callable[..., Outcome],
+    rows: Handle | None,
+    given: dict[str, Any],
+    asked: Decisions,
+    progress: Progress,
+) -> Iterator[Judged]:
     """The outcome of each batch in the order of the row ids; a step that compares rows is given one batch, of all rows.
 
     given: its settings and other inputs by name. asked: what people decided of rows that it holds back.
@@ -43,7 +50,9 @@ def judged(
 
 
 def write_rows(out: Path, outcomes: Iterable[Judged]) -> tuple[int, dict[str, dict[str, int]]]:
-    """Write the kept rows, the ledger and the quarantine into `out`; returns how many are kept, and count_reasons' counts."""
+    """Write the kept rows, the ledger and the quarantine into `out`; returns how many are kept, and count_reasons'
+    counts.
+    """
     rows, reasons = 0, []
     with Growing(out / ROWS) as kept, Growing(out / LEDGER) as ledger, Growing(out / QUARANTINE) as held:
         for before, outcome in outcomes:

@@ -3,8 +3,8 @@
     from tasks.core.row_kind import KINDS, RowKind
     if kind.has_rejected: ...
 
-How a row of each kind lies in a frame: tasks/core/ledger.py. A new kind is a line in the table and its name in `KindName`.
-Nothing heavy is imported here, since the command line reads the table for its help.
+How a row of each kind lies in a frame: tasks/core/ledger.py. A new kind is a line in the table and its name in
+`KindName`. Nothing heavy is imported here, since the command line reads the table for its help.
 """
 
 from __future__ import annotations

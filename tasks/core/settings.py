@@ -18,7 +18,8 @@ class Settings(BaseModel):
         """These settings, once they fit the rest of the recipe, with what they take from files beside it.
 
         Asked before a run starts, for what no settings can see alone. recipe: the whole Recipe, a type that steps do
-        not know; only its settings are read. folder: where relative paths start from. Raises MisfitError or RecipeError.
+        not know; only its settings are read. folder: where relative paths start from. Raises MisfitError or
+        RecipeError.
         """
         return self
 

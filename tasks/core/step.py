@@ -3,8 +3,8 @@
     rows   = row_step(clean, recipe.clean, rows=rows)          # frames in, frames and ledger out, balance checked
     scores = work_step(evaluate, recipe.evaluate, ...)         # files in, files out
 
-Both give back a `Handle`. A step's cache key is the digest of its name, its settings, its inputs' digests and its code; the
-result lies in ASSAY_HOME, so the same work is found again by another process, after a kill, or from the Prefect UI.
+Both give back a `Handle`. A step's cache key is the digest of its name, its settings, its inputs' digests and its code;
+the result lies in ASSAY_HOME, so the same work is found again by another process, after a kill, or from the Prefect UI.
 Prefect is imported only when a step runs: reading a recipe imports every step for its settings, and must stay quick.
 """
 
@@ -40,15 +40,20 @@ RETRIES, BACK_OFF_SECONDS = 4, 2.0
 
 
 def row_step(
-    function: Callable[..., Outcome], settings: BaseModel, label: str = "", /, rows: Handle | None = None,
-    reviewed: Decisions | None = None, **inputs: Input,
-) -> Handle:  # fmt: skip
+    function: Callable[..., Outcome],
+    settings: BaseModel,
+    label: str = "",
+    /,
+    rows: Handle | None = None,
+    reviewed: Decisions | None = None,
+    **inputs: Input,
+) -> Handle:
     """Run `function(rows=frame, settings=..., **inputs) -> Outcome` as a task; check invariant 1; write Parquet.
 
-    rows: all of them in one frame; for a step that is declared `row_by_row` (tasks/core/batches.py) some at a time, and so are
-    they written. inputs: a handle of rows arrives as a frame, anything else as it is. reviewed: what people decided; of rows
-    that this step holds back, their word stands above its own (tasks/core/decisions.py). Raises LedgerError when a row is
-    unaccounted for and DataError when none is left.
+    rows: all of them in one frame; for a step that is declared `row_by_row` (tasks/core/batches.py) some at a time, and
+    so are they written. inputs: a handle of rows arrives as a frame, anything else as it is. reviewed: what people
+    decided; of rows that this step holds back, their word stands above its own (tasks/core/decisions.py). Raises
+    LedgerError when a row is unaccounted for and DataError when none is left.
     """
     name = label or function.__name__
     given = {**({"rows": rows} if rows else {}), **inputs}
@@ -63,12 +68,18 @@ def row_step(
 
 
 def work_step(
-    function: Callable[..., StepResult], settings: BaseModel, label: str = "",
-    still: Callable[[Handle], bool] = lambda _handle: True, /, **inputs: Input,
-) -> Handle:  # fmt: skip
-    """Run `function(place, settings=..., **inputs) -> StepResult` as a task; what it leaves in place.out is the artifact.
+    function: Callable[..., StepResult],
+    settings: BaseModel,
+    label: str = "",
+    still: Callable[[Handle], bool] = lambda _handle: True,
+    /,
+    **inputs: Input,
+) -> Handle:
+    """Run `function(place, settings=..., **inputs) -> StepResult` as a task; what it leaves in place.out is the
+    artifact.
 
-    still: asked before a cached result is taken, for a step whose effect lies outside ASSAY_HOME and can be undone there.
+    still: asked before a cached result is taken, for a step whose effect lies outside ASSAY_HOME and can be undone
+    there.
     """
     name = label or function.__name__
     return _run(name, function, settings, inputs, lambda place: function(place, settings=settings, **inputs), still)
@@ -79,9 +90,13 @@ def _load(value: Input) -> Any:
 
 
 def _run(
-    name: str, function: Callable[..., Any], settings: BaseModel, inputs: dict[str, Any],
-    body: Callable[[StepDirs], StepResult], still: Callable[[Handle], bool] = lambda _handle: True,
-) -> Handle:  # fmt: skip
+    name: str,
+    function: Callable[..., Any],
+    settings: BaseModel,
+    inputs: dict[str, Any],
+    body: Callable[[StepDirs], StepResult],
+    still: Callable[[Handle], bool] = lambda _handle: True,
+) -> Handle:
     from prefect import task
     from prefect.tasks import exponential_backoff
 
@@ -91,11 +106,18 @@ def _run(
     with only_one(scratch.with_name(f"{scratch.name}.lock"), waiting, terminal.note):
 
         @task(
-            name=name, task_run_name=name, description=inspect.getdoc(function), persist_result=True,
-            result_serializer="json", cache_key_fn=lambda _context, _parameters: key, refresh_cache=not _holds(key, still),
-            retries=RETRIES, retry_delay_seconds=exponential_backoff(BACK_OFF_SECONDS), retry_jitter_factor=0.5,
+            name=name,
+            task_run_name=name,
+            description=inspect.getdoc(function),
+            persist_result=True,
+            result_serializer="json",
+            cache_key_fn=lambda _context, _parameters: key,
+            refresh_cache=not _holds(key, still),
+            retries=RETRIES,
+            retry_delay_seconds=exponential_backoff(BACK_OFF_SECONDS),
+            retry_jitter_factor=0.5,
             retry_condition_fn=may_heal,
-        )  # fmt: skip
+        )
         def run(inputs: dict[str, Any]) -> Handle:
             return _make(name, scratch, body)
 

@@ -1,7 +1,7 @@
 """The cache of steps: what names a piece of work, and what is known of one that is done.
 
-The key of a step's work is the digest of its name, its settings, its inputs' digests and its code: work of the same key makes
-the same. Prefect keeps the handle that came of it under the key in HOME/results.
+The key of a step's work is the digest of its name, its settings, its inputs' digests and its code: work of the same key
+makes the same. Prefect keeps the handle that came of it under the key in HOME/results.
 """
 
 from __future__ import annotations
@@ -34,7 +34,9 @@ def work_key(name: str, function: Function, settings: BaseModel, inputs: Mapping
 
 
 def _identity(value: Input) -> Any:
-    """What of an input decides the result: a handle's digest, a model's or dataclass's values, a function's name; no path."""
+    """What of an input decides the result: a handle's digest, a model's or dataclass's values, a function's name; no
+    path.
+    """
     if value is None or isinstance(value, Handle):
         return value and value.digest
     if isinstance(value, BaseModel):

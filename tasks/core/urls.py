@@ -4,8 +4,8 @@
     whole("env:EXPORT")                                 # the URL in the environment variable EXPORT, key and all
     public(whole("env:EXPORT"))                         # https://host/rows.jsonl, by which its rows are known
 
-What may open something is a user's password, the user of a web address (tokens stand there), and all that follows ? or #. What
-`public` leaves out is what `check_address` refuses, so that nobody need tell a key from a harmless word.
+What may open something is a user's password, the user of a web address (tokens stand there), and all that follows ? or
+#. What `public` leaves out is what `check_address` refuses, so that nobody need tell a key from a harmless word.
 """
 
 from __future__ import annotations
@@ -19,16 +19,18 @@ VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 # Where a URL begins, in a text or behind the :: of fsspec's chains; one that was taken for a path has lost a slash.
 SCHEMES = re.compile(r"(?<![\w+.-])(?=[\w+.-]+://|https?:/)")
 SCHEME = re.compile(r"([\w+.-]+):/+")
-# A host with or without a port. What else holds an @ has a user, whose password may hold any sign, also a bare / ? or #.
+# A host with or without a port. What else holds an @ has a user, whose password may hold any sign, also a bare / ? or
+# #.
 HOST = re.compile(r"(?![^/?#]*@)(\[[^\]@/?#]*\]|[^:@/?#]*+)(:\d++)?+(?=[/?#]|\Z)")
 TWO_WAYS = re.compile(r"://[^/?#]*@.*@")  # either of the two may be the one before the host
 PASSWORD = re.compile(r"""(?i)(?<=password=)[^\s"&]+""")  # of a database's `host=... password=...`
-# The rule of check_address for the schema of a form: what Prefect's server refuses, it does not keep with a run. It says of a
-# `const` that "... was expected", and of all others their pattern.
+# The rule of check_address for the schema of a form: what Prefect's server refuses, it does not keep with a run. It
+# says of a `const` that "... was expected", and of all others their pattern.
 KEYED = r"://.*[?#]|://[^/]*:(?!\d+(/|$)).*@|https?://[^/]*@"
 NO_KEY = {
-    "if": {"type": "string", "pattern": KEYED}, "then": {"const": "env:NAME in the place of a URL with a password or a key"},
-}  # fmt: skip
+    "if": {"type": "string", "pattern": KEYED},
+    "then": {"const": "env:NAME in the place of a URL with a password or a key"},
+}
 WEB = ("http", "https")
 SHORTEST = 5  # characters of a secret that is looked for outside its URL; shorter ones are parts of common words
 

@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class StepDirs:
-    """Where a work step works. out: becomes the artifact. scratch: kept until the step is finished, so it survives a kill."""
+    """Where a work step works. out: becomes the artifact. scratch: kept until the step is finished, so it survives a
+    kill.
+    """
 
     out: Path
     scratch: Path
@@ -28,7 +30,8 @@ class StepResult:
     """What a work step says of its output.
 
     line: for the terminal. facts: JSON kept beside the output and part of its digest. table: for the Prefect UI.
-    told: JSON that is kept too but names nothing, because it differs between runs that made the same: seconds, process ids.
+    told: JSON that is kept too but names nothing, because it differs between runs that made the same: seconds, process
+    ids.
     """
 
     kind: str

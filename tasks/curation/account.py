@@ -1,8 +1,8 @@
 """account: the books of a run are closed. Every raw row is kept, dropped or quarantined, once, or the run stops here.
 
 Leaves the dataset: curated.parquet (the rows to train on), ledger.parquet (every step's entries, and one `kept` entry
-for each row that came through), quarantine.parquet (what a person could mend, with its text), reference.parquet (a fair draw
-of the rows before they were compared with one another, which watch compares new rows with).
+for each row that came through), quarantine.parquet (what a person could mend, with its text), reference.parquet (a fair
+draw of the rows before they were compared with one another, which watch compares new rows with).
 """
 
 from __future__ import annotations
@@ -37,12 +37,17 @@ class AccountSettings(Settings):
 
 
 def account(
-    place: StepDirs, settings: AccountSettings, steps: list[Handle], files: Sequence[RawFile] = (), decisions: Decisions = NONE
-) -> StepResult:  # fmt: skip
+    place: StepDirs,
+    settings: AccountSettings,
+    steps: list[Handle],
+    files: Sequence[RawFile] = (),
+    decisions: Decisions = NONE,
+) -> StepResult:
     """Close the books over `steps`, handles of row steps in the order they ran, the first of them ingest.
 
-    files, decisions: what the rows were read from and what people had decided, told beside the dataset, not part of its digest.
-    Raises LedgerError unless raw = kept + dropped + quarantined and each step took over what the one before it kept.
+    files, decisions: what the rows were read from and what people had decided, told beside the dataset, not part of its
+    digest. Raises LedgerError unless raw = kept + dropped + quarantined and each step took over what the one before it
+    kept.
     """
     last = steps[-1].folder / ROWS
     ledger = pl.concat([step.frame(LEDGER) for step in steps])
@@ -55,7 +60,9 @@ def account(
             told.add(_kept(rows))
     pl.concat([step.frame(QUARANTINE) for step in steps]).sort("row_id").write_parquet(place.out / QUARANTINE)
     alone = next((step for step in steps if step.step == LAST_ALONE), steps[-1])
-    drawn(next(batches(alone.folder / ROWS))).select(*ROW_SCHEMA).write_parquet(place.out / REFERENCE)  # the first by row_id
+    drawn(next(batches(alone.folder / ROWS))).select(*ROW_SCHEMA).write_parquet(
+        place.out / REFERENCE
+    )  # the first by row_id
     facts = _facts(waterfall, ledger, steps)
     line = "{raw:,} raw = {kept:,} kept + {dropped:,} dropped + {quarantined:,} quarantined".format(**facts.totals)
     origin = DatasetTold(sources={file.name: file.digest for file in files}, decisions=len(decisions.made))
@@ -71,20 +78,27 @@ def _counted(step: Handle) -> StepRows:
 
 
 def _kept(curated: pl.DataFrame) -> pl.DataFrame:
-    """An entry a row, as `entries` makes them; by Polars: 90,000 took 0.36 s and 67 MB as Python objects, and take 4 ms."""
+    """An entry a row, as `entries` makes them; by Polars: 90,000 took 0.36 s and 67 MB as Python objects, and take 4
+    ms.
+    """
     evidence = pl.concat_str(pl.lit('{"split": "'), "split", pl.lit('"}'))
     same = {"step": "account", "action": "kept", "reason": KEPT, "before": "", "after": ""}
-    told = curated.select("row_id", "source", "line", evidence=evidence, **{name: pl.lit(text) for name, text in same.items()})
+    told = curated.select(
+        "row_id", "source", "line", evidence=evidence, **{name: pl.lit(text) for name, text in same.items()}
+    )
     return told.select(pl.col(name).cast(kind) for name, kind in LEDGER_SCHEMA.items()).sort("row_id")
 
 
 def _facts(waterfall: list[StepRows], ledger: pl.DataFrame, steps: Sequence[Handle]) -> DatasetFacts:
     return DatasetFacts(
-        waterfall=waterfall, raw=waterfall[0].came, kept=waterfall[-1].kept,
-        dropped=sum(step.dropped for step in waterfall), quarantined=sum(step.quarantined for step in waterfall),
+        waterfall=waterfall,
+        raw=waterfall[0].came,
+        kept=waterfall[-1].kept,
+        dropped=sum(step.dropped for step in waterfall),
+        quarantined=sum(step.quarantined for step in waterfall),
         reasons=count_reasons(ledger.with_columns(reason=pl.concat_str("step", pl.lit(": "), "reason"))),
         steps=[ClosedStep(step=step.step, digest=step.digest) for step in steps],
-    )  # fmt: skip
+    )
 
 
 def _check(waterfall: list[StepRows], curated: pl.Series, ledger: pl.DataFrame) -> None:

@@ -3,9 +3,9 @@
     made = advise(place, AdviseSettings(goal="capability"), dataset=dataset, answer=recipe.answer, kind=SFT,
                   prompt=recipe.prompt)
 
-Nothing is stopped: a contract says what must be, advice says what is wise. sft and preference rows are looked at in every
-topic, preference pairs also for whether longer is all that is preferred. Of classification rows, whose answer is a label,
-the topics about the text of answers are left out.
+Nothing is stopped: a contract says what must be, advice says what is wise. sft and preference rows are looked at in
+every topic, preference pairs also for whether longer is all that is preferred. Of classification rows, whose answer is
+a label, the topics about the text of answers are left out.
 """
 
 from __future__ import annotations
@@ -33,27 +33,34 @@ WORST_FIRST = ("warning", "note", "good")
 class AdviseSettings(Settings):
     """What the model is to learn, and from when on something is worth a word."""
 
-    # style: a manner or a fixed form (50 to 500 rows). capability: something new (1,000 to 10,000). instruction: following
-    # instructions at large (50,000 and up). Unless said, the least is asked for: who wants more knows it.
+    # style: a manner or a fixed form (50 to 500 rows). capability: something new (1,000 to 10,000). instruction:
+    # following instructions at large (50,000 and up). Unless said, the least is asked for: who wants more knows it.
     goal: Goal = "style"
     # Training rows below which a label is hardly learned; the demo's twelve intents are learned from some 15 each.
     label_rows: int = Field(default=10, ge=1)
     # Validation rows below which their loss says little: at 30, one row more or less wrong is 3 points.
     validation_rows: int = Field(default=30, ge=0)
-    # Likeness of prompts that are versions of one another; looser than dedupe's 0.7, and that by which split keeps groups.
+    # Likeness of prompts that are versions of one another; looser than dedupe's 0.7, and that by which split keeps
+    # groups.
     family_threshold: float = Field(default=0.5, gt=0, le=1)
-    # Rows compared for it, which takes seconds; a hundred thousand drawn by chance tell the share to a third of a point.
+    # Rows compared for it, which takes seconds; a hundred thousand drawn by chance tell the share to a third of a
+    # point.
     family_rows: int = Field(default=100_000, ge=1)
 
 
 def advise(
-    place: StepDirs, settings: AdviseSettings, dataset: Handle, answer: AnswerSettings, kind: RowKind,
+    place: StepDirs,
+    settings: AdviseSettings,
+    dataset: Handle,
+    answer: AnswerSettings,
+    kind: RowKind,
     prompt: PromptSettings,
-) -> StepResult:  # fmt: skip
+) -> StepResult:
     """Look at the curated rows, topic by topic.
 
     Facts: goal, rows, warnings and notes (how many), advice: [{topic, level (good, note, warning), says, do (empty when
-    good), rows (up to 20 row ids, the worst first), numbers}], the worst first. No text of a row is in it but its label.
+    good), rows (up to 20 row ids, the worst first), numbers}], the worst first. No text of a row is in it but its
+    label.
     """
     rows = dataset.frame(CURATED)
     place.progress(0.1, f"looking at {rows.height:,} rows")
@@ -61,7 +68,9 @@ def advise(
     counts = {level: sum(a.level == level for a in found) for level in WORST_FIRST}
     told = {"goal": settings.goal, "rows": rows.height, "warnings": counts["warning"], "notes": counts["note"]}
     table = [{"level": a.level, "topic": a.topic, "says": a.says, "do": a.do, "rows": len(a.rows)} for a in found]
-    return StepResult("advice", _line(found, counts), {**told, "advice": [asdict(a) for a in found]}, table, rows.height)
+    return StepResult(
+        "advice", _line(found, counts), {**told, "advice": [asdict(a) for a in found]}, table, rows.height
+    )
 
 
 def _advice(

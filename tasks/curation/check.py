@@ -2,15 +2,16 @@
 
     made = check(place, CheckSettings(), contract=read_contract("support_triage"), rows=handle, answer=recipe.answer,
                  kind=SFT, prompt=recipe.prompt, base=base, holdout=holdout, edge_cases=edge_cases,
-                 benchmarks=benchmarks, personal=recipe.redact, likenesses=recipe.dedupe, contradictions=recipe.conflicts,
-                 leaks=recipe.decontaminate, seen_by_conflicts=(steps[5], conflicts),
+                 benchmarks=benchmarks, personal=recipe.redact, likenesses=recipe.dedupe,
+                 contradictions=recipe.conflicts, leaks=recipe.decontaminate, seen_by_conflicts=(steps[5], conflicts),
                  seen_by_decontaminate=(steps[8], decontaminate))
 
-A contract is for one kind of dataset (sft, preference, classification), and only what it speaks of is computed. base is the
-model whose tokenizer counts tokens; holdout, edge_cases and benchmarks are what may not leak; a contract that asks for what was
-not given is refused. Personal data, twins, contradictions and leaks are what redact, dedupe, conflicts and decontaminate find,
-as the recipe set them (personal, likenesses, contradictions, leaks) and among the rows that they were given (seen_by_...);
-what conflicts and decontaminate have answered about these very rows is not asked again (tasks/contract/known_answers.py).
+A contract is for one kind of dataset (sft, preference, classification), and only what it speaks of is computed. base is
+the model whose tokenizer counts tokens; holdout, edge_cases and benchmarks are what may not leak; a contract that asks
+for what was not given is refused. Personal data, twins, contradictions and leaks are what redact, dedupe, conflicts and
+decontaminate find, as the recipe set them (personal, likenesses, contradictions, leaks) and among the rows that they
+were given (seen_by_...); what conflicts and decontaminate have answered about these very rows is not asked again
+(tasks/contract/known_answers.py).
 
 Leaves facts.json, great_expectations.json (GX's own result) and failing_rows.csv (up to 200 for each expectation). When
 one of severity `block` fails, the same three lie in HOME/contracts/<contract>-<digest>/, and the flow ends.
@@ -65,22 +66,33 @@ class CheckSettings(Settings):
 
 
 def check(
-    place: StepDirs, settings: CheckSettings, contract: Contract, rows: Handle, answer: AnswerSettings, kind: RowKind = SFT,
-    prompt: PromptSettings = PLAIN, base: Handle | None = None, holdout: Handle | None = None, edge_cases: Handle | None = None,
-    benchmarks: Handle | None = None, personal: PersonalData = PERSONAL, likenesses: Likenesses = MEASURES.likenesses,
-    contradictions: Contradictions = MEASURES.contradictions, leaks: Measure = MEASURES.leaks,
-    seen_by_conflicts: GivenTo | None = None, seen_by_decontaminate: GivenTo | None = None,
-) -> StepResult:  # fmt: skip
+    place: StepDirs,
+    settings: CheckSettings,
+    contract: Contract,
+    rows: Handle,
+    answer: AnswerSettings,
+    kind: RowKind = SFT,
+    prompt: PromptSettings = PLAIN,
+    base: Handle | None = None,
+    holdout: Handle | None = None,
+    edge_cases: Handle | None = None,
+    benchmarks: Handle | None = None,
+    personal: PersonalData = PERSONAL,
+    likenesses: Likenesses = MEASURES.likenesses,
+    contradictions: Contradictions = MEASURES.contradictions,
+    leaks: Measure = MEASURES.leaks,
+    seen_by_conflicts: GivenTo | None = None,
+    seen_by_decontaminate: GivenTo | None = None,
+) -> StepResult:
     """Hold every row against the contract, with Great Expectations.
 
-    rows: ROW_SCHEMA. A contract speaks of row facts: data_contracts.vocabulary.COLUMNS and COSTLY, and field_<name> for each
-    graded field of the answer. base: the folder `model` in it holds the tokenizer. The other handles are of rows.
+    rows: ROW_SCHEMA. A contract speaks of row facts: data_contracts.vocabulary.COLUMNS and COSTLY, and field_<name> for
+    each graded field of the answer. base: the folder `model` in it holds the tokenizer. The other handles are of rows.
     Facts: contract, description, rows, passed, warnings (how many), expectations: for each name, rule, severity,
     success, checked and failed (rows; none failed where it is about the whole table), share, observed (text), examples
-    [{row_id, where, text}], description (why), file. Told: seconds, of facts and of great_expectations, its import included;
-    answered, the columns that steps had answered.
-    Raises ContractError when an expectation of severity `block` fails; RecipeError when one cannot be evaluated or measured,
-    or when the contract is for another kind.
+    [{row_id, where, text}], description (why), file. Told: seconds, of facts and of great_expectations, its import
+    included; answered, the columns that steps had answered. Raises ContractError when an expectation of severity
+    `block` fails; RecipeError when one cannot be evaluated or measured, or when the contract is for another kind.
     """
     check_kind(contract, kind.name)
     _check_columns(contract, answer)
@@ -90,9 +102,15 @@ def check(
     measures = Measures(likenesses, contradictions, leaks)
     seen = seen_by_steps(measures, seen_by_conflicts, seen_by_decontaminate, kind=kind, answer=answer, **judges)
     given = Given(
-        answer, kind, prompt, base.folder / MODEL if base else None,
-        [judge.frame() for judge in judges.values() if judge is not None], personal, measures, seen,
-    )  # fmt: skip
+        answer,
+        kind,
+        prompt,
+        base.folder / MODEL if base else None,
+        [judge.frame() for judge in judges.values() if judge is not None],
+        personal,
+        measures,
+        seen,
+    )
     facts = facts_for(contract, frame, given)
     place.progress(0.4, f"{len(contract.expectations)} expectations")
     measured = time.perf_counter()
@@ -122,7 +140,7 @@ def _check_columns(contract: Contract, answer: AnswerSettings) -> None:
 
 def _named(
     contract: Contract, results: list[dict[str, Any]], frame: pl.DataFrame, personal: PersonalData
-) -> pl.DataFrame:  # fmt: skip
+) -> pl.DataFrame:
     """The failing rows that GX named: number of the expectation, its name and severity, row_id, source, line, text."""
     hits = [
         {"number": n, "expectation": e.rule, "severity": e.severity, "row_id": hit["row_id"], "value": _value(hit)}
@@ -154,7 +172,9 @@ def _excerpt(texts: dict[str, str]) -> str:
     return f"{prompt or '(empty)'} -> {answer or '(empty)'}"
 
 
-def _findings(contract: Contract, results: list[dict[str, Any]], rows: int, named: pl.DataFrame) -> list[ExpectationFacts]:
+def _findings(
+    contract: Contract, results: list[dict[str, Any]], rows: int, named: pl.DataFrame
+) -> list[ExpectationFacts]:
     return [
         _finding(expectation, told, rows, named.filter(pl.col("number") == number))
         for number, (expectation, told) in enumerate(zip(contract.expectations, results, strict=True), 1)
@@ -166,18 +186,25 @@ def _finding(expectation: Expectation, told: dict[str, Any], rows: int, named: p
     checked, failed = seen.get("element_count", rows), seen.get("unexpected_count") or 0
     observed = seen.get("observed_value")
     return ExpectationFacts(
-        name=expectation.name, rule=expectation.rule, severity=expectation.severity, success=told["success"],
-        checked=checked, failed=failed, share=failed / checked if checked else 0.0,
+        name=expectation.name,
+        rule=expectation.rule,
+        severity=expectation.severity,
+        success=told["success"],
+        checked=checked,
+        failed=failed,
+        share=failed / checked if checked else 0.0,
         observed="" if observed is None else short(observed, 300),
         examples=[
             FailingRow(
-                row_id=row["row_id"], where=f"{row['source']}:{row['line']}",
+                row_id=row["row_id"],
+                where=f"{row['source']}:{row['line']}",
                 text=f"{row['value']} | {row['text']}" if row["value"] else row["text"],
             )
             for row in named.head(EXAMPLES).iter_rows(named=True)
         ],
-        description=expectation.why, file=expectation.file,
-    )  # fmt: skip
+        description=expectation.why,
+        file=expectation.file,
+    )
 
 
 def _made(contract: Contract, findings: list[ExpectationFacts], rows: int) -> StepResult:
@@ -185,9 +212,13 @@ def _made(contract: Contract, findings: list[ExpectationFacts], rows: int) -> St
     warnings = [f for f in failed if f.severity == "warn"]
     line = f"{contract.name}: {len(findings) - len(failed)} of {len(findings)} expectations hold on {rows:,} rows"
     facts = ContractFacts(
-        contract=contract.name, description=contract.description, rows=rows, expectations=findings,
-        passed=len(failed) == len(warnings), warnings=len(warnings),
-    )  # fmt: skip
+        contract=contract.name,
+        description=contract.description,
+        rows=rows,
+        expectations=findings,
+        passed=len(failed) == len(warnings),
+        warnings=len(warnings),
+    )
     for warning in warnings:
         terminal.note(f"warning: {warning.rule}: {_measured(warning)}")
     line += f", {len(warnings)} warning{'s' * (len(warnings) > 1)}" if warnings else ""
@@ -198,10 +229,15 @@ def _table(findings: list[ExpectationFacts]) -> list[dict[str, Any]]:
     """What the Prefect UI shows, the failures first."""
     word = {"block": "FAILED", "warn": "warning"}
     return [
-        {"result": "holds" if f.success else word[f.severity], "expectation": f.rule,
-         "severity": f.severity, "measured": _measured(f), "why": f.description}
+        {
+            "result": "holds" if f.success else word[f.severity],
+            "expectation": f.rule,
+            "severity": f.severity,
+            "measured": _measured(f),
+            "why": f.description,
+        }
         for f in sorted(findings, key=lambda f: (f.success, f.severity))
-    ]  # fmt: skip
+    ]
 
 
 def _measured(finding: ExpectationFacts) -> str:
@@ -255,5 +291,6 @@ def _blocked(contract: Contract, made: StepResult, broken: list[ExpectationFacts
         allowed="every expectation of severity block holds",
         todo=f"mend the rows that {FAILING} there names, and run again; or let a step of the recipe mend or drop them "
         "(clean, redact, filter, dedupe); or, if the contract asks too much, change it or say `severity: warn` in "
-        + " and ".join(sorted({f.file for f in broken})) + ", or in a contract that extends it",
+        + " and ".join(sorted({f.file for f in broken}))
+        + ", or in a contract that extends it",
     )

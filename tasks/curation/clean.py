@@ -61,7 +61,9 @@ def clean(rows: pl.DataFrame, settings: CleanSettings) -> Outcome:
 
 
 def _suspect() -> pl.Expr:
-    """Whether a row could have anything that a rule changes: all but a user's line in plain ASCII, and trimmed plain ASCII."""
+    """Whether a row could have anything that a rule changes: all but a user's line in plain ASCII, and trimmed plain
+    ASCII.
+    """
     message = pl.element().struct
     line = message.field("role") == "user"
     odd = pl.when(line).then(message.field("content").str.contains(_NOT_PLAIN_LINE))
@@ -142,8 +144,8 @@ _TAGS = (
     r"var|wbr|o:\w+|v:\w+|w:\w+"  # the last three are Outlook's
 )
 _ATTRIBUTE = r"""\s+[\w:-]+\s*=\s*(?:"[^"]*"|'[^']*'|[^\s"'<>]+)"""
-# What nobody types by chance: a closing tag, an element that stands alone, an opening tag with attributes. Not a title alone:
-# that is XML someone asks about, and HTML to text would take its content for a page's name and leave it out.
+# What nobody types by chance: a closing tag, an element that stands alone, an opening tag with attributes. Not a title
+# alone: that is XML someone asks about, and HTML to text would take its content for a page's name and leave it out.
 _MARKUP = re.compile(rf"</(?!title)(?:{_TAGS})\s*>|<(?:br|hr|wbr)\s*/?>|<(?:{_TAGS})(?:{_ATTRIBUTE})+\s*/?>", re.I)
 _IMAGE = re.compile(r"<img\b", re.I)
 _SUBJECT = re.compile(r"\b(?:x?html\d?|xml|css|svg|markup|tags?)\b", re.I)
@@ -168,7 +170,9 @@ def html_to_text(text: str) -> str:
 
 
 def _is_wrapped(text: str) -> bool:
-    """Whether markup wraps the text. An image alone wraps none, nor is a snippet wrapping below a line that speaks of HTML."""
+    """Whether markup wraps the text. An image alone wraps none, nor is a snippet wrapping below a line that speaks of
+    HTML.
+    """
     tags = _MARKUP.finditer(text)
     first = next(tags, None)
     if first is None or (_IMAGE.match(first[0]) and all(_IMAGE.match(tag[0]) for tag in tags)):

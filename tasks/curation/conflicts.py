@@ -1,9 +1,11 @@
 """conflicts: rows that ask the same thing and answer it differently; one side may stay, a person sees the rest.
 
     classification  the same or nearly the same text with another label
-    sft             with a label (answer.label) the same or nearly the same prompt with another label. Without one only the
+    sft             with a label (answer.label) the same or nearly the same prompt with another label. Without one only
+    the
                     very same prompt with another answer
-    preference      the same or nearly the same prompt and the same two answers, preferred the other way round; and pairs
+    preference      the same or nearly the same prompt and the same two answers, preferred the other way round; and
+    pairs
                     whose chosen answer is the rejected one
 
 When two rows contradict each other and who is right: tasks/relations/contradictions.py.
@@ -23,9 +25,7 @@ class ConflictSettings(Contradictions):
     """When two rows contradict each other, and what becomes of them."""
 
 
-def conflicts(
-    rows: pl.DataFrame, settings: ConflictSettings, answer: AnswerSettings, kind: RowKind = SFT
-) -> Outcome:
+def conflicts(rows: pl.DataFrame, settings: ConflictSettings, answer: AnswerSettings, kind: RowKind = SFT) -> Outcome:
     """Hold back the rows that a contradiction does not clear.
 
     kind: sft if it is not given. Evidence of each: see `contradicting`.

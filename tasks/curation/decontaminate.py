@@ -1,8 +1,8 @@
 """decontaminate: training rows go that hold what the model will be judged on: the holdout, the edge cases, a benchmark.
 
-A row goes if its prompt is the same as a judging row's or nearly so, if one of the two stands inside the other, or if its
-answer holds a judging row's answer. tasks/relations/leakage.py says what is compared of each kind of dataset; contamination.py there
-how, and why wording that many rows share is no leak.
+A row goes if its prompt is the same as a judging row's or nearly so, if one of the two stands inside the other, or if
+its answer holds a judging row's answer. tasks/relations/leakage.py says what is compared of each kind of dataset;
+contamination.py there how, and why wording that many rows share is no leak.
 """
 
 from __future__ import annotations
@@ -26,15 +26,20 @@ class DecontaminateSettings(Measure):
 
 
 def decontaminate(
-    rows: pl.DataFrame, settings: DecontaminateSettings, holdout: pl.DataFrame, edge_cases: pl.DataFrame | None = None,
-    benchmarks: pl.DataFrame | None = None, answer: AnswerSettings | None = None, kind: RowKind = SFT,
-) -> Outcome:  # fmt: skip
+    rows: pl.DataFrame,
+    settings: DecontaminateSettings,
+    holdout: pl.DataFrame,
+    edge_cases: pl.DataFrame | None = None,
+    benchmarks: pl.DataFrame | None = None,
+    answer: AnswerSettings | None = None,
+    kind: RowKind = SFT,
+) -> Outcome:
     """Drop the rows that meet a judging row, the holdout's first.
 
-    kind: sft if it is not given. Evidence: match (row_id of the judging row), source and line (where that is), of (prompt or
-    answer: which of its texts), in (prompt, answer or rejected: where in the training row), coverage (share of the judging
-    text's n-grams that the row has), shared (how many), and jaccard where two prompts are alike as a whole. Raises DataError
-    when every row leaks.
+    kind: sft if it is not given. Evidence: match (row_id of the judging row), source and line (where that is), of
+    (prompt or answer: which of its texts), in (prompt, answer or rejected: where in the training row), coverage (share
+    of the judging text's n-grams that the row has), shared (how many), and jaccard where two prompts are alike as a
+    whole. Raises DataError when every row leaks.
     """
     answer = answer or AnswerSettings()
     given = {HOLDOUT: holdout, EDGE_CASES: edge_cases, BENCHMARK: benchmarks}
@@ -50,7 +55,13 @@ def decontaminate(
 
 
 def _entry(row: dict[str, Any], reason: str) -> dict[str, Any]:
-    about = {"match": row["match"], "source": row["match_source"], "line": row["match_line"], "of": row["of"], "in": row["in"]}
+    about = {
+        "match": row["match"],
+        "source": row["match_source"],
+        "line": row["match_line"],
+        "of": row["of"],
+        "in": row["in"],
+    }
     numbers = {name: round(row[name], 4) for name in ("jaccard", "coverage", "shared") if row[name] is not None}
     return entry(row, "dropped", reason, **about, **numbers)
 

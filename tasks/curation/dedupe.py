@@ -1,11 +1,12 @@
 """dedupe: of rows that say the same, one stays; each row that goes names the row that stays and how like it is.
 
-Rows can be compared by their prompt, by their answer, by the pair of both, and by meaning; each has its own policy, and all
-are weighed in one pass. When two rows are the same, and which one stays: tasks/relations/duplicates.py.
+Rows can be compared by their prompt, by their answer, by the pair of both, and by meaning; each has its own policy, and
+all are weighed in one pass. When two rows are the same, and which one stays: tasks/relations/duplicates.py.
 
     sft             by prompt. What is left under one prompt after conflicts says the same thing in other words.
     classification  by text, which is the prompt. A label is no answer to compare by.
-    preference      by pair: prompt, chosen and rejected answer. One prompt with several judged answers is what such data is.
+    preference      by pair: prompt, chosen and rejected answer. One prompt with several judged answers is what such
+    data is.
 
 A copy of a whole row always goes, whatever else is on.
 """
@@ -41,9 +42,9 @@ def dedupe(
 ) -> Outcome:
     """Let go of rows that repeat another row.
 
-    kind: sft if it is not given. answer: says where the label of a row is, if it has one. Evidence of each row that goes:
-    kept (row_id of the row that stays for it), of (row, prompt, answer or pair: in what they are the same), jaccard or
-    cosine (how like they are in that).
+    kind: sft if it is not given. answer: says where the label of a row is, if it has one. Evidence of each row that
+    goes: kept (row_id of the row that stays for it), of (row, prompt, answer or pair: in what they are the same),
+    jaccard or cosine (how like they are in that).
     """
     lost = repeats(rows, list(_views(settings, kind)), answer or AnswerSettings(), kind)
     told = rows.select("row_id", "source", "line").join(lost, on="row_id").iter_rows(named=True)
@@ -70,9 +71,10 @@ def _refuse_labels(of: str, kind: RowKind, key: str) -> None:
     if of == "answer" and kind.answer_is_label:
         raise RecipeError(
             "Rows of a classification dataset cannot be compared by their answer, which is a label.",
-            where=f"{key} in the recipe", allowed="prompt, or pair to keep rows of other labels apart",
+            where=f"{key} in the recipe",
+            allowed="prompt, or pair to keep rows of other labels apart",
             todo=f"remove {key}",
-        )  # fmt: skip
+        )
 
 
 def _entry(row: dict[str, Any]) -> dict[str, Any]:

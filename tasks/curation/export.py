@@ -1,16 +1,19 @@
 """export: the curated rows in the formats that other tools train from, one file or folder a split.
 
-    openai        {messages} in JSONL, weights as each message's `weight`, with the tools it came with; pairs in OpenAI's
+    openai        {messages} in JSONL, weights as each message's `weight`, with the tools it came with; pairs in
+    OpenAI's
                   preference format
-    trl           {messages, tools} in JSONL, the arguments of calls as values, which chat templates want; pairs as {prompt,
+    trl           {messages, tools} in JSONL, the arguments of calls as values, which chat templates want; pairs as
+    {prompt,
                   chosen, rejected}, each a list of messages
-    alpaca        {instruction, input, output, system} in one JSON list; pairs with chosen and rejected in output's place
-    huggingface   a folder of datasets.save_to_disk with its splits: messages (with `weight` where a row has weights), pairs as
+    alpaca        {instruction, input, output, system} in one JSON list; pairs with chosen and rejected in output's
+    place huggingface   a folder of datasets.save_to_disk with its splits: messages (with `weight` where a row has
+    weights), pairs as
                   for trl, a classification row as text and label, a ClassLabel
 
-What is read back by ingest says the same, row by row: the messages, the rejected answer, the weights and the tool calls are
-equal (from trl, arguments are in the form in which Python writes JSON). A row that a format cannot hold is an error, never a
-loss: several turns or tools in Alpaca, weights anywhere but in openai and huggingface.
+What is read back by ingest says the same, row by row: the messages, the rejected answer, the weights and the tool calls
+are equal (from trl, arguments are in the form in which Python writes JSON). A row that a format cannot hold is an
+error, never a loss: several turns or tools in Alpaca, weights anywhere but in openai and huggingface.
 """
 
 from __future__ import annotations
@@ -38,9 +41,13 @@ Row = dict[str, Any]
 FUNCTION: dict[str, Any] = {"name": pl.String, "arguments": pl.String}
 CALL: dict[str, Any] = {"id": pl.String, "type": pl.String, "function": pl.Struct(FUNCTION)}
 SAID: dict[str, Any] = {  # the columns of a message in a dataset; each but the first two is there if any message has it
-    "role": pl.String, "content": pl.String, "weight": pl.Float64, "tool_calls": pl.List(pl.Struct(CALL)),
-    "tool_call_id": pl.String, "name": pl.String,
-}  # fmt: skip
+    "role": pl.String,
+    "content": pl.String,
+    "weight": pl.Float64,
+    "tool_calls": pl.List(pl.Struct(CALL)),
+    "tool_call_id": pl.String,
+    "name": pl.String,
+}
 
 
 class _UnheldError(ValueError):
@@ -50,8 +57,8 @@ class _UnheldError(ValueError):
 def export(curated: pl.DataFrame, format: ExportFormat, out: Path, kind: RowKind) -> dict[str, int]:
     """Write the rows into the folder `out`, which appears whole or not at all. Returns the rows of each split.
 
-    curated: ROW_SCHEMA and, where there is one, `split`; without it all rows are `train`. The same rows give the same bytes.
-    Raises DataError for rows the format cannot hold, and where `out` holds something else.
+    curated: ROW_SCHEMA and, where there is one, `split`; without it all rows are `train`. The same rows give the same
+    bytes. Raises DataError for rows the format cannot hold, and where `out` holds something else.
     """
     if not curated.height:
         raise DataError("There is no row to export.", where="export", allowed="at least one row", todo="curate first")
@@ -65,9 +72,11 @@ def export(curated: pl.DataFrame, format: ExportFormat, out: Path, kind: RowKind
         _put(new, out)
     except OSError as error:
         raise DataError(
-            f"{out} cannot be written: {error.strerror or error}.", where="export",
-            allowed="a path where nothing is, an empty folder, or the same export", todo="take another path, or remove it",
-        ) from error  # fmt: skip
+            f"{out} cannot be written: {error.strerror or error}.",
+            where="export",
+            allowed="a path where nothing is, an empty folder, or the same export",
+            todo="take another path, or remove it",
+        ) from error
     finally:
         shutil.rmtree(new, ignore_errors=True)
     return {split: len(rows) for split, rows in records.items()}
@@ -109,9 +118,11 @@ def _refused(unheld: dict[str, list[str]], format: str, kind: RowKind) -> DataEr
         for why, ids in unheld.items()
     )
     return DataError(
-        f"The format {format} cannot hold every row of kind {kind.name}: {told}.", where="export",
-        allowed="openai holds every row; see tasks/curation/export.py for the others", todo="export as openai, or take these rows out",
-    )  # fmt: skip
+        f"The format {format} cannot hold every row of kind {kind.name}: {told}.",
+        where="export",
+        allowed="openai holds every row; see tasks/curation/export.py for the others",
+        todo="export as openai, or take these rows out",
+    )
 
 
 def _openai(row: Row, kind: RowKind) -> Row:
@@ -119,9 +130,10 @@ def _openai(row: Row, kind: RowKind) -> Row:
     if kind.has_rejected:
         *prompt, chosen = row["messages"]
         return {
-            "input": {"messages": prompt, **_tools(meta.get("input"))}, "preferred_output": [chosen],
+            "input": {"messages": prompt, **_tools(meta.get("input"))},
+            "preferred_output": [chosen],
             "non_preferred_output": [_assistant(row["rejected"])],
-        }  # fmt: skip
+        }
     return {"messages": _weighted(row, int), **_tools(meta), **_offered(row)}
 
 
@@ -137,7 +149,9 @@ def _offered(row: Row) -> Row:
 
 
 def _weighted(row: Row, number: Callable[[float], float]) -> list[Row]:
-    """The messages; the assistant's with a weight where the row has weights: other roles have none in OpenAI's format."""
+    """The messages; the assistant's with a weight where the row has weights: other roles have none
+    in OpenAI's format.
+    """
     if row["weights"] is None:
         return turns(row)
     pairs = zip(turns(row), row["weights"], strict=True)
@@ -228,8 +242,14 @@ def _frame(rows: list[Row], records: dict[str, list[Row]]) -> pl.DataFrame:
 
 
 _BUILDERS: dict[str, Callable[[Row, RowKind], Row]] = {
-    "openai": _openai, "trl": _trl, "alpaca": _alpaca, "huggingface": _huggingface,
-}  # fmt: skip
+    "openai": _openai,
+    "trl": _trl,
+    "alpaca": _alpaca,
+    "huggingface": _huggingface,
+}
 _WRITERS: dict[str, Callable[[dict[str, list[Row]], Path], None]] = {
-    "openai": _write_jsonl, "trl": _write_jsonl, "alpaca": _write_json, "huggingface": _write_dataset,
-}  # fmt: skip
+    "openai": _write_jsonl,
+    "trl": _write_jsonl,
+    "alpaca": _write_json,
+    "huggingface": _write_dataset,
+}

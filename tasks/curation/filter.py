@@ -1,14 +1,17 @@
-"""Filter: rows that cannot teach, each with the rule it breaks. Nothing is changed here; format mends what can be mended.
+"""Filter: rows that cannot teach, each with the rule it breaks. Nothing is changed here; format mends what can be
+mended.
 
-Which rules apply, and whether a row that breaks one is dropped or quarantined, is preset by the dataset's kind (RULES) and
-can be chosen for each rule. No rule is made for web pages: fine-tuning rows are short, and a good answer may be one word.
+Which rules apply, and whether a row that breaks one is dropped or quarantined, is preset by the dataset's kind (RULES)
+and can be chosen for each rule. No rule is made for web pages: fine-tuning rows are short, and a good answer may be one
+word.
 
-sft: questions and the answers that teach (weights). preference: the same of the prompt and the chosen answer; a rejected
-answer may be as bad as it likes, but must be there, readable and of a length that fits. classification: text and label are
-there and readable, and the text is in a language that the recipe names.
+sft: questions and the answers that teach (weights). preference: the same of the prompt and the chosen answer; a
+rejected answer may be as bad as it likes, but must be there, readable and of a length that fits. classification: text
+and label are there and readable, and the text is in a language that the recipe names.
 
 Applied to training rows only: an empty message is a fair question in a set of edge cases. A rule is a few lines in
-tasks/core/rules, or of one's own (tasks/curation/filters/custom.py); of several that a row breaks the first in RULES is told.
+tasks/core/rules, or of one's own (tasks/curation/filters/custom.py); of several that a row breaks the first in RULES is
+told.
 """
 
 from __future__ import annotations
@@ -56,7 +59,15 @@ RULES = (
     Rule("too_long", may_be_too_long, is_too_long, "quarantine"),
 )
 RuleName = Literal[
-    "empty", "unrated", "control_characters", "boilerplate", "echo", "repetition", "truncated", "language", "template",
+    "empty",
+    "unrated",
+    "control_characters",
+    "boilerplate",
+    "echo",
+    "repetition",
+    "truncated",
+    "language",
+    "template",
     "too_long",
 ]
 
@@ -68,7 +79,8 @@ class FilterSettings(Settings):
     actions: dict[RuleName, Action] = Field(default_factory=dict)
     # Languages that answers are written in, as ISO 639 codes (en, de); none named, none is checked.
     languages: tuple[str, ...] = ()
-    # Whole answers that are boilerplate here, besides those known (tasks/core/rules/phrases), whatever case and punctuation.
+    # Whole answers that are boilerplate here, besides those known (tasks/core/rules/phrases), whatever case and
+    # punctuation.
     phrases: tuple[str, ...] = ()
     # Rules of one's own, applied after the others: tasks/curation/filters/custom.py says how one is written.
     rules: tuple[str, ...] = ()
@@ -88,8 +100,10 @@ class FilterSettings(Settings):
 
 def how_answers_end(
     batches: Iterable[pl.DataFrame], settings: FilterSettings, kind: RowKind, **_inputs: Any
-) -> dict[str, Any]:  # fmt: skip
-    """What the rule `truncated` must know of a dataset before it can judge one of its rows: the step's input `learnt`."""
+) -> dict[str, Any]:
+    """What the rule `truncated` must know of a dataset before it can judge one of its rows: the
+    step's input `learnt`.
+    """
     if _action(TRUNCATED, settings, kind) == "off":
         return {}
     texts, found = list[pl.DataFrame](), 0
@@ -103,15 +117,20 @@ def how_answers_end(
 
 @row_by_row(learn=how_answers_end)
 def filter_rows(
-    rows: pl.DataFrame, settings: FilterSettings, kind: RowKind, base: Handle | None = None, rules: Sequence[OwnRule] = (),
-    learnt: Habits | None = None, prompt: PromptSettings = PLAIN,
-) -> Outcome:  # fmt: skip
+    rows: pl.DataFrame,
+    settings: FilterSettings,
+    kind: RowKind,
+    base: Handle | None = None,
+    rules: Sequence[OwnRule] = (),
+    learnt: Habits | None = None,
+    prompt: PromptSettings = PLAIN,
+) -> Outcome:
     """kept: rows that break no rule, unchanged. dropped, quarantined: the others, as the rule's action says.
 
-    base: the base model, for the rules template and too_long, which are skipped without it. prompt: how rows with tools are
-    written to be trained on. rules: settings.rules as find_rules found them.
-    learnt: how the dataset's answers end, where `rows` are only a part of it.
-    Raises RecipeError for a language that cannot be told, or a rule that cannot be run.
+    base: the base model, for the rules template and too_long, which are skipped without it. prompt: how rows with tools
+    are written to be trained on. rules: settings.rules as find_rules found them. learnt: how the dataset's answers end,
+    where `rows` are only a part of it. Raises RecipeError for a language that cannot be told, or a rule that cannot be
+    run.
     """
     rows = rows.sort("row_id")
     check_languages(settings.languages)

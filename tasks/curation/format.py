@@ -1,16 +1,19 @@
 """Format: answers that are not in the dataset's form are converted where nothing is lost, else held back.
 
-The form is the recipe's answer.json_schema; without one it is the form that most answers have (tasks/curation/answer_forms/forms.py): JSON with
-certain keys, one of a set of labels, a list, or prose. Data without a clear majority keeps all its forms.
+The form is the recipe's answer.json_schema; without one it is the form that most answers have
+(tasks/curation/answer_forms/forms.py): JSON with certain keys, one of a set of labels, a list, or prose. Data without a
+clear majority keeps all its forms.
 
-    sft             every answer that teaches (weights). One of tool calls must keep their tools' schemas, and stays as it is.
-    preference      the chosen answer must keep the form. A rejected one may break it, that can be why it was rejected; if it
+    sft             every answer that teaches (weights). One of tool calls must keep their tools' schemas, and stays as
+    it is. preference      the chosen answer must keep the form. A rejected one may break it, that can be why it was
+    rejected; if it
                     is JSON it is spelled as the chosen one is, so that a pair does not teach spelling.
     classification  labels that differ in case, width and separators only get the spelling used most. None is held back.
 
-Converted (tasks/curation/answer_forms/json_text.py, fitting.py): code fences, trailing commas, Python dicts, old formats by a template, old key
-names and values by a mapping, the case and separators of keys and labels, numbers written as text. Valid JSON is written in one
-form, with the schema's order of keys. Each row's ledger entry lists what was done to it.
+Converted (tasks/curation/answer_forms/json_text.py, fitting.py): code fences, trailing commas, Python dicts, old
+formats by a template, old key names and values by a mapping, the case and separators of keys and labels, numbers
+written as text. Valid JSON is written in one form, with the schema's order of keys. Each row's ledger entry lists what
+was done to it.
 """
 
 from __future__ import annotations
@@ -70,8 +73,8 @@ class FormatSettings(Settings):
 def format_answers(rows: pl.DataFrame, settings: FormatSettings, kind: RowKind, answer: AnswerSettings) -> Outcome:
     """kept: rows in the form, converted where needed. quarantined or dropped: the others, as they came.
 
-    A form that is learned is learned anew from what is left until it stays the same, so formatting twice is formatting once.
-    Raises RecipeError when the settings name a field or a value that answers cannot have.
+    A form that is learned is learned anew from what is left until it stays the same, so formatting twice is formatting
+    once. Raises RecipeError when the settings name a field or a value that answers cannot have.
     """
     check_format(settings, answer)
     rows = kept = rows.sort("row_id")
@@ -97,7 +100,9 @@ def _broken_calls(rows: pl.DataFrame) -> dict[str, Found]:
         for number, _, _ in answers(row):
             made = row["calls"][number - 1]
             if made and (broken := broken_calls(made, tools_of(row["meta"]))):
-                found.setdefault(row["row_id"], ("tool call breaks its tool's schema", {"message": number, "rule": broken}))
+                found.setdefault(
+                    row["row_id"], ("tool call breaks its tool's schema", {"message": number, "rule": broken})
+                )
     return found
 
 
@@ -138,7 +143,9 @@ def _told(
     told = [entry(row, ACTIONS[policy], lost[row["row_id"]][0], **lost[row["row_id"]][1]) for row in gone]
     ids = [row_id for row_id in done if row_id not in lost]
     pairs = zip(*(frame.filter(_among(ids)).iter_rows(named=True) for frame in (rows, kept)), strict=True)
-    return told + [changed(old, new, "answer rewritten", rules=list(dict.fromkeys(done[new["row_id"]]))) for old, new in pairs]
+    return told + [
+        changed(old, new, "answer rewritten", rules=list(dict.fromkeys(done[new["row_id"]]))) for old, new in pairs
+    ]
 
 
 def _among(ids: Any) -> pl.Expr:

@@ -1,12 +1,13 @@
 """Ingest: raw files of any known format become canonical rows; what cannot be read is quarantined with file and line.
 
-    sft              conversations; what its source says must not teach (a message weight of 0, a bad rating) has weights
-    preference       a prompt and the chosen answer, with the rejected one
-    classification   a text and, as the answer, its label
+    sft              conversations; what its source says must not teach (a message weight of 0, a bad rating) has
+    weights preference       a prompt and the chosen answer, with the rejected one classification   a text and, as the
+    answer, its label
 A row of another kind than the recipe's is quarantined: tasks/data/formats/adapter.py says what is recognised as what.
 
-The id of a row is the sha256 of what it says (content_json), so the same conversation in a new export, with a new timestamp
-or in another file, keeps its id. Exact copies are numbered in the order of their other columns, then of file and line.
+The id of a row is the sha256 of what it says (content_json), so the same conversation in a new export, with a new
+timestamp or in another file, keeps its id. Exact copies are numbered in the order of their other columns, then of file
+and line.
 """
 
 from __future__ import annotations
@@ -29,9 +30,13 @@ from tasks.data.sources import RawFile, Source, find_sources, read
 __all__ = ["IngestSettings", "RawFile", "Source", "find_sources", "ingest"]
 
 HELD_SCHEMA: Schema = {
-    "row_id": pl.String, "source": pl.String, "line": pl.Int64,
-    "reason": pl.String, "meta": pl.String, "text": pl.String,
-}  # fmt: skip
+    "row_id": pl.String,
+    "source": pl.String,
+    "line": pl.Int64,
+    "reason": pl.String,
+    "meta": pl.String,
+    "text": pl.String,
+}
 CHUNK = 100_000  # rows that are Python objects at a time
 _JSON = json.JSONEncoder(ensure_ascii=False, sort_keys=True, default=str)  # made once, which halves its time
 
@@ -63,11 +68,15 @@ def ingest(files: list[RawFile], settings: IngestSettings, kind: RowKind = SFT) 
         entry(row, "quarantined", row["reason"], **json.loads(row["meta"]))
         for row in held.drop("text").iter_rows(named=True)
     ]
-    return Outcome(_numbered(pl.concat([*frames, good.frame()])), entries("ingest", told), raw=held.select("row_id", "text"))
+    return Outcome(
+        _numbered(pl.concat([*frames, good.frame()])), entries("ingest", told), raw=held.select("row_id", "text")
+    )
 
 
 class Columns:
-    """Rows on their way to a frame, column by column, with their messages one after another: quicker than rows as dicts."""
+    """Rows on their way to a frame, column by column, with their messages one after another: quicker than rows as
+    dicts.
+    """
 
     def __init__(self) -> None:
         self.ids, self.sources, self.lines, self.metas = list[str](), list[str](), list[int](), list[str]()
@@ -84,9 +93,15 @@ class Columns:
         )
         messages = pl.Series("messages", pa.LargeListArray.from_arrays(pa.array(self.ends, pa.int64()), said))
         columns = {
-            "row_id": self.ids, "source": self.sources, "line": self.lines, "messages": messages,
-            "rejected": self.rejected, "weights": self.weights, "calls": self.calls, "meta": self.metas,
-        }  # fmt: skip
+            "row_id": self.ids,
+            "source": self.sources,
+            "line": self.lines,
+            "messages": messages,
+            "rejected": self.rejected,
+            "weights": self.weights,
+            "calls": self.calls,
+            "meta": self.metas,
+        }
         return pl.DataFrame(columns, schema=ROW_SCHEMA)
 
 
@@ -118,9 +133,12 @@ def _held(file: RawFile, record: Record, error: UnadaptedError) -> dict[str, Any
     text = text.encode("utf-8", "backslashreplace").decode()
     return {
         "row_id": digest_bytes(b"quarantined:" + text.encode()),  # never the id of a row that came through
-        "source": file.name, "line": record.line, "reason": error.reason, "text": text,
+        "source": file.name,
+        "line": record.line,
+        "reason": error.reason,
+        "text": text,
         "meta": json.dumps(error.evidence, sort_keys=True, default=str),
-    }  # fmt: skip
+    }
 
 
 def _numbered(frame: pl.DataFrame) -> pl.DataFrame:

@@ -1,16 +1,17 @@
 """label errors: rows whose label the rest of the data contradicts, ranked, each with the label that fits better.
 
-Confident learning (Northcutt, Jiang and Chuang, JAIR 2021; the cleanlab library): a classifier that never saw a row says
-how likely each label is for its text. From how often it is confident of another label than the given one follows how many
-labels are wrong; that many rows, those with the least likely given label, are suspects. One more thing is asked of a
-suspect here: its text must make the given label less likely than it would be for any text (`lift`). Where a classifier is
-weak, suspects are mostly its own mistakes, and this rule clears more of those than it loses wrong labels.
+Confident learning (Northcutt, Jiang and Chuang, JAIR 2021; the cleanlab library): a classifier that never saw a row
+says how likely each label is for its text. From how often it is confident of another label than the given one follows
+how many labels are wrong; that many rows, those with the least likely given label, are suspects. One more thing is
+asked of a suspect here: its text must make the given label less likely than it would be for any text (`lift`). Where a
+classifier is weak, suspects are mostly its own mistakes, and this rule clears more of those than it loses wrong labels.
 
-The classifier is logistic regression on word and letter vectors (tasks/similarity/tfidf_vectors.py), fitted `folds` times.
+The classifier is logistic regression on word and letter vectors (tasks/similarity/tfidf_vectors.py), fitted `folds`
+times.
 
-classification: the label is the answer. sft: the label is the answer's `answer.label` field, or the whole answer when the
-answers are free text of which few differ; other sft answers have no label, and preference pairs have none: all are kept.
-Rows of labels that are too rare to be learnt are kept too, and noted in the ledger as not judged.
+classification: the label is the answer. sft: the label is the answer's `answer.label` field, or the whole answer when
+the answers are free text of which few differ; other sft answers have no label, and preference pairs have none: all are
+kept. Rows of labels that are too rare to be learnt are kept too, and noted in the ledger as not judged.
 """
 
 from __future__ import annotations
@@ -39,7 +40,9 @@ SUSPECT, RELABELLED = "label is probably wrong", "label replaced by a likelier o
 NOT_JUDGED = "too few rows of its label to judge it"
 SHOWN_CHARACTERS = 80  # of a label in the evidence
 TRAINING_ROWS = 50_000  # that a fold's classifier is fitted on at most, or a million rows would take half an hour
-STRENGTH = 5.0  # C of the regression, more fits closer; 1, 3, 5 and 10 were tried on Banking77, SMS Spam and the example
+STRENGTH = (
+    5.0  # C of the regression, more fits closer; 1, 3, 5 and 10 were tried on Banking77, SMS Spam and the example
+)
 ITERATIONS = 40  # of L-BFGS; more change no verdict that was looked at
 DIGITS = 6  # of a likelihood that count: the last ones differ between processors
 
@@ -49,14 +52,17 @@ Likelihood = NDArray[np.float32]
 class LabelErrorSettings(Settings):
     """What becomes of rows whose label is probably wrong."""
 
-    # quarantine: a person decides. relabel: the suggested label replaces the given one; nothing else of the answer changes,
-    # so only for answers that are no more than their label. report: kept, with a note in the ledger. off: not looked for.
+    # quarantine: a person decides. relabel: the suggested label replaces the given one; nothing else of the answer
+    # changes, so only for answers that are no more than their label. report: kept, with a note in the ledger. off: not
+    # looked for.
     policy: Literal["quarantine", "relabel", "report", "off"] = "quarantine"
-    # How likely the given label may be for a suspect's text, in multiples of the label's share of all rows. A text that tells
-    # nothing has 0.91 to 1.1 (the fold that holds it out has a row of its label more or less). Less holds back fewer rows, and
-    # surer ones: on the example 1.0, 0.9 and 0.8 were right about 52, 59 and 74 % of 50, 41 and 23 rows; 40 are wrong.
+    # How likely the given label may be for a suspect's text, in multiples of the label's share of all rows. A text that
+    # tells nothing has 0.91 to 1.1 (the fold that holds it out has a row of its label more or less). Less holds back
+    # fewer rows, and surer ones: on the example 1.0, 0.9 and 0.8 were right about 52, 59 and 74 % of 50, 41 and 23
+    # rows; 40 are wrong.
     lift: float = Field(default=0.9, gt=0, le=10)
-    # Classifiers, each fitted without the rows it judges. Ten let each learn from nine tenths, and small data needs them.
+    # Classifiers, each fitted without the rows it judges. Ten let each learn from nine tenths, and small data needs
+    # them.
     folds: int = Field(default=10, ge=2, le=50)
     # Rows a label needs to be judged, and to be suggested: nine examples to learn from are few enough.
     min_rows: int = Field(default=10, ge=2)
@@ -85,7 +91,8 @@ def label_errors(rows: pl.DataFrame, settings: LabelErrorSettings, answer: Answe
     found = _suspects(judged, settings) if judged["label"].n_unique() > 1 else {}
     rare = dict(asked.filter(~often).select("row_id", pl.len().over("label")).iter_rows())
     told = [
-        entry(row, "kept", NOT_JUDGED, rows=rare[row["row_id"]], needed=settings.min_rows) for row in _picked(rows, list(rare))
+        entry(row, "kept", NOT_JUDGED, rows=rare[row["row_id"]], needed=settings.min_rows)
+        for row in _picked(rows, list(rare))
     ]
     suspects = _picked(rows, list(found))
     if settings.policy == "relabel":
@@ -93,7 +100,9 @@ def label_errors(rows: pl.DataFrame, settings: LabelErrorSettings, answer: Answe
         new = [_relabelled(row, values[found[row["row_id"]].better], answer) for row in suspects]
         told += [changed(a, b, RELABELLED, **found[a["row_id"]].evidence) for a, b in zip(suspects, new, strict=True)]
         untouched = rows.filter(~pl.col("row_id").is_in(list(found)))
-        return Outcome(pl.concat([untouched, pl.DataFrame(new, schema=rows.schema)]).sort("row_id"), entries(STEP, told))
+        return Outcome(
+            pl.concat([untouched, pl.DataFrame(new, schema=rows.schema)]).sort("row_id"), entries(STEP, told)
+        )
     action = "quarantined" if settings.policy == "quarantine" else "kept"
     told += [entry(row, action, SUSPECT, **found[row["row_id"]].evidence) for row in suspects]
     kept = rows.filter(~pl.col("row_id").is_in(list(found))) if action == "quarantined" else rows
@@ -120,13 +129,20 @@ def _suspects(judged: pl.DataFrame, settings: LabelErrorSettings) -> dict[str, S
     order = suspect[np.lexsort((suspect, own[suspect]))]
     ids = judged["row_id"]
     return {
-        ids[int(i)]: Suspect(names[best[i]], {
-            "given": names[given[i]][:SHOWN_CHARACTERS], "suggested": names[best[i]][:SHOWN_CHARACTERS],
-            "self_confidence": _rounded(own[i]), "confidence": _rounded(likely[i, best[i]]), "lift": _rounded(lift[i]),
-            "rank": rank, "of": len(order),
-        })
+        ids[int(i)]: Suspect(
+            names[best[i]],
+            {
+                "given": names[given[i]][:SHOWN_CHARACTERS],
+                "suggested": names[best[i]][:SHOWN_CHARACTERS],
+                "self_confidence": _rounded(own[i]),
+                "confidence": _rounded(likely[i, best[i]]),
+                "lift": _rounded(lift[i]),
+                "rank": rank,
+                "of": len(order),
+            },
+        )
         for rank, i in enumerate(order, 1)
-    }  # fmt: skip
+    }
 
 
 def _rounded(value: np.floating[Any]) -> float:
@@ -136,8 +152,8 @@ def _rounded(value: np.floating[Any]) -> float:
 def likelihood(vectors: Vectors, given: NDArray[np.int64], folds: int) -> Likelihood:
     """Out-of-fold probability of each label, rows x labels; rounded, so that no verdict hangs on the last digits.
 
-    given: labels as 0, 1, ...; each at least twice. Folds: rows of a label in the order given, dealt out in turn, so that
-    each fold has each label's share.
+    given: labels as 0, 1, ...; each at least twice. Folds: rows of a label in the order given, dealt out in turn, so
+    that each fold has each label's share.
     """
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
@@ -170,5 +186,9 @@ def _values(rows: pl.DataFrame, answer: AnswerSettings) -> dict[str, Any]:
 
 def _relabelled(row: dict[str, Any], value: Any, answer: AnswerSettings) -> dict[str, Any]:
     final = row["messages"][-1]
-    text = json.dumps({**(parse(final["content"]) or {}), answer.label: value}, ensure_ascii=False) if answer.label else value
+    text = (
+        json.dumps({**(parse(final["content"]) or {}), answer.label: value}, ensure_ascii=False)
+        if answer.label
+        else value
+    )
     return {**row, "messages": [*row["messages"][:-1], {**final, "content": text}]}

@@ -50,13 +50,15 @@ _CLOSING = re.compile(
 )
 # A greeting below the first line, and a line that names a mail and is no header of one ("Subject: your message").
 _GREETING = re.compile(
-    r"\n[ \t]*(?:dear|hi|hello|hey|good (?:morning|afternoon|evening)|hallo|sehr geehrte\w*|guten (?:tag|morgen)|bonjour"
+    r"\n[ \t]*(?:dear|hi|hello|hey|good (?:morning|afternoon|evening)|hallo|sehr geehrte\w*|guten "
+    r"(?:tag|morgen)|bonjour"
     r"|(?:liebe[rs]?|beste)(?! *(?:gr|w))|ch[eè]re?s?|estimad[oa]s?|hola|gentile|buongiorno)\b",
     re.I,
 )
 _MAIL_NAMED = re.compile(
     r"^(?![\w -]{1,20}: ?\S)[^\n]{0,300}"
-    r"\b(?:e-?mail|mail|letter|message|brief|nachricht|courriel|lettre|correo|carta|bericht)\b[^\n]{0,300}[.:?!][ \t]*$",
+    r"\b(?:e-?mail|mail|letter|message|brief|nachricht|courriel|lettre|correo|carta"
+    r"|bericht)\b[^\n]{0,300}[.:?!][ \t]*$",
     re.M | re.I,
 )
 _PARTICLES = {"de", "der", "den", "van", "von", "la", "le", "di", "of", "&", "and", "the"}
@@ -67,7 +69,9 @@ LINE_CHARACTERS = 60  # longer is a sentence, not a signature's line
 
 
 def without_quotes(text: str) -> str:
-    """The text without the mail that it answers. What stands below a quote marked by `>` stays, so does a lone quote."""
+    """The text without the mail that it answers. What stands below a quote marked by `>` stays, so
+    does a lone quote.
+    """
     above = _MARKED.sub("\n\n", text)
     below = next((found for found in _ATTRIBUTION.finditer(above) if _STAMP.search(found[0])), None)
     below = below or _ORIGINAL.search(above) or _HEADERS.search(above)
@@ -85,7 +89,9 @@ def without_signature(text: str) -> str:
 
 
 def _is_about_a_mail(text: str) -> bool:
-    """Whether a mail stands below what is said about it ("Summarize this email."), so that its closing is the matter too."""
+    """Whether a mail stands below what is said about it ("Summarize this email."), so that its closing is the matter
+    too.
+    """
     greeting = _GREETING.search(text)
     return greeting is not None and _MAIL_NAMED.search(text, 0, greeting.start()) is not None
 

@@ -1,11 +1,11 @@
 """Redact: addresses, telephone, card, bank account and national numbers, secrets and listed names become placeholders.
 
-`<EMAIL_1>`, `<PHONE_2>`: numbered inside a conversation, and the same value has the same placeholder throughout it, so that
-who is meant stays clear. The originals are written nowhere: the ledger has counts by kind only. What is found and how sure
-one is of it: tasks/personal_data/finders.py.
+`<EMAIL_1>`, `<PHONE_2>`: numbered inside a conversation, and the same value has the same placeholder throughout it, so
+that who is meant stays clear. The originals are written nowhere: the ledger has counts by kind only. What is found and
+how sure one is of it: tasks/personal_data/finders.py.
 
-sft: every message, the arguments of tool calls, and meta. preference: the rejected answer too, with the placeholders of its
-conversation. classification: text and label. Meta is redacted with them in every kind. Weights stay as they are.
+sft: every message, the arguments of tool calls, and meta. preference: the rejected answer too, with the placeholders of
+its conversation. classification: text and label. Meta is redacted with them in every kind. Weights stay as they are.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ from tasks.personal_data.finders import PersonalData, replaced, rewritten, suspe
 class RedactSettings(PersonalData):
     """What counts as personal data; every row is kept."""
 
-    # More names, one a line of a text file beside the recipe: the recipe's text is registered with each model, and a list of
-    # customers or of staff should not be. Reading the recipe adds them to `names` (fitted).
+    # More names, one a line of a text file beside the recipe: the recipe's text is registered with each model, and a
+    # list of customers or of staff should not be. Reading the recipe adds them to `names` (fitted).
     names_file: str = ""
 
     def fitted(self, recipe: Any, folder: Path) -> Self:
@@ -44,7 +44,9 @@ class RedactSettings(PersonalData):
             return self.model_validate({**self.model_dump(), "names": names})
         except (OSError, UnicodeDecodeError) as error:
             problem = f"{listed} cannot be read ({getattr(error, 'strerror', '') or 'no UTF-8 text'})"
-            raise MisfitError(location, problem, todo="give the path of a text file from the recipe's folder") from error
+            raise MisfitError(
+                location, problem, todo="give the path of a text file from the recipe's folder"
+            ) from error
         except ValidationError as error:
             problem = error.errors()[0]["msg"].removeprefix("Value error, ")
             raise MisfitError(location, f"{listed}: {problem}", todo="correct that line of the file") from error
@@ -95,7 +97,9 @@ _BARE = re.compile(rf"(?<=[:\[,\s])<(?:{'|'.join(kind.upper() for kind in KINDS)
 
 
 def _still_json(before: str, after: str) -> str:
-    """`after`, with a placeholder that took a bare number's place in JSON in quotation marks, so that it is read as before."""
+    """`after`, with a placeholder that took a bare number's place in JSON in quotation marks, so that it is read as
+    before.
+    """
     if not before.lstrip().startswith(("{", "[")) or not _is_json(before) or _is_json(after):
         return after
     return _BARE.sub(lambda found: f'"{found[0]}"', after)

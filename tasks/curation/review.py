@@ -1,11 +1,13 @@
 """review: what a person should look at, as a sheet to fill in, the rows first that a minute gains the most on.
 
-Leaves review.csv and review.jsonl (tasks/reporting/review_sheet.py), one record a quarantined row. In `decision` goes keep (it stays as it
-is), edit (after changing prompt, answer or rejected), drop, or suggested (the suggested answer replaces the answer);
-`assay review apply` takes the sheet back in, and `decide`, right after ingest, does what was decided.
+Leaves review.csv and review.jsonl (tasks/reporting/review_sheet.py), one record a quarantined row. In `decision` goes
+keep (it stays as it is), edit (after changing prompt, answer or rejected), drop, or suggested (the suggested answer
+replaces the answer); `assay review apply` takes the sheet back in, and `decide`, right after ingest, does what was
+decided.
 
-Texts are as the step that held the row back saw them, so what redact took out is out; of rows that never came to it, what it
-would take out is hidden as [email]. Every kind of dataset is treated alike; preference pairs have their rejected answer beside.
+Texts are as the step that held the row back saw them, so what redact took out is out; of rows that never came to it,
+what it would take out is hidden as [email]. Every kind of dataset is treated alike; preference pairs have their
+rejected answer beside.
 """
 
 from __future__ import annotations
@@ -37,13 +39,29 @@ from tasks.reporting.row_examples import texts_of
 
 SHEETS = ("review.csv", "review.jsonl")
 ORDER = (
-    "Rows that name each other stand together. What comes first gains the most per minute: a row of a rare label gains more "
+    "Rows that name each other stand together. What comes first gains the most per minute: a row of a rare label "
+    "gains more "
     "than one of a common label, and what is quickly read and decided costs less."
 )
 COLUMNS = (
-    "order", "case", "decision", "note", "choices", "prompt", "answer", "rejected", "suggestion", "step", "reason", "why",
-    "beside", "source", "line", "row_id", "check",
-)  # fmt: skip
+    "order",
+    "case",
+    "decision",
+    "note",
+    "choices",
+    "prompt",
+    "answer",
+    "rejected",
+    "suggestion",
+    "step",
+    "reason",
+    "why",
+    "beside",
+    "source",
+    "line",
+    "row_id",
+    "check",
+)
 
 
 class ReviewSettings(Settings):
@@ -53,9 +71,11 @@ class ReviewSettings(Settings):
     decisions: str = Field(default="decisions.jsonl", min_length=1)
     # Silent reading of English prose takes 238 on average (Brysbaert 2019, a review of 190 studies).
     words_per_minute: int = Field(default=240, ge=1)
-    # An assumption, to be replaced by what your reviewers need: to see what is asked, make up one's mind and fill in a cell.
+    # An assumption, to be replaced by what your reviewers need: to see what is asked, make up one's mind and fill in a
+    # cell.
     seconds_to_decide: float = Field(default=6, ge=0)
-    # Rows in a sheet, the first in order; 5,000 short ones are some twenty hours. The rest comes once these are decided.
+    # Rows in a sheet, the first in order; 5,000 short ones are some twenty hours. The rest comes once these are
+    # decided.
     rows: int = Field(default=5_000, ge=1, le=1_000_000)
 
 
@@ -63,14 +83,16 @@ class ReviewSettings(Settings):
 def decide(rows: pl.DataFrame, settings: ReviewSettings, decisions: Decisions) -> Outcome:
     """Do what was decided of rows, as soon as they are read. decisions: `changes` of them all, drops and edits.
 
-    Evidence of each: reviewer, at, note, asked (the step that held it back), was (its reason). Decisions on rows that are not
-    there do nothing: a row that left the export needs none.
+    Evidence of each: reviewer, at, note, asked (the step that held it back), was (its reason). Decisions on rows that
+    are not there do nothing: a row that left the export needs none.
     """
     said = {row_id: row.change for row_id, row in decisions.standing().items() if row.change}
     decided = rows.filter(pl.col("row_id").is_in(list(said))).to_dicts()
     dropped = [row for row in decided if said[row["row_id"]].decision == "drop"]
     pairs = [(row, new_row(row, said[row["row_id"]])) for row in decided if said[row["row_id"]].decision == "edit"]
-    edited = [(old, new) for old, new in pairs if new != old]  # a record that ingest took in as it was mended says it already
+    edited = [
+        (old, new) for old, new in pairs if new != old
+    ]  # a record that ingest took in as it was mended says it already
     told = [entry(row, "dropped", DROPPED, **said[row["row_id"]].evidence) for row in dropped]
     told += [changed(old, new, EDITED, **said[old["row_id"]].evidence) for old, new in edited]
     moved = [row["row_id"] for row in (*dropped, *(old for old, _ in edited))]
@@ -80,19 +102,27 @@ def decide(rows: pl.DataFrame, settings: ReviewSettings, decisions: Decisions) -
 
 
 def review(
-    place: StepDirs, settings: ReviewSettings, steps: list[Handle], dataset: Handle, answer: AnswerSettings, kind: RowKind,
+    place: StepDirs,
+    settings: ReviewSettings,
+    steps: list[Handle],
+    dataset: Handle,
+    answer: AnswerSettings,
+    kind: RowKind,
     personal: PersonalData,
-) -> StepResult:  # fmt: skip
+) -> StepResult:
     """Write the sheets of what `dataset` quarantined. steps: its row steps in order, as account was given them.
 
     Facts: rows, cases, minutes and reasons (step, reason, rows, minutes: left to review), shown (rows in the sheet),
-    decided (rows by what a reviewer did with them), order, words_per_minute and seconds_to_decide (what minutes rest on).
+    decided (rows by what a reviewer did with them), order, words_per_minute and seconds_to_decide (what minutes rest
+    on).
     """
     held = _held(steps, dataset, personal)
     curated = labels_of(dataset.frame(CURATED), answer, kind)
     cases = in_order(held, curated, answer, settings.words_per_minute, settings.seconds_to_decide)
     placed = [(number, row) for number, case in enumerate(cases, 1) for row in case][: settings.rows]
-    records = [{"order": order, **_record(row, case, curated.values, answer)} for order, (case, row) in enumerate(placed, 1)]
+    records = [
+        {"order": order, **_record(row, case, curated.values, answer)} for order, (case, row) in enumerate(placed, 1)
+    ]
     columns = [name for name in COLUMNS if name != "rejected" or kind.has_rejected]
     for name, write in zip(SHEETS, (write_csv, write_jsonl), strict=True):
         write(place.out / name, columns, records)
@@ -105,21 +135,30 @@ def review(
 def _facts(cases: list[list[Held]], settings: ReviewSettings, dataset: Handle, shown: int) -> ReviewFacts:
     left: dict[tuple[str, str], list[float]] = {}  # seconds of each row
     for case in cases:
-        for row, seconds in zip(case, seconds_of(case, settings.words_per_minute, settings.seconds_to_decide), strict=True):
+        for row, seconds in zip(
+            case, seconds_of(case, settings.words_per_minute, settings.seconds_to_decide), strict=True
+        ):
             left.setdefault((row.step, row.reason), []).append(seconds)
     minutes = {what: sum(one / 60 for one in seconds) for what, seconds in left.items()}
     ordered = sorted(minutes, key=lambda what: (-minutes[what], what))
     entries = dataset.frame(LEDGER).filter(pl.col("reason").is_in(BY_REVIEWERS))
     decided = dict(entries.group_by("reason").agg(pl.col("row_id").n_unique()).sort("reason").iter_rows())
     return ReviewFacts(
-        rows=sum(map(len, left.values())), cases=len(cases), order=ORDER, decided=decided,
+        rows=sum(map(len, left.values())),
+        cases=len(cases),
+        order=ORDER,
+        decided=decided,
         minutes=round(sum(minutes[what] for what in ordered), 1),
         reasons=[
-            ReviewReason(step=step, reason=reason, rows=len(left[step, reason]), minutes=round(minutes[step, reason], 1))
+            ReviewReason(
+                step=step, reason=reason, rows=len(left[step, reason]), minutes=round(minutes[step, reason], 1)
+            )
             for step, reason in ordered
         ],
-        words_per_minute=settings.words_per_minute, seconds_to_decide=settings.seconds_to_decide, shown=shown,
-    )  # fmt: skip
+        words_per_minute=settings.words_per_minute,
+        seconds_to_decide=settings.seconds_to_decide,
+        shown=shown,
+    )
 
 
 # ---------------------------------------------------------------- one record
@@ -139,12 +178,16 @@ def _held(steps: Sequence[Handle], dataset: Handle, personal: PersonalData) -> l
             texts = _texts(row["text"] or "", read=place[str(name)] > 0)
             beside = {row_id: what for row_id, what in rows_named(evidence[row["row_id"]]).items() if row_id in others}
             shown = [f"{what}:\n{_said(others[row_id])}" for row_id, what in beside.items()]
-            found.append(Held(row, evidence[row["row_id"]], texts, "\n\n".join(shown), tuple(beside), place[str(name)] > 0))
+            found.append(
+                Held(row, evidence[row["row_id"]], texts, "\n\n".join(shown), tuple(beside), place[str(name)] > 0)
+            )
     return _safe(found, personal)
 
 
 def _texts(text: str, read: bool) -> dict[str, str]:
-    """prompt, answer and rejected, of the text that the quarantine holds. read: it is a row, not a record as it came."""
+    """prompt, answer and rejected, of the text that the quarantine holds. read: it is a row, not a
+    record as it came.
+    """
     if not read:
         return {"prompt": visible(text), "answer": "", "rejected": ""}
     said = json.loads(text)
@@ -170,10 +213,16 @@ def _safe(rows: list[Held], personal: PersonalData) -> list[Held]:
     could = shown.filter(suspect(pl.col("text"), personal))["text"]
     safe = dict(zip(shown["text"], shown["text"], strict=True)) | hidden(could, personal)
     return [
-        Held(row.row, row.evidence if row.read else hidden_in(row.evidence, personal),
-             {name: safe[text] for name, text in row.texts.items()}, safe[row.beside], row.others, row.read)
+        Held(
+            row.row,
+            row.evidence if row.read else hidden_in(row.evidence, personal),
+            {name: safe[text] for name, text in row.texts.items()},
+            safe[row.beside],
+            row.others,
+            row.read,
+        )
         for row in rows
-    ]  # fmt: skip
+    ]
 
 
 def _record(row: Held, case: int, values: dict[str, Any], answer: AnswerSettings) -> dict[str, Any]:
@@ -181,7 +230,18 @@ def _record(row: Held, case: int, values: dict[str, Any], answer: AnswerSettings
     offered = {"keep": row.read, "edit": _editable(row), "drop": True, "suggested": bool(suggestion)}
     choices = [choice for choice, offer in offered.items() if offer]
     return {
-        "case": case, "decision": "", "note": "", "choices": ", ".join(choices), **row.texts, "suggestion": suggestion,
-        "step": row.step, "reason": row.reason, "why": in_words(row.evidence), "beside": row.beside,
-        "source": row.row["source"], "line": row.row["line"], "row_id": row.row_id, "check": check_of(row.row_id, row.texts),
-    }  # fmt: skip
+        "case": case,
+        "decision": "",
+        "note": "",
+        "choices": ", ".join(choices),
+        **row.texts,
+        "suggestion": suggestion,
+        "step": row.step,
+        "reason": row.reason,
+        "why": in_words(row.evidence),
+        "beside": row.beside,
+        "source": row.row["source"],
+        "line": row.row["line"],
+        "row_id": row.row_id,
+        "check": check_of(row.row_id, row.texts),
+    }

@@ -1,15 +1,16 @@
 """select: a budget of rows that stands for the whole, when there are more than are wanted or can be paid for.
 
-The budget is shared out among the labels (and, if the recipe names a column of meta, that column's values within each): rare
-ones are kept whole, the others get equal parts. Within each the method chooses:
+The budget is shared out among the labels (and, if the recipe names a column of meta, that column's values within each):
+rare ones are kept whole, the others get equal parts. Within each the method chooses:
 
-cover    rows such that every row has a kept one like it (tasks/similarity/facility_location.py), by words and letters of its prompt. Many rows
+cover    rows such that every row has a kept one like it (tasks/similarity/facility_location.py), by words and letters
+of its prompt. Many rows
          that say much the same get one place between them; a lone oddity gets one only when there are places enough.
 random   by row_id, which is a sha256: a shuffle that every run repeats.
 longest  the longest answers, then the longest prompts. Often recommended; here as a control, like random.
 
-Labels: of classification rows the answer, of sft rows `answer.label` or one of few free-text answers; other sft rows and
-preference pairs have none and compete as one. A preference pair is chosen by its prompt and keeps both its answers.
+Labels: of classification rows the answer, of sft rows `answer.label` or one of few free-text answers; other sft rows
+and preference pairs have none and compete as one. A preference pair is chosen by its prompt and keeps both its answers.
 """
 
 from __future__ import annotations
@@ -41,8 +42,9 @@ class SelectSettings(Settings):
 
     # Rows to keep, those that will validate included; 0 keeps all.
     rows: int = Field(default=0, ge=0)
-    # On Banking77 a classifier got 76 % right from 308 rows by cover, 61 % from random ones, 49 % from the longest; from 3,080
-    # rows 87, 85 and 76 %. Where most rows stay, as in the example (600 of 865), cover and random cannot be told apart.
+    # On Banking77 a classifier got 76 % right from 308 rows by cover, 61 % from random ones, 49 % from the longest;
+    # from 3,080 rows 87, 85 and 76 %. Where most rows stay, as in the example (600 of 865), cover and random cannot be
+    # told apart.
     method: Literal["cover", "random", "longest"] = "cover"
     # A column of meta whose values are kept apart, a language or a customer say; a row without it is of the value "".
     slice: str = ""
@@ -51,8 +53,9 @@ class SelectSettings(Settings):
 def select(rows: pl.DataFrame, settings: SelectSettings, answer: AnswerSettings, kind: RowKind) -> Outcome:
     """Keep at most `settings.rows` rows.
 
-    Evidence of each row that goes: label and slice (if it has any), rows (that share them), places (that those got), budget; by
-    cover also kept (row_id of the kept row most like it) and similarity (cosine of the two prompts' vectors, 0 to 1).
+    Evidence of each row that goes: label and slice (if it has any), rows (that share them), places (that those got),
+    budget; by cover also kept (row_id of the kept row most like it) and similarity (cosine of the two prompts' vectors,
+    0 to 1).
     """
     if not 0 < settings.rows < rows.height:
         return Outcome(rows, entries("select", []))
@@ -69,7 +72,9 @@ def select(rows: pl.DataFrame, settings: SelectSettings, answer: AnswerSettings,
             found |= {row_id: about | twin for row_id, twin in _covered(ids, vectors[at], places).items()}
     gone = pl.col("row_id").is_in(list(found))
     lost = rows.filter(gone).select("row_id", "source", "line").iter_rows(named=True)
-    return Outcome(rows.filter(~gone), entries("select", [entry(r, "dropped", BUDGET, **found[r["row_id"]]) for r in lost]))
+    return Outcome(
+        rows.filter(~gone), entries("select", [entry(r, "dropped", BUDGET, **found[r["row_id"]]) for r in lost])
+    )
 
 
 Slice = tuple[str | None, str, list[int]]
@@ -89,7 +94,9 @@ def _sliced(rows: pl.DataFrame, settings: SelectSettings, asked: pl.DataFrame) -
             todo=nearest_name(settings.slice, known) or "name a column that the data has",
         )
     values = [str(meta.get(settings.slice) or "") for meta in metas]
-    return asked.join(rows.select("row_id").with_columns(slice=pl.Series(values)), on="row_id", how="left").sort("row_id")
+    return asked.join(rows.select("row_id").with_columns(slice=pl.Series(values)), on="row_id", how="left").sort(
+        "row_id"
+    )
 
 
 def _places(asked: pl.DataFrame, budget: int) -> list[tuple[Slice, int]]:

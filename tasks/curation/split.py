@@ -1,6 +1,7 @@
 """split: training and validation rows, apart from each other.
 
-1. Rows that are loose relatives of each other (`group_threshold`) go to the same side, under any system message. What many
+1. Rows that are loose relatives of each other (`group_threshold`) go to the same side, under any system message. What
+many
    rows share, a frame of instructions, makes no relatives.
 2. Validation rows are drawn by label, in proportion: of a classification row the label is its answer, of an sft row the
    recipe's answer.label. Rows without one, preference pairs among them, are of one kind.
@@ -124,8 +125,8 @@ def _groups(asked: pl.DataFrame, settings: SplitSettings) -> list[list[str]]:
 def _relatives(texts: pl.Series, settings: SplitSettings) -> tuple[Ints, Ints]:
     """Pairs of texts that are alike, as two columns of places.
 
-    Shingles that a tenth of the texts have are the form of the data and do not count: else all rows would be one group, and
-    nothing would validate. Where there are still more pairs than can be held, fewer texts make a form.
+    Shingles that a tenth of the texts have are the form of the data and do not count: else all rows would be one group,
+    and nothing would validate. Where there are still more pairs than can be held, fewer texts make a form.
     """
     sets, limit = shingle_sets([texts], settings.ngram), Threshold.of(settings.group_threshold)
     common = max(FEW, len(texts) // 10)
@@ -145,4 +146,6 @@ def _without(sets: ShingleSets, common: int) -> ShingleSets:
     order = np.argsort(size, kind="stable")
     order = order[lengths[order] > 0]
     sketch = np.zeros((4, len(order)), np.uint64)
-    return ShingleSets(sets.row[order], size[order], starts[order], lengths[order], sets.shared[keep], sets.shingles, sketch)
+    return ShingleSets(
+        sets.row[order], size[order], starts[order], lengths[order], sets.shared[keep], sets.shingles, sketch
+    )

@@ -1,4 +1,6 @@
-"""Packed bytes unpacked, by gzip or zstd, and never to more than this machine can hold: a few kilobytes may say terabytes."""
+"""Packed bytes unpacked, by gzip or zstd, and never to more than this machine can hold: a few kilobytes may say
+terabytes.
+"""
 
 from __future__ import annotations
 
@@ -43,7 +45,9 @@ def _all_of(name: str, stream: Any) -> bytes:
 
 
 def check_parquet(name: str, data: bytes) -> None:
-    """Raise DataError when the file says of itself that it unpacks to too much. Whatever pyarrow raises for a damaged one."""
+    """Raise DataError when the file says of itself that it unpacks to too much. Whatever pyarrow raises for a damaged
+    one.
+    """
     import pyarrow.parquet as pq
 
     told = pq.read_metadata(io.BytesIO(data))
@@ -56,6 +60,7 @@ def check_size(name: str, size: int) -> None:
     most = usable_memory() // SHARE
     if size > most:
         raise refused(
-            name, f"unpacks to more than {most / 1e9:.1f} GB, the most that this machine can hold of one file",
+            name,
+            f"unpacks to more than {most / 1e9:.1f} GB, the most that this machine can hold of one file",
             "split it into smaller files, or use a machine with more memory; a small file that does so may be a trap",
-        )  # fmt: skip
+        )

@@ -1,7 +1,7 @@
 """Text tables to records: CSV and TSV, with quotes, line breaks inside fields, and the semicolons that Excel writes.
 
-Some write TSV with quotes, some hold that TSV has none. A file whose lines fit as they stand, and would break or run into each
-other if its quotes were taken for quotes, has none: else messages that begin with a quote would be lost.
+Some write TSV with quotes, some hold that TSV has none. A file whose lines fit as they stand, and would break or run
+into each other if its quotes were taken for quotes, has none: else messages that begin with a quote would be lost.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ csv.field_size_limit(2**31 - 1)  # the default of 128 KiB refuses long conversat
 def read_csv(name: str, text: str, header: Sequence[str] = ()) -> Iterator[Record]:
     """The records of a table. header: its column names, if it has no line of them.
 
-    The delimiter is the one that is most frequent in the first line, or that cuts it into as many fields as there are names.
+    The delimiter is the one that is most frequent in the first line, or that cuts it into as many fields as there are
+    names.
     """
     first = text.split("\n", 1)[0].rstrip("\r")
     fits = {mark for mark in DELIMITERS if header and len(next(csv.reader([first], delimiter=mark), [])) == len(header)}
@@ -132,5 +133,3 @@ def _records(name: str, rows: Iterator[list[str]], lines: _Lines) -> Iterator[tu
             yield [], lines.taken(), str(error)
         else:
             yield fields, lines.taken(), ""
-
-

@@ -3,8 +3,8 @@
 A record that cannot be read comes out with a reason in the place of a value, so that it can be quarantined; only a
 file that cannot be trusted as a whole is an error. Lines are counted from 1: physical lines in JSONL, records after
 the header in CSV and TSV, elements in JSON, rows in Parquet and Arrow. Blank lines in JSONL, CSV and TSV are no
-records, wherever they stand. A column of class labels, numbers whose names the file holds (Hugging Face datasets), comes
-out as the names.
+records, wherever they stand. A column of class labels, numbers whose names the file holds (Hugging Face datasets),
+comes out as the names.
 """
 
 from __future__ import annotations
@@ -25,9 +25,16 @@ from tasks.data.formats.adapter import recognised
 from tasks.data.records import Record, refused
 
 KINDS = {
-    ".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "json", ".csv": "csv", ".tsv": "tsv", ".tab": "tsv",
-    ".parquet": "parquet", ".arrow": "arrow", ".feather": "arrow",
-}  # fmt: skip
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".json": "json",
+    ".csv": "csv",
+    ".tsv": "tsv",
+    ".tab": "tsv",
+    ".parquet": "parquet",
+    ".arrow": "arrow",
+    ".feather": "arrow",
+}
 UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)  # of what Excel calls Unicode text
 PARQUET, ARROW, ARROW_STREAM = b"PAR1", b"ARROW1", b"\xff\xff\xff\xff"
 
@@ -107,9 +114,15 @@ def _text(data: bytes) -> str:
 
 
 def _decoded(lines: Iterable[bytes]) -> Iterator[str]:
-    """_text line by line: one wide character would make the whole text of a file take twice its bytes, or four times."""
+    """_text line by line: one wide character would make the whole text of a file take twice its
+    bytes, or four times.
+    """
     for number, line in enumerate(lines):
-        yield (line if number else line.removeprefix(codecs.BOM_UTF8)).decode("utf-8", "surrogateescape").removesuffix("\n")
+        yield (
+            (line if number else line.removeprefix(codecs.BOM_UTF8))
+            .decode("utf-8", "surrogateescape")
+            .removesuffix("\n")
+        )
 
 
 def _frame(name: str, data: bytes, kind: str) -> pl.DataFrame:

@@ -33,11 +33,13 @@ HEAD = 1 << 16  # bytes of a file that tell what it is
 class Source(Reading):
     """Where rows come from, a path or a query; in YAML a plain string is its path."""
 
-    # A file, a glob (** for any depth), a folder written by datasets.save_to_disk, or a URL of one (s3://, gs://, https://).
-    # A URL that needs a password or a key (?token=...) stands in an environment variable and is written env:NAME: one file or
-    # folder, known by its scheme, host and path. In a URL no ? is allowed, also not for a glob: a key would stand there.
+    # A file, a glob (** for any depth), a folder written by datasets.save_to_disk, or a URL of one (s3://, gs://,
+    # https://). A URL that needs a password or a key (?token=...) stands in an environment variable and is written
+    # env:NAME: one file or folder, known by its scheme, host and path. In a URL no ? is allowed, also not for a glob: a
+    # key would stand there.
     path: str = ""
-    # The column names of a text table that has no line of them. Without an ending that says otherwise it is read as TSV.
+    # The column names of a text table that has no line of them. Without an ending that says otherwise it is read as
+    # TSV.
     header: tuple[str, ...] = ()
     # A query in the place of a path, and the database to put it to: postgresql://, sqlite:///, or env:NAME as above.
     sql: str = ""
@@ -46,7 +48,9 @@ class Source(Reading):
     @model_validator(mode="before")
     @classmethod
     def _from_text(cls, value: Any) -> Any:
-        if isinstance(value, dict) and isinstance(value.get("header"), list):  # strict mode wants a tuple after a `before`
+        if isinstance(value, dict) and isinstance(
+            value.get("header"), list
+        ):  # strict mode wants a tuple after a `before`
             value = {**value, "header": tuple(value["header"])}
         return {"path": value} if isinstance(value, str) else value
 
@@ -77,7 +81,9 @@ class RawFile(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    name: str  # as the ledger tells it: relative to the recipe's folder, a URL's public part, or a query and its database
+    name: (
+        str  # as the ledger tells it: relative to the recipe's folder, a URL's public part, or a query and its database
+    )
     digest: str  # sha256 of the file, or of a folder's sorted (name, sha256) pairs
     reading: Reading = Field(default_factory=Reading)
     header: tuple[str, ...] = ()
@@ -87,8 +93,8 @@ class RawFile(BaseModel):
 def find_sources(sources: Sequence[Source], base: Path) -> list[RawFile]:
     """The files behind the recipe's sources, each once, sorted by name, with their digests; queries are asked and kept.
 
-    base: the folder that relative paths start from. Raises DataError for a path that matches nothing, a query that cannot
-    be answered, and a file named twice in two ways; OutsideError when a store or a database does not answer.
+    base: the folder that relative paths start from. Raises DataError for a path that matches nothing, a query that
+    cannot be answered, and a file named twice in two ways; OutsideError when a store or a database does not answer.
     """
     found: dict[str, RawFile] = {}
     for source in sources:
@@ -96,8 +102,10 @@ def find_sources(sources: Sequence[Source], base: Path) -> list[RawFile]:
             if found.setdefault(file.name, file) != file:
                 raise DataError(
                     f"{file.name} is named twice, to be read in two ways or by two URLs that differ behind their ?.",
-                    where="recipe: data", allowed="each file in one way", todo="take one of the two out, or narrow the glob",
-                )  # fmt: skip
+                    where="recipe: data",
+                    allowed="each file in one way",
+                    todo="take one of the two out, or narrow the glob",
+                )
     return [found[name] for name in sorted(found)]
 
 
@@ -114,7 +122,9 @@ def _found(source: Source, base: Path) -> Iterator[RawFile]:
 
 
 def _stay_inside(url: str) -> None:
-    """Raise RecipeError for a local file outside ASSAY_RECIPES, also one behind fsspec's own words (file://, zip://a::/b)."""
+    """Raise RecipeError for a local file outside ASSAY_RECIPES, also one behind fsspec's own words (file://,
+    zip://a::/b).
+    """
     protocol, _, path = url.rpartition("::")[2].rpartition("://")
     if protocol in ("", "file", "local"):
         check_inside(Path(path), "recipe: data")
@@ -125,7 +135,11 @@ def read(file: RawFile) -> Iterator[Record]:
     fs, path = opened(file.location)
     with outside(file.location, file.name):
         folder = fs.isdir(path)
-        if not folder and not is_address(file.location) and is_read_by_line(file.name, fs.head(path, HEAD), file.header):
+        if (
+            not folder
+            and not is_address(file.location)
+            and is_read_by_line(file.name, fs.head(path, HEAD), file.header)
+        ):
             return read_lines(file.name, _lines(file, path))
         found, data = (digest(file.location, file.name), b"") if folder else _bytes(fs, path)
     _check_unchanged(file, found)
@@ -133,7 +147,9 @@ def read(file: RawFile) -> Iterator[Record]:
 
 
 def _lines(file: RawFile, path: str) -> Iterator[bytes]:
-    """The lines of a file on disk, which is never held as a whole. That it has not changed shows when the last one is read."""
+    """The lines of a file on disk, which is never held as a whole. That it has not changed shows when the last one is
+    read.
+    """
     state = hashlib.sha256()
     with outside(file.location, file.name), open(path, "rb") as lines:
         for line in lines:
@@ -168,7 +184,9 @@ def _dataset(file: RawFile) -> Iterator[Record]:
 
 
 def _expand(path: str, base: Path) -> list[str]:
-    """Absolute locations behind a path, sorted. A name that is there as it stands is no glob, nor is env:NAME ever one."""
+    """Absolute locations behind a path, sorted. A name that is there as it stands is no glob, nor
+    is env:NAME ever one.
+    """
     location = path if is_address(path) else os.path.normpath(base.absolute() / Path(path).expanduser())
     fs, inside = opened(location)
     shown = public(url_of(path))
@@ -177,7 +195,11 @@ def _expand(path: str, base: Path) -> list[str]:
             _check_folder(fs, inside, shown)
         elif fs.exists(inside):
             pass
-        elif not path.startswith(ENV) and glob.has_magic(inside) and (found := sorted(filter(fs.isfile, fs.glob(inside)))):
+        elif (
+            not path.startswith(ENV)
+            and glob.has_magic(inside)
+            and (found := sorted(filter(fs.isfile, fs.glob(inside))))
+        ):
             return [str(fs.unstrip_protocol(one)) if is_address(path) else os.path.normpath(one) for one in found]
         else:
             raise FileNotFoundError(inside)

@@ -1,7 +1,8 @@
-"""A query as a source: asked once, by Polars' database reader, read-only; its rows kept as JSONL named by their content.
+"""A query as a source: asked once, by Polars' database reader, read-only; its rows kept as JSONL named by their
+content.
 
-The rows are sorted, because a database promises no order, so the same rows give the same file and the same digest. A URL with
-a password or settings comes from an environment variable (tasks/core/urls.py), whose name alone is written.
+The rows are sorted, because a database promises no order, so the same rows give the same file and the same digest. A
+URL with a password or settings comes from an environment variable (tasks/core/urls.py), whose name alone is written.
 """
 
 from __future__ import annotations
@@ -53,8 +54,8 @@ def query_name(sql: str, database: str) -> str:
 def keep_rows(sql: str, database: str, base: Path) -> tuple[Path, str]:
     """Ask the query and keep what it gives. Returns the JSONL file, sorted, and its sha256.
 
-    base: the folder that the relative path of an SQLite file starts from. Raises DataError for a query the database refuses
-    or that gives no row, OutsideError when the database does not answer.
+    base: the folder that the relative path of an SQLite file starts from. Raises DataError for a query the database
+    refuses or that gives no row, OutsideError when the database does not answer.
     """
     frame = _rows(sql, database, base)
     if not frame.height:
@@ -83,18 +84,24 @@ def _rows(sql: str, database: str, base: Path) -> pl.DataFrame:
     except DBAPIError as error:
         raise _unreached(sql, database, url, error) from None
     except (NoSuchModuleError, ImportError) as error:
-        raise _problem(sql, database, f"There is no driver for the database: {error}.", ALLOWED, "install it") from error
+        raise _problem(
+            sql, database, f"There is no driver for the database: {error}.", ALLOWED, "install it"
+        ) from error
     with connection:
         try:
             _for_reading(connection)
-            utc = pl.selectors.datetime(time_zone="*").dt.convert_time_zone("UTC")  # not the session's, which may differ
+            utc = pl.selectors.datetime(time_zone="*").dt.convert_time_zone(
+                "UTC"
+            )  # not the session's, which may differ
             return pl.read_database(_escaped(sql), connection, infer_schema_length=None).with_columns(utc)
         except DBAPIError as error:
             gone = error.connection_invalidated or type(error.orig).__name__ == "OperationalError"
             if gone and ("locked" in str(error.orig) or url.get_backend_name() != "sqlite"):
                 raise _unreached(sql, database, url, error) from None
             told = f"The database refuses the query: {_told(error, url)}."
-            raise _problem(sql, database, told, "one query that only reads", "correct it; try it by hand first") from None
+            raise _problem(
+                sql, database, told, "one query that only reads", "correct it; try it by hand first"
+            ) from None
         except (pl.exceptions.PolarsError, TypeError, ValueError, OverflowError) as error:
             told = f"The query's rows make no table: {error}."
             todo = "give each column a name of its own and one type, by CAST in the query"
@@ -113,7 +120,9 @@ def _for_reading(connection: Connection) -> None:
 
 
 def _url(sql: str, database: str, base: Path) -> URL:
-    """The URL to connect to: psycopg for PostgreSQL, which SQLAlchemy would not take by itself; SQLite's file read-only."""
+    """The URL to connect to: psycopg for PostgreSQL, which SQLAlchemy would not take by itself; SQLite's file
+    read-only.
+    """
     from sqlalchemy import URL, make_url
     from sqlalchemy.exc import ArgumentError
 
@@ -122,7 +131,9 @@ def _url(sql: str, database: str, base: Path) -> URL:
     except ArgumentError:
         raise _problem(sql, database, "What names the database is no URL.", ALLOWED, "correct it") from None
     except ValueError as error:
-        todo = f"export {database.removeprefix(ENV)}=postgresql://..., where the run is started and where a worker runs it"
+        todo = (
+            f"export {database.removeprefix(ENV)}=postgresql://..., where the run is started and where a worker runs it"
+        )
         raise _problem(sql, database, f"{error}.", ALLOWED, todo) from None
     if url.drivername == "postgresql":
         return url.set(drivername="postgresql+psycopg")
@@ -150,6 +161,8 @@ def _problem(sql: str, database: str, what: str, allowed: str, todo: str) -> Ass
 
 def _unreached(sql: str, database: str, url: URL, error: Any) -> AssayError:
     return OutsideError(
-        f"The database did not answer: {_told(error, url)}.", where=f"{WHERE}, {query_name(sql, database)}",
-        allowed="a database that can be reached", todo="check that it runs, the network, and the user's right to read",
-    )  # fmt: skip
+        f"The database did not answer: {_told(error, url)}.",
+        where=f"{WHERE}, {query_name(sql, database)}",
+        allowed="a database that can be reached",
+        todo="check that it runs, the network, and the user's right to read",
+    )

@@ -1,4 +1,5 @@
-"""Stores: a disk, or what fsspec knows behind a URL; opened and digested, with failures in words that a person can act on.
+"""Stores: a disk, or what fsspec knows behind a URL; opened and digested, with failures in words that a person can act
+on.
 
 A URL with a key, env:NAME, is opened as the variable holds it and told by its public part (tasks/core/urls.py).
 """
@@ -24,9 +25,11 @@ def url_of(location: str) -> str:
         return whole(location)
     except ValueError as error:
         raise DataError(
-            f"{error}.", where=f"{WHERE}, {location}", allowed="the whole URL of the data, with its key",
+            f"{error}.",
+            where=f"{WHERE}, {location}",
+            allowed="the whole URL of the data, with its key",
             todo="set it where the run is started, and where a worker runs it",
-        ) from None  # fmt: skip
+        ) from None
 
 
 def opened(location: str) -> tuple[Any, str]:
@@ -39,9 +42,11 @@ def opened(location: str) -> tuple[Any, str]:
             fs, path = url_to_fs(url)
         except (ValueError, ImportError) as error:
             raise DataError(
-                f"{public(url)} cannot be opened: {hidden(str(error), url)}.", where=WHERE,
-                allowed="a path, or a URL that fsspec knows", todo="correct the URL, or install the package that reads it",
-            ) from cause(error, url)  # fmt: skip
+                f"{public(url)} cannot be opened: {hidden(str(error), url)}.",
+                where=WHERE,
+                allowed="a path, or a URL that fsspec knows",
+                todo="correct the URL, or install the package that reads it",
+            ) from cause(error, url)
     return fs, path
 
 
@@ -88,9 +93,11 @@ def _told(error: Exception, url: str, shown: str) -> AssayError:
     if not is_address(url):
         return refused(shown, f"cannot be read: {words}", "check the disk")
     return OutsideError(
-        f"{shown} did not answer: {words}", where=WHERE, allowed="a store that can be reached",
+        f"{shown} did not answer: {words}",
+        where=WHERE,
+        allowed="a store that can be reached",
         todo="check the network and your access to it",
-    )  # fmt: skip
+    )
 
 
 def cause(error: Exception, url: str) -> Exception | None:

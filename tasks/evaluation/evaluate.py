@@ -2,8 +2,9 @@
 
 Marks are yes or no, one a metric (tasks/metrics/graders.py). All variants answered the same rows, so they are compared
 row by row: a difference rests on the rows where exactly one of two is right. Intervals: tasks/metrics/intervals.py.
-An answer that is no JSON object is wrong in every field. None is left out: one missing or doubled is an error. A metric counts
-the rows that have it, which their own answers decide: one in text has no arguments to be right in, and a call is no JSON text.
+An answer that is no JSON object is wrong in every field. None is left out: one missing or doubled is an error. A metric
+counts the rows that have it, which their own answers decide: one in text has no arguments to be right in, and a call is
+no JSON text.
 """
 
 from __future__ import annotations
@@ -44,10 +45,16 @@ class EvaluateSettings(Settings):
 
 
 def evaluate(
-    place: StepDirs, *, settings: EvaluateSettings, answer: AnswerSettings, holdout: Handle, predictions: list[Handle],
+    place: StepDirs,
+    *,
+    settings: EvaluateSettings,
+    answer: AnswerSettings,
+    holdout: Handle,
+    predictions: list[Handle],
     edge_cases: Handle | None = None,
-) -> StepResult:  # fmt: skip
-    """Write graded.parquet (a row per row, set and variant; a boolean column a metric, null where a row has none) and count it.
+) -> StepResult:
+    """Write graded.parquet (a row per row, set and variant; a boolean column a metric, null where a row has none) and
+    count it.
 
     predictions: one handle a variant, `tuned` among them, each with exactly one answer a row of holdout and edge cases.
     Raises DataError when answers are missing, doubled or unknown, or when an expected answer breaks its own schema.
@@ -78,12 +85,14 @@ def slice_names(holdout: pl.DataFrame, edge_cases: pl.DataFrame | None = None) -
             where="column `slice` of the holdout and the edge cases",
             allowed=f"names other than {' and '.join(SETS)}, each in one of the two sets only",
             todo="rename the slice in one of the files",
-        )  # fmt: skip
+        )
     return (*frames, *sorted(set.union(*named)))
 
 
 def measured_in(frames: Mapping[str, pl.DataFrame], answer: AnswerSettings) -> dict[str, tuple[str, ...]]:
-    """The metrics that each slice of these sets has, each set as a whole among them. Raises DataError as `evaluate` would."""
+    """The metrics that each slice of these sets has, each set as a whole among them. Raises DataError as `evaluate`
+    would.
+    """
     slices: dict[str, list[Wanted]] = {name: [] for name in slice_names(**frames)}
     for name, frame in frames.items():
         for meta, one in zip(frame["meta"], answers_wanted(name, frame, answer).values(), strict=True):
@@ -102,20 +111,26 @@ def answers_wanted(name: str, frame: pl.DataFrame, answer: AnswerSettings) -> di
         raise DataError(
             f"{len(broken):,} of {len(found):,} expected answers break the recipe's own answer form, or a tool's.",
             where="; ".join(f"{name} row {row_id[:12]}: {rule}" for row_id, rule in sorted(broken)[:EXAMPLES]),
-            allowed="an assistant message at the end that keeps answer.json_schema; of tool calls, arguments that keep the "
+            allowed="an assistant message at the end that keeps answer.json_schema; of tool calls, arguments that "
+            "keep the "
             "schema of a tool on offer",
             todo=f"mend these rows of the {name} file, or the schema in the recipe",
-        )  # fmt: skip
+        )
     return found
 
 
 def _expected(name: str, frame: pl.DataFrame, wanted: Mapping[str, Wanted]) -> pl.DataFrame:
     """What a set asks and expects, as text: row_id, set, slice (empty: none), question, expected."""
     rows = [
-        {"row_id": row["row_id"], "set": name, "slice": _slice(row["meta"]), "question": _asked(row["messages"]),
-         "expected": said.told if (said := wanted[row["row_id"]].said) else None}
+        {
+            "row_id": row["row_id"],
+            "set": name,
+            "slice": _slice(row["meta"]),
+            "question": _asked(row["messages"]),
+            "expected": said.told if (said := wanted[row["row_id"]].said) else None,
+        }
         for row in frame.iter_rows(named=True)
-    ]  # fmt: skip
+    ]
     columns = ("row_id", "set", "slice", "question", "expected")
     return pl.DataFrame(rows, schema=dict.fromkeys(columns, pl.String))
 
@@ -133,16 +148,22 @@ def _variants(predictions: list[Handle]) -> dict[str, pl.DataFrame]:
     names = [PredictionFacts.of(handle).variant for handle in predictions]
     if TUNED not in names or len(set(names)) < len(names):
         raise DataError(
-            f"The variants to compare are {', '.join(names) or 'none'}.", where="step evaluate: predictions",
-            allowed=f"{TUNED!r} once, and each baseline once", todo="run predict once for each variant",
-        )  # fmt: skip
+            f"The variants to compare are {', '.join(names) or 'none'}.",
+            where="step evaluate: predictions",
+            allowed=f"{TUNED!r} once, and each baseline once",
+            todo="run predict once for each variant",
+        )
     return {name: handle.frame("predictions.parquet") for name, handle in zip(names, predictions, strict=True)}
 
 
 def _grade(
-    variant: str, frame: pl.DataFrame, expected: pl.DataFrame, wanted: Mapping[str, Mapping[str, Wanted]],
-    metrics: tuple[str, ...], answer: AnswerSettings,
-) -> pl.DataFrame:  # fmt: skip
+    variant: str,
+    frame: pl.DataFrame,
+    expected: pl.DataFrame,
+    wanted: Mapping[str, Mapping[str, Wanted]],
+    metrics: tuple[str, ...],
+    answer: AnswerSettings,
+) -> pl.DataFrame:
     _check_complete(variant, frame, expected)
     rows = expected.join(frame.select("row_id", "set", "answer", "calls"), on=["row_id", "set"]).sort("set", "row_id")
     given = [Said(text, calls) for text, calls in rows.select("answer", "calls").iter_rows()]
@@ -166,14 +187,20 @@ def _check_complete(variant: str, frame: pl.DataFrame, expected: pl.DataFrame) -
         counts = ", ".join(f"{what}: {rows.height:,}" for what, rows in found.items())
         ids = [f"{s} {i[:12]}" for rows in found.values() for s, i in rows.select(key).head(EXAMPLES).iter_rows()]
         raise DataError(
-            f"Predictions of {variant}: {counts}.", where=", ".join(ids),
+            f"Predictions of {variant}: {counts}.",
+            where=", ".join(ids),
             allowed="exactly one answer for each row of the holdout and the edge cases",
             todo="run predict again on the same holdout and edge cases",
-        )  # fmt: skip
+        )
 
 
 def _count(
-    graded: pl.DataFrame, variants: list[str], slices: tuple[str, ...], metrics: tuple[str, ...], speaks: str, confidence: float
+    graded: pl.DataFrame,
+    variants: list[str],
+    slices: tuple[str, ...],
+    metrics: tuple[str, ...],
+    speaks: str,
+    confidence: float,
 ) -> Scores:
     """speaks: the metric of the headline."""
     rates: list[Measured] = []
@@ -181,28 +208,52 @@ def _count(
     for name, metric, marks in _cells(graded, variants, slices, metrics):
         for variant, right in marks.items():
             got = rate(int(right.sum()), right.len(), confidence)
-            rates.append(Measured(
-                variant=variant, slice=name, metric=metric, right=int(right.sum()),
-                value=got.value, low=got.low, high=got.high, n=got.n,
-            ))  # fmt: skip
+            rates.append(
+                Measured(
+                    variant=variant,
+                    slice=name,
+                    metric=metric,
+                    right=int(right.sum()),
+                    value=got.value,
+                    low=got.low,
+                    high=got.high,
+                    n=got.n,
+                )
+            )
         for baseline in (v for v in variants if v != TUNED):
             wins, losses = int((marks[TUNED] & ~marks[baseline]).sum()), int((~marks[TUNED] & marks[baseline]).sum())
             got = paired_difference(wins, losses, marks[TUNED].len(), confidence)
-            differences.append(Difference(
-                baseline=baseline, slice=name, metric=metric, wins=wins, losses=losses,
-                low=got.low, high=got.high, n=got.n, difference=got.value,
-            ))  # fmt: skip
+            differences.append(
+                Difference(
+                    baseline=baseline,
+                    slice=name,
+                    metric=metric,
+                    wins=wins,
+                    losses=losses,
+                    low=got.low,
+                    high=got.high,
+                    n=got.n,
+                    difference=got.value,
+                )
+            )
     reached = {m.variant: m.value for m in rates if (m.slice, m.metric) == ("holdout", speaks)}
     best = max((v for v in variants if v != TUNED), key=lambda v: reached[v], default="")  # the first of equals
     return Scores(
-        variants=variants, best_baseline=best, headline=speaks, confidence=confidence, metrics=rates, differences=differences
+        variants=variants,
+        best_baseline=best,
+        headline=speaks,
+        confidence=confidence,
+        metrics=rates,
+        differences=differences,
     )
 
 
 def _cells(
     graded: pl.DataFrame, variants: list[str], slices: tuple[str, ...], metrics: tuple[str, ...]
 ) -> Iterator[tuple[str, str, dict[str, pl.Series]]]:
-    """Each slice and metric by name with the marks of every variant, aligned row by row; those alone that any row has."""
+    """Each slice and metric by name with the marks of every variant, aligned row by row; those
+    alone that any row has.
+    """
     frames = {v: graded.filter(pl.col("variant") == v).sort("set", "row_id") for v in variants}
     for name in slices:
         inside = pl.col("set" if name in SETS else "slice") == name

@@ -80,7 +80,9 @@ def gate(place: StepDirs, *, settings: GateSettings, scores: Handle) -> StepResu
     for m in measured.metrics:
         slices.setdefault(m.slice, []).append(m.metric)
     check_rules(settings, slices)
-    judged = [_floor(rule, measured) if rule.at_least is not None else _better(rule, measured) for rule in settings.rules]
+    judged = [
+        _floor(rule, measured) if rule.at_least is not None else _better(rule, measured) for rule in settings.rules
+    ]
     verdict = min((rule.verdict for rule in judged), key=WORST_FIRST.index)
     passed = sum(rule.verdict == "passed" for rule in judged)
     line = f"{verdict}: {passed} of {len(judged)} rules hold{'' if verdict == 'passed' else '; nothing is registered'}"
@@ -98,10 +100,12 @@ def check_rules(settings: GateSettings, slices: Mapping[str, Collection[str]]) -
             known = sorted(of)
             if name not in known:
                 raise RecipeError(
-                    f"A gate rule names the {key} {name!r}, which is not measured{f' on {rule.slice}' * (key == 'metric')}.",
-                    where=f"recipe: gate.rules.{i}.{key}", allowed=", ".join(known),
+                    f"A gate rule names the {key} {name!r}, which is not "
+                    f"measured{f' on {rule.slice}' * (key == 'metric')}.",
+                    where=f"recipe: gate.rules.{i}.{key}",
+                    allowed=", ".join(known),
                     todo=nearest(name, known) or "correct the rule, or add to answer.graded or the data what it needs",
-                )  # fmt: skip
+                )
 
 
 def _floor(rule: Rule, scores: Scores) -> JudgedRule:
@@ -117,9 +121,17 @@ def _floor(rule: Rule, scores: Scores) -> JudgedRule:
         verdict, reason = "undecided", f"the floor lies inside the interval. {_advice(needed, cell.n, value > floor)}"
     told = percent(value, cell.low, cell.high, digits=1)
     return JudgedRule(
-        rule=rule.text(), metric=rule.metric, slice=rule.slice, required=floor, measured=value, low=cell.low, high=cell.high,
-        n=cell.n, verdict=verdict, why=f"{cell.right:,} of {cell.n:,} rows right, {told}: {reason}",
-    )  # fmt: skip
+        rule=rule.text(),
+        metric=rule.metric,
+        slice=rule.slice,
+        required=floor,
+        measured=value,
+        low=cell.low,
+        high=cell.high,
+        n=cell.n,
+        verdict=verdict,
+        why=f"{cell.right:,} of {cell.n:,} rows right, {told}: {reason}",
+    )
 
 
 def _better(rule: Rule, scores: Scores) -> JudgedRule:
@@ -127,9 +139,11 @@ def _better(rule: Rule, scores: Scores) -> JudgedRule:
     cells = [d for d in scores.differences if (d.metric, d.slice) == (rule.metric, rule.slice)]
     if not cells:
         raise RecipeError(
-            f"A gate rule asks for {BETTER}, but no baseline was evaluated.", where="recipe: gate.rules",
-            allowed="at_least, or a baseline to compare with", todo="evaluate a baseline, or give the rule a floor",
-        )  # fmt: skip
+            f"A gate rule asks for {BETTER}, but no baseline was evaluated.",
+            where="recipe: gate.rules",
+            allowed="at_least, or a baseline to compare with",
+            todo="evaluate a baseline, or give the rule a floor",
+        )
     judged = [_against(rule, cell, scores.confidence) for cell in cells]
     return min(judged, key=lambda one: (WORST_FIRST.index(one.verdict), one.low, one.baseline))
 
@@ -150,9 +164,18 @@ def _against(rule: Rule, cell: Difference, confidence: float) -> JudgedRule:
         f"{told}: {reason}"
     )
     return JudgedRule(
-        rule=rule.text(), metric=rule.metric, slice=rule.slice, baseline=cell.baseline, required=0.0, measured=difference,
-        low=cell.low, high=cell.high, n=cell.n, verdict=verdict, why=why,
-    )  # fmt: skip
+        rule=rule.text(),
+        metric=rule.metric,
+        slice=rule.slice,
+        baseline=cell.baseline,
+        required=0.0,
+        measured=difference,
+        low=cell.low,
+        high=cell.high,
+        n=cell.n,
+        verdict=verdict,
+        why=why,
+    )
 
 
 def _advice(needed: int | None, n: int, above: bool) -> str:

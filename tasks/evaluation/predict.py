@@ -1,4 +1,6 @@
-"""Predict: what one variant (a prompted base model, or the tuned one) answers to the holdout and the edge cases, row by row."""
+"""Predict: what one variant (a prompted base model, or the tuned one) answers to the holdout and the edge cases, row by
+row.
+"""
 
 from __future__ import annotations
 
@@ -35,17 +37,28 @@ class PredictSettings(Settings):
 
 
 def predict(
-    place: StepDirs, *, settings: PredictSettings, prompt: PromptSettings, answer: AnswerSettings, base: Handle,
-    dataset: Handle, holdout: Handle, edge_cases: Handle | None = None, adapter: Handle | None = None,
-) -> StepResult:  # fmt: skip
-    """Answer every row of both sets; leaves predictions.parquet: row_id, set, answer, calls, prompt_tokens, answer_tokens,
-    stopped.
+    place: StepDirs,
+    *,
+    settings: PredictSettings,
+    prompt: PromptSettings,
+    answer: AnswerSettings,
+    base: Handle,
+    dataset: Handle,
+    holdout: Handle,
+    edge_cases: Handle | None = None,
+    adapter: Handle | None = None,
+) -> StepResult:
+    """Answer every row of both sets; leaves predictions.parquet: row_id, set, answer, calls, prompt_tokens,
+    answer_tokens, stopped.
 
     adapter: None for a prompted base model. calls: the JSON list of an answer's tool calls; null without any.
     """
     sets = {"holdout": holdout, **({"edge_cases": edge_cases} if edge_cases else {})}
     rows = pl.concat([handle.frame().with_columns(set=pl.lit(name)) for name, handle in sets.items()], how="diagonal")
-    asked, tools = [question(turns(row)) for row in rows.iter_rows(named=True)], [tools_of(meta) for meta in rows["meta"]]
+    asked, tools = (
+        [question(turns(row)) for row in rows.iter_rows(named=True)],
+        [tools_of(meta) for meta in rows["meta"]],
+    )
     model = base.folder / "model"
     fits = _fits(model, prompt, next(filter(None, tools), None))
     examples = _examples(dataset.frame(CURATED), answer, settings.examples, fits)
@@ -53,7 +66,8 @@ def predict(
     used = _give_examples(speaker, examples, asked, tools, ModelFacts.of(base).context)
     started = time.monotonic()
     answers = speaker.answer(
-        asked, lambda share: place.progress(share, f"{settings.variant}: {share * rows.height:.0f} of {rows.height} answered"),
+        asked,
+        lambda share: place.progress(share, f"{settings.variant}: {share * rows.height:.0f} of {rows.height} answered"),
         tools,
     )
     seconds = time.monotonic() - started
@@ -63,18 +77,25 @@ def predict(
     frame = said.with_columns(**_series(columns))
     frame.sort("set", "row_id").write_parquet(place.out / PREDICTIONS)
     cut = sum(not a.stopped for a in answers)
-    line = f"{rows.height:,} answers in {seconds:.0f} s" + (f", {cut:,} cut at {prompt.max_new_tokens} tokens" if cut else "")
+    line = f"{rows.height:,} answers in {seconds:.0f} s" + (
+        f", {cut:,} cut at {prompt.max_new_tokens} tokens" if cut else ""
+    )
     line += f"; {used} of {len(examples)} examples, as the model has no room for more" if used < len(examples) else ""
     facts = PredictionFacts(variant=settings.variant, cut=cut, system=prompt.system)
-    return StepResult("predictions", line, facts.written(), rows=rows.height, told={"seconds": seconds, "examples": used})
+    return StepResult(
+        "predictions", line, facts.written(), rows=rows.height, told={"seconds": seconds, "examples": used}
+    )
 
 
 def _give_examples(
-    speaker: Speaker, examples: Sequence[list[Message]], asked: Sequence[list[Message]], tools: Sequence[Any],
+    speaker: Speaker,
+    examples: Sequence[list[Message]],
+    asked: Sequence[list[Message]],
+    tools: Sequence[Any],
     context: int | None,
-) -> int:  # fmt: skip
-    """Put as many of `examples` before every question as leave room for an answer to the longest, lest the baseline be asked
-    what it cannot read; returns how many. context: tokens, None for no limit.
+) -> int:
+    """Put as many of `examples` before every question as leave room for an answer to the longest, lest the baseline be
+    asked what it cannot read; returns how many. context: tokens, None for no limit.
     """
     if not examples:
         return 0

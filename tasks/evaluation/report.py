@@ -1,8 +1,9 @@
 """report: one HTML file that a manager can read and an engineer can trust.
 
-It is self-contained: no script, no request, and a policy in its head that forbids both. It holds what the artifacts hold and
-nothing else (no clock, no machine), so the same artifacts give the same bytes. Every text that came from data is escaped, its
-invisible characters are named (tasks/core/text/display.py), and personal data is not in it (tasks/reporting/row_examples.py).
+It is self-contained: no script, no request, and a policy in its head that forbids both. It holds what the artifacts
+hold and nothing else (no clock, no machine), so the same artifacts give the same bytes. Every text that came from data
+is escaped, its invisible characters are named (tasks/core/text/display.py), and personal data is not in it
+(tasks/reporting/row_examples.py).
 """
 
 from __future__ import annotations
@@ -36,15 +37,24 @@ from tasks.reporting.suspect_rows import contradictions, doubted_labels
 PAGE = "report.html"
 SETS = {"holdout": "the holdout", "edge_cases": "the edge cases"}
 METRICS = {
-    "json_valid": "valid JSON", "schema_valid": "schema kept", "all_graded": "all fields right", "exact": "exact match",
-    "call_due": "tool called when due, and only then", "call_schema": "tool's schema kept", "call_name": "right tool",
+    "json_valid": "valid JSON",
+    "schema_valid": "schema kept",
+    "all_graded": "all fields right",
+    "exact": "exact match",
+    "call_due": "tool called when due, and only then",
+    "call_schema": "tool's schema kept",
+    "call_name": "right tool",
     "call_arguments": "right tool and arguments",
-}  # fmt: skip
+}
 FAULTS = {
-    "json_valid": "not valid JSON", "schema_valid": "schema broken", "exact": "another text than expected",
-    "call_due": "tool call missing, or not wanted", "call_schema": "tool's schema broken", "call_name": "wrong tool",
+    "json_valid": "not valid JSON",
+    "schema_valid": "schema broken",
+    "exact": "another text than expected",
+    "call_due": "tool call missing, or not wanted",
+    "call_schema": "tool's schema broken",
+    "call_name": "wrong tool",
     "call_arguments": "wrong arguments",
-}  # fmt: skip
+}
 VARIANTS = {"zero_shot": "base, zero-shot", "few_shot": "base, few-shot"}
 LEVELS = {"warning": "Act", "note": "Look", "good": "Good"}
 WORDS = {"refused": "Refused", "undecided": "Undecided", "passed": "Passed"}  # the worst first
@@ -62,10 +72,22 @@ class ReportSettings(Settings):
 
 
 def report(
-    place: StepDirs, *, settings: ReportSettings, steps: list[Handle], dataset: Handle, contract: Handle, base: Handle,
-    prompt: PromptSettings, training: Handle, scores: Handle, verdict: Handle, version: Handle | None = None,
-    answer: AnswerSettings | None = None, advice: Handle | None = None, review: Handle | None = None,
-) -> StepResult:  # fmt: skip
+    place: StepDirs,
+    *,
+    settings: ReportSettings,
+    steps: list[Handle],
+    dataset: Handle,
+    contract: Handle,
+    base: Handle,
+    prompt: PromptSettings,
+    training: Handle,
+    scores: Handle,
+    verdict: Handle,
+    version: Handle | None = None,
+    answer: AnswerSettings | None = None,
+    advice: Handle | None = None,
+    review: Handle | None = None,
+) -> StepResult:
     """Write place.out/report.html, and log it to the MLflow run of `version`, if there is one.
 
     steps: the row steps in order, ingest first. version: None when the gate did not pass. answer: where labels stand.
@@ -79,12 +101,23 @@ def report(
     curation = _curation(settings, steps, answer or AnswerSettings(), advice, review)
     page = place.out / PAGE
     text = _template().render(
-        summary=told, dataset=dataset.facts(), dataset_digest=dataset.digest, contract=contract.facts(), base=base.facts(),
-        prompt=prompt, training=training.facts(), scores=_scores(measured), verdict=judged, limit=limit,
-        version=version.facts() if version else None, changed=changed(steps, limit), gone=gone(steps, questions, limit),
+        summary=told,
+        dataset=dataset.facts(),
+        dataset_digest=dataset.digest,
+        contract=contract.facts(),
+        base=base.facts(),
+        prompt=prompt,
+        training=training.facts(),
+        scores=_scores(measured),
+        verdict=judged,
+        limit=limit,
+        version=version.facts() if version else None,
+        changed=changed(steps, limit),
+        gone=gone(steps, questions, limit),
         mistakes=_mistakes(graded, _metrics(measured), settings.mistakes),
-        artifacts=[(handle, _seconds(handle)) for handle in made if handle], **curation,
-    )  # fmt: skip
+        artifacts=[(handle, _seconds(handle)) for handle in made if handle],
+        **curation,
+    )
     page.write_text(text, encoding="utf-8")
     if version:
         log_to_mlflow(VersionTold.of(version).run_id, page)
@@ -97,10 +130,12 @@ def _curation(
     """What people should look at; a section without anything to say is left out."""
     shown, limit = settings.doubts, settings.text_characters
     return {
-        "advice": advice.facts() if advice else None, "review": review.facts() if review else None,
-        "review_folder": review.path if review else "", "conflicts": contradictions(steps, answer, shown, limit),
+        "advice": advice.facts() if advice else None,
+        "review": review.facts() if review else None,
+        "review_folder": review.path if review else "",
+        "conflicts": contradictions(steps, answer, shown, limit),
         "labels": doubted_labels(steps, shown, limit),
-    }  # fmt: skip
+    }
 
 
 def summary(scores: Scores, verdict: Verdict, version: Handle | None) -> ReportFacts:
@@ -110,13 +145,20 @@ def summary(scores: Scores, verdict: Verdict, version: Handle | None) -> ReportF
     sentence = f"The tuned model gets {_metric(metric)} on {display.percent(tuned.value)} of {tuned.n:,} holdout rows"
     sentence += f"; the same base model, prompted, on {display.percent(against.value)}." if against else "."
     holdout = [m for m in scores.metrics if m.slice == "holdout"]
-    first = sorted((m for m in holdout if m.variant == TUNED), key=lambda m: m.metric != metric)  # the sentence's comes first
+    first = sorted(
+        (m for m in holdout if m.variant == TUNED), key=lambda m: m.metric != metric
+    )  # the sentence's comes first
     missed = sorted((r for r in verdict.rules if r.verdict != "passed"), key=lambda r: list(WORDS).index(r.verdict))
     return ReportFacts(
-        verdict=verdict.verdict, sentence=sentence, registered=_registered(verdict, version, missed), missed=missed, best=best,
-        confidence=f"{100 * scores.confidence:g}", n=max(m.n for m in holdout),
+        verdict=verdict.verdict,
+        sentence=sentence,
+        registered=_registered(verdict, version, missed),
+        missed=missed,
+        best=best,
+        confidence=f"{100 * scores.confidence:g}",
+        n=max(m.n for m in holdout),
         rows=[HeadlineRow(metric=m.metric, tuned=m, base=scores.find(best, "holdout", m.metric)) for m in first],
-    )  # fmt: skip
+    )
 
 
 def log_to_mlflow(run_id: str, page: Path) -> None:
@@ -132,8 +174,8 @@ def log_to_mlflow(run_id: str, page: Path) -> None:
 def publish(made: Handle, links: Sequence[str] = (), more: Sequence[str] = ()) -> None:
     """Put the summary and the page's place on the page of the Prefect run under way, also when it came from the cache.
 
-    A flow calls this after the step: only then does the artifact have its final place. links: lines of Markdown that say where
-    a browser finds the page, instead of its path. more: lines that follow the summary.
+    A flow calls this after the step: only then does the artifact have its final place. links: lines of Markdown that
+    say where a browser finds the page, instead of its path. more: lines that follow the summary.
     """
     from prefect.artifacts import create_markdown_artifact
     from prefect.context import FlowRunContext, TaskRunContext
@@ -174,16 +216,23 @@ def _metrics(scores: Scores) -> list[str]:
 
 
 def _scores(scores: Scores) -> dict[str, Any]:
-    """The scores as the page shows them: by slice, metric and variant; the sets apart from their slices; paired differences."""
+    """The scores as the page shows them: by slice, metric and variant; the sets apart from their slices; paired
+    differences.
+    """
     names, slices = _metrics(scores), list(dict.fromkeys(m.slice for m in scores.metrics))
     sizes = {s: max(m.n for m in scores.metrics if m.slice == s) for s in slices}  # `exact` is a metric of every row
     return {
-        "variants": scores.variants, "best_baseline": scores.best_baseline, "headline": scores.headline, "names": names,
+        "variants": scores.variants,
+        "best_baseline": scores.best_baseline,
+        "headline": scores.headline,
+        "names": names,
         "cells": {(m.slice, m.metric, m.variant): m for m in scores.metrics},
-        "sizes": sizes, "sets": [s for s in slices if s in SETS], "slices": [s for s in slices if s not in SETS],
+        "sizes": sizes,
+        "sets": [s for s in slices if s in SETS],
+        "slices": [s for s in slices if s not in SETS],
         "others": [name for name in names if name != scores.headline and name not in PLAIN],
         "paired": [d for d in scores.differences if d.baseline == scores.best_baseline and d.slice in SETS],
-    }  # fmt: skip
+    }
 
 
 def _mistakes(graded: pl.DataFrame, metrics: list[str], shown: int) -> dict[str, Any]:
@@ -219,12 +268,20 @@ def _template() -> Any:
     import jinja2
 
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"), autoescape=True, undefined=jinja2.StrictUndefined,
-        trim_blocks=True, lstrip_blocks=True, finalize=lambda value: display.visible(value) if type(value) is str else value,
-    )  # fmt: skip
+        loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=lambda value: display.visible(value) if type(value) is str else value,
+    )
     shown = ("percent", "points", "count", "duration", "estimate", "size", "short")
     environment.filters |= {name: getattr(display, name) for name in shown}
-    environment.filters |= {"metric": _metric, "variant": _variant, "fault": lambda name: FAULTS.get(name, f"wrong {name}")}
+    environment.filters |= {
+        "metric": _metric,
+        "variant": _variant,
+        "fault": lambda name: FAULTS.get(name, f"wrong {name}"),
+    }
     environment.filters |= {"set": lambda name: SETS.get(name, name)}
     environment.globals |= {"chart": charts, "span": display.span, "words": WORDS, "levels": LEVELS}
     return environment.get_template(PAGE)

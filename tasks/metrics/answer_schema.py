@@ -20,9 +20,19 @@ from tasks.core.text.strict_json import refuse_constant
 CALL_METRICS = ("call_due", "call_schema", "call_name", "call_arguments")
 # Names that a graded field cannot have: the other metrics, and the columns that stand beside them in graded.parquet.
 RESERVED = (
-    "json_valid", "schema_valid", "all_graded", "exact", *CALL_METRICS,
-    "row_id", "set", "slice", "variant", "question", "expected", "answer",
-)  # fmt: skip
+    "json_valid",
+    "schema_valid",
+    "all_graded",
+    "exact",
+    *CALL_METRICS,
+    "row_id",
+    "set",
+    "slice",
+    "variant",
+    "question",
+    "expected",
+    "answer",
+)
 SHOWN_CHARACTERS = 40  # of a label that is not among the allowed ones
 
 
@@ -81,7 +91,9 @@ class AnswerSettings(Settings):
 
 @lru_cache(maxsize=64)  # the recipe's, and those of the tools on offer
 def _validators(schema: str) -> tuple[Any, jsonschema.Draft202012Validator]:
-    """Two of the same schema: one in Rust, seventy times as fast, that says whether; and one whose errors can be told."""
+    """Two of the same schema: one in Rust, seventy times as fast, that says whether; and one whose
+    errors can be told.
+    """
     import jsonschema_rs
 
     # offline: a tool's schema comes with the data, and must not make us fetch what it names.
@@ -92,9 +104,14 @@ def _told(error: jsonschema.ValidationError) -> str:
     """The rule in words; the library's own message repeats the value, however long it is."""
     if error.validator in ("required", "additionalProperties"):
         return error.message
-    if error.validator in ("enum", "const") and isinstance(error.instance, str) and len(error.instance) <= SHOWN_CHARACTERS:
+    if (
+        error.validator in ("enum", "const")
+        and isinstance(error.instance, str)
+        and len(error.instance) <= SHOWN_CHARACTERS
+    ):
         return error.message
-    return f"{error.validator} {json.dumps(error.validator_value, ensure_ascii=False)}, got {type(error.instance).__name__}"
+    asked = json.dumps(error.validator_value, ensure_ascii=False)
+    return f"{error.validator} {asked}, got {type(error.instance).__name__}"
 
 
 def parse(text: str) -> dict[str, Any] | None:
@@ -143,9 +160,12 @@ def mark(expected: str, given: str, settings: AnswerSettings) -> dict[str, bool]
         return dict.fromkeys(settings.metrics, False)
     fields = {name: _same_field(right, got, name) for name in settings.graded}
     marks = {
-        "json_valid": True, "schema_valid": not broken_rule(got, settings), **fields,
-        "all_graded": all(fields.values()), "exact": same(right, got),
-    }  # fmt: skip
+        "json_valid": True,
+        "schema_valid": not broken_rule(got, settings),
+        **fields,
+        "all_graded": all(fields.values()),
+        "exact": same(right, got),
+    }
     return {name: marks[name] for name in settings.metrics}
 
 

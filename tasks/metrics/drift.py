@@ -1,16 +1,21 @@
-"""Whether new rows differ from older ones: lengths, words and labels, each by a stated test and by how large the difference is.
+"""Whether new rows differ from older ones: lengths, words and labels, each by a stated test and by how large the
+difference is.
 
-    lengths   two-sample Kolmogorov-Smirnov test. Effect: its statistic D, the share of rows by which the two differ at the
-              length where they differ most, but a tenth longer or shorter counts as the same: where all rows are alike, a
-              digit more in an order number moves every one of them
-    words     Jensen-Shannon divergence (base 2: 0 the same words, 1 none in common) between the shares that words have, a word
+    lengths   two-sample Kolmogorov-Smirnov test. Effect: its statistic D, the share of rows by which the two differ at
+    the
+              length where they differ most, but a tenth longer or shorter counts as the same: where all rows are alike,
+              a digit more in an order number moves every one of them
+    words     Jensen-Shannon divergence (base 2: 0 the same words, 1 none in common) between the shares that words have,
+    a word
               counted once a row. p by permutation of whole rows, since the words of one row come together. Effect: the
               divergence above its mean over the permutations, because in few rows it is large by chance alone
-    labels    chi-square test of homogeneity, p from random tables of the same margins, since labels may be rare. Effect: total
-              variation distance, the share of rows that would need another label for the two to be alike, above its mean
+    labels    chi-square test of homogeneity, p from random tables of the same margins, since labels may be rare.
+    Effect: total
+              variation distance, the share of rows that would need another label for the two to be alike, above its
+              mean
 
-With many rows every p is small, and with few every effect may be large: a drift is what is both (`Test.found`). Rows count as
-drawn at random from what is sent. Every draw here is seeded, so the same rows give the same figures.
+With many rows every p is small, and with few every effect may be large: a drift is what is both (`Test.found`). Rows
+count as drawn at random from what is sent. Every draw here is seeded, so the same rows give the same figures.
 """
 
 from __future__ import annotations
@@ -86,7 +91,9 @@ def labels(before: pl.Series, now: pl.Series) -> Test:
     from scipy.stats import random_table
 
     name, table = "chi-square, Monte Carlo", _shares(before, now).select("before", "now").to_numpy().T
-    by_margins = random_table(table.sum(axis=1), table.sum(axis=0)).rvs(RESAMPLES, random_state=SEED)  # of the same margins
+    by_margins = random_table(table.sum(axis=1), table.sum(axis=0)).rvs(
+        RESAMPLES, random_state=SEED
+    )  # of the same margins
     expected = table.sum(axis=1, keepdims=True) * table.sum(axis=0) / table.sum()
     observed, by_chance = (((tables - expected) ** 2 / expected).sum(axis=(-2, -1)) for tables in (table, by_margins))
     p = (1 + int((by_chance >= observed - 1e-9).sum())) / (RESAMPLES + 1)
@@ -147,7 +154,9 @@ def _resampled(measure: Callable[[Any], Any], rows: int, chosen: int) -> Any:
 
 
 def _used(texts: pl.Series) -> tuple[Any, list[str]]:
-    """A line a text, a column a word: 1 where the text has it; and the words. The last column counts all rarer words."""
+    """A line a text, a column a word: 1 where the text has it; and the words. The last column
+    counts all rarer words.
+    """
     from scipy.sparse import coo_matrix
 
     said = pl.DataFrame({"row": np.arange(len(texts)), "word": texts.str.extract_all(LETTERS)})
@@ -171,7 +180,9 @@ def _moved_words(used: Any, vocabulary: list[str], first: int, most: int) -> lis
 
 def _shares(before: pl.Series, now: pl.Series) -> pl.DataFrame:
     """value, before, now: how often each value stands on each side, by value."""
-    sides = [pl.DataFrame({"value": side}).group_by("value").len(name) for name, side in (("before", before), ("now", now))]
+    sides = [
+        pl.DataFrame({"value": side}).group_by("value").len(name) for name, side in (("before", before), ("now", now))
+    ]
     joined = sides[0].join(sides[1], on="value", how="full", coalesce=True)
     return joined.with_columns(pl.col("before", "now").fill_null(0).cast(pl.Int64)).sort("value")
 

@@ -1,11 +1,11 @@
 """Which answer a row wants, in text or as tool calls, and whether one that was given is right.
 
-A row is marked on what its own answer is: one in text on the text (tasks/metrics/answer_schema.py), one of calls on the calls; a mark
-that its row does not have is null, for every variant alike. `call_due`: of every row with tools on offer, whether a call is
-made when the row has one and not when it has none. Of rows that want calls: `call_schema`, every call is of a tool on offer
-and keeps its schema; `call_name`, the right tools as often as they are due; `call_arguments`, with the right arguments too;
-`exact`, and the same text beside them. Arguments are equal as JSON is; calls of one message are parallel in OpenAI's format,
-so their order does not count.
+A row is marked on what its own answer is: one in text on the text (tasks/metrics/answer_schema.py), one of calls on the
+calls; a mark that its row does not have is null, for every variant alike. `call_due`: of every row with tools on offer,
+whether a call is made when the row has one and not when it has none. Of rows that want calls: `call_schema`, every call
+is of a tool on offer and keeps its schema; `call_name`, the right tools as often as they are due; `call_arguments`,
+with the right arguments too; `exact`, and the same text beside them. Arguments are equal as JSON is; calls of one
+message are parallel in OpenAI's format, so their order does not count.
 """
 
 from __future__ import annotations
@@ -24,7 +24,9 @@ Marks = dict[str, bool | None]
 
 @dataclass(frozen=True)
 class Said:
-    """An answer. text: what it says. calls: the JSON list of its tool_calls, as a row has it; None for an answer in text."""
+    """An answer. text: what it says. calls: the JSON list of its tool_calls, as a row has it; None for an answer in
+    text.
+    """
 
     text: str
     calls: str | None = None
@@ -71,10 +73,13 @@ class Wanted:
         names = Counter(name for name, _ in right) == Counter(name for name, _ in got)
         alike = names and _alike(right, got)
         return {
-            **dict.fromkeys(answer.metrics), "call_due": due,
-            "call_schema": called and not broken_calls(given.calls, self.tools), "call_name": names,
-            "call_arguments": alike, "exact": alike and wanted.text.strip() == given.text.strip(),
-        }  # fmt: skip
+            **dict.fromkeys(answer.metrics),
+            "call_due": due,
+            "call_schema": called and not broken_calls(given.calls, self.tools),
+            "call_name": names,
+            "call_arguments": alike,
+            "exact": alike and wanted.text.strip() == given.text.strip(),
+        }
 
 
 def measured(wanted: Sequence[Wanted], answer: AnswerSettings) -> tuple[str, ...]:
@@ -87,15 +92,17 @@ def measured(wanted: Sequence[Wanted], answer: AnswerSettings) -> tuple[str, ...
 
 
 def headline(metrics: Sequence[str], answer: AnswerSettings) -> str:
-    """The one of `metrics` that speaks for a variant: the first graded field, else the right calls, else exact match."""
+    """The one of `metrics` that speaks for a variant: the first graded field, else the right calls,
+    else exact match.
+    """
     return next(name for name in (*answer.graded[:1], "call_arguments", "exact") if name in metrics)
 
 
 def broken_calls(calls: str | None, tools: Sequence[Any] | None) -> str:
     """The first rule that a message's calls break, as `tool: rule`; empty when they keep all.
 
-    Each is of one of `tools`, where there are any, and its arguments keep that tool's schema. As in `broken_rule`, hardly
-    anything of a value itself is told.
+    Each is of one of `tools`, where there are any, and its arguments keep that tool's schema. As in `broken_rule`,
+    hardly anything of a value itself is told.
     """
     schemas = {name_of(tool): _schema(tool) for tool in tools or ()}
     for name, arguments in _pairs(calls):

@@ -96,8 +96,6 @@ def rows_to_decide(value: float, bound: float, variance: float, confidence: floa
     return None if gap < 1e-9 else math.ceil(variance * (_z(confidence) / gap) ** 2)
 
 
-
-
 def _z(confidence: float) -> float:
     return NormalDist().inv_cdf((1 + confidence) / 2)
 

@@ -20,14 +20,16 @@ SHORTER = "shorten these rows or take them out, lower prompt.max_new_tokens, or 
 
 
 def check_answerable(sets: dict[str, pl.DataFrame], base: Handle, prompt: PromptSettings) -> None:
-    """Raise DataError for rows that a served model would refuse, since they ask nothing or leave an answer no room, and for
-    rows that the base model's template cannot ask, or whose calls it cannot give back. sets: rows by name.
+    """Raise DataError for rows that a served model would refuse, since they ask nothing or leave an answer no room, and
+    for rows that the base model's template cannot ask, or whose calls it cannot give back. sets: rows by name.
     """
     context = ModelFacts.of(base).context
     sets = {name: frame.sort("row_id") for name, frame in sets.items()}
     tools = {name: any_tools(frame) for name, frame in sets.items()}
     rows = {
-        name: frame.filter(tools[name] | ask_nothing(frame) | first_of_form(frame) | may_be_too_long(frame, context, prompt))
+        name: frame.filter(
+            tools[name] | ask_nothing(frame) | first_of_form(frame) | may_be_too_long(frame, context, prompt)
+        )
         for name, frame in sets.items()
     }
     if not any(frame.height for frame in rows.values()):
@@ -63,8 +65,8 @@ def ask_nothing(rows: pl.DataFrame) -> pl.Series:
 
 
 def first_of_form(rows: pl.DataFrame) -> pl.Series:
-    """For each of `rows`, whether it is the first of its sequence of roles: a template may refuse one (a system prompt, two
-    users in a row), whatever is said. One question and its answer every template takes.
+    """For each of `rows`, whether it is the first of its sequence of roles: a template may refuse one (a system prompt,
+    two users in a row), whatever is said. One question and its answer every template takes.
     """
     roles = [tuple(turn["role"] for turn in messages) for messages in rows["messages"].to_list()]
     firsts = {form: number for number, form in reversed([*enumerate(roles)])}
@@ -72,8 +74,8 @@ def first_of_form(rows: pl.DataFrame) -> pl.Series:
 
 
 def may_be_too_long(rows: pl.DataFrame, context: int | None, prompt: PromptSettings) -> pl.Series:
-    """For each of `rows`, whether its prompt must be tokenised to know its room: a token stands for a byte at least, and a
-    template of the recipe's own may write much around each turn.
+    """For each of `rows`, whether its prompt must be tokenised to know its room: a token stands for a byte at least,
+    and a template of the recipe's own may write much around each turn.
     """
     if context is None:
         return pl.repeat(False, rows.height, dtype=pl.Boolean, eager=True)
@@ -86,8 +88,8 @@ def may_be_too_long(rows: pl.DataFrame, context: int | None, prompt: PromptSetti
 def check_judged(
     form: CallForm | None, tokenizer: Any, prompt: PromptSettings, context: int | None, row: dict[str, Any]
 ) -> None:
-    """Raise DataError unless a row asks something, the template can ask it, with room for an answer, and give back the calls
-    that it wants. form: None where no row has tools.
+    """Raise DataError unless a row asks something, the template can ask it, with room for an answer, and give back the
+    calls that it wants. form: None where no row has tools.
     """
     said, tools = turns(row), tools_of(row["meta"])
     asked = question(said)
@@ -95,9 +97,10 @@ def check_judged(
         before = f"the turn of the {asked[-1]['role']}" if asked else "nothing"
         raise DataError(
             f"The row asks nothing: before its answer stands {before}, and a served model refuses such a conversation.",
-            where="messages", allowed="the turn of a user or a tool before the last answer",
+            where="messages",
+            allowed="the turn of a user or a tool before the last answer",
             todo="mend these rows (two answers in a row may be one), or take them out",
-        )  # fmt: skip
+        )
     check_room(len(prompt_ids(tokenizer, asked, prompt, tools)), context, prompt, SHORTER)
     wanted = said[len(asked)] if len(asked) < len(said) else {}
     made = [call["function"] for call in with_arguments(wanted).get("tool_calls", ())]
@@ -105,6 +108,8 @@ def check_judged(
     text = written_calls(tokenizer, [*asked, wanted], prompt, tools).strip() if pairs else ""
     if pairs and form and form.read(text) != ((wanted["content"] or "").strip(), pairs):
         raise DataError(
-            "The chat template writes its tool calls so that they cannot be read back from an answer.", where=WHERE,
-            allowed="calls whose arguments are a JSON object", todo="mend the row, or take it out",
-        )  # fmt: skip
+            "The chat template writes its tool calls so that they cannot be read back from an answer.",
+            where=WHERE,
+            allowed="calls whose arguments are a JSON object",
+            todo="mend the row, or take it out",
+        )

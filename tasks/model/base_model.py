@@ -1,7 +1,7 @@
 """The base model: any source becomes one local folder of safetensors and tokenizer, pinned by digest.
 
-    found = find_model(settings, folder)                  # looks, loads nothing
-    facts = write_model(target, settings, found)          # ModelFacts: digest, parameters, context, architecture
+found = find_model(settings, folder)                  # looks, loads nothing
+facts = write_model(target, settings, found)          # ModelFacts: digest, parameters, context, architecture
 """
 
 from __future__ import annotations
@@ -32,7 +32,8 @@ class BaseModelSettings(Settings):
 
     # See SOURCES.
     source: str
-    # A hub branch, tag or commit; a commit pins the weights for good, the digest in the registry proves them either way.
+    # A hub branch, tag or commit; a commit pins the weights for good, the digest in the registry proves them either
+    # way.
     revision: str = "main"
 
     @field_validator("source")
@@ -92,8 +93,8 @@ def _found(settings: BaseModelSettings, path: Path) -> FoundModel:
 def write_model(target: Path, settings: BaseModelSettings, found: FoundModel) -> ModelFacts:
     """Write the model to the new folder `target`; returns what is known of it.
 
-    A GGUF is dequantised to float32, so the digest is of the weights that train. Raises RecipeError for a source without
-    usable weights, OutsideError for a hub that does not answer.
+    A GGUF is dequantised to float32, so the digest is of the weights that train. Raises RecipeError for a source
+    without usable weights, OutsideError for a hub that does not answer.
     """
     source = Path(found.location) if found.location else _download(settings)
     if source.is_dir():
@@ -106,7 +107,9 @@ def write_model(target: Path, settings: BaseModelSettings, found: FoundModel) ->
 def _link_or_copy(source: str, target: str) -> None:
     """Weights are large and never written to, so a hard link serves where the file system has them."""
     try:
-        os.link(os.path.realpath(source), target)  # the hub's cache is a folder of symbolic links, which would not travel
+        os.link(
+            os.path.realpath(source), target
+        )  # the hub's cache is a folder of symbolic links, which would not travel
     except OSError:
         shutil.copy2(source, target)
 
@@ -125,7 +128,9 @@ def _convert_gguf(file: Path, target: Path) -> None:
 
 
 def _download(settings: BaseModelSettings) -> Path:
-    """The model's folder in the hub's own cache, which goes on with a broken download and needs no network for a whole one."""
+    """The model's folder in the hub's own cache, which goes on with a broken download and needs no network for a whole
+    one.
+    """
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HFValidationError, RepositoryNotFoundError, RevisionNotFoundError
 
@@ -135,9 +140,11 @@ def _download(settings: BaseModelSettings) -> Path:
         raise _missing(settings, "check the id and the revision, and that you may read it") from error
     except Exception as error:  # no route, time-out, 5xx, a broken transfer: what a retry may heal
         raise OutsideError(
-            f"The model hub did not give {settings.source!r}: {error}", where="recipe: base_model.source",
-            allowed=SOURCES, todo="check the network, or name a model that is on this machine",
-        ) from error  # fmt: skip
+            f"The model hub did not give {settings.source!r}: {error}",
+            where="recipe: base_model.source",
+            allowed=SOURCES,
+            todo="check the network, or name a model that is on this machine",
+        ) from error
 
 
 def _describe(target: Path, settings: BaseModelSettings) -> ModelFacts:
@@ -148,11 +155,16 @@ def _describe(target: Path, settings: BaseModelSettings) -> ModelFacts:
         with safe_open(file, "pt") as weights:
             parameters += sum(math.prod(weights.get_slice(name).get_shape()) for name in weights.keys())  # noqa: SIM118
     config = json.loads((target / "config.json").read_text())
-    told = {**config, **(config.get("text_config") or {})}  # of a model that sees pictures too, the part that reads text
+    told = {
+        **config,
+        **(config.get("text_config") or {}),
+    }  # of a model that sees pictures too, the part that reads text
     return ModelFacts(
-        digest=digest_path(target), parameters=parameters, context=next(filter(None, map(told.get, CONTEXTS)), None),
+        digest=digest_path(target),
+        parameters=parameters,
+        context=next(filter(None, map(told.get, CONTEXTS)), None),
         architecture=(config.get("architectures") or ["?"])[0],
-    )  # fmt: skip
+    )
 
 
 def _weights(target: Path, settings: BaseModelSettings) -> list[Path]:
@@ -161,7 +173,9 @@ def _weights(target: Path, settings: BaseModelSettings) -> list[Path]:
     named = set(json.loads(index.read_text())["weight_map"].values()) if index.exists() else set()
     files = sorted(target.glob("*.safetensors"))
     if not files or not (target / "config.json").is_file():
-        raise _missing(settings, "use a model published as config.json and safetensors; pickled weights are never loaded")
+        raise _missing(
+            settings, "use a model published as config.json and safetensors; pickled weights are never loaded"
+        )
     if absent := sorted(named - {file.name for file in files}):
         raise _missing(settings, f"complete it: {absent[0]}, which its index names, is not there")
     return files
@@ -169,5 +183,8 @@ def _weights(target: Path, settings: BaseModelSettings) -> list[Path]:
 
 def _missing(settings: BaseModelSettings, todo: str) -> RecipeError:
     return RecipeError(
-        f"There is no usable base model at {settings.source!r}.", where="recipe: base_model.source", allowed=SOURCES, todo=todo
+        f"There is no usable base model at {settings.source!r}.",
+        where="recipe: base_model.source",
+        allowed=SOURCES,
+        todo=todo,
     )

@@ -1,12 +1,14 @@
 """The prompt format: one and the same for training, evaluation and serving.
 
-A conversation is rendered piece by piece: the text up to each assistant turn, then that turn with its stop token. Each piece is
-tokenised on its own, here as there, so the tokens a model is trained on are exactly those it is prompted with, and the loss can
-be laid on the assistant's tokens alone whatever the template (most templates carry no generation markers). All this is for
-conversations and for a text and its label alike; of a preference pair it sees the prompt and the chosen answer.
+A conversation is rendered piece by piece: the text up to each assistant turn, then that turn with its stop token. Each
+piece is tokenised on its own, here as there, so the tokens a model is trained on are exactly those it is prompted with,
+and the loss can be laid on the assistant's tokens alone whatever the template (most templates carry no generation
+markers). All this is for conversations and for a text and its label alike; of a preference pair it sees the prompt and
+the chosen answer.
 
-How a tool call is written is the template's to say: an assistant turn with calls is what it puts there up to the stop token,
-and is learnt as an answer is; a tool's answer is read. A template that leaves out calls or tools is refused, never trained on.
+How a tool call is written is the template's to say: an assistant turn with calls is what it puts there up to the stop
+token, and is learnt as an answer is; a tool's answer is read. A template that leaves out calls or tools is refused,
+never trained on.
 """
 
 from __future__ import annotations
@@ -31,7 +33,8 @@ IGNORED = -100  # the label PyTorch's cross entropy leaves out
 class PromptSettings(Settings):
     """What surrounds every message. A served model carries these values; changing one makes another model."""
 
-    # The system prompt; replaces a row's own, so that rows from three exports train one format. Empty: rows keep theirs.
+    # The system prompt; replaces a row's own, so that rows from three exports train one format. Empty: rows keep
+    # theirs.
     system: str = ""
     # A Jinja chat template; empty takes the base model's own, which its pretraining has seen.
     chat_template: str = ""
@@ -69,34 +72,42 @@ def expected(messages: Sequence[Message]) -> str:
 
 
 def stop_ids(tokenizer: Any, prompt: PromptSettings) -> list[int]:
-    """The token ids that end an answer. Raises RecipeError for a stop text that is not one token, or when there is none."""
+    """The token ids that end an answer. Raises RecipeError for a stop text that is not one token, or when there is
+    none.
+    """
     if not prompt.stop:
         if tokenizer.eos_token_id is None:
             raise RecipeError(
-                "The base model's tokenizer names no token that ends an answer.", where="recipe: prompt.stop",
+                "The base model's tokenizer names no token that ends an answer.",
+                where="recipe: prompt.stop",
                 todo="set prompt.stop to the model's end-of-turn token",
-            )  # fmt: skip
+            )
         return [int(tokenizer.eos_token_id)]
     ids = [tokenizer.encode(text, add_special_tokens=False) for text in prompt.stop]
     for text, encoded in zip(prompt.stop, ids, strict=True):
         if len(encoded) != 1:
             raise RecipeError(
-                f"The stop text {text!r} is {len(encoded)} tokens of this model.", where="recipe: prompt.stop",
+                f"The stop text {text!r} is {len(encoded)} tokens of this model.",
+                where="recipe: prompt.stop",
                 allowed="texts that are one token, usually special tokens",
                 todo="name the model's end-of-turn token, or leave it out",
-            )  # fmt: skip
+            )
     return [encoded[0] for encoded in ids]
 
 
 def encode(
-    tokenizer: Any, messages: Sequence[Message], prompt: PromptSettings, weights: Sequence[float] | None = None,
+    tokenizer: Any,
+    messages: Sequence[Message],
+    prompt: PromptSettings,
+    weights: Sequence[float] | None = None,
     tools: list[Any] | None = None,
-) -> Example:  # fmt: skip
+) -> Example:
     """Tokenise a training row; the loss counts on every assistant turn that teaches and its stop token, nowhere else.
 
-    messages, tools: as tasks/data/formats/tool_calls.py has them of a row. weights: one a message (tasks/core/ledger.py); an
-    assistant turn of weight 0 is read and not learnt. None: all teach. What follows the last turn that teaches is left out;
-    of a row in which none does, nothing is left. Raises DataError for a row the template cannot render.
+    messages, tools: as tasks/data/formats/tool_calls.py has them of a row. weights: one a message
+    (tasks/core/ledger.py); an assistant turn of weight 0 is read and not learnt. None: all teach. What follows the last
+    turn that teaches is left out; of a row in which none does, nothing is left. Raises DataError for a row the template
+    cannot render.
     """
     turns = conversation(messages, prompt)
     taught = _teaching(messages, turns, weights)
@@ -114,7 +125,9 @@ def _teaching(messages: Sequence[Message], turns: list[Message], weights: Sequen
 def prompt_ids(
     tokenizer: Any, messages: Sequence[Message], prompt: PromptSettings, tools: list[Any] | None = None
 ) -> list[int]:
-    """The tokens a model is given to answer `messages`: exactly those that stand before this answer in a training row."""
+    """The tokens a model is given to answer `messages`: exactly those that stand before this answer
+    in a training row.
+    """
     turns = conversation(messages, prompt)
     template = _Template(tokenizer, prompt, tools)
     past, done = _answered(template, turns, [True] * len(turns))
@@ -122,16 +135,19 @@ def prompt_ids(
 
 
 def check_room(tokens: int, context: int | None, prompt: PromptSettings, todo: str = "ask with less text") -> None:
-    """Raise DataError for a prompt of so many tokens that leaves an answer no room. context: what the model was made for, in
-    tokens; None where it names no limit. todo: for who asks.
+    """Raise DataError for a prompt of so many tokens that leaves an answer no room. context: what the model was made
+    for, in tokens; None where it names no limit. todo: for who asks.
     """
     if context and tokens + prompt.max_new_tokens > context:
         raise DataError(
-            f"A prompt of {tokens:,} tokens leaves no room for an answer of {prompt.max_new_tokens:,} (prompt.max_new_tokens): "
-            f"the model was made for {context:,} tokens in all.", where="prompt",
-            allowed=f"at most {max(0, context - prompt.max_new_tokens):,} tokens in a prompt, the template's own among them",
+            f"A prompt of {tokens:,} tokens leaves no room for an answer of {prompt.max_new_tokens:,} "
+            f"(prompt.max_new_tokens): "
+            f"the model was made for {context:,} tokens in all.",
+            where="prompt",
+            allowed=f"at most {max(0, context - prompt.max_new_tokens):,} tokens in a prompt, the template's own "
+            f"among them",
             todo=todo,
-        )  # fmt: skip
+        )
 
 
 def written_calls(tokenizer: Any, turns: Sequence[Message], prompt: PromptSettings, tools: list[Any] | None) -> str:
@@ -142,7 +158,9 @@ def written_calls(tokenizer: Any, turns: Sequence[Message], prompt: PromptSettin
 
 
 def _answered(template: _Template, turns: list[Message], taught: list[bool]) -> tuple[Example, str]:
-    """`turns` up to the last assistant turn, as tokens, with labels on the turns that are taught, and as the text they are."""
+    """`turns` up to the last assistant turn, as tokens, with labels on the turns that are taught, and as the text they
+    are.
+    """
     ids: list[int] = []
     labels: list[int] = []
     done = ""
@@ -165,7 +183,9 @@ class _Template:
         self._tokenizer, self._tools = tokenizer, _ordered(tools)
         self._template = prompt.chat_template or tokenizer.chat_template
         if not self._template:
-            raise RecipeError("The base model has no chat template.", where=WHERE, todo="set prompt.chat_template, in Jinja")
+            raise RecipeError(
+                "The base model has no chat template.", where=WHERE, todo="set prompt.chat_template, in Jinja"
+            )
         self.stop = stop_ids(tokenizer, prompt)[0]
         self.stop_text: str = tokenizer.decode([self.stop])
 
@@ -180,12 +200,15 @@ class _Template:
             self._check_named(text, self._tools or (), "the tools on offer")
         if not text.startswith(done):
             raise DataError(
-                "The chat template writes earlier turns differently once a later one follows, so a row cannot be cut into "
+                "The chat template writes earlier turns differently once a later one follows, so a row cannot be cut "
+                "into "
                 "turns.",
-                where=WHERE, allowed="a template whose text for n turns, with the stop text, begins the text for n + 1 turns",
-                todo="set prompt.stop to the text with which the template ends a turn, or set prompt.chat_template, or train "
+                where=WHERE,
+                allowed="a template whose text for n turns, with the stop text, begins the text for n + 1 turns",
+                todo="set prompt.stop to the text with which the template ends a turn, or set prompt.chat_template, "
+                "or train "
                 "on single-turn rows",
-            )  # fmt: skip
+            )
         return text[len(done) :]
 
     def called(self, turns: list[Message], done: str) -> str:
@@ -203,7 +226,9 @@ class _Template:
             raise _unwritten(what)
 
     def _text(self, turns: list[Message], answering: bool) -> str:
-        """The arguments of calls as values, which most templates write as JSON; as text where one can only join texts."""
+        """The arguments of calls as values, which most templates write as JSON; as text where one
+        can only join texts.
+        """
         from jinja2 import TemplateError
 
         try:
@@ -213,10 +238,12 @@ class _Template:
                 return self._rendered(turns, answering)
         except (TemplateError, TypeError) as error:
             raise DataError(
-                f"The chat template refuses a conversation of {', '.join(t['role'] for t in turns) or 'no turn'}: {error}",
-                where=WHERE, allowed="for most templates: user and assistant in turn, after at most one system prompt",
+                f"The chat template refuses a conversation of {', '.join(t['role'] for t in turns) or 'no turn'}: "
+                f"{error}",
+                where=WHERE,
+                allowed="for most templates: user and assistant in turn, after at most one system prompt",
                 todo="filter such rows out, or set prompt.chat_template",
-            ) from error  # fmt: skip
+            ) from error
 
     def _rendered(self, turns: list[Message], answering: bool) -> str:
         text: str = self._tokenizer.apply_chat_template(
@@ -226,7 +253,9 @@ class _Template:
 
 
 def _ordered(value: Any) -> Any:
-    """JSON with the keys of objects in one order, OpenAI's first: a request's tools must be the very prompt that rows made."""
+    """JSON with the keys of objects in one order, OpenAI's first: a request's tools must be the very prompt that rows
+    made.
+    """
     if isinstance(value, dict):
         keys = sorted(value, key=lambda key: (KEYS.index(key) if key in KEYS else len(KEYS), str(key)))
         return {key: _ordered(value[key]) for key in keys}
@@ -235,7 +264,8 @@ def _ordered(value: Any) -> Any:
 
 def _unwritten(what: str) -> DataError:
     return DataError(
-        f"The chat template does not write {what}, so a model would learn to answer without.", where=WHERE,
+        f"The chat template does not write {what}, so a model would learn to answer without.",
+        where=WHERE,
         allowed="for rows with tool calls, a template that writes `tools` and `tool_calls`",
         todo="take a base model whose template knows tools, set prompt.chat_template, or take these rows out",
-    )  # fmt: skip
+    )

@@ -1,9 +1,9 @@
 """Answers from a model, the one way that evaluation, registration and serving all use.
 
-Greedy, in the order of prompt length, with the tokens that every prompt begins with (system prompt, few-shot examples) computed
-once and shared: with a few-shot prompt that is most of the work. Greedy decoding of the same prompt gives the same text; the
-sums inside a matrix product may round differently for another batch size, which can only matter where two tokens tie to
-within about 1e-5, so registration checks real answers again (tasks/release/register.py).
+Greedy, in the order of prompt length, with the tokens that every prompt begins with (system prompt, few-shot examples)
+computed once and shared: with a few-shot prompt that is most of the work. Greedy decoding of the same prompt gives the
+same text; the sums inside a matrix product may round differently for another batch size, which can only matter where
+two tokens tie to within about 1e-5, so registration checks real answers again (tasks/release/register.py).
 """
 
 from __future__ import annotations
@@ -50,13 +50,17 @@ class Speaker:
         )
 
     def answer(
-        self, questions: Sequence[Sequence[Message]], on_batch: Callable[[float], None] = lambda _fraction: None,
+        self,
+        questions: Sequence[Sequence[Message]],
+        on_batch: Callable[[float], None] = lambda _fraction: None,
         tools: Sequence[list[Any] | None] | None = None,
-    ) -> list[Answer]:  # fmt: skip
-        """One answer a question, in the order given. questions: turns (tasks/data/formats/tool_calls.py) that end with a user's or a tool's.
+    ) -> list[Answer]:
+        """One answer a question, in the order given. questions: turns (tasks/data/formats/tool_calls.py) that end with
+        a user's or a tool's.
 
-        on_batch: called with the share of questions answered, 0 to 1. tools: on offer for each question; only where there are
-        some is an answer read for calls. Raises DataError for tools or calls that the chat template cannot write.
+        on_batch: called with the share of questions answered, 0 to 1. tools: on offer for each question; only where
+        there are some is an answer read for calls. Raises DataError for tools or calls that the chat template cannot
+        write.
         """
         tools = tools or [None] * len(questions)
         prompts = [self.prompt_ids(messages, offer) for messages, offer in zip(questions, tools, strict=True)]
@@ -97,7 +101,8 @@ class Speaker:
         longest = max(map(len, prompts))
         shared = cache.get_seq_length() if cache is not None else 0
         pad = self.stop[0]
-        # Padding goes between the shared prefix and the rest of each prompt, so that the prefix can come from the cache.
+        # Padding goes between the shared prefix and the rest of each prompt, so that the prefix can come from the
+        # cache.
         ids = [[*p[:shared], *[pad] * (longest - len(p)), *p[shared:]] for p in prompts]
         mask = [[1] * shared + [0] * (longest - len(p)) + [1] * (len(p) - shared) for p in prompts]
         past = copy.deepcopy(cache)
@@ -126,9 +131,7 @@ def _common_prefix(prompts: list[list[int]]) -> int:
     return min(same, min(map(len, prompts)) - 1)
 
 
-def load_speaker(
-    base: Path, adapter: Path | None, prompt: PromptSettings, examples: Sequence[Message] = ()
-) -> Speaker:
+def load_speaker(base: Path, adapter: Path | None, prompt: PromptSettings, examples: Sequence[Message] = ()) -> Speaker:
     """Load a base model folder, and a PEFT adapter folder on top, on the best device this machine has.
 
     On a processor always in float32, whatever training used: a bfloat16 rounds at 1 in 256, so that the number of rows

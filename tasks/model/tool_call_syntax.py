@@ -1,10 +1,11 @@
 """How a chat template writes tool calls, and answers read back by it.
 
-Every family writes calls in its own way: JSON objects in tags (Qwen, Hermes), one bare object (Llama 3.1), a list behind a
-token (Mistral), a name and then its arguments (DeepSeek). A table of families would be wrong for the next one, so the template
-is asked: it writes one known call, and two, and what stands before, between and behind them is its form. An answer has calls
-when it is written so. White space around the parts and the spelling of JSON do not count; anything else does: text behind the
-last call, a part left out or arguments that are no JSON object make an answer text, for evaluation as for who is served by it.
+Every family writes calls in its own way: JSON objects in tags (Qwen, Hermes), one bare object (Llama 3.1), a list
+behind a token (Mistral), a name and then its arguments (DeepSeek). A table of families would be wrong for the next one,
+so the template is asked: it writes one known call, and two, and what stands before, between and behind them is its
+form. An answer has calls when it is written so. White space around the parts and the spelling of JSON do not count;
+anything else does: text behind the last call, a part left out or arguments that are no JSON object make an answer text,
+for evaluation as for who is served by it.
 
 A form that does not give back what the template wrote, as of one that writes arguments in XML, is refused in words.
 """
@@ -28,18 +29,19 @@ ONE: list[Pair] = [("probe_weather", {"probe_place": "Bonn"})]
 TWO: list[Pair] = [*ONE, ("probe_time", {"probe_zone": 1})]
 # What calls may hold and a form must give back: nothing, nesting, quotes and lines, tags, other scripts.
 HARD: list[Pair] = [
-    ("probe_weather", {}), ("probe_time", {"a": {"b": [1, 2.5, None, True]}, "c": 'it\'s "so"\n<b>&amp;</b> {x} [y]'}),
+    ("probe_weather", {}),
+    ("probe_time", {"a": {"b": [1, 2.5, None, True]}, "c": 'it\'s "so"\n<b>&amp;</b> {x} [y]'}),
     ("probe_weather", {"город": "Köln 🙂", "n": "12"}),
-]  # fmt: skip
+]
 
 
 @dataclass(frozen=True)
 class CallForm:
     """The texts around calls, without the white space at their ends.
 
-    between: of two calls; None where the template writes one a turn, or several as one list. name, arguments: the keys of a
-    call's JSON object, which may lie in another one under the keys of `path`; empty where a call is a name, then `middle`,
-    then its arguments. listed: calls are a JSON list of objects.
+    between: of two calls; None where the template writes one a turn, or several as one list. name, arguments: the keys
+    of a call's JSON object, which may lie in another one under the keys of `path`; empty where a call is a name, then
+    `middle`, then its arguments. listed: calls are a JSON list of objects.
     """
 
     before: str
@@ -106,11 +108,13 @@ def call_form(tokenizer: Any, prompt: PromptSettings) -> CallForm:
     tried = [[pair] for pair in (*TWO, *HARD)] + ([TWO, HARD] if two else [])
     if form is None or any(form.read(written(pairs)) != ("", pairs) for pairs in tried):
         raise DataError(
-            "The chat template writes tool calls in a form that cannot be read back from an answer.", where=WHERE,
+            "The chat template writes tool calls in a form that cannot be read back from an answer.",
+            where=WHERE,
             allowed="calls as JSON: an object of name and arguments, a list of such, or a name and then its arguments",
-            todo="take a base model whose template writes calls so, or set prompt.chat_template; rows with tools can be "
+            todo="take a base model whose template writes calls so, or set prompt.chat_template; rows with tools can "
+            "be "
             "curated, trained on and exported all the same, but no model can be judged by them or be served with tools",
-        )  # fmt: skip
+        )
     return form
 
 
@@ -127,10 +131,12 @@ def read_answer(form: CallForm, text: str, asked: Sequence[Message]) -> tuple[st
 # ---------------------------------------------------------------- asking the template
 
 _TOOLS = [
-    {"type": "function", "function": {
-        "name": name, "description": "A probe.", "parameters": {"type": "object", "properties": {}}}}
+    {
+        "type": "function",
+        "function": {"name": name, "description": "A probe.", "parameters": {"type": "object", "properties": {}}},
+    }
     for name, _ in TWO
-]  # fmt: skip
+]
 
 
 def _conversation(pairs: list[Pair]) -> list[Message]:

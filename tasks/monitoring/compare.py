@@ -1,7 +1,9 @@
-"""compare: new rows beside the champion's training snapshot, figure by figure, each with what the recipe's rule makes of it.
+"""compare: new rows beside the champion's training snapshot, figure by figure, each with what the recipe's rule makes
+of it.
 
-Both sides are rows as they are after the steps that judge each row alone: what later steps leave depends on how many rows
-there are, so that a small batch would differ from a large one by that alone. Tests and effects: tasks/metrics/drift.py.
+Both sides are rows as they are after the steps that judge each row alone: what later steps leave depends on how many
+rows there are, so that a small batch would differ from a large one by that alone. Tests and effects:
+tasks/metrics/drift.py.
 """
 
 from __future__ import annotations
@@ -30,24 +32,36 @@ from tasks.relations.prompts import prompts
 SHOWN = 5  # words, labels or expectations that a line names
 SHOWN_CHARACTERS = 30  # of a label
 LEAST_NEW_LABEL = 3  # rows: one or two may be slips of the pen, and of what was held back also somebody's own words
-NOT_KEPT = "not compared: the rows it learnt from are neither in the registry (register: keep_rows) nor in this ASSAY_HOME"
+NOT_KEPT = (
+    "not compared: the rows it learnt from are neither in the registry (register: keep_rows) nor in this ASSAY_HOME"
+)
 
 
 def compare(
-    place: StepDirs, settings: WatchSettings, snapshot: Handle, came: Handle, new: Handle | None, contract: Contract,
-    checked: Handle | None, answer: AnswerSettings, kind: RowKind,
-) -> StepResult:  # fmt: skip
-    """came: new rows as they came. new: those left by the steps that judge each alone; None if none is left. checked: what the
-    contract says of the rows that training would gain, measured with every expectation as a warning.
+    place: StepDirs,
+    settings: WatchSettings,
+    snapshot: Handle,
+    came: Handle,
+    new: Handle | None,
+    contract: Contract,
+    checked: Handle | None,
+    answer: AnswerSettings,
+    kind: RowKind,
+) -> StepResult:
+    """came: new rows as they came. new: those left by the steps that judge each alone; None if none is left. checked:
+    what the contract says of the rows that training would gain, measured with every expectation as a warning.
 
-    Facts: rows, comparisons (as Comparison has them), broken (which expectations of severity block do not hold, in words).
+    Facts: rows, comparisons (as Comparison has them), broken (which expectations of severity block do not hold, in
+    words).
     """
     found = list(_held_back(snapshot, came, new))
     if new and REFERENCE in SnapshotFacts.of(snapshot).files:
         found += _drifts(settings, snapshot.frame(REFERENCE), new.frame(), answer, kind)
         found += _labels_unknown(settings, snapshot, came.frame(), new.frame(), answer, kind)
     elif new:
-        found.append(Comparison(what="lengths, words, labels", snapshot="not kept", new=f"{new.rows:,} rows", told=NOT_KEPT))
+        found.append(
+            Comparison(what="lengths, words, labels", snapshot="not kept", new=f"{new.rows:,} rows", told=NOT_KEPT)
+        )
     broken: list[str] = []
     if checked:
         told, broken = _contract(snapshot, checked, contract)
@@ -63,12 +77,18 @@ def compare(
 def table(facts: CompareFacts) -> list[dict[str, Any]]:
     """The comparisons as the Prefect page shows them: five columns or so, and the rest by scrolling."""
     return [
-        {"what": c.what, "verdict": c.told, "snapshot": c.snapshot, "new rows": c.new,
-         "effect": f"{c.effect:.3f} (limit {c.limit:g})" if c.rule else "",
-         "p": f"{c.p:.3f}" if c.test else "", "test": c.test,
-         "statistic": f"{c.statistic:.3f}" if c.test else ""}
+        {
+            "what": c.what,
+            "verdict": c.told,
+            "snapshot": c.snapshot,
+            "new rows": c.new,
+            "effect": f"{c.effect:.3f} (limit {c.limit:g})" if c.rule else "",
+            "p": f"{c.p:.3f}" if c.test else "",
+            "test": c.test,
+            "statistic": f"{c.statistic:.3f}" if c.test else "",
+        }
         for c in facts.comparisons
-    ]  # fmt: skip
+    ]
 
 
 def _held_back(snapshot: Handle, came: Handle, new: Handle | None) -> Iterator[Comparison]:
@@ -88,7 +108,7 @@ def _held_before(snapshot: Handle) -> str:
 
 def _drifts(
     settings: WatchSettings, reference: pl.DataFrame, new: pl.DataFrame, answer: AnswerSettings, kind: RowKind
-) -> Iterator[Comparison]:  # fmt: skip
+) -> Iterator[Comparison]:
     before, now = _texts(drift.drawn(reference), drift.drawn(new), answer, kind)
 
     def tested(what: str, rule: str, test: drift.Test, sides: Sequence[str], told: str) -> Comparison:
@@ -96,9 +116,18 @@ def _drifts(
         found = now.height >= settings.least_rows and test.found(settings.significance, limit)
         told = told if found else _no_drift(settings, test, now.height)
         return Comparison(
-            what=what, snapshot=sides[0], new=sides[1], told=told, rule=rule, test=test.name, statistic=test.statistic,
-            p=test.p, effect=test.effect, limit=limit, found=found,
-        )  # fmt: skip
+            what=what,
+            snapshot=sides[0],
+            new=sides[1],
+            told=told,
+            rule=rule,
+            test=test.name,
+            statistic=test.statistic,
+            p=test.p,
+            effect=test.effect,
+            limit=limit,
+            found=found,
+        )
 
     for column in ("prompt", "answer"):
         old, fresh = (side[column].str.len_chars().cast(pl.Int64) for side in (before, now))
@@ -127,16 +156,25 @@ def _moved(values: list[drift.Moved]) -> str:
 
 def _texts(
     before: pl.DataFrame, now: pl.DataFrame, answer: AnswerSettings, kind: RowKind
-) -> tuple[pl.DataFrame, pl.DataFrame]:  # fmt: skip
-    """Of both sides row_id, prompt, answer, label: looked at together, since whether answers are labels is seen in many."""
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Of both sides row_id, prompt, answer, label: looked at together, since whether answers are labels is seen in
+    many.
+    """
     both = labelled(pl.concat([before, now.select(before.columns)]), answer, kind)
     return both.join(before, on="row_id", how="semi"), both.join(now, on="row_id", how="semi")
 
 
 def _labels_unknown(
-    settings: WatchSettings, snapshot: Handle, came: pl.DataFrame, new: pl.DataFrame, answer: AnswerSettings, kind: RowKind
-) -> Iterator[Comparison]:  # fmt: skip
-    """Labels that the champion has never seen: in rows that came through, and in rows that the answer's form kept out."""
+    settings: WatchSettings,
+    snapshot: Handle,
+    came: pl.DataFrame,
+    new: pl.DataFrame,
+    answer: AnswerSettings,
+    kind: RowKind,
+) -> Iterator[Comparison]:
+    """Labels that the champion has never seen: in rows that came through, and in rows that the
+    answer's form kept out.
+    """
     reference = snapshot.frame(REFERENCE)
     known = [reference]
     if CURATED in SnapshotFacts.of(snapshot).files:
@@ -148,14 +186,24 @@ def _labels_unknown(
     fresh = Counter(label for label in now["label"].drop_nulls() if label not in seen)
     share, limit = fresh.total() / max(1, now.height), settings.new_label_share
     found = now.height >= settings.least_rows and limit > 0 and share >= limit and fresh.total() >= LEAST_NEW_LABEL
-    told = f"{share:.0%} of the new rows have labels it never saw: {_named(fresh)}" if fresh else "it has seen every label"
+    told = (
+        f"{share:.0%} of the new rows have labels it never saw: {_named(fresh)}" if fresh else "it has seen every label"
+    )
     yield Comparison(
-        what="new labels", snapshot=f"{len(seen):,} labels", new=f"{len(fresh):,} new labels", told=told,
-        rule="new_label_share", effect=share, limit=limit, found=found,
-    )  # fmt: skip
+        what="new labels",
+        snapshot=f"{len(seen):,} labels",
+        new=f"{len(fresh):,} new labels",
+        told=told,
+        rule="new_label_share",
+        effect=share,
+        limit=limit,
+        found=found,
+    )
     if outside := _outside(came.join(new, on="row_id", how="anti"), seen, answer):
         told = f"held back, for the recipe's answer form does not allow them; a person has to: {_named(outside)}"
-        yield Comparison(what="labels the recipe does not know", snapshot="", new=f"{outside.total():,} rows", told=told)
+        yield Comparison(
+            what="labels the recipe does not know", snapshot="", new=f"{outside.total():,} rows", told=told
+        )
 
 
 def _outside(held: pl.DataFrame, seen: set[str], answer: AnswerSettings) -> Counter[str]:
@@ -167,7 +215,9 @@ def _outside(held: pl.DataFrame, seen: set[str], answer: AnswerSettings) -> Coun
 
 
 def _contract(snapshot: Handle, checked: Handle, contract: Contract) -> tuple[list[Comparison], list[str]]:
-    """The rows that break the contract, expectation by expectation; one about a table as a whole says nothing of a batch."""
+    """The rows that break the contract, expectation by expectation; one about a table as a whole says nothing of a
+    batch.
+    """
     file = snapshot.folder / "contract.json"
     known = ContractFacts.read(file).expectations if file.exists() else []
     before = {e.rule: e.share for e in known}

@@ -1,7 +1,8 @@
-"""rescore: the champion, as it is served from the registry, answers the newest labelled rows: is it right as often as it was?
+"""rescore: the champion, as it is served from the registry, answers the newest labelled rows: is it right as often as
+it was?
 
-Their answers are as the sources gave them, wrong ones too, while the holdout's were checked: so the rule leaves a margin
-(`accuracy_drop`), and asks that the whole interval lies below it.
+Their answers are as the sources gave them, wrong ones too, while the holdout's were checked: so the rule leaves a
+margin (`accuracy_drop`), and asks that the whole interval lies below it.
 """
 
 from __future__ import annotations
@@ -33,12 +34,12 @@ BATCH = 32  # rows a request: as many as are decoded together
 
 def rescore(
     place: StepDirs, settings: WatchSettings, champion: Champion, snapshot: Handle, rows: Handle, answer: AnswerSettings
-) -> StepResult:  # fmt: skip
+) -> StepResult:
     """rows: new ones that training would gain. Leaves rescored.parquet: row_id, expected, answer, refused (why there is
     no answer), and a mark a metric.
 
-    Facts: metric, now, registered (None if the registry does not say), below, told. Raises OutsideError while MLflow does not
-    answer.
+    Facts: metric, now, registered (None if the registry does not say), below, told. Raises OutsideError while MLflow
+    does not answer.
     """
     asked = newest(rows.frame(), settings.scored_rows)
     with mlflow_client.outside("give the champion back"):
@@ -56,8 +57,9 @@ def rescore(
     marks = pl.DataFrame(marked, schema=dict.fromkeys(measured(wanted, answer), pl.Boolean))
     texts = {
         "expected": [one.said.told if one.said else None for one in wanted],
-        "answer": [said.told if said else None for said, _ in given], "refused": [why for _, why in given],
-    }  # fmt: skip
+        "answer": [said.told if said else None for said, _ in given],
+        "refused": [why for _, why in given],
+    }
     told = [asked.select("row_id"), pl.DataFrame(texts, schema=dict.fromkeys(texts, pl.String)), marks]
     pl.concat(told, how="horizontal").write_parquet(place.out / "rescored.parquet")
     metric = headline(marks.columns, answer)
@@ -79,7 +81,9 @@ def marks_of(wanted: Wanted, said: Said | None, answer: AnswerSettings) -> Marks
 def newest(rows: pl.DataFrame, most: int) -> pl.DataFrame:
     """At most `most` rows, the last written first; of rows without a date, which come last, a fair draw by row_id."""
     dates = pl.Series("at", [written_at(meta, USUAL) for meta in rows["meta"]], dtype=pl.Float64)
-    return rows.with_columns(dates).sort("at", "row_id", descending=[True, False], nulls_last=True).head(most).drop("at")
+    return (
+        rows.with_columns(dates).sort("at", "row_id", descending=[True, False], nulls_last=True).head(most).drop("at")
+    )
 
 
 def registered(snapshot: Handle, metric: str) -> Share | None:
@@ -103,6 +107,9 @@ def judged(settings: WatchSettings, metric: str, now: Share, was: Share | None) 
 def _row(facts: RescoreFacts) -> dict[str, Any]:
     was = facts.registered.told if facts.registered else "not known"
     return {
-        "metric": facts.metric, "new rows": facts.now.told, "registered": was, "limit": f"{facts.limit:.1%}",
+        "metric": facts.metric,
+        "new rows": facts.now.told,
+        "registered": was,
+        "limit": f"{facts.limit:.1%}",
         "below": facts.below,
-    }  # fmt: skip
+    }

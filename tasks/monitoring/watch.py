@@ -3,7 +3,8 @@
     seen = look(text, files, decisions, champion, challenger)
     new = work_step(news, plan.watch, rows=ingested, snapshot=work_step(snapshot, plan.watch, champion=seen.champion))
 
-tasks/monitoring/compare.py and tasks/monitoring/rescore.py measure the new rows; tasks/monitoring/retrain_rule.py decides.
+tasks/monitoring/compare.py and tasks/monitoring/rescore.py measure the new rows; tasks/monitoring/retrain_rule.py
+decides.
 """
 
 from __future__ import annotations
@@ -49,25 +50,31 @@ class Look:
         if self.champion is None:
             return "No version is registered yet"
         named = (("new or changed", self.changed), ("no longer there", self.gone))
-        parts = [f"{what}: {', '.join(names[:SHOWN])}{', ...' * (len(names) > SHOWN)}" for what, names in named if names]
+        parts = [
+            f"{what}: {', '.join(names[:SHOWN])}{', ...' * (len(names) > SHOWN)}" for what, names in named if names
+        ]
         parts += [f"{self.decided:,} more decisions by reviewers"] if self.decided else []
         now = len(self.same) + len(self.changed)
-        return "; ".join([f"{len(self.same):,} of {now:,} sources are as {self.champion.title} learnt from them", *parts])
+        return "; ".join(
+            [f"{len(self.same):,} of {now:,} sources are as {self.champion.title} learnt from them", *parts]
+        )
 
 
 def look(
     text: str, files: Sequence[RawFile], decisions: int, champion: Champion | None, challenger: Champion | None
-) -> Look:  # fmt: skip
+) -> Look:
     """Compare the sources' digests with those of the champion's training snapshot. text: the recipe's."""
     now = {file.name: file.digest for file in files}
     then = champion.sources if champion else {}
     return Look(
-        digest=digest_json([text, now, decisions]), champion=champion,
+        digest=digest_json([text, now, decisions]),
+        champion=champion,
         same=sorted(name for name, digest in now.items() if then.get(name) == digest),
         changed=sorted(name for name, digest in now.items() if then.get(name) != digest),
-        gone=sorted(then.keys() - now.keys()), decided=max(0, decisions - champion.decisions) if champion else 0,
+        gone=sorted(then.keys() - now.keys()),
+        decided=max(0, decisions - champion.decisions) if champion else 0,
         trained=challenger if challenger and (challenger.sources, challenger.decisions) == (now, decisions) else None,
-    )  # fmt: skip
+    )
 
 
 def snapshot(place: StepDirs, settings: WatchSettings, champion: Champion) -> StepResult:
@@ -80,12 +87,16 @@ def snapshot(place: StepDirs, settings: WatchSettings, champion: Champion) -> St
 
 
 def news(place: StepDirs, settings: WatchSettings, rows: Handle, snapshot: Handle) -> StepResult:
-    """Leave the rows that the snapshot never had, by their id as they came; a further copy of one has an id of its own."""
+    """Leave the rows that the snapshot never had, by their id as they came; a further copy of one
+    has an id of its own.
+    """
     frame, ledger = rows.frame(), snapshot.frame(LEDGER).filter(pl.col("action") != "changed")
     known = ledger.select("row_id").unique()
     new = frame.join(known, on="row_id", how="anti").sort("row_id")
     new.write_parquet(place.out / ROWS)
-    gone = ledger.filter(pl.col("step") != rows.step).select("row_id").unique().join(frame, on="row_id", how="anti").height
+    gone = (
+        ledger.filter(pl.col("step") != rows.step).select("row_id").unique().join(frame, on="row_id", how="anti").height
+    )
     unread = rows.frame(LEDGER).filter(pl.col("action") != "changed").join(known, on="row_id", how="anti").height
     line = f"{new.height:,} of {frame.height:,} rows are new; {gone:,} of the snapshot are no longer there"
     line += f"; {unread:,} new records cannot be read" if unread else ""
@@ -96,10 +107,14 @@ def news(place: StepDirs, settings: WatchSettings, rows: Handle, snapshot: Handl
 
 
 def joined(place: StepDirs, settings: WatchSettings, snapshot: Handle, new: Handle) -> StepResult:
-    """The new rows and the snapshot's curated ones, where they are kept, for the steps that compare rows with one another."""
+    """The new rows and the snapshot's curated ones, where they are kept, for the steps that compare rows with one
+    another.
+    """
     fresh = new.frame()
     kept = snapshot.frame(CURATED) if CURATED in SnapshotFacts.of(snapshot).files else fresh.clear()
-    both = pl.concat([kept, fresh.join(kept, on="row_id", how="anti")], how="diagonal")  # an old snapshot has no `calls`
+    both = pl.concat(
+        [kept, fresh.join(kept, on="row_id", how="anti")], how="diagonal"
+    )  # an old snapshot has no `calls`
     both = both.select(fresh.columns).sort("row_id")
     both.write_parquet(place.out / ROWS)
     line = f"{kept.height:,} rows of the snapshot and {both.height - kept.height:,} new ones"
@@ -109,11 +124,13 @@ def joined(place: StepDirs, settings: WatchSettings, snapshot: Handle, new: Hand
 def gained(place: StepDirs, settings: WatchSettings, rows: Handle, both: Handle, new: Handle) -> StepResult:
     """Of the new rows, those that are left after rows were compared with one another.
 
-    rows: what is left of `both`, which joined made. Facts: more, the rows that training would have more than before; a new row
-    that takes an older one's place, saying the same better, adds none.
+    rows: what is left of `both`, which joined made. Facts: more, the rows that training would have more than before; a
+    new row that takes an older one's place, saying the same better, adds none.
     """
     left = rows.frame().join(new.frame().select("row_id"), on="row_id", how="semi").sort("row_id")
     left.write_parquet(place.out / ROWS)
     more = max(0, rows.rows - JoinedFacts.of(both).kept)
-    line = f"{left.height:,} of {new.rows:,} new rows neither copy nor contradict another; {more:,} rows more to train on"
+    line = (
+        f"{left.height:,} of {new.rows:,} new rows neither copy nor contradict another; {more:,} rows more to train on"
+    )
     return StepResult("rows", line, GainedFacts(more=more).written(), rows=left.height)

@@ -14,7 +14,8 @@ from tasks.personal_data.spans import BLANK, IPV4, UNSPACED, Span
 # ---------------------------------------------------------------- e-mail
 
 EMAIL = r"[@＠]|%40|(?i:[(\[{] ?at ?[)\]}])"
-# Lengths from RFC 5321; they also keep the time linear in the text. `%40`: in a link; (at), (dot): to hide it from machines.
+# Lengths from RFC 5321; they also keep the time linear in the text. `%40`: in a link; (at), (dot): to hide it from
+# machines.
 _AT, _DOT = r"(?:[@＠]|%40| ?[(\[{] ?at ?[)\]}] ?)", r"(?:\.| ?[(\[{] ?dot ?[)\]}] ?)"
 _EMAIL = re.compile(rf"(?i)(?<!\w)\w[\w.+%'-]{{0,63}}{_AT}(?:[\w-]{{1,63}}{_DOT}){{1,8}}(?P<top>[^\W\d_]{{2,24}})\b")
 _IMAGE = {"png", "jpg", "jpeg", "gif", "svg", "webp", "css", "js"}  # logo@2x.png; none is a top-level domain
@@ -41,7 +42,9 @@ _DOCUMENTED = ("192.0.2.", "198.51.100.", "203.0.113.")
 
 
 def addresses(text: str, private: bool) -> Iterator[Span]:
-    """private: also those that a local network gives out (RFC 1918, RFC 4193, link-local); they lead to no person outside."""
+    """private: also those that a local network gives out (RFC 1918, RFC 4193, link-local); they lead to no person
+    outside.
+    """
     for found in _V4.finditer(text):
         if _is_host(found[1], private) and not _VERSION.search(text, max(0, found.start() - 60), found.start()):
             yield Span(found.start(), found.end(), found[1])
@@ -52,7 +55,9 @@ def addresses(text: str, private: bool) -> Iterator[Span]:
 
 
 def _is_host(text: str, private: bool) -> bool:
-    """Not 1.2.3.4 and 8.8.8.8: of four single digits only section numbers, versions and public name servers are made."""
+    """Not 1.2.3.4 and 8.8.8.8: of four single digits only section numbers, versions and public name
+    servers are made.
+    """
     address = IPv4Address(text)
     single = all(len(part) == 1 for part in text.split("."))
     if text.startswith(_DOCUMENTED) or (address.is_global and not single and not address.is_multicast):

@@ -1,8 +1,8 @@
 """Keys, tokens and passwords in a text: what opens an account, by the format that its issuer documents.
 
-The formats are those that secret scanners use (gitleaks' rules, GitHub's secret scanning patterns). A random-looking text
-without such a mark stays: digests, order and session numbers look the same. A password has no format; it counts when it
-stands behind its name and a colon, equals sign or "is", and looks like one.
+The formats are those that secret scanners use (gitleaks' rules, GitHub's secret scanning patterns). A random-looking
+text without such a mark stays: digests, order and session numbers look the same. A password has no format; it counts
+when it stands behind its name and a colon, equals sign or "is", and looks like one.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from collections.abc import Iterator
 
 from tasks.personal_data.spans import Span
 
-# Each starts with letters that are rare in prose, so that few texts are searched: AWS, GitHub, GitLab, Slack, Stripe, OpenAI
-# and Anthropic, Google (key, OAuth client, access token), Hugging Face, npm, PyPI, SendGrid, Twilio, Mailgun, Mailchimp,
-# DigitalOcean, Shopify, Databricks, Square, Grafana, Linear, Notion, Groq, Replicate, age, Telegram, JWT.
+# Each starts with letters that are rare in prose, so that few texts are searched: AWS, GitHub, GitLab, Slack, Stripe,
+# OpenAI and Anthropic, Google (key, OAuth client, access token), Hugging Face, npm, PyPI, SendGrid, Twilio, Mailgun,
+# Mailchimp, DigitalOcean, Shopify, Databricks, Square, Grafana, Linear, Notion, Groq, Replicate, age, Telegram, JWT.
 _ISSUED = (
     r"(?:AKIA|ASIA|ABIA|ACCA)[A-Z2-7]{16}",
     r"gh[pousr]_[A-Za-z0-9]{36,255}",
@@ -65,7 +65,8 @@ _PASSWORD = (
     r"|l[oö]senord|salasana"
 )
 _SECRET = (
-    r"(?:api|secret|account)[ _-]?key|secret[ _-]?access[ _-]?key|client[ _-]?secret|(?:auth|access|api|bearer)[ _-]?token"
+    r"(?:api|secret|account)[ _-]?key|secret[ _-]?access[ _-]?key|client[ _-]?secret|(?:auth|access|api|bearer)[ "
+    r"_-]?token"
 )
 _SIGN = r"[\"'`]?\s{0,3}(?P<sign>:=|=>|[:=]|is(?=\s))\s{0,3}[\"'`]?"
 _VALUE = r"(?P<value>[^\s\"'`<>,;|]{4,256})"
@@ -101,7 +102,9 @@ def secrets(text: str) -> Iterator[Span]:
 def _private_keys(text: str) -> Iterator[Span]:
     """A block from its first line to its last; where it was cut, as far as it goes."""
     for begin in _BEGIN.finditer(text):
-        end = _END.search(text, begin.end(), begin.end() + _BLOCK) or _BODY.match(text, begin.end(), begin.end() + _BLOCK)
+        end = _END.search(text, begin.end(), begin.end() + _BLOCK) or _BODY.match(
+            text, begin.end(), begin.end() + _BLOCK
+        )
         if end is not None:
             yield Span(begin.start(), end.end(), "".join(text[begin.start() : end.end()].split()))
 

@@ -1,12 +1,13 @@
-"""What counts as personal data in a text, and where it stands: the finders that redact replaces by and contracts count by.
+"""What counts as personal data in a text, and where it stands: the finders that redact replaces by and contracts count
+by.
 
-    kinds_in(rows)                  # for each row "email, phone", in the order of KINDS, or null: what a contract counts
-    kinds_in(rows, recipe.redact)   # the same with the recipe's own kinds, countries and names
-    suspect(text, settings)         # a Polars expression: could this text hold any? Never false where `find` finds
-    find(text, settings)            # {kind: spans} of one text
+    kinds_in(rows)                  # for each row "email, phone", in the order of KINDS, or null: what a contract
+    counts kinds_in(rows, recipe.redact)   # the same with the recipe's own kinds, countries and names suspect(text,
+    settings)         # a Polars expression: could this text hold any? Never false where `find` finds find(text,
+    settings)            # {kind: spans} of one text
 
-Only what a checksum, a numbering plan, an issuer's format or the recipe confirms is found: an order number such as HP-48213
-is none. Polars reads every text once for candidates; checksums and plans are asked about candidates only.
+Only what a checksum, a numbering plan, an issuer's format or the recipe confirms is found: an order number such as
+HP-48213 is none. Polars reads every text once for candidates; checksums and plans are asked about candidates only.
 """
 
 from __future__ import annotations
@@ -41,13 +42,15 @@ class PersonalData(Settings):
     kinds: tuple[Kind, ...] = KINDS
     # Countries whose numbers are known without a leading +, as ISO codes; others are found when written with one.
     phone_regions: tuple[str, ...] = ("GB",)
-    # Countries whose national ids are looked for, as ISO codes. A rule takes up to one random number in 300 for a person's
-    # (tests/tasks/personal_data/test_national_ids.py), and each more country adds to that; so a few large ones, and more where asked.
+    # Countries whose national ids are looked for, as ISO codes. A rule takes up to one random number in 300 for a
+    # person's (tests/tasks/personal_data/test_national_ids.py), and each more country adds to that; so a few large
+    # ones, and more where asked.
     id_countries: tuple[str, ...] = ("DE", "ES", "FR", "GB", "IT", "NL", "US")
-    # public: as datatrove's PIIFormatter has it by default, since 192.168.1.1 is every router's. all: private networks' too.
+    # public: as datatrove's PIIFormatter has it by default, since 192.168.1.1 is every router's. all: private networks'
+    # too.
     ip_addresses: Literal["public", "all"] = "public"
-    # People's names, found as whole words whatever their case; none by default, since no list is right for all. A first name
-    # that is also a word (Will, May) belongs here only with the family name.
+    # People's names, found as whole words whatever their case; none by default, since no list is right for all. A first
+    # name that is also a word (Will, May) belongs here only with the family name.
     names: tuple[str, ...] = ()
 
     @field_validator("phone_regions")
@@ -82,7 +85,8 @@ def _known(codes: tuple[str, ...], known: Iterable[str], allowed: str) -> tuple[
 def find(text: str, settings: PersonalData, before: str = "") -> list[tuple[Kind, Span]]:
     """What stands in `text`, in order, no two overlapping; of two kinds in one place the one that KINDS names first.
 
-    before: what the text is called where it comes from ("phone: "), which says what a bare number is; nothing is found in it.
+    before: what the text is called where it comes from ("phone: "), which says what a bare number is; nothing is found
+    in it.
     """
     whole, places = decoded(before + text)
     words = spaced(whole)
@@ -101,7 +105,8 @@ def find(text: str, settings: PersonalData, before: str = "") -> list[tuple[Kind
 
 
 def replaced(text: str, settings: PersonalData, name: Callable[[Kind, str], str], before: str = "") -> str:
-    """`text` with `name(kind, value)` for each thing found, until none is: what one hid beside it is found once it is gone.
+    """`text` with `name(kind, value)` for each thing found, until none is: what one hid beside it is found once it is
+    gone.
 
     What `name` gives must not be found itself, as "<EMAIL_1>" and "[email]" are not.
     """
@@ -139,12 +144,17 @@ def _patterns(settings: PersonalData) -> dict[Kind, re.Pattern[str] | None]:
 
 
 def suspect(text: pl.Expr, settings: PersonalData | None = None) -> pl.Expr:
-    """Whether a text could hold personal data; null where it is null. Several short patterns are quicker than one long one."""
+    """Whether a text could hold personal data; null where it is null. Several short patterns are quicker than one long
+    one.
+    """
     chosen = settings or PersonalData()
     patterns = _patterns(chosen)
     dateless = text.str.replace_all(UNSEEN, "|")
-    # A boundary as ASCII has it: with Unicode's, one £ in a text sends the expression engine to its slow path (7 times slower).
-    known = {kind: pattern.pattern.replace(r"\b", r"(?-u:\b)") for kind, pattern in patterns.items() if pattern is not None}
+    # A boundary as ASCII has it: with Unicode's, one £ in a text sends the expression engine to its slow path (7 times
+    # slower).
+    known = {
+        kind: pattern.pattern.replace(r"\b", r"(?-u:\b)") for kind, pattern in patterns.items() if pattern is not None
+    }
     could = [(dateless if kind in NUMBERS else text).str.contains(pattern) for kind, pattern in known.items()]
     could.append(text.str.contains(r"\\u00(?:40|2[bB])"))  # an @ or + as some writers of JSON put it
     if "name" in patterns:
@@ -184,13 +194,18 @@ def _kinds(row: dict[str, Any], settings: PersonalData) -> str | None:
 
 
 def rewritten(row: dict[str, Any], change: Callable[[str, str], str]) -> dict[str, Any]:
-    """`row` with each of its texts as `change(text, before)` makes it: messages, rejected, calls, names and values of meta.
+    """`row` with each of its texts as `change(text, before)` makes it: messages, rejected, calls, names and values of
+    meta.
 
-    before: the name of the value in meta or among arguments ("phone: "), or "". A number that is changed becomes a text.
+    before: the name of the value in meta or among arguments ("phone: "), or "". A number that is changed becomes a
+    text.
     """
     messages = [{"role": m["role"], "content": m["content"] and change(m["content"], "")} for m in row["messages"]]
     rejected = row["rejected"] and change(row["rejected"], "")
-    calls = [call and rewritten_call(call, lambda value: _rewritten_json(value, change, "")) for call in row.get("calls") or ()]
+    calls = [
+        call and rewritten_call(call, lambda value: _rewritten_json(value, change, ""))
+        for call in row.get("calls") or ()
+    ]
     told = json.loads(row["meta"]) if row["meta"] else {}
     new = _rewritten_json(told, change, "")
     meta = row["meta"] if new == told else json.dumps(new, ensure_ascii=False, sort_keys=True)

@@ -23,7 +23,9 @@ def _hidden(text: str, settings: PersonalData) -> str:
 
 
 def hidden_in(value: Any, settings: PersonalData) -> Any:
-    """A JSON value with every text in it hidden so, keys included, for an observed label may be anything; row ids stay."""
+    """A JSON value with every text in it hidden so, keys included, for an observed label may be
+    anything; row ids stay.
+    """
     safe = hidden(_texts(value), settings)
 
     def shown(part: Any) -> Any:

@@ -1,9 +1,9 @@
 """National identity, tax, insurance and health numbers, country by country, by python-stdnum's checksums.
 
-One in ten or so of all nine-digit numbers is a valid Dutch BSN: a checksum alone would take order numbers for people. So a
-number counts without its name only where shape and checksum together let through about one in 300 random numbers of its
-shape (tests/tasks/personal_data/test_national_ids.py measures it); the others count when their name stands shortly before them
-("BSN: 111222333"). No rule asks for today's date: a row must come out the same tomorrow.
+One in ten or so of all nine-digit numbers is a valid Dutch BSN: a checksum alone would take order numbers for people.
+So a number counts without its name only where shape and checksum together let through about one in 300 random numbers
+of its shape (tests/tasks/personal_data/test_national_ids.py measures it); the others count when their name stands
+shortly before them ("BSN: 111222333"). No rule asks for today's date: a row must come out the same tomorrow.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from importlib import import_module
 
 from tasks.personal_data.spans import Span, alnum, called_an_order
 
-# Characters, none a digit, between a number's name and it ("NHS no. (see my letter): 943 476 5919"), and of the name itself.
+# Characters, none a digit, between a number's name and it ("NHS no. (see my letter): 943 476 5919"), and of the name
+# itself.
 _NEAR, _LONGEST_NAME = 30, 25
 _DAY, _MONTH = r"(?:0[1-9]|[12]\d|3[01])", r"(?:0[1-9]|1[0-2])"
 
@@ -46,7 +47,9 @@ def _nino(number: str) -> bool:
 
 def _belgian(number: str) -> bool:
     digits = alnum(number)
-    return any(97 - int(century + digits[:9]) % 97 == int(digits[9:]) for century in ("", "2"))  # born since 2000: a 2 first
+    return any(
+        97 - int(century + digits[:9]) % 97 == int(digits[9:]) for century in ("", "2")
+    )  # born since 2000: a 2 first
 
 
 def _norwegian(number: str) -> bool:
@@ -69,7 +72,9 @@ def _any(_number: str) -> bool:
 _NINE = r"\d{3}[ .-]?\d{3}[ .-]?\d{3}"
 _ELEVEN = r"\d{11}"
 RULES: dict[str, tuple[Rule, ...]] = {
-    "AT": (Rule(rf"\d{{4}} ?{_DAY}(?:0[1-9]|1[0-5])\d\d", "at.vnr", "svnr|sv-nr|sozialversicherung|versicherungsnummer"),),
+    "AT": (
+        Rule(rf"\d{{4}} ?{_DAY}(?:0[1-9]|1[0-5])\d\d", "at.vnr", "svnr|sv-nr|sozialversicherung|versicherungsnummer"),
+    ),
     "AU": (Rule(r"\d{3} ?\d{3} ?\d{2,3}", "au.tfn", r"\btfn|tax file"),),
     "BE": (Rule(rf"\d\d[. ]?{_MONTH}[. ]?{_DAY}[-. ]?\d{{3}}[-. ]?\d\d", _belgian),),
     "BG": (Rule(r"\d{10}", "bg.egn", "egn|егн"),),
@@ -99,7 +104,10 @@ RULES: dict[str, tuple[Rule, ...]] = {
         Rule(r"[2-9]\d{3} ?\d{4} ?\d{4}", "in_.aadhaar", "aadhaa?r|aadhar"),
     ),
     "IT": (
-        Rule(r"[A-Z]{3} ?[A-Z]{3} ?[0-9L-NP-V]{2}[A-EHLMPRST][0-9L-NP-V]{2} ?[A-Z][0-9L-NP-V]{3} ?[A-Z]", "it.codicefiscale"),
+        Rule(
+            r"[A-Z]{3} ?[A-Z]{3} ?[0-9L-NP-V]{2}[A-EHLMPRST][0-9L-NP-V]{2} ?[A-Z][0-9L-NP-V]{3} ?[A-Z]",
+            "it.codicefiscale",
+        ),
     ),
     "JP": (Rule(r"\d{4}[ -]?\d{4}[ -]?\d{4}", "jp.in_", "my number|マイナンバ|個人番"),),
     "MX": (Rule(r"[A-Z]{4}\d{6}[HM][A-Z]{5}[A-Z0-9]\d", "mx.curp"),),
@@ -117,7 +125,7 @@ RULES: dict[str, tuple[Rule, ...]] = {
         Rule(r"\d{9}|\d{3} \d\d \d{4}", "us.ssn", r"\bssn\b|social security"),
     ),
     "ZA": (Rule(rf"\d\d{_MONTH}{_DAY}\d{{4}}[01]\d\d", _luhn),),
-}  # fmt: skip
+}
 
 
 def candidates(countries: Sequence[str]) -> str:

@@ -1,7 +1,7 @@
 """Payment cards and bank accounts in a text. An issuer's range, a country's structure and a checksum decide.
 
-Each finder takes a text whose dates are blanked (spans.without_dates) and gives Spans; its pattern, which Polars reads too,
-is in every text where the finder finds something.
+Each finder takes a text whose dates are blanked (spans.without_dates) and gives Spans; its pattern, which Polars reads
+too, is in every text where the finder finds something.
 """
 
 from __future__ import annotations
@@ -58,7 +58,9 @@ def _is_card(text: str, groups: Sequence[tuple[int, int]]) -> bool:
 
 
 def _goes_on(text: str, groups: Sequence[tuple[int, int]], other: int, own: int) -> bool:
-    """Whether group `other` next to a card's group `own` makes it part of a longer number: four more digits, a decimal."""
+    """Whether group `other` next to a card's group `own` makes it part of a longer number: four
+    more digits, a decimal.
+    """
     if not 0 <= other < len(groups):
         return False
     (start, end), (own_start, own_end) = groups[other], groups[own]
@@ -77,7 +79,9 @@ _SHORTEST, _LONGEST = 15, 34  # Norway's, and what ISO 13616 allows
 
 
 def ibans(text: str) -> Iterator[Span]:
-    """The match may run into the next word, so checksum and the country's structure (SWIFT registry) say where it ends."""
+    """The match may run into the next word, so checksum and the country's structure (SWIFT
+    registry) say where it ends.
+    """
     from stdnum import iban
     from stdnum.iso7064 import mod_97_10
 

@@ -1,8 +1,9 @@
 """Telephone numbers in a text, by the numbering plans of Google's libphonenumber.
 
-`phones` takes a text whose dates are blanked (spans.without_dates) and gives Spans; PHONE, which Polars reads too, is in every
-text where it finds something. The plan alone is not enough: most numbers of ten digits are in use somewhere, and numbers kept
-for fiction are in none. So how it is written counts as well: a +, a 0 first, groups, and the word before it.
+`phones` takes a text whose dates are blanked (spans.without_dates) and gives Spans; PHONE, which Polars reads too, is
+in every text where it finds something. The plan alone is not enough: most numbers of ten digits are in use somewhere,
+and numbers kept for fiction are in none. So how it is written counts as well: a +, a 0 first, groups, and the word
+before it.
 """
 
 from __future__ import annotations
@@ -27,14 +28,18 @@ PHONE = (
 _CALL = re.compile(rf"(?:^|[\W\d_]){_CALLED}(?:[\W_]\D{{0,20}})?$")
 _JOINS = re.compile(r"\s*[,;/&|]?\s*(?:(?:and|or|und|oder|et|ou|y|o|e|en|of)\s)?\s*")
 _CALLED_AT_ONCE = re.compile(rf"(?:^|[\W\d_]){_CALLED}[:-]?$")  # call09050000327
-_GLUED = re.compile(r"\w-?$|#$|\d\W$|[\d\w][.,]$")  # before the tail of an order number (HP-0791112345) or of a longer number
+_GLUED = re.compile(
+    r"\w-?$|#$|\d\W$|[\d\w][.,]$"
+)  # before the tail of an order number (HP-0791112345) or of a longer number
 _ADDED = re.compile(r"[\d)=+*×] ?$")  # before a term of a sum, or before the + of one
 _ISBN = re.compile(r"(?:97[89][- ])?\d{1,5}[- ]\d{1,7}[- ]\d{1,7}[- ][\dX](?!\w)")
 _D = r"(?:0?[1-9]|[12]\d|3[01])"  # of a day, or of a month where it comes second
 _LOOSE_DATE = re.compile(
     rf"{_D}[-. ]{_D}[-. ]\d\d(?: \d\d)?$|{_D}[-. ]{_D}[-. ](?:19|20)\d\d\b|(?:19|20)\d\d[-. ]\d\d?[-. ]{_D}\b"
 )
-_DECIMAL = re.compile(r"\d{1,3}\.\d+|[1-9]\d{0,2}(?:[ .]\d{3})+")  # a coordinate; a price, when the money stands beside it
+_DECIMAL = re.compile(
+    r"\d{1,3}\.\d+|[1-9]\d{0,2}(?:[ .]\d{3})+"
+)  # a coordinate; a price, when the money stands beside it
 _MONEY_BEFORE = re.compile(r"(?:[$€£¥]|\b[A-Z]{3}) ?$")
 _MONEY_AFTER = re.compile(r",\d\d\b| ?(?:[$€£¥]|(?:EUR|USD|GBP|CHF|euros?|dollars?|pounds?)\b)")
 
@@ -63,21 +68,27 @@ _START = re.compile(r"\+|\(?0\d")
 
 
 def _beside_others(text: str, region: str | None, taken: list[tuple[int, int]]) -> Iterator[Any]:
-    """Numbers with only a blank between them and the next ("2 pcs 07700 900461 10-12 am"), which phonenumbers takes as one."""
+    """Numbers with only a blank between them and the next ("2 pcs 07700 900461 10-12 am"), which phonenumbers takes as
+    one.
+    """
     for run in _GROUPS.finditer(text):
         if any(run.start() < end and start < run.end() for start, end in taken) or _EVEN.fullmatch(run[0]):
             continue
         groups = [(run.start() + g.start(), run.start() + g.end()) for g in _GROUP.finditer(run[0])]
         i = 0
         while i < len(groups):
-            match, count = _starting_at(text, region, groups[i : i + 6]) if _START.match(text, groups[i][0]) else (None, 1)
+            match, count = (
+                _starting_at(text, region, groups[i : i + 6]) if _START.match(text, groups[i][0]) else (None, 1)
+            )
             if match is not None:
                 yield match
             i += count
 
 
 def _starting_at(text: str, region: str | None, groups: Sequence[tuple[int, int]]) -> tuple[Any, int]:
-    """The number that the first of some groups begins, and of how many: one in use before a possible one, then the longest."""
+    """The number that the first of some groups begins, and of how many: one in use before a possible one, then the
+    longest.
+    """
     import phonenumbers
 
     possible: tuple[Any, int] = (None, 1)
@@ -118,7 +129,9 @@ def _is_phone(text: str, found: Any, region: str | None, beside: bool = False, j
         return False
     if raw.lstrip("(").startswith("0"):
         # In one piece it could be an order's. Numbers kept for fiction are in no plan, but as long as those that are.
-        return not raw.isdigit() or called or phonenumbers.is_valid_number(number) or _as_long_as_a_mobile(number, region)
+        return (
+            not raw.isdigit() or called or phonenumbers.is_valid_number(number) or _as_long_as_a_mobile(number, region)
+        )
     if called or not phonenumbers.is_valid_number(number):
         return called and bool(phonenumbers.is_valid_number(number))
     digits = re.sub(r"\D", "", raw)

@@ -1,4 +1,5 @@
-"""Places in a text: what finders of personal data give back, what stands before one, and what is never a number of a person.
+"""Places in a text: what finders of personal data give back, what stands before one, and what is never a number of a
+person.
 
 Patterns that Polars and `re` both read have no look-around and say digits, letters and separators the same in both.
 """
@@ -69,7 +70,9 @@ def decoded(text: str) -> tuple[str, Sequence[int]]:
 
 
 def spaced(text: str) -> str:
-    """`text`, as long as before, with the letter beside a number or word blanked in scripts that put no blanks there."""
+    """`text`, as long as before, with the letter beside a number or word blanked in scripts that
+    put no blanks there.
+    """
     return text if text.isascii() else _BESIDE.sub(BLANK, text)
 
 

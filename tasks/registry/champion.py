@@ -1,8 +1,9 @@
 """The champion's training snapshot: what its rows were read from, and the rows, found again from the registry alone.
 
-Of a version's run these are evidence (tasks/registry/evidence.py), each with its digest: data/sources.json, data/dataset.json,
-data/ledger.parquet, contract/contract.json, evaluation/scores.json, and the rows themselves, as redacted:
-data/curated.parquet and data/reference.parquet. Rows come from ASSAY_HOME by the dataset's digest where it still has them.
+Of a version's run these are evidence (tasks/registry/evidence.py), each with its digest: data/sources.json,
+data/dataset.json, data/ledger.parquet, contract/contract.json, evaluation/scores.json, and the rows themselves, as
+redacted: data/curated.parquet and data/reference.parquet. Rows come from ASSAY_HOME by the dataset's digest where it
+still has them.
 """
 
 from __future__ import annotations
@@ -26,11 +27,16 @@ from tasks.registry.versions import AGAIN, CHALLENGER, CHAMPION, EVIDENCE
 
 STEP = "account"  # whose artifacts are datasets
 ROWS = (CURATED, LEDGER, REFERENCE)
-TOLD = {"dataset.json": "data/dataset.json", "contract.json": "contract/contract.json", "scores.json": "evaluation/scores.json"}
+TOLD = {
+    "dataset.json": "data/dataset.json",
+    "contract.json": "contract/contract.json",
+    "scores.json": "evaluation/scores.json",
+}
 
 
 class Champion(BaseModel):
-    """A registered version and what it learnt from. unit, dataset: digests. sources: the digest of each source by its name.
+    """A registered version and what it learnt from. unit, dataset: digests. sources: the digest of each source by its
+    name.
 
     known: whether the registry says what its sources were; versions of before that was kept do not.
     """
@@ -73,14 +79,22 @@ def _described(client: Any, name: str, alias: str) -> Champion | None:
     try:
         version = client.get_model_version_by_alias(name, alias)
     except MlflowException as error:
-        if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):  # no such model; no such alias
+        if error.error_code not in (
+            "RESOURCE_DOES_NOT_EXIST",
+            "INVALID_PARAMETER_VALUE",
+        ):  # no such model; no such alias
             raise
         return None
     tags = version.tags
     champion = Champion(
-        name=name, version=int(version.version), alias=alias, unit=tags.get(mlflow_client.DIGEST, ""), run_id=version.run_id,
-        dataset=tags.get("assay.dataset", ""), evidence=tags.get(EVIDENCE, ""),
-    )  # fmt: skip
+        name=name,
+        version=int(version.version),
+        alias=alias,
+        unit=tags.get(mlflow_client.DIGEST, ""),
+        run_id=version.run_id,
+        dataset=tags.get("assay.dataset", ""),
+        evidence=tags.get(EVIDENCE, ""),
+    )
     with TemporaryDirectory(dir=home_folder("scratch"), prefix="sources-") as place:
         file = _evidence(client, champion, {SOURCES: Path(place) / "sources.json"}).get(SOURCES)
         told = DatasetTold.read(file) if file else None
@@ -129,5 +143,7 @@ def _evidence(client: Any, champion: Champion, wanted: Mapping[str, Path]) -> di
 def _changed(champion: Champion, path: str) -> RegistrationError:
     return RegistrationError(
         f"What the registry holds of {champion.title} is not what was registered: {path} has changed since.",
-        where=f"artifacts of MLflow run {champion.run_id}", allowed=f"what tag {EVIDENCE} is the digest of", todo=AGAIN,
-    )  # fmt: skip
+        where=f"artifacts of MLflow run {champion.run_id}",
+        allowed=f"what tag {EVIDENCE} is the digest of",
+        todo=AGAIN,
+    )

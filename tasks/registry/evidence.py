@@ -24,9 +24,12 @@ from tasks.core.text.interval_text import percent
 from tasks.core.variants import TUNED
 
 WHOLE = ("holdout", "edge_cases")  # baselines are logged on these; on every slice they would bury the tuned model
-# Of the run's artifacts: the sha256 of each by its path, the gate's verdict, and the answers that a loaded model must repeat.
+# Of the run's artifacts: the sha256 of each by its path, the gate's verdict, and the answers that a loaded model must
+# repeat.
 LIST, VERDICT, CHECKED = "evidence.json", "gate/verdict.json", "evaluation/checked_answers.json"
-SOURCES = "data/sources.json"  # what the dataset was read from: the sha256 of each source by its name; and people's decisions
+SOURCES = (
+    "data/sources.json"  # what the dataset was read from: the sha256 of each source by its name; and people's decisions
+)
 # Where each file of an artifact goes below the run's artifacts. rows: the dataset's, where they may leave ASSAY_HOME.
 FILES = {
     "contract": {FACTS: "contract/contract.json", "great_expectations.json": "contract/great_expectations.json"},
@@ -59,12 +62,16 @@ def _flat(values: Mapping[str, Any]) -> dict[str, str]:
     flat: dict[str, str] = {}
     for key, value in values.items():
         inner = {f"{key}.{k}": v for k, v in value.items()} if isinstance(value, Mapping) else {str(key): value}
-        flat |= {k: v if isinstance(v, str) else json.dumps(v, ensure_ascii=False, default=str) for k, v in inner.items()}
+        flat |= {
+            k: v if isinstance(v, str) else json.dumps(v, ensure_ascii=False, default=str) for k, v in inner.items()
+        }
     return flat
 
 
 def log_metrics(client: Any, run: Any, model_id: str, scores: Scores, history: Sequence[Losses]) -> None:
-    """Scores as `slice/metric.variant` with `.low` and `.high` beside it, and the loss curve, on the run and its model."""
+    """Scores as `slice/metric.variant` with `.low` and `.high` beside it, and the loss curve, on
+    the run and its model.
+    """
     from mlflow.entities import Metric
 
     measured = [
@@ -73,7 +80,8 @@ def log_metrics(client: Any, run: Any, model_id: str, scores: Scores, history: S
     ]
     at = run.info.start_time  # not now: a metric of the same name, step and time is the same metric when logged again
     metrics = [
-        Metric(_named(name), value, at, step, model_id=model_id, run_id=run.info.run_id) for name, value, step in measured
+        Metric(_named(name), value, at, step, model_id=model_id, run_id=run.info.run_id)
+        for name, value, step in measured
     ]
     for start in range(0, len(metrics), BATCH):
         client.log_batch(run.info.run_id, metrics=metrics[start : start + BATCH])
@@ -111,7 +119,8 @@ def log_dataset(client: Any, run_id: str, name: str, dataset: Handle) -> None:
 
 
 def log_files(client: Any, run_id: str, texts: Mapping[str, str], handles: Mapping[str, Handle]) -> str:
-    """Log the files of FILES that the handles have, `texts` by their path below the run's artifacts, and LIST of them all.
+    """Log the files of FILES that the handles have, `texts` by their path below the run's artifacts, and LIST of them
+    all.
 
     Returns the sha256 of LIST, which so stands for every file in it.
     """

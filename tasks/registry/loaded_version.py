@@ -3,8 +3,8 @@
     with LoadedVersion(download(version, folder)) as loaded:
         said = loaded.answers(questions, tools)
 
-In this process `tasks` is our own code, and a version's would never run: what was proved would be the checkout, and not what
-`mlflow models serve` serves. The process is the same interpreter, with the same environment and as many threads.
+In this process `tasks` is our own code, and a version's would never run: what was proved would be the checkout, and not
+what `mlflow models serve` serves. The process is the same interpreter, with the same environment and as many threads.
 """
 
 from __future__ import annotations
@@ -41,8 +41,9 @@ class LoadedVersion:
         self.folder = folder
 
     def __enter__(self) -> LoadedVersion:
-        """Start the process and load the version. Raises what its code raises: RegistrationError for another base model than
-        it was evaluated on, OutsideError while that cannot be fetched; VersionError for whatever is not an error of ours.
+        """Start the process and load the version. Raises what its code raises: RegistrationError for another base model
+        than it was evaluated on, OutsideError while that cannot be fetched; VersionError for whatever is not an error
+        of ours.
         """
         self._log = tempfile.TemporaryFile()  # its own standard error, wanted only when it fails
         self._process = start(self.folder, _threads(), self._log)
@@ -53,7 +54,9 @@ class LoadedVersion:
             raise
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._end()
 
     def answers(self, questions: Sequence[list[Message]], tools: Sequence[list[Any] | None]) -> list[Said]:
@@ -72,9 +75,11 @@ class LoadedVersion:
             for text, calls in zip(told["answer"], told["tool_calls"], strict=True)
         ]
 
-    def answers_or_reasons(self, questions: Sequence[tuple[list[Message], Any]]) -> list[tuple[Said | None, str | None]]:
-        """As `answers`, (answer, why there is none) of each question with its tools; where it refuses all at once, half by
-        half, until the one question is found that it cannot answer.
+    def answers_or_reasons(
+        self, questions: Sequence[tuple[list[Message], Any]]
+    ) -> list[tuple[Said | None, str | None]]:
+        """As `answers`, (answer, why there is none) of each question with its tools; where it refuses all at once, half
+        by half, until the one question is found that it cannot answer.
         """
         from mlflow.exceptions import MlflowException
 
@@ -130,8 +135,9 @@ class LoadedVersion:
         told = "".join(f"\n    {line}" for line in lines)
         return VersionError(
             f"The process that asks the registered version {what}." + (f" Its last words:{told}" if told else ""),
-            where=str(self.folder), todo="mend what it names, or free memory, and run the same command again",
-        )  # fmt: skip
+            where=str(self.folder),
+            todo="mend what it names, or free memory, and run the same command again",
+        )
 
     def _end(self) -> None:
         """It ends by itself when its standard input does."""
@@ -153,12 +159,18 @@ def start(folder: Path, threads: int, log: IO[bytes]) -> subprocess.Popen[str]:
     """Start the process: -P keeps our own code off its path, and -B keeps the folder as it was registered."""
     return subprocess.Popen(
         [sys.executable, "-P", "-B", loaded_version_main.__file__, str(folder), str(threads)],
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True, encoding="ascii",
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=log,
+        text=True,
+        encoding="ascii",
         start_new_session=True,  # Ctrl-C is for the run, which ends this
-    )  # fmt: skip
+    )
 
 
 def _threads() -> int:
-    """Torch's threads here, where evaluation ran: another number sums in another order. 0 where torch was not loaded."""
+    """Torch's threads here, where evaluation ran: another number sums in another order. 0 where
+    torch was not loaded.
+    """
     torch = sys.modules.get("torch")
     return int(torch.get_num_threads()) if torch else 0

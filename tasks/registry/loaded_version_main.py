@@ -3,8 +3,9 @@
     python -P -B tasks/registry/loaded_version_main.py FOLDER THREADS
 
 FOLDER: the version as downloaded. THREADS: of torch, 0 for its own choice. It loads once and says `{}`; then each line
-{"questions": [...], "tools": [...]} on standard input is answered by {"answer": [...], "tool_calls": [...]} on standard output,
-and whatever goes wrong by {"error": {...}}. It ends when standard input does, which is also when its parent was killed.
+{"questions": [...], "tools": [...]} on standard input is answered by {"answer": [...], "tool_calls": [...]} on standard
+output, and whatever goes wrong by {"error": {...}}. It ends when standard input does, which is also when its parent was
+killed.
 
 It imports nothing of ours, so that `tasks` is the version's own here, as it is under `mlflow models serve`.
 """
@@ -30,7 +31,8 @@ Requests = queue.SimpleQueue[dict[str, Any]]
 class OnlyPackaged:
     """An import finder: the packages that a version brought along are found in it and nowhere else.
 
-    A file that it lacks is missing, even where a checkout of ours on the path, or installed for editing, would have one.
+    A file that it lacks is missing, even where a checkout of ours on the path, or installed for editing, would have
+    one.
     """
 
     def __init__(self, code: Path) -> None:
@@ -47,7 +49,9 @@ class OnlyPackaged:
 
 def main(folder: Path, threads: int) -> None:
     """Load the version, then answer requests until there are no more; does not return."""
-    gc.set_threshold(100_000)  # most objects are the libraries' and stay: tasks/core/process/hardware.py, collect_rarely
+    gc.set_threshold(
+        100_000
+    )  # most objects are the libraries' and stay: tasks/core/process/hardware.py, collect_rarely
     requests, replies = _channel()
     reply = _told(_load, folder, threads)
     model = reply.pop("model", None)
@@ -83,14 +87,18 @@ def _say(replies: int, reply: dict[str, Any]) -> None:
 
 
 def _told(work: Callable[..., dict[str, Any]], *given: Any, **named: Any) -> dict[str, Any]:
-    """What `work` returns, or the error that it raises as the parent can raise it again: its kinds, the nearest first."""
+    """What `work` returns, or the error that it raises as the parent can raise it again: its kinds,
+    the nearest first.
+    """
     try:
         return work(*given, **named)
     except Exception as error:
         traceback.print_exc()
         texts = {key: str(getattr(error, key)) for key in TEXTS if hasattr(error, key)}
         kinds = [kind.__name__ for kind in type(error).__mro__]
-        return {"error": {"kinds": kinds, "text": str(error), "code": str(getattr(error, "error_code", "")), "texts": texts}}
+        return {
+            "error": {"kinds": kinds, "text": str(error), "code": str(getattr(error, "error_code", "")), "texts": texts}
+        }
 
 
 def _load(folder: Path, threads: int) -> dict[str, Any]:

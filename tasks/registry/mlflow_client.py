@@ -19,10 +19,13 @@ from tasks.core.urls import masked, public
 
 DIGEST = "assay.digest"  # the tag by which a unit's run, model and version are found again
 EXISTS = "RESOURCE_ALREADY_EXISTS"  # MLflow's error code
-CLASH = re.compile(r"UNIQUE constraint failed|UniqueViolation|Duplicate entry")  # in SQLite's, PostgreSQL's and MySQL's words
+CLASH = re.compile(
+    r"UNIQUE constraint failed|UniqueViolation|Duplicate entry"
+)  # in SQLite's, PostgreSQL's and MySQL's words
 DEFAULTS = {
-    # MLflow's own 7 retries and 120 s would keep each call of a dead server waiting for minutes; the step wrapper retries
-    # the whole step with a longer back-off, so MLflow itself only bridges a hiccup. Uploads have a limit of their own.
+    # MLflow's own 7 retries and 120 s would keep each call of a dead server waiting for minutes; the step wrapper
+    # retries the whole step with a longer back-off, so MLflow itself only bridges a hiccup. Uploads have a limit of
+    # their own.
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
     "MLFLOW_ARTIFACT_UPLOAD_DOWNLOAD_TIMEOUT": "600",
@@ -84,7 +87,11 @@ def outside(doing: str) -> Iterator[None]:
         if healing:
             todo = "start it again, or check MLFLOW_TRACKING_URI, and run the same command; it goes on from here"
             raise OutsideError(f"MLflow did not {doing}: {reason}", where=where, todo=todo) from error
-        mend = "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD" if _unknown_to_it(error) else "mend what it names"
+        mend = (
+            "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"
+            if _unknown_to_it(error)
+            else "mend what it names"
+        )
         todo = f"{mend}, and run the same command; it goes on from here"
         raise RegistrationError(f"MLflow refused to {doing}: {reason}", where=where, todo=todo) from error
 
@@ -97,10 +104,10 @@ def _unknown_to_it(error: Exception) -> bool:
 def _may_heal(error: Exception) -> bool | None:
     """Whether a retry may heal it; None when it does not come from MLflow or from what lies behind it.
 
-    MLflow raises MlflowException for what a server said and for a server that is not there (status 500, its default), the same
-    with 503 for a locked or lost database, with 400 where another process wrote the very same row since it looked, requests'
-    own errors while artifacts move, SQLAlchemy's while it connects. In a store that is a folder, another process may make the
-    very same folder since it looked.
+    MLflow raises MlflowException for what a server said and for a server that is not there (status 500, its default),
+    the same with 503 for a locked or lost database, with 400 where another process wrote the very same row since it
+    looked, requests' own errors while artifacts move, SQLAlchemy's while it connects. In a store that is a folder,
+    another process may make the very same folder since it looked.
     """
     from mlflow.exceptions import MlflowException
     from requests import RequestException
@@ -142,7 +149,9 @@ def experiment(client: Any, name: str) -> str:
 def run(client: Any, experiment_id: str, name: str, digest: str) -> Any:
     """The run of a unit: found by its tag, else made, so that a retry or a kill leaves no second one."""
     found = runs(client, experiment_id, digest)
-    return found[0] if found else client.create_run(experiment_id, run_name=f"{name}-{digest[:8]}", tags={DIGEST: digest})
+    return (
+        found[0] if found else client.create_run(experiment_id, run_name=f"{name}-{digest[:8]}", tags={DIGEST: digest})
+    )
 
 
 def runs(client: Any, experiment_id: str, digest: str) -> list[Any]:
@@ -151,7 +160,8 @@ def runs(client: Any, experiment_id: str, digest: str) -> list[Any]:
 
 
 def only_run(client: Any, experiment_id: str, name: str, digest: str) -> Any:
-    """The run of what needs no version; where two machines made one each at the same moment, the first of them for both.
+    """The run of what needs no version; where two machines made one each at the same moment, the first of them for
+    both.
 
     First by their own clocks: where these differ, one may find its run deleted, and goes without the link to it.
     """
@@ -187,7 +197,9 @@ def version(client: Any, name: str, digest: str) -> Any | None:
 
 
 def versions(client: Any, name: str, digest: str) -> list[Any]:
-    """The registered versions of a unit, by number: one, but while two machines register it (tasks/registry/register_once.py)."""
+    """The registered versions of a unit, by number: one, but while two machines register it
+    (tasks/registry/register_once.py).
+    """
     found = client.search_model_versions(f"name = '{name}' AND {_tagged(digest)}")
     return sorted(found, key=lambda version: int(version.version))
 

@@ -14,7 +14,8 @@ ATTEMPTS = 5  # at writing an entry that others may be writing too
 
 
 def up_to_date(client: Any, model: str) -> tuple[Ledger, str]:
-    """The ledger, with its last entry carried out and what was moved by hand written into it; what that was, or nothing.
+    """The ledger, with its last entry carried out and what was moved by hand written into it; what that was, or
+    nothing.
 
     Of a champion that was moved by hand, `previous` keeps the one it displaced, so that a rollback has somewhere to go.
     """
@@ -28,9 +29,14 @@ def up_to_date(client: Any, model: str) -> tuple[Ledger, str]:
         why = _moved(ledger, champion, previous)
         try:
             moved = append(
-                client, ledger, action="by hand", who=UNKNOWN, why=why, champion=champion,
+                client,
+                ledger,
+                action="by hand",
+                who=UNKNOWN,
+                why=why,
+                champion=champion,
                 previous=_previous(client, ledger, champion, previous),
-            )  # fmt: skip
+            )
         except OvertakenError:
             continue
         return settle(client, moved, show), why
@@ -53,7 +59,9 @@ def _previous(client: Any, ledger: Ledger, champion: int, previous: int) -> int:
 
 
 def way_back(client: Any, ledger: Ledger) -> int:
-    """What becomes `previous` when champion is displaced: the champion; what was previous, if that is gone or never passed."""
+    """What becomes `previous` when champion is displaced: the champion; what was previous, if that is gone or never
+    passed.
+    """
     displaced = find_version(client, ledger.model, ledger.champion) if ledger.champion else None
     if displaced is None:
         return ledger.previous

@@ -1,6 +1,7 @@
 """The registered artifact: an MLflow model folder with the adapter, unit.json and the few source files that serve them.
 
-    MLmodel  served.py  artifacts/{unit.json, adapter/}  code/tasks/...  requirements.txt, conda.yaml, input_example.json
+    MLmodel  served.py  artifacts/{unit.json, adapter/}  code/tasks/...  requirements.txt, conda.yaml,
+    input_example.json
 
 No base weights, no pickle, no path of this machine.
 """
@@ -21,11 +22,22 @@ from tasks.model.base_model import BaseModelSettings
 from tasks.model.chat_template import PromptSettings, stop_ids
 from tasks.registry.unit import UNIT, Base, Unit
 
-# What tasks/registry/served_model.py imports at the top of any file it takes along, and what those libraries need to read a model.
+# What tasks/registry/served_model.py imports at the top of any file it takes along, and what those libraries need to
+# read a model.
 LIBRARIES = (
-    "filelock", "gguf", "jinja2", "mlflow", "pandas", "peft", "polars", "psutil", "pydantic", "safetensors", "torch",
+    "filelock",
+    "gguf",
+    "jinja2",
+    "mlflow",
+    "pandas",
+    "peft",
+    "polars",
+    "psutil",
+    "pydantic",
+    "safetensors",
+    "torch",
     "transformers",
-)  # fmt: skip
+)
 
 
 def describe(
@@ -37,13 +49,18 @@ def describe(
     facts = ModelFacts.of(base)
     return Unit(
         base=Base(
-            source=portable(base_source.source), revision=base_source.revision, digest=facts.digest,
+            source=portable(base_source.source),
+            revision=base_source.revision,
+            digest=facts.digest,
             parameters=facts.parameters,
         ),
-        adapter=digest_path(adapter.folder / "adapter"), dataset=dataset.digest,
-        prompt=resolved(prompt, base.folder / "model"), code=code_digest(served_model.__name__), requirements=requirements(),
+        adapter=digest_path(adapter.folder / "adapter"),
+        dataset=dataset.digest,
+        prompt=resolved(prompt, base.folder / "model"),
+        code=code_digest(served_model.__name__),
+        requirements=requirements(),
         assay=metadata.version("assay"),
-    )  # fmt: skip
+    )
 
 
 def resolved(prompt: PromptSettings, model: Path) -> PromptSettings:
@@ -67,7 +84,9 @@ def requirements() -> tuple[str, ...]:
 
 
 def write_model(folder: Path, unit: Unit, adapter: Path, run_id: str, model_id: str) -> None:
-    """Write the MLflow model into `folder` (new or empty). adapter: the PEFT folder; run_id, model_id: where it is logged."""
+    """Write the MLflow model into `folder` (new or empty). adapter: the PEFT folder; run_id, model_id: where it is
+    logged.
+    """
     from mlflow import pyfunc
     from mlflow.models import Model
 
@@ -78,11 +97,15 @@ def write_model(folder: Path, unit: Unit, adapter: Path, run_id: str, model_id: 
         place = Path(temporary)
         (place / UNIT).write_text(unit.model_dump_json(indent=1), encoding="utf-8")
         pyfunc.save_model(
-            folder, python_model=served_model.__file__, code_paths=[str(_copy_code(code, place / "tasks"))],
-            artifacts={"unit": str(place / UNIT), "adapter": str(adapter)}, signature=_signature(),
-            pip_requirements=list(unit.requirements), input_example=_example(),
+            folder,
+            python_model=served_model.__file__,
+            code_paths=[str(_copy_code(code, place / "tasks"))],
+            artifacts={"unit": str(place / UNIT), "adapter": str(adapter)},
+            signature=_signature(),
+            pip_requirements=list(unit.requirements),
+            input_example=_example(),
             mlflow_model=Model(run_id=run_id, model_id=model_id, model_uuid=model_id),
-        )  # fmt: skip
+        )
     for cache in list(folder.rglob("__pycache__")):
         shutil.rmtree(cache)
     _forget_paths(folder)
@@ -91,7 +114,9 @@ def write_model(folder: Path, unit: Unit, adapter: Path, run_id: str, model_id: 
 def _copy_code(code: dict[str, Path], target: Path) -> Path:
     """The `tasks` package with what serving imports and nothing else, so that data code is not shipped with a model."""
     package = ROOT / "tasks"
-    packages = {parent / "__init__.py" for file in code.values() for parent in file.parents if parent.is_relative_to(package)}
+    packages = {
+        parent / "__init__.py" for file in code.values() for parent in file.parents if parent.is_relative_to(package)
+    }
     for file in {*code.values(), *packages}:
         copy = target / file.relative_to(package)
         copy.parent.mkdir(parents=True, exist_ok=True)

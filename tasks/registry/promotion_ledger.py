@@ -1,18 +1,18 @@
 """The promotion ledger: who made which version champion, when, in whose place and why. It lives in MLflow, append-only.
 
-MLflow keeps no history of aliases, but it never changes a run's parameter. So the ledger of a model is the run `ledger` in the
-experiment `MODEL promotions`: parameter 0001 is its first entry, 0002 the second. Whoever writes a number first has it; the
-database refuses it to every other writer, on whatever machine. That makes the parameter the lock as well:
+MLflow keeps no history of aliases, but it never changes a run's parameter. So the ledger of a model is the run `ledger`
+in the experiment `MODEL promotions`: parameter 0001 is its first entry, 0002 the second. Whoever writes a number first
+has it; the database refuses it to every other writer, on whatever machine. That makes the parameter the lock as well:
 
     1. read the ledger and the aliases, check the candidate (seconds to minutes)
     2. write the next number            the decision; if it is taken, someone else was first, and nothing is moved
     3. set the aliases, read them back  the same however often it is done
     4. tag the versions, write `0002 done`
 
-A process killed between 2 and 4 has decided; whoever reads the ledger next finishes that entry (`settled`). A process that
-was asleep between 2 and 3 finds newer entries after it set the aliases, and sets them as the newest says. Not guaranteed: a
-process that dies in the instant between a late set and that look, or a person who moves an alias by hand in that instant;
-reconcile sees both as a move by hand.
+A process killed between 2 and 4 has decided; whoever reads the ledger next finishes that entry (`settled`). A process
+that was asleep between 2 and 3 finds newer entries after it set the aliases, and sets them as the newest says. Not
+guaranteed: a process that dies in the instant between a late set and that look, or a person who moves an alias by hand
+in that instant; reconcile sees both as a move by hand.
 """
 
 from __future__ import annotations
@@ -35,7 +35,9 @@ EXPERIMENT = "{} promotions"
 LEDGER = "assay.ledger"  # tag of the run that is a ledger: the model
 NUMBER = re.compile(r"\d{4,}")
 LONGEST = 1000  # characters of each text in an entry; a parameter holds 6000, and a cut one could not be read again
-LOOKS = 10  # at the aliases after a move, before giving up: a process that is late sets them once more, and sees that it is
+LOOKS = (
+    10  # at the aliases after a move, before giving up: a process that is late sets them once more, and sees that it is
+)
 ELSEWHERE = "champion was set and points elsewhere"
 
 
@@ -70,7 +72,9 @@ class Entry(BaseModel):
 
 @dataclass(frozen=True)
 class Ledger:
-    """The entries of a model, oldest first. run_id: the run that holds them, empty before the first; done: of the last."""
+    """The entries of a model, oldest first. run_id: the run that holds them, empty before the
+    first; done: of the last.
+    """
 
     model: str
     run_id: str = ""
@@ -111,7 +115,9 @@ def append(client: Any, ledger: Ledger, *, key: str = "", **said: Any) -> Ledger
     """
     run_id = ledger.run_id or _found(client, ledger.model).info.run_id
     number = len(ledger.entries) + 1
-    cut: dict[str, Any] = {name: short(value, LONGEST) if isinstance(value, str) else value for name, value in said.items()}
+    cut: dict[str, Any] = {
+        name: short(value, LONGEST) if isinstance(value, str) else value for name, value in said.items()
+    }
     entry = Entry(number=number, at=now(), was=ledger.champion, key=key or uuid4().hex, **cut)
     if not _write_once(client, run_id, entry.name, entry.model_dump_json()):
         first = read(client, ledger.model).entries[number - 1]
@@ -120,15 +126,17 @@ def append(client: Any, ledger: Ledger, *, key: str = "", **said: Any) -> Ledger
         raise OvertakenError(
             f"Another process changed {ledger.model} first: champion is version {first.champion or 'none'} "
             f"({first.action}, by {first.who}, {first.at}).",
-            where=f"entry {first.name} of the promotion ledger", todo="look at it, and run this again if it is still wanted",
-        )  # fmt: skip
+            where=f"entry {first.name} of the promotion ledger",
+            todo="look at it, and run this again if it is still wanted",
+        )
     return Ledger(ledger.model, run_id, (*ledger.entries, entry), done=False)
 
 
 def settle(client: Any, ledger: Ledger, show: Show) -> Ledger:
     """Carry out the last entry, unless that is done: aliases set and read back, tags written, marked as done.
 
-    Raises PromotionError when champion does not stand as it says, because that version was deleted or MLflow says otherwise.
+    Raises PromotionError when champion does not stand as it says, because that version was deleted or MLflow says
+    otherwise.
     """
     if ledger.done:
         return ledger
@@ -137,7 +145,9 @@ def settle(client: Any, ledger: Ledger, show: Show) -> Ledger:
         fault = _point(client, ledger.model, last)
         newest = read(client, ledger.model)
         if newest.entries[-1].number > last.number:
-            ledger = newest  # we are late, and may just have undone it: what it says is set again, though it may be done
+            ledger = (
+                newest  # we are late, and may just have undone it: what it says is set again, though it may be done
+            )
         elif fault != ELSEWHERE:
             show(client, newest, last)
             _write_once(client, ledger.run_id, f"{last.name} done", f"{now()}: {fault or 'read back'}")
@@ -150,12 +160,15 @@ def settle(client: Any, ledger: Ledger, show: Show) -> Ledger:
 def _not_carried_out(model: str, entry: Entry, fault: str) -> PromotionError:
     return PromotionError(
         f"Entry {entry.name} of the promotion ledger of {model} was not carried out: {fault}.",
-        where=f"registered model {model}", todo=f"run `assay reconcile {model}`, look at the aliases, then decide again",
-    )  # fmt: skip
+        where=f"registered model {model}",
+        todo=f"run `assay reconcile {model}`, look at the aliases, then decide again",
+    )
 
 
 def _point(client: Any, model: str, entry: Entry) -> str:
-    """Set the aliases as the entry says, `previous` first, so that there is no moment without a way back; what went wrong."""
+    """Set the aliases as the entry says, `previous` first, so that there is no moment without a way back; what went
+    wrong.
+    """
     for alias, number in ((PREVIOUS, entry.previous), (CHAMPION, entry.champion)):
         there = aliases(client, model).get(alias, 0)
         if number and number != there:
@@ -205,9 +218,10 @@ def _find_run(client: Any, model: str) -> Any | None:
     runs = client.search_runs([experiment.experiment_id], f"tags.`{LEDGER}` = '{model}'", run_view_type=ViewType.ALL)
     if not runs:
         raise PromotionError(
-            f"The promotion ledger of {model} was purged from MLflow.", where=f"experiment {experiment.name!r}",
+            f"The promotion ledger of {model} was purged from MLflow.",
+            where=f"experiment {experiment.name!r}",
             todo="restore MLflow's database from its backup; or rename that experiment, and a new ledger begins",
-        )  # fmt: skip
+        )
     if runs[0].info.lifecycle_stage == "deleted":
         client.restore_run(runs[0].info.run_id)
     return runs[0]

@@ -1,4 +1,5 @@
-"""What a person sees of the promotion ledger on MLflow's pages: tags of the versions, and a table on the ledger's own page.
+"""What a person sees of the promotion ledger on MLflow's pages: tags of the versions, and a table on the ledger's own
+page.
 
 All of it is made from the ledger and may be made again; only the ledger decides.
 """
@@ -10,18 +11,25 @@ from typing import Any
 from tasks.registry.promotion_ledger import Entry, Ledger
 from tasks.registry.versions import STATE, find_version
 
-# Tags of a version, named so that they stand above `assay.*` in MLflow's table, which is sorted and shows three at a time.
+# Tags of a version, named so that they stand above `assay.*` in MLflow's table, which is sorted and shows three at a
+# time.
 MOVE = "alias.{}"  # an entry of the ledger, by its number
 APPROVAL = "approval"  # a person writes `approved by NAME` here, on the version's page in MLflow
 OUTCOME = "approval.outcome"  # why it is not champion yet, and what to do
-LOST = {"promote": "replaced", "rollback": "rolled back", "by hand": "replaced by hand"}  # what its champion became, by action
+LOST = {
+    "promote": "replaced",
+    "rollback": "rolled back",
+    "by hand": "replaced by hand",
+}  # what its champion became, by action
 NOTE = "mlflow.note.content"  # the description of a run, in Markdown
 NOTE_CHARACTERS = 7500  # of the 8000 that MLflow takes
 COLUMNS = ("entry", "at (UTC)", "champion", "action", "who", "why", "approval")
 
 
 def sentence(entry: Entry) -> str:
-    """An entry as a person reads it: `2026-11-24 13:05 UTC: champion 1 -> 2, promote by ada: fewer misses (approved by Eve)`"""
+    """An entry as a person reads it: `2026-11-24 13:05 UTC: champion 1 -> 2, promote by ada: fewer misses (approved by
+    Eve)`
+    """
     when = entry.at[:16].replace("T", " ")
     moved = f"champion {entry.was or 'none'} -> {entry.champion or 'none'}"
     if entry.was == entry.champion:
@@ -33,7 +41,9 @@ def sentence(entry: Entry) -> str:
 
 
 def show(client: Any, ledger: Ledger, entry: Entry) -> None:
-    """Write the entry onto the versions it is about, and the whole ledger onto its own page; the same when done again."""
+    """Write the entry onto the versions it is about, and the whole ledger onto its own page; the
+    same when done again.
+    """
     state = "champion by hand" if entry.action == "by hand" else "champion"
     found = find_version(client, ledger.model, entry.champion) if entry.champion else None
     if found is not None:
@@ -61,7 +71,9 @@ def declines(said: str) -> bool:
 
 
 def mark(client: Any, model: str, number: int, said: str, approval: str = "") -> None:
-    """Say on the version's page why it is not champion yet. approval: a value for a person to change, if there is none."""
+    """Say on the version's page why it is not champion yet. approval: a value for a person to
+    change, if there is none.
+    """
     version = find_version(client, model, number)
     if version is not None:
         _tag(client, version, OUTCOME, said)
@@ -73,11 +85,18 @@ def table(ledger: Ledger) -> list[dict[str, Any]]:
     """The ledger for the Prefect page, newest first."""
     return [
         {
-            "entry": e.name, "at": e.at, "action": e.action, "champion": f"{e.was or 'none'} -> {e.champion or 'none'}",
-            "previous": e.previous or "none", "who": e.who, "why": e.why, "approval": e.approval, "evidence": e.evidence,
+            "entry": e.name,
+            "at": e.at,
+            "action": e.action,
+            "champion": f"{e.was or 'none'} -> {e.champion or 'none'}",
+            "previous": e.previous or "none",
+            "who": e.who,
+            "why": e.why,
+            "approval": e.approval,
+            "evidence": e.evidence,
         }
         for e in reversed(ledger.entries)
-    ]  # fmt: skip
+    ]
 
 
 def _tag(client: Any, version: Any, key: str, value: str) -> None:
@@ -87,7 +106,9 @@ def _tag(client: Any, version: Any, key: str, value: str) -> None:
 
 def _show_whole(client: Any, ledger: Ledger, entry: Entry) -> None:
     """The page of the run `ledger`: a table as its description, and each entry as a file of its own."""
-    text = f"The promotion ledger of {ledger.model}, newest first. Entries are parameters, which MLflow never changes.\n"
+    text = (
+        f"The promotion ledger of {ledger.model}, newest first. Entries are parameters, which MLflow never changes.\n"
+    )
     for cells in (COLUMNS, ("---",) * len(COLUMNS), *map(_cells, reversed(ledger.entries))):
         line = "\n| " + " | ".join(cell.replace("|", "/").replace("\n", " ") for cell in cells) + " |"
         if len(text) + len(line) > NOTE_CHARACTERS:

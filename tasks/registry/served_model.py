@@ -6,11 +6,12 @@
 
 A row is either `message`, the text of one user turn, or `messages`, a conversation as [{"role": ..., "content": ...}];
 the unit's system prompt is put before both. All rows of a request ask in the same way (MLflow's check of types takes no
-mixture) and are answered in one batch. Beside either may stand `tools` in OpenAI's form, and in `messages` its tool_calls and
-tool_call_id; then each answer has `tool_calls` too, null without any:
+mixture) and are answered in one batch. Beside either may stand `tools` in OpenAI's form, and in `messages` its
+tool_calls and tool_call_id; then each answer has `tool_calls` too, null without any:
 
-    {"messages": [{"role": "user", "content": "Is it raining in Bonn?"}], "tools": [{"type": "function", "function": {...}}]}
-    {"answer": "", "tool_calls": [{"id": "call00001", "type": "function", "function": {"name": ..., "arguments": "{...}"}}]}
+    {"messages": [{"role": "user", "content": "Is it raining in Bonn?"}], "tools": [{"type": "function", "function":
+    {...}}]} {"answer": "", "tool_calls": [{"id": "call00001", "type": "function", "function": {"name": ...,
+    "arguments": "{...}"}}]}
 
 The artifact holds the adapter and unit.json. The base model comes from ASSAY_HOME if it is there, else from the source
 that the unit names, and must have the unit's digest: another base model, however alike, is refused.
@@ -42,20 +43,26 @@ from tasks.registry.unit import Base, Unit
 
 SOURCE = "ASSAY_BASE_MODEL"  # names the base model where the unit's own source is not to be had; the digest still binds
 ASKED = "`message` (a text) or `messages` (a list of role and content)"
-NAME_IT = f"name the right one with {SOURCE}=<hub id, folder or file>, or set ASSAY_HOME to the home it was evaluated in"
+NAME_IT = (
+    f"name the right one with {SOURCE}=<hub id, folder or file>, or set ASSAY_HOME to the home it was evaluated in"
+)
 
 
 class ServedModel(mlflow.pyfunc.PythonModel):  # type: ignore[misc]
     """An adapter on its pinned base model, answering in the one prompt format that it was evaluated in."""
 
     def load_context(self, context: Any) -> None:
-        """context.artifacts: `unit` (unit.json) and `adapter` (a PEFT folder). Raises RegistrationError, RecipeError."""
+        """context.artifacts: `unit` (unit.json) and `adapter` (a PEFT folder). Raises
+        RegistrationError, RecipeError.
+        """
         unit = Unit.model_validate_json(Path(context.artifacts["unit"]).read_text(encoding="utf-8"))
         if digest_path(Path(context.artifacts["adapter"])) != unit.adapter:
             raise RegistrationError(
                 "The adapter is not the one that was evaluated: its files have changed since.",
-                where="artifact: adapter", allowed=f"digest {unit.adapter}", todo="register the model again",
-            )  # fmt: skip
+                where="artifact: adapter",
+                allowed=f"digest {unit.adapter}",
+                todo="register the model again",
+            )
         base = base_model(unit.base)
         self.speaker = load_speaker(base, Path(context.artifacts["adapter"]), unit.prompt)
         self.context = ModelFacts.read(base.parent / FACTS).context  # as the rows that judged it were held to
@@ -63,11 +70,13 @@ class ServedModel(mlflow.pyfunc.PythonModel):  # type: ignore[misc]
     def predict(self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None) -> pd.DataFrame:
         """One answer a row: column `answer`, and `tool_calls` if any row has tools.
 
-        Raises MlflowException, which is HTTP 400, for a row that asks nothing, or more than the model can read, and for what
-        the chat template cannot write.
+        Raises MlflowException, which is HTTP 400, for a row that asks nothing, or more than the model can read, and for
+        what the chat template cannot write.
         """
         rows = model_input.to_dict("records")
-        if not rows:  # or none of ours: MLflow takes away columns that a signature does not name, and rows without others
+        if (
+            not rows
+        ):  # or none of ours: MLflow takes away columns that a signature does not name, and rows without others
             raise MlflowException.invalid_parameter_value(f"No row of the request has a {ASKED}.")
         questions, tools = [_question(*row) for row in enumerate(rows)], [_tools(*row) for row in enumerate(rows)]
         for number, (question, offer) in enumerate(zip(questions, tools, strict=True)):
@@ -96,14 +105,19 @@ def _question(number: int, row: dict[Any, Any]) -> list[Message]:
     if isinstance(message, str):
         return [{"role": "user", "content": message}]
     if not all(isinstance(turn, dict) for turn in messages):
-        raise MlflowException.invalid_parameter_value(f"Row {number} has `messages` that are no list of role and content.")
+        raise MlflowException.invalid_parameter_value(
+            f"Row {number} has `messages` that are no list of role and content."
+        )
     try:
         turns = asked_turns(messages)
     except UnadaptedError as error:
-        raise MlflowException.invalid_parameter_value(f"Row {number}: {error}. {error.evidence or ''}".strip()) from error
+        raise MlflowException.invalid_parameter_value(
+            f"Row {number}: {error}. {error.evidence or ''}".strip()
+        ) from error
     if turns[-1]["role"] not in ASKING:
         raise MlflowException.invalid_parameter_value(
-            f"Row {number} asks nothing: its `messages` end with the turn of the {turns[-1]['role']}, not of a user or a tool."
+            f"Row {number} asks nothing: its `messages` end with the turn of the {turns[-1]['role']}, not of a user "
+            f"or a tool."
         )
     return turns
 
@@ -112,11 +126,15 @@ def _tools(number: int, row: dict[Any, Any]) -> list[Any] | None:
     tools = _listed(row.get("tools"))
     if all(isinstance(tool, dict) and name_of(tool) for tool in tools):
         return tools or None
-    raise MlflowException.invalid_parameter_value(f"Row {number} has `tools` that are no list of functions with a name.")
+    raise MlflowException.invalid_parameter_value(
+        f"Row {number} has `tools` that are no list of functions with a name."
+    )
 
 
 def _listed(value: Any) -> list[Any]:
-    """A cell's list; pandas fills what a row lacks with NaN, and MLflow may make a list an array. What is none is one thing."""
+    """A cell's list; pandas fills what a row lacks with NaN, and MLflow may make a list an array. What is none is one
+    thing.
+    """
     if value is None or (isinstance(value, float) and value != value):
         return []
     return [value] if isinstance(value, str | int | float | dict) else list(value)

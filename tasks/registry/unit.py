@@ -1,7 +1,7 @@
 """The registered unit: everything that decides what a served model answers, as one value with one digest.
 
-It travels inside the model as unit.json. Evaluation measured these values and serving takes them from there, never from the
-recipe, the environment or the newest file of that name. It names no path of the machine that made it.
+It travels inside the model as unit.json. Evaluation measured these values and serving takes them from there, never from
+the recipe, the environment or the newest file of that name. It names no path of the machine that made it.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """The registry as promotion sees it: where the aliases point, what a version proves of itself, and what it answers.
 
-A version carries its proof in MLflow alone, so any machine can check it: the gate's verdict, the scores and some recorded
-answers are artifacts of its run. The tag `assay.evidence` is the digest of their list, `assay.artifact` of the model's files.
-These find damage and mistakes; whoever may write to MLflow's database can forge all of it, as they can move an alias.
+A version carries its proof in MLflow alone, so any machine can check it: the gate's verdict, the scores and some
+recorded answers are artifacts of its run. The tag `assay.evidence` is the digest of their list, `assay.artifact` of the
+model's files. These find damage and mistakes; whoever may write to MLflow's database can forge all of it, as they can
+move an alias.
 """
 
 from __future__ import annotations
@@ -37,7 +38,9 @@ AGAIN = "run the recipe again (`assay run`): it registers the evidence anew and 
 
 @dataclass(frozen=True)
 class Evidence:
-    """What a version proves of itself. checked: questions with the answers that evaluation recorded. digest: of all of it."""
+    """What a version proves of itself. checked: questions with the answers that evaluation recorded. digest: of all of
+    it.
+    """
 
     metric: str
     digest: str
@@ -52,13 +55,18 @@ def aliases(client: Any, model: str) -> dict[str, int]:
     try:
         return {alias: int(number) for alias, number in client.get_registered_model(model).aliases.items()}
     except MlflowException as error:
-        if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):  # the latter of a name like a/b
+        if error.error_code not in (
+            "RESOURCE_DOES_NOT_EXIST",
+            "INVALID_PARAMETER_VALUE",
+        ):  # the latter of a name like a/b
             raise
         known = sorted(found.name for found in client.search_registered_models(max_results=20))
         raise PromotionError(
-            f"There is no registered model {quoted(model)}.", where="MLflow's registry", allowed=", ".join(known) or "none yet",
+            f"There is no registered model {quoted(model)}.",
+            where="MLflow's registry",
+            allowed=", ".join(known) or "none yet",
             todo="check the name; `assay run` registers a model that passes its gate",
-        ) from error  # fmt: skip
+        ) from error
 
 
 def find_version(client: Any, model: str, number: int) -> Any | None:
@@ -86,13 +94,16 @@ def read_evidence(client: Any, version: Any) -> Evidence:
     if version.tags.get(STATE) == "rejected":
         raise PromotionError(
             f"{who} was rejected when it was registered: loaded back, it did not answer as it was evaluated.",
-            where=f"tag {STATE}", todo=AGAIN,
-        )  # fmt: skip
+            where=f"tag {STATE}",
+            todo=AGAIN,
+        )
     if EVIDENCE not in version.tags or mlflow_client.DIGEST not in version.tags:
         raise PromotionError(
-            f"{who} never passed its gate: there is no evidence with it.", where=f"tag {EVIDENCE}",
-            allowed="a version that `assay run` registered", todo=AGAIN,
-        )  # fmt: skip
+            f"{who} never passed its gate: there is no evidence with it.",
+            where=f"tag {EVIDENCE}",
+            allowed="a version that `assay run` registered",
+            todo=AGAIN,
+        )
     with TemporaryDirectory(dir=home_folder("scratch"), prefix="evidence-") as place:
         texts = _evidence_texts(client, version, Path(place))
     verdict = json.loads(texts[VERDICT])["verdict"]
@@ -129,15 +140,19 @@ def _read(client: Any, version: Any, path: str, place: Path) -> bytes:
             raise
         raise PromotionError(
             f"The evidence of {version.name} version {version.version} is not there: {path}.",
-            where=f"artifacts of MLflow run {version.run_id}", todo=AGAIN,
-        ) from error  # fmt: skip
+            where=f"artifacts of MLflow run {version.run_id}",
+            todo=AGAIN,
+        ) from error
 
 
 def _changed(version: Any, path: str) -> PromotionError:
     return PromotionError(
-        f"The evidence of {version.name} version {version.version} is not what was registered: {path} has changed since.",
-        where=f"artifacts of MLflow run {version.run_id}", allowed=f"what tag {EVIDENCE} is the digest of", todo=AGAIN,
-    )  # fmt: skip
+        f"The evidence of {version.name} version {version.version} is not what was registered: {path} has changed "
+        f"since.",
+        where=f"artifacts of MLflow run {version.run_id}",
+        allowed=f"what tag {EVIDENCE} is the digest of",
+        todo=AGAIN,
+    )
 
 
 def download(version: Any, folder: Path) -> Path:
@@ -152,7 +167,9 @@ def download(version: Any, folder: Path) -> Path:
 
 
 def artifact_digest(folder: Path) -> str:
-    """sha256 of a downloaded model's sorted (relative name, file digest) pairs, without what MLflow adds to a download."""
+    """sha256 of a downloaded model's sorted (relative name, file digest) pairs, without what MLflow
+    adds to a download.
+    """
     files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != ADDED)
     return digest_json([[path.relative_to(folder).as_posix(), digest_path(path)] for path in files])
 
@@ -162,13 +179,16 @@ def check_files(version: Any, evidence: Evidence, folder: Path) -> None:
     if not evidence.artifact or artifact_digest(folder) != evidence.artifact:
         raise PromotionError(
             f"The files of {version.name} version {version.version} are not those that were registered.",
-            where=f"models:/{version.name}/{version.version}", allowed=f"digest {evidence.artifact or 'none was recorded'}",
+            where=f"models:/{version.name}/{version.version}",
+            allowed=f"digest {evidence.artifact or 'none was recorded'}",
             todo="restore the artifact store from its backup; or " + AGAIN,
-        )  # fmt: skip
+        )
 
 
 def ask(folder: Path, checked: Sequence[Mapping[str, Any]]) -> list[Said]:
-    """The answers of the model in `folder` to recorded rows (messages, and tools where there are any), all in one request."""
+    """The answers of the model in `folder` to recorded rows (messages, and tools where there are any), all in one
+    request.
+    """
     with LoadedVersion(folder) as version:
         return version.answers([question(row["messages"]) for row in checked], [row.get("tools") for row in checked])
 

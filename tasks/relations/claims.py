@@ -55,7 +55,9 @@ def _preferred(asked: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame:
 
 
 def _answers(asked: pl.DataFrame, threshold: float, ngram: int) -> pl.DataFrame:
-    """label: the answer that most rows gave, of those that are alike under this very prompt; ties go to the first text."""
+    """label: the answer that most rows gave, of those that are alike under this very prompt; ties
+    go to the first text.
+    """
     several = asked.filter(pl.col("said").n_unique().over(PLACE) > 1)
     texts = several.group_by(*PLACE, "said").agg(rows=pl.len()).sort(-pl.col("rows").cast(pl.Int64), "said", *PLACE)
     numbers = pl.col("said").str.extract_all(r"\p{N}+").list.join(" ")  # "in 5 days" and "in 7 days" do not agree

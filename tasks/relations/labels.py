@@ -14,8 +14,8 @@ FEW_DIFFER = 10  # rows a distinct free-text answer, on average, from which answ
 def labelled(rows: pl.DataFrame, answer: AnswerSettings, kind: RowKind) -> pl.DataFrame:
     """row_id, prompt, answer, label (null in a row that has none), sorted by row_id.
 
-    classification: the label is the answer. sft: the field `answer.label` of the answer, or the whole answer when answers
-    are free text of which few differ. Other sft answers and preference pairs have no label.
+    classification: the label is the answer. sft: the field `answer.label` of the answer, or the whole answer when
+    answers are free text of which few differ. Other sft answers and preference pairs have no label.
     """
     asked = prompts(rows).select("row_id", "prompt", "answer")
     nothing = asked.with_columns(label=pl.lit(None, pl.String))

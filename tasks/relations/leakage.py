@@ -1,10 +1,11 @@
 """Which rows hold what a model is judged on: what decontaminate lets go of, and what a contract counts.
 
-A row does if its prompt is the same as a judging row's or nearly so, if one of the two stands inside the other, or if its
-answer holds a judging row's answer (contamination.py: how, and why wording that many rows share is no leak). The system
-message does not count: what judges is not to be seen under any.
+A row does if its prompt is the same as a judging row's or nearly so, if one of the two stands inside the other, or if
+its answer holds a judging row's answer (contamination.py: how, and why wording that many rows share is no leak). The
+system message does not count: what judges is not to be seen under any.
 
-    sft             prompts, and everything that the assistant says in training against the judging rows' answers. Of answers
+    sft             prompts, and everything that the assistant says in training against the judging rows' answers. Of
+    answers
                     that are JSON the free text is compared: no keys, and not the fields that are labels or graded.
     preference      prompts, and both answers on both sides: whichever is preferred, it was read
     classification  texts only: everybody has the labels
@@ -30,12 +31,13 @@ def leaks(
 ) -> pl.DataFrame:
     """The rows that meet a judging row, each with the best of its matches.
 
-    judges: sets of rows (the holdout, the edge cases, ...); of two that a row meets the earlier is told. What many rows say is
-    no leak, so what is found depends on all of `rows`.
+    judges: sets of rows (the holdout, the edge cases, ...); of two that a row meets the earlier is told. What many rows
+    say is no leak, so what is found depends on all of `rows`.
 
-    Columns: row_id, source, line; set (place of the set in `judges`), match, match_source, match_line (the judging row), of
-    (prompt or answer: which of its texts), in (prompt, answer or rejected: where in the row), coverage (share of the judging
-    text's n-grams that the row has), shared (how many), jaccard (of two prompts that are alike as a whole; else null).
+    Columns: row_id, source, line; set (place of the set in `judges`), match, match_source, match_line (the judging
+    row), of (prompt or answer: which of its texts), in (prompt, answer or rejected: where in the row), coverage (share
+    of the judging text's n-grams that the row has), shared (how many), jaccard (of two prompts that are alike as a
+    whole; else null).
     """
     ordered = rows.sort("row_id")
     texts = pl.concat([_judging(judge, answer, kind, number) for number, judge in enumerate(judges)])
@@ -45,7 +47,9 @@ def leaks(
 
 
 def _judging(rows: pl.DataFrame, answer: AnswerSettings, kind: RowKind, number: int) -> pl.DataFrame:
-    """Each text of the rows once: set, of, text, match, match_source, match_line (of the smallest row_id that has it)."""
+    """Each text of the rows once: set, of, text, match, match_source, match_line (of the smallest
+    row_id that has it).
+    """
     asked = prompts(rows)
     texts = [asked.select("row_id", of=pl.lit("prompt"), text="prompt")]
     if not kind.answer_is_label:
@@ -91,7 +95,9 @@ def _prose(value: Any, answer: AnswerSettings) -> Iterator[str]:
 
 
 def _met(ours: pl.DataFrame, judges: pl.DataFrame, measure: Measure) -> pl.DataFrame:
-    """row, set, match, match_source, match_line, of, in, jaccard (or null), coverage, shared: the best match of each row."""
+    """row, set, match, match_source, match_line, of, in, jaccard (or null), coverage, shared: the best match of each
+    row.
+    """
     found = Contamination(judges, measure).met_by(ours)
     named = judges.drop("text").with_columns(judge=pl.int_range(pl.len()))
     known = found.join(named, on="judge").join(ours.with_columns(text=pl.int_range(pl.len())), on="text")

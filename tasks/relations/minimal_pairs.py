@@ -1,11 +1,11 @@
 """Two nearly equal texts with different labels may both be right: "I forgot my PIN" and "I forgot my passcode".
 
 They are when both of these hold in the rest of the data, which is counted and not guessed:
-    a word that only one of them has speaks for its label: it is in at least OTHERS more texts of that label, and in a share of
-    them LIFT times its share of the other label's texts;
-    all words of each text together do not speak much for the other's label (naive Bayes of the two labels, ODDS to one).
-So "please", a spelling mistake or a word left out clears no pair: what both texts say would have to fit both labels as well.
-One text more than there is is counted everywhere, so that a label of few texts proves nothing.
+    a word that only one of them has speaks for its label: it is in at least OTHERS more texts of that label, and in a
+    share of them LIFT times its share of the other label's texts; all words of each text together do not speak much for
+    the other's label (naive Bayes of the two labels, ODDS to one).
+So "please", a spelling mistake or a word left out clears no pair: what both texts say would have to fit both labels as
+well. One text more than there is is counted everywhere, so that a label of few texts proves nothing.
 """
 
 from __future__ import annotations
@@ -20,7 +20,9 @@ from tasks.similarity.word_ngrams import WORD
 
 # Of 40 rows of Banking77 (10,003) that would be held they clear 24; 2 of the 16 left are false alarms, by eye.
 OTHERS, LIFT = 2, 3
-ODDS = 30  # at ten to one three pairs of Banking77 that are right were held; texts with a label at random are at thousands
+ODDS = (
+    30  # at ten to one three pairs of Banking77 that are right were held; texts with a label at random are at thousands
+)
 BATCH = 50_000  # texts split into words at a time
 
 
@@ -35,7 +37,10 @@ def without_explained(edges: pl.DataFrame, said: pl.DataFrame) -> pl.DataFrame:
     if differing.is_empty():
         return edges
     pairs = [(node, other, _words(a), _words(b), one, two) for node, other, _, a, one, b, two in differing.iter_rows()]
-    counts, texts = _counted(said, {word for pair in pairs for word in pair[2] | pair[3]}), Counter(said["label"].to_list())
+    counts, texts = (
+        _counted(said, {word for pair in pairs for word in pair[2] | pair[3]}),
+        Counter(said["label"].to_list()),
+    )
 
     def share(word: str, label: str, own: bool) -> float:
         """Of the label's texts with this word, the text itself left out where it is one of them."""
@@ -51,11 +56,15 @@ def without_explained(edges: pl.DataFrame, said: pl.DataFrame) -> pl.DataFrame:
     clear = [
         (node, other)
         for node, other, left, right, one, two in pairs
-        if (any(speaks(word, one, two) for word in left - right) or any(speaks(word, two, one) for word in right - left))
+        if (
+            any(speaks(word, one, two) for word in left - right) or any(speaks(word, two, one) for word in right - left)
+        )
         and fits(left, one, two)
         and fits(right, two, one)
     ]
-    ways = pl.DataFrame([*clear, *((b, a) for a, b in clear)], schema={"node": pl.String, "other": pl.String}, orient="row")
+    ways = pl.DataFrame(
+        [*clear, *((b, a) for a, b in clear)], schema={"node": pl.String, "other": pl.String}, orient="row"
+    )
     return edges.join(ways, on=["node", "other"], how="anti")
 
 

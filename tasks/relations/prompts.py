@@ -14,8 +14,9 @@ def prompts(rows: pl.DataFrame) -> pl.DataFrame:
 
     prompt: every message before the final answer but the system's, one below the other; of a conversation of several
     turns that is all the model is shown, earlier answers included. system: the system messages; the same words under
-    another system message, or with other tools on offer, are another task. Both normalised: Unicode NFKC, lower case, white
-    space collapsed. answer: the last message, if it is the assistant's, trimmed; else empty. Calls are part of what it says.
+    another system message, or with other tools on offer, are another task. Both normalised: Unicode NFKC, lower case,
+    white space collapsed. answer: the last message, if it is the assistant's, trimmed; else empty. Calls are part of
+    what it says.
     """
     rows, messages = with_calls(rows), pl.col("messages")
     final = messages.list.last().struct.field("role").eq_missing("assistant")
@@ -39,14 +40,6 @@ def _tools(rows: pl.DataFrame) -> list[pl.Series]:
     found = (tools_of(meta) if offer else None for meta, offer in zip(rows["meta"], offers, strict=True))
     texts = [tools and json.dumps(tools, ensure_ascii=False, sort_keys=True) for tools in found]
     return [pl.Series("tools", texts, pl.String)]
-
-
-
-
-
-
-
-
 
 
 def groups_of(system: pl.Series) -> pl.Series:

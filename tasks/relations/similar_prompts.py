@@ -1,4 +1,6 @@
-"""Which prompts are alike under the same system message: near-duplicates as nodes and edges, crowds of one text as one node."""
+"""Which prompts are alike under the same system message: near-duplicates as nodes and edges, crowds of one text as one
+node.
+"""
 
 from __future__ import annotations
 
@@ -11,20 +13,23 @@ from tasks.relations.prompts import groups_of
 from tasks.similarity.leader_clusters import Jaccard, survivors
 from tasks.similarity.near_duplicates import TooManyPairsError, near_duplicate_groups
 
-MOST_PAIRS = 200_000  # and two a prompt: a usual million prompts has 0.2 million in all, and each costs Python time later
+MOST_PAIRS = (
+    200_000  # and two a prompt: a usual million prompts has 0.2 million in all, and each costs Python time later
+)
 
 CROWDS = (500, 50, 0)  # texts alike to one: beyond chance, then fewer until the pairs among the others are few
+
 
 def similar_prompts(asked: pl.DataFrame, threshold: float, ngram: int) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Which prompts are alike at the threshold under the same system message, as nodes and the edges between them.
 
     asked: row_id, system, prompt; each (system, prompt) once. Returns (nodes, edges). nodes: row_id, node (the smallest
-    row_id among its variants: all alike, and as like to any other prompt as it is), jaccard (among the node's variants, 1
-    if it is the only one). edges: a, b (two nodes, a < b), jaccard; sorted.
+    row_id among its variants: all alike, and as like to any other prompt as it is), jaccard (among the node's variants,
+    1 if it is the only one). edges: a, b (two nodes, a < b), jaccard; sorted.
 
     Where more than MOST_PAIRS are alike, one text was sent thousands of times with small changes. Then a text that more
-    than a crowd of others is like is one node with them, and jaccard is null. Crowds are of CROWDS, the largest that will do;
-    the last always does: what is then left to compare are texts of which no two are alike.
+    than a crowd of others is like is one node with them, and jaccard is null. Crowds are of CROWDS, the largest that
+    will do; the last always does: what is then left to compare are texts of which no two are alike.
     """
     texts = asked.select("row_id", text="prompt", group=groups_of(asked["system"])).sort("row_id")
     try:
@@ -36,23 +41,34 @@ def similar_prompts(asked: pl.DataFrame, threshold: float, ngram: int) -> tuple[
             return _nodes(texts, _crowds(texts, stars, crowd), threshold, ngram)
     return _nodes(texts, _crowds(texts, stars, CROWDS[-1]), threshold, ngram)
 
-def _nodes(texts: pl.DataFrame, crowds: pl.DataFrame, threshold: float, ngram: int) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """crowds: row_id, crowd (row_id of the one that stands for it). Raises TooManyPairsError if those have too many pairs."""
+
+def _nodes(
+    texts: pl.DataFrame, crowds: pl.DataFrame, threshold: float, ngram: int
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """crowds: row_id, crowd (row_id of the one that stands for it). Raises TooManyPairsError if those have too many
+    pairs.
+    """
     standing = texts.join(crowds.filter(pl.col("row_id") == pl.col("crowd")), on="row_id", how="semi")
     variants, pairs = near_duplicate_groups(standing, threshold, ngram, MOST_PAIRS + 2 * standing.height)
     known = crowds.join(variants, left_on="crowd", right_on="row_id", how="left")
     nodes = known.with_columns(node=pl.coalesce("first", "crowd"))
     crowded = (pl.col("row_id") != pl.col("crowd")).any().over("node")
     within = pl.when(~crowded).then(pl.col("jaccard").max().over("node").fill_null(1.0))
-    return nodes.select("row_id", "node", jaccard=within).sort("row_id"), pairs.rename({"row_id_a": "a", "row_id_b": "b"})
+    return nodes.select("row_id", "node", jaccard=within).sort("row_id"), pairs.rename(
+        {"row_id_a": "a", "row_id_b": "b"}
+    )
+
 
 def _stars(texts: pl.DataFrame, threshold: float, ngram: int) -> pl.DataFrame:
-    """row, star: of each text that would go if of those that are alike one stays, and the most similar one that stays."""
+    """row, star: of each text that would go if of those that are alike one stays, and the most
+    similar one that stays.
+    """
     likeness = Jaccard([texts["text"]], texts["group"].to_numpy(), threshold, ngram)
     stays, (edges,) = survivors(texts.height, [likeness])
     ends = np.where(stays[edges.a], edges.b, edges.a), np.where(stays[edges.a], edges.a, edges.b)
     met = pl.DataFrame({"row": ends[0], "star": ends[1], "score": edges.score}).sort("row", -pl.col("score"), "star")
     return met.unique("row", keep="first", maintain_order=True)
+
 
 def _crowds(texts: pl.DataFrame, stars: pl.DataFrame, most: int) -> pl.DataFrame:
     """Each row_id with that of the text it goes with: itself, or its star if that has more than `most`."""

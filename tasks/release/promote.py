@@ -1,7 +1,8 @@
 """Promote: a version that proves again what it proved at its gate becomes champion, with a record of who, when and why.
 
-What costs nothing comes first: is it there, did it pass, was it approved. Then its files are fetched and compared, it is loaded
-and asked again what evaluation asked, and last the decision is written and the alias moved (tasks/registry/promotion_ledger.py).
+What costs nothing comes first: is it there, did it pass, was it approved. Then its files are fetched and compared, it
+is loaded and asked again what evaluation asked, and last the decision is written and the alias moved
+(tasks/registry/promotion_ledger.py).
 """
 
 from __future__ import annotations
@@ -39,8 +40,8 @@ POLICY = "promote.approval"  # a parameter of the version's run, so what the rec
 class PromoteSettings(Settings):
     """Who decides that a version which passed its gate becomes champion."""
 
-    # person: somebody approves it, in MLflow or in the run form. gate: its verdict is enough, and `assay run` promotes at its
-    # end. A person by default: the gate knows the holdout, and not what else is going on.
+    # person: somebody approves it, in MLflow or in the run form. gate: its verdict is enough, and `assay run` promotes
+    # at its end. A person by default: the gate knows the holdout, and not what else is going on.
     approval: Literal["person", "gate"] = "person"
 
 
@@ -79,10 +80,11 @@ def find_candidate(model: str, version: int = 0) -> Candidate:
             return Candidate(found, ledger)
         there = numbers(client, model)
     raise PromotionError(
-        f"{model} has no version {version}." if version else f"{model} has no challenger.", where="MLflow's registry",
-        allowed=f"versions {', '.join(map(str, there[-20:]))}" if there else "", todo="name a version that is there, or "
-        "`assay run` the recipe: what passes its gate becomes challenger",
-    )  # fmt: skip
+        f"{model} has no version {version}." if version else f"{model} has no challenger.",
+        where="MLflow's registry",
+        allowed=f"versions {', '.join(map(str, there[-20:]))}" if there else "",
+        todo="name a version that is there, or `assay run` the recipe: what passes its gate becomes challenger",
+    )
 
 
 def check_evidence(candidate: Candidate) -> Evidence:
@@ -100,9 +102,10 @@ def check_approval(candidate: Candidate, approve: bool) -> str:
     said: str = version.tags.get(APPROVAL, "").strip()
     if declines(said):
         raise PromotionError(
-            f"{candidate.name} was declined: {said}.", where=f"tag {APPROVAL} of the version",
+            f"{candidate.name} was declined: {said}.",
+            where=f"tag {APPROVAL} of the version",
             todo=f"change the tag to `approved by NAME` if that is wrong, then promote again: {promotes(candidate)}",
-        )  # fmt: skip
+        )
     if approve:
         return f"approved by {actor()}"
     if approves(said):
@@ -114,11 +117,12 @@ def check_approval(candidate: Candidate, approve: bool) -> str:
         return "by its gate alone, as the recipe says"
     why = f"It was taken back before (entry {undone[-1]}), so a person must approve it. " if by_gate else ""
     raise WaitingError(
-        f"{candidate.name} passed its gate and waits for approval. {why}".strip(), where=f"tag {APPROVAL} of the version, "
-        f"now: {said or 'not set'}", allowed="approved by NAME, or declined by NAME",
+        f"{candidate.name} passed its gate and waits for approval. {why}".strip(),
+        where=f"tag {APPROVAL} of the version, now: {said or 'not set'}",
+        allowed="approved by NAME, or declined by NAME",
         todo=f"set the tag `{APPROVAL}` on the version's page in MLflow, or switch on Approve in the run form; then "
         f"{promotes(candidate)}, with --approve where nobody has set it",
-    )  # fmt: skip
+    )
 
 
 def promotes(candidate: Candidate) -> str:
@@ -137,34 +141,46 @@ def check_answers(candidate: Candidate, evidence: Evidence) -> int:
             raise
         except AssayError as error:  # another base model, which the unit refuses to answer on
             raise PromotionError(
-                f"{candidate.name} cannot be loaded: {error.what}", where=error.where, allowed=error.allowed, todo=error.todo
+                f"{candidate.name} cannot be loaded: {error.what}",
+                where=error.where,
+                allowed=error.allowed,
+                todo=error.todo,
             ) from error
     for row, got in zip(evidence.checked, given, strict=True):
         if got != recorded(row):
             raise PromotionError(
                 f"{candidate.name} does not answer as it was evaluated.",
-                where=f"holdout row {row['row_id']}: recorded {short(recorded(row).told, 300)!r}, now {short(got.told, 300)!r}",
+                where=f"holdout row {row['row_id']}: recorded {short(recorded(row).told, 300)!r}, now "
+                f"{short(got.told, 300)!r}",
                 allowed="the same text, to the letter",
-                todo="promote on a machine like the one that evaluated it, with the libraries of its requirements.txt; or run "
+                todo="promote on a machine like the one that evaluated it, with the libraries of its "
+                "requirements.txt; or run "
                 "the recipe again here",
-            )  # fmt: skip
+            )
     return len(given)
 
 
 def move(candidate: Candidate, evidence: Evidence, approval: str, reason: str, answers: int, key: str = "") -> Ledger:
     """Write the decision, point `champion` at the version and `previous` at the one before, and read both back.
 
-    key: of the decision, the same when it is tried again. Raises OvertakenError, having moved nothing, when another process
-    decided since the candidate was looked at.
+    key: of the decision, the same when it is tried again. Raises OvertakenError, having moved nothing, when another
+    process decided since the candidate was looked at.
     """
     ledger, proof = candidate.ledger, f"{evidence.metric}; gate passed; {answers} recorded answers given again; "
     with mlflow_client.outside("move the alias"):
         client = mlflow_client.client()
         decided = append(
-            client, ledger, key=key, action="promote", who=actor(), why=reason, champion=candidate.number, approval=approval,
+            client,
+            ledger,
+            key=key,
+            action="promote",
+            who=actor(),
+            why=reason,
+            champion=candidate.number,
+            approval=approval,
             previous=way_back(client, ledger),
             evidence=f"{proof}evidence sha256 {evidence.digest}; model files sha256 {evidence.artifact}",
-        )  # fmt: skip
+        )
         return settle(client, decided, show)
 
 

@@ -1,4 +1,6 @@
-"""Reconcile: what was moved by hand in MLflow goes into the ledger, and a champion that never passed its gate is flagged."""
+"""Reconcile: what was moved by hand in MLflow goes into the ledger, and a champion that never passed its gate is
+flagged.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,9 @@ FLAG = "alarm"  # tag of a version: what is wrong with its being champion; the f
 
 @dataclass(frozen=True)
 class Reconciled:
-    """A model's ledger, up to date. moved: what was moved by hand since the last look; flag: what is wrong now; or nothing."""
+    """A model's ledger, up to date. moved: what was moved by hand since the last look; flag: what is wrong now; or
+    nothing.
+    """
 
     ledger: Ledger
     moved: str = ""
@@ -43,7 +47,9 @@ def models() -> list[str]:
 def _is_ours(client: Any, model: str) -> bool:
     if client.get_experiment_by_name(EXPERIMENT.format(model)) is not None:
         return True
-    return bool(client.search_model_versions(f"name = '{model}' AND tags.`{mlflow_client.DIGEST}` LIKE '%'", max_results=1))
+    return bool(
+        client.search_model_versions(f"name = '{model}' AND tags.`{mlflow_client.DIGEST}` LIKE '%'", max_results=1)
+    )
 
 
 def reconcile(model: str) -> Reconciled:
@@ -52,7 +58,11 @@ def reconcile(model: str) -> Reconciled:
         client = mlflow_client.client()
         ledger, moved = up_to_date(client, model)
         flag = _fault(client, ledger)
-        for number in {ledger.champion, *(entry.champion for entry in ledger.entries), *(e.was for e in ledger.entries)} - {0}:
+        for number in {
+            ledger.champion,
+            *(entry.champion for entry in ledger.entries),
+            *(e.was for e in ledger.entries),
+        } - {0}:
             _flag(client, model, number, flag if number == ledger.champion else "")
         return Reconciled(ledger, moved, flag)
 
@@ -61,7 +71,11 @@ def _fault(client: Any, ledger: Ledger) -> str:
     """What is wrong with the champion; empty when nothing is, or when there never was one."""
     todo = f"To do: `assay rollback {ledger.model} --reason ...`, or promote a version that passed"
     if not ledger.champion:
-        return f"there is no champion any more, so models:/{ledger.model}@{CHAMPION} fails. {todo}." if ledger.entries else ""
+        return (
+            f"there is no champion any more, so models:/{ledger.model}@{CHAMPION} fails. {todo}."
+            if ledger.entries
+            else ""
+        )
     try:
         read_evidence(client, find_version(client, ledger.model, ledger.champion))
     except PromotionError as error:

@@ -54,11 +54,11 @@ from tasks.core.work import StepDirs, StepResult
 class RegisterSettings(Settings):
     """How a model that passed its gate is registered."""
 
-    # Holdout questions asked of the model as loaded back from the registry. A wrong base, adapter, prompt or number format
-    # changes nearly every answer, so a handful finds it; each costs a fraction of a second.
+    # Holdout questions asked of the model as loaded back from the registry. A wrong base, adapter, prompt or number
+    # format changes nearly every answer, so a handful finds it; each costs a fraction of a second.
     checked_answers: int = Field(default=8, ge=1, le=1000)
-    # Keep the training rows beside the model, so that `watch` compares new rows with them on any machine. They are kept only
-    # as redact left them, and not at all where it was told to leave a kind of personal data in.
+    # Keep the training rows beside the model, so that `watch` compares new rows with them on any machine. They are kept
+    # only as redact left them, and not at all where it was told to leave a kind of personal data in.
     keep_rows: bool = True
 
 
@@ -72,15 +72,27 @@ class RecipeText(BaseModel):
 
 
 def register(
-    place: StepDirs, *, settings: RegisterSettings, prompt: PromptSettings, recipe: RecipeText,
-    base_source: BaseModelSettings, base: Handle, adapter: Handle, dataset: Handle, contract: Handle, scores: Handle,
-    verdict: Handle, predictions: Handle, holdout: Handle, personal: PersonalData,
-) -> StepResult:  # fmt: skip
+    place: StepDirs,
+    *,
+    settings: RegisterSettings,
+    prompt: PromptSettings,
+    recipe: RecipeText,
+    base_source: BaseModelSettings,
+    base: Handle,
+    adapter: Handle,
+    dataset: Handle,
+    contract: Handle,
+    scores: Handle,
+    verdict: Handle,
+    predictions: Handle,
+    holdout: Handle,
+    personal: PersonalData,
+) -> StepResult:
     """Register the unit once, prove it by its answers, and point the alias `challenger` at it.
 
-    predictions: those of the tuned variant. personal: what redact was told to find. Raises RegistrationError when the gate
-    did not pass, when the registered model does not give the recorded answers, or when MLflow refuses; OutsideError while
-    MLflow does not answer.
+    predictions: those of the tuned variant. personal: what redact was told to find. Raises RegistrationError when the
+    gate did not pass, when the registered model does not give the recorded answers, or when MLflow refuses;
+    OutsideError while MLflow does not answer.
     """
     started = time.monotonic()
     _refuse_unless_passed(verdict)
@@ -104,15 +116,25 @@ def register(
     name_challenger(client, version, files)
     size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
     facts = VersionFacts(
-        name=recipe.name, version=int(version.version), alias=CHALLENGER, unit_digest=unit.digest,
-        checked_answers=len(asked), unit=unit.model_dump(mode="json"),
-    )  # fmt: skip
+        name=recipe.name,
+        version=int(version.version),
+        alias=CHALLENGER,
+        unit_digest=unit.digest,
+        checked_answers=len(asked),
+        unit=unit.model_dump(mode="json"),
+    )
     told = VersionTold(
-        run_id=run.info.run_id, experiment_id=run.info.experiment_id, model_id=mlflow_client.model_id(version),
-        model_uri=f"models:/{recipe.name}/{version.version}", tracking_uri=public(client.tracking_uri),
-        artifact_bytes=size, seconds=time.monotonic() - started,
-    )  # fmt: skip
-    line = f"{recipe.name} version {version.version} is {CHALLENGER} ({size / 1e6:,.1f} MB, {len(asked)} answers checked)"
+        run_id=run.info.run_id,
+        experiment_id=run.info.experiment_id,
+        model_id=mlflow_client.model_id(version),
+        model_uri=f"models:/{recipe.name}/{version.version}",
+        tracking_uri=public(client.tracking_uri),
+        artifact_bytes=size,
+        seconds=time.monotonic() - started,
+    )
+    line = (
+        f"{recipe.name} version {version.version} is {CHALLENGER} ({size / 1e6:,.1f} MB, {len(asked)} answers checked)"
+    )
     table = [{"tag": key, "value": value} for key, value in tags.items()]
     return StepResult("version", line, facts.written(), table, told=told.written())
 
@@ -132,9 +154,11 @@ def _refuse_unless_passed(verdict: Handle) -> None:
     said = Verdict.of(verdict).verdict
     if said != "passed":
         raise RegistrationError(
-            f"The gate says {said}, so nothing is registered.", where="step register", allowed="a verdict of `passed`",
+            f"The gate says {said}, so nothing is registered.",
+            where="step register",
+            allowed="a verdict of `passed`",
             todo="read in the report which rule did not hold; better data or other rules, then run again",
-        )  # fmt: skip
+        )
 
 
 def create_version(client: Any, scratch: Path, run: Any, name: str, unit: Unit, adapter: Path) -> Any:
@@ -149,15 +173,23 @@ def create_version(client: Any, scratch: Path, run: Any, name: str, unit: Unit, 
             client.finalize_logged_model(model.model_id, "READY")
         mlflow_client.ensure_registered_model(client, name)
         tags = {mlflow_client.DIGEST: unit.digest, STATE: REGISTERED}
-        client.create_model_version(name, f"models:/{model.model_id}", run.info.run_id, tags=tags, model_id=model.model_id)
+        client.create_model_version(
+            name, f"models:/{model.model_id}", run.info.run_id, tags=tags, model_id=model.model_id
+        )
 
     return once(client, name, run.info.experiment_id, unit.digest, make)
 
 
 def _log_evidence(
-    client: Any, run: Any, version: Any, recipe: RecipeText, unit: Unit, adapter: Handle, proof: dict[str, Handle],
+    client: Any,
+    run: Any,
+    version: Any,
+    recipe: RecipeText,
+    unit: Unit,
+    adapter: Handle,
+    proof: dict[str, Handle],
     asked: list[dict[str, Any]],
-) -> str:  # fmt: skip
+) -> str:
     """Log what speaks for the version to its run; returns the digest of it."""
     run_id, trained = run.info.run_id, TrainingFacts.of(adapter)
     evidence.log_parameters(client, run, recipe.yaml, trained.settings)
@@ -166,7 +198,9 @@ def _log_evidence(
     evidence.log_dataset(client, run_id, recipe.name, proof["dataset"])
     checked = json.dumps(asked, indent=1, ensure_ascii=False)
     texts = {"recipe.yaml": recipe.yaml, UNIT: unit.model_dump_json(indent=1), evidence.CHECKED: checked}
-    told = DatasetTold.of(proof["dataset"]).model_dump(exclude_unset=True)  # a dataset of before they were told has none
+    told = DatasetTold.of(proof["dataset"]).model_dump(
+        exclude_unset=True
+    )  # a dataset of before they were told has none
     texts |= {evidence.SOURCES: json.dumps(told, indent=1, ensure_ascii=False)} if told else {}
     return evidence.log_files(client, run_id, texts, proof)
 
@@ -177,10 +211,15 @@ def _tags(unit: Unit, proof: dict[str, Handle], headline: str) -> dict[str, str]
     count = contract.warnings
     warnings = f", {count} warning{'s' * (count > 1)}" if count else ""
     return {
-        "assay.base": unit.base.digest, "assay.base_source": unit.base.source, "assay.adapter": unit.adapter,
-        "assay.dataset": unit.dataset, "assay.verdict": Verdict.of(proof["verdict"]).verdict, METRIC: headline,
-        "assay.contract": ("passed" if contract.passed else "broken") + warnings, "assay.version": unit.assay,
-    }  # fmt: skip
+        "assay.base": unit.base.digest,
+        "assay.base_source": unit.base.source,
+        "assay.adapter": unit.adapter,
+        "assay.dataset": unit.dataset,
+        "assay.verdict": Verdict.of(proof["verdict"]).verdict,
+        METRIC: headline,
+        "assay.contract": ("passed" if contract.passed else "broken") + warnings,
+        "assay.version": unit.assay,
+    }
 
 
 def _tag(client: Any, version: Any, tags: dict[str, str]) -> None:
@@ -194,8 +233,9 @@ def _tag(client: Any, version: Any, tags: dict[str, str]) -> None:
 
 
 def questions(holdout: Handle, predictions: Handle, count: int) -> list[dict[str, Any]]:
-    """The first `count` holdout rows by row_id, which is a hash and so a fair draw: row_id, messages, answer as recorded; and
-    tools, calls where there are any."""
+    """The first `count` holdout rows by row_id, which is a hash and so a fair draw: row_id, messages, answer as
+    recorded; and tools, calls where there are any.
+    """
     answers = predictions.frame("predictions.parquet").filter(pl.col("set") == "holdout")
     kept = holdout.frame().sort("row_id").head(count)
     told = kept.join(answers.select("row_id", "answer", made="calls"), on="row_id", how="left", maintain_order="left")
@@ -209,7 +249,9 @@ def _question(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def check_answers(client: Any, version: Any, folder: Path, asked: list[dict[str, Any]]) -> None:
-    """Raise RegistrationError, and reject the version, unless the loaded model gives each recorded answer to the letter."""
+    """Raise RegistrationError, and reject the version, unless the loaded model gives each recorded answer to the
+    letter.
+    """
     try:
         given = ask(folder, asked)
     except RegistrationError:  # it refused to load: another base model, or an adapter that was changed
@@ -221,11 +263,13 @@ def check_answers(client: Any, version: Any, folder: Path, asked: list[dict[str,
         _reject(client, version)
         raise RegistrationError(
             f"{version.name} version {version.version}, loaded back, does not answer as it was evaluated.",
-            where=f"holdout row {row['row_id']}: recorded {short(recorded(row).told, 300)!r}, now {short(got.told, 300)!r}",
+            where=f"holdout row {row['row_id']}: recorded {short(recorded(row).told, 300)!r}, now "
+            f"{short(got.told, 300)!r}",
             allowed="the same text, to the letter",
-            todo="the version has no alias and is marked rejected; run again on the machine that evaluated it, with the same "
+            todo="the version has no alias and is marked rejected; run again on the machine that evaluated it, with "
+            "the same "
             "libraries, and report it as a bug if it recurs",
-        )  # fmt: skip
+        )
 
 
 def _reject(client: Any, version: Any) -> None:
@@ -252,6 +296,10 @@ def name_challenger(client: Any, version: Any, artifact: str) -> None:
                 where=f"registered model {version.name}",
                 todo="another run is registering the same model; run again when it is done",
             )
-        if version.tags.get(STATE) in (None, REGISTERED, "rejected"):  # else it was champion, and its state says what of it
+        if version.tags.get(STATE) in (
+            None,
+            REGISTERED,
+            "rejected",
+        ):  # else it was champion, and its state says what of it
             client.set_model_version_tag(version.name, version.version, STATE, CHALLENGER)
         client.set_terminated(version.run_id, "FINISHED")

@@ -27,10 +27,16 @@ def rollback(model: str, reason: str, key: str = "") -> Ledger:
         target, before = ledger.previous, ledger.previous_of(ledger.previous)
         evidence = read_evidence(client, _found(client, ledger))
         decided = append(
-            client, ledger, key=key, action="rollback", who=actor(), why=reason, champion=target,
+            client,
+            ledger,
+            key=key,
+            action="rollback",
+            who=actor(),
+            why=reason,
+            champion=target,
             previous=before if find_version(client, model, before) else 0,
             evidence=f"{evidence.metric}; gate passed; evidence sha256 {evidence.digest}",
-        )  # fmt: skip
+        )
         return settle(client, decided, show)
 
 
@@ -47,6 +53,9 @@ def _found(client: Any, ledger: Ledger) -> Any:
     todo = f"promote a version that passed its gate: `assay promote {model} --version N --approve --reason ...`"
     raise PromotionError(
         f"{model} has no previous champion to return to; champion stays version {champion or 'none'}.{why}",
-        where="alias `previous`", allowed=f"other versions: {', '.join(map(str, others)) or 'none'}",
-        todo=todo if others else "run the recipe again, or delete the alias champion in MLflow if nothing may be served",
-    )  # fmt: skip
+        where="alias `previous`",
+        allowed=f"other versions: {', '.join(map(str, others)) or 'none'}",
+        todo=todo
+        if others
+        else "run the recipe again, or delete the alias champion in MLflow if nothing may be served",
+    )

@@ -1,8 +1,8 @@
 """Score: one version answers every row of a file; a row that cannot be read or answered comes out with its error.
 
-Leaves answers.parquet, in the order of the file: source, line, input (the record as JSON, or as it stood), answer, tool_calls
-(their JSON list, where a record has tools), error, model, version. Answered parts are kept in scratch, so that a killed run
-goes on behind the last of them.
+Leaves answers.parquet, in the order of the file: source, line, input (the record as JSON, or as it stood), answer,
+tool_calls (their JSON list, where a record has tools), error, model, version. Answered parts are kept in scratch, so
+that a killed run goes on behind the last of them.
 """
 
 from __future__ import annotations
@@ -37,9 +37,15 @@ ANSWERS = "answers.parquet"
 TURNS = ("messages", "conversations", "conversation")
 QUESTIONS = ("message", "prompt", "question", "query", "input", *TEXTS)  # the first that a record has is what it asks
 SCHEMA = {
-    "source": pl.String, "line": pl.Int64, "input": pl.String, "answer": pl.String, "tool_calls": pl.String,
-    "error": pl.String, "model": pl.String, "version": pl.Int64,
-}  # fmt: skip
+    "source": pl.String,
+    "line": pl.Int64,
+    "input": pl.String,
+    "answer": pl.String,
+    "tool_calls": pl.String,
+    "error": pl.String,
+    "model": pl.String,
+    "version": pl.Int64,
+}
 
 
 class ScoreSettings(Settings):
@@ -50,7 +56,9 @@ class ScoreSettings(Settings):
 
 
 class Served(Settings):
-    """Which version answers. unit: the digest of what it is, so that another of this name and number is not taken for it."""
+    """Which version answers. unit: the digest of what it is, so that another of this name and number is not taken for
+    it.
+    """
 
     model: str
     version: int
@@ -65,10 +73,12 @@ def find_served(model: str, alias: str) -> Served:
         found = find_version(client, model, there.get(alias, 0))
     if found is None:
         raise AssayError(
-            f"{model} has no {alias}.", where="alias of the registered model in MLflow",
-            allowed=", ".join(f"{name} (version {number})" for name, number in sorted(there.items())) or "no alias is set",
+            f"{model} has no {alias}.",
+            where="alias of the registered model in MLflow",
+            allowed=", ".join(f"{name} (version {number})" for name, number in sorted(there.items()))
+            or "no alias is set",
             todo=f"`assay promote {model}` makes the challenger champion; or name another alias",
-        )  # fmt: skip
+        )
     return Served(model=model, version=int(found.version), unit=found.tags.get(mlflow_client.DIGEST, ""))
 
 
@@ -81,7 +91,9 @@ def score(place: StepDirs, *, settings: ScoreSettings, served: Served, files: li
         for number, (part, some) in enumerate(zip(parts, _pieces(rows, settings.rows), strict=True), 1):
             if not part.exists():
                 model = model or loaded.enter_context(LoadedVersion(_model_folder(served, place.scratch)))
-                _save(part, [_answered(row, said) for row, said in zip(some, _answers(model, some), strict=True)], served)
+                _save(
+                    part, [_answered(row, said) for row, said in zip(some, _answers(model, some), strict=True)], served
+                )
             place.progress(number / len(parts), f"{min(number * settings.rows, len(rows)):,} of {len(rows):,} rows")
     frame = pl.concat([pl.DataFrame(schema=SCHEMA), *(pl.read_parquet(part) for part in parts)])
     frame.write_parquet(place.out / ANSWERS)
@@ -89,8 +101,12 @@ def score(place: StepDirs, *, settings: ScoreSettings, served: Served, files: li
     line = f"{frame.height - bad:,} rows answered by {served.model} version {served.version}" + (
         f", {bad:,} with an error" if bad else ""
     )
-    table = [{"error": error, "rows": n} for error, n in frame["error"].drop_nulls().value_counts(sort=True).iter_rows()]
-    return StepResult("answers", line, {"rows": frame.height, "errors": bad, **served.model_dump()}, table, frame.height)
+    table = [
+        {"error": error, "rows": n} for error, n in frame["error"].drop_nulls().value_counts(sort=True).iter_rows()
+    ]
+    return StepResult(
+        "answers", line, {"rows": frame.height, "errors": bad, **served.model_dump()}, table, frame.height
+    )
 
 
 def _pieces(rows: list[dict[str, Any]], size: int) -> Iterator[list[dict[str, Any]]]:
@@ -106,7 +122,11 @@ def _model_folder(served: Served, scratch: Path) -> Path:
 def _row(source: str, record: Record) -> dict[str, Any]:
     """A record with what it asks, or with why it asks nothing."""
     text = record.text if record.value is None else json.dumps(record.value, ensure_ascii=False, default=str)
-    row: dict[str, Any] = {"source": source, "line": record.line, "input": text.encode("utf-8", "backslashreplace").decode()}
+    row: dict[str, Any] = {
+        "source": source,
+        "line": record.line,
+        "input": text.encode("utf-8", "backslashreplace").decode(),
+    }
     if record.value is None:
         return {**row, "error": record.reason}
     try:

@@ -1,7 +1,7 @@
 """What the ledger says, in a person's words: `near duplicate: prompt alike, Jaccard 0.90`.
 
-Evidence is JSON by name. Names that mean the same in every step have a sentence here; a name that nobody has explained yet is
-shown as it is, so no evidence is ever left out.
+Evidence is JSON by name. Names that mean the same in every step have a sentence here; a name that nobody has explained
+yet is shown as it is, so no evidence is ever left out.
 """
 
 from __future__ import annotations
@@ -57,7 +57,11 @@ def is_row(value: Any) -> bool:
 def _alike(measure: str) -> Callable[[Evidence], str]:
     def tell(evidence: Evidence) -> str:
         what = evidence["of"] if isinstance(evidence.get("of"), str) else "prompt"
-        return f"{what} the same" if evidence[measure] == 1 else f"{what} alike, {measure.capitalize()} {evidence[measure]:.2f}"
+        return (
+            f"{what} the same"
+            if evidence[measure] == 1
+            else f"{what} alike, {measure.capitalize()} {evidence[measure]:.2f}"
+        )
 
     return tell
 
@@ -70,7 +74,9 @@ def _judged(evidence: Evidence) -> str:
 
 def _covered(evidence: Evidence) -> str:
     inside, of = evidence.get("in", "prompt"), evidence.get("of", "prompt")
-    return f"its {inside} has {evidence['coverage']:.0%} of the word sequences of that {of}, {evidence['shared']} of them"
+    return (
+        f"its {inside} has {evidence['coverage']:.0%} of the word sequences of that {of}, {evidence['shared']} of them"
+    )
 
 
 def _without_place(evidence: Evidence) -> str:

@@ -1,8 +1,9 @@
 """In what order a person should look at rows: what gains the most per minute comes first.
 
-A case is the rows that name each other as evidence, read together. What a row gains is one part of the curated rows that have
-its label (1 / (1 + rows)): the tenth row of a label adds more than the thousandth. A row whose label nobody can tell counts as
-one of a middling label. What a case costs is the time to read its texts, each text once, and to decide each row.
+A case is the rows that name each other as evidence, read together. What a row gains is one part of the curated rows
+that have its label (1 / (1 + rows)): the tenth row of a label adds more than the thousandth. A row whose label nobody
+can tell counts as one of a middling label. What a case costs is the time to read its texts, each text once, and to
+decide each row.
 """
 
 from __future__ import annotations
@@ -27,8 +28,8 @@ WORD = re.compile(r"\w+")
 class Held:
     """One quarantined row as it is shown.
 
-    row: row_id, source, line, step, reason. texts: prompt, answer, rejected. beside: the rows that the evidence names, as text;
-    others: their ids. read: it came through ingest, so that it can be kept as it is.
+    row: row_id, source, line, step, reason. texts: prompt, answer, rejected. beside: the rows that the evidence names,
+    as text; others: their ids. read: it came through ingest, so that it can be kept as it is.
     """
 
     row: dict[str, Any]
@@ -51,7 +52,9 @@ class Held:
         return str(self.row["reason"])
 
     def suggestion(self, values: dict[str, Any], answer: AnswerSettings) -> str:
-        """Its answer with the label that the step suggests; empty where none is. values: {label: its value in an answer}."""
+        """Its answer with the label that the step suggests; empty where none is. values: {label: its value in an
+        answer}.
+        """
         label = self.evidence.get("suggested")
         if label not in values:
             return ""
@@ -61,7 +64,9 @@ class Held:
 
 @dataclass(frozen=True)
 class Labels:
-    """Of the curated rows: counts by label, and {label: the value that stands for it in an answer}; empty without labels."""
+    """Of the curated rows: counts by label, and {label: the value that stands for it in an answer}; empty without
+    labels.
+    """
 
     counts: Counter[str]
     values: dict[str, Any]
@@ -109,7 +114,9 @@ def seconds_of(case: Sequence[Held], per_minute: int, deciding: float) -> list[f
 
 
 def _label(row: Held, curated: Labels, answer: AnswerSettings) -> str | None:
-    """What it is likely to teach once it is decided: the suggested label, else its own; None for one that nobody may give."""
+    """What it is likely to teach once it is decided: the suggested label, else its own; None for one that nobody may
+    give.
+    """
     label = row.evidence.get("suggested") or label_of(row.texts["answer"], answer)
     listed = answer.json_schema.get("properties", {}).get(answer.label, {}).get("enum")
     allowed = curated.counts if listed is None else [str(value) for value in listed]

@@ -1,14 +1,14 @@
 """Review sheets: rows as flat records that a spreadsheet or a labelling tool opens, and the way back.
 
-CSV: UTF-8 with a byte order mark, without which Excel reads Windows' old code page; commas, CRLF. A cell that a spreadsheet
-would take for a formula, a number or a date gets a leading ' and loses it when it is read: 007 stays 007, =1+1 is text.
-JSONL has the same records, neither marked nor cut.
+CSV: UTF-8 with a byte order mark, without which Excel reads Windows' old code page; commas, CRLF. A cell that a
+spreadsheet would take for a formula, a number or a date gets a leading ' and loses it when it is read: 007 stays 007,
+=1+1 is text. JSONL has the same records, neither marked nor cut.
 
-A conversation is one cell, `prompt`, and its last answer another. One user message stands as it is; in anything longer a line
-[system], [user] or [assistant] stands before each message (\\[user] is a line of text that says so itself).
+A conversation is one cell, `prompt`, and its last answer another. One user message stands as it is; in anything longer
+a line [system], [user] or [assistant] stands before each message (\\[user] is a line of text that says so itself).
 
-`check` binds a record to its row and to its texts. Sorting one column without the others, the classic accident, is seen by it,
-and so is a text that was changed.
+`check` binds a record to its row and to its texts. Sorting one column without the others, the classic accident, is seen
+by it, and so is a text that was changed.
 """
 
 from __future__ import annotations
@@ -103,12 +103,16 @@ def _cell(value: Any) -> Any:
     if not isinstance(value, str):
         return value
     if len(value) > LONGEST:
-        value = f"{value[:LONGEST]}… (cut after {LONGEST:,} of {len(value):,} characters; edit this row in the JSONL file)"
+        value = (
+            f"{value[:LONGEST]}… (cut after {LONGEST:,} of {len(value):,} characters; edit this row in the JSONL file)"
+        )
     return f"'{value}" if _taken(value) else value
 
 
 def _taken(text: str) -> bool:
-    """Whether a spreadsheet would make something of it; the same with and without leading apostrophes, so undoing is exact."""
+    """Whether a spreadsheet would make something of it; the same with and without leading apostrophes, so undoing is
+    exact.
+    """
     text = text.lstrip("'")
     return bool(_FORMULA.match(text)) or (len(text) <= NUMBER_CHARACTERS and bool(_NUMBER.fullmatch(text.strip())))
 
@@ -154,7 +158,9 @@ def _text(file: Path) -> str:
         allowed = "a review sheet, CSV or JSONL, that a run wrote"
         raise DataError(f"The sheet cannot be read: {error.strerror}.", where=str(file), allowed=allowed) from error
     if data.startswith(b"PK"):
-        raise DataError("The sheet is a workbook, not a table of text.", where=str(file), allowed="CSV or JSONL", todo=todo)
+        raise DataError(
+            "The sheet is a workbook, not a table of text.", where=str(file), allowed="CSV or JSONL", todo=todo
+        )
     try:
         return data.decode("utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig")
     except UnicodeDecodeError as error:

@@ -1,8 +1,8 @@
 """Rows worth showing in a report: one for each kind of change and of loss, and the worst answers of a model.
 
-Which row is shown follows from row ids and texts alone, so a report of the same artifacts is the same report. Of texts before
-redact, those are shown that it later found nothing in, with the words covered that it never saw because they had been taken
-out; and, of rows that never came to it, those without their addresses and long numbers.
+Which row is shown follows from row ids and texts alone, so a report of the same artifacts is the same report. Of texts
+before redact, those are shown that it later found nothing in, with the words covered that it never saw because they had
+been taken out; and, of rows that never came to it, those without their addresses and long numbers.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ PLAIN = ("all_graded", "exact")  # sums of the other metrics; a reply in other w
 class Example:
     """One row that a step changed or let go.
 
-    rows: how many are of its kind. turns: (role, before, after) of each turn that differs; after is empty for a row that
-    went. evidence: in words. twins: (what it is, turns) of the rows that the evidence names.
+    rows: how many are of its kind. turns: (role, before, after) of each turn that differs; after is empty for a row
+    that went. evidence: in words. twins: (what it is, turns) of the rows that the evidence names.
     """
 
     step: str
@@ -53,7 +53,9 @@ class Example:
 
 @dataclass(frozen=True)
 class Mistake:
-    """A wrong answer. failed: the metrics it fails, the gravest first. fields: (name, expected, got) where they differ."""
+    """A wrong answer. failed: the metrics it fails, the gravest first. fields: (name, expected,
+    got) where they differ.
+    """
 
     row_id: str
     set: str
@@ -68,8 +70,8 @@ class Mistake:
 def changed(steps: Sequence[Handle], limit: int) -> list[Example]:
     """One changed row of each kind, in the order of the steps, the most frequent kind first.
 
-    Rows that redact changed are not shown before it did, of its own changes only the result is shown, and words that were
-    taken out before it are covered. limit: characters of a text that are shown.
+    Rows that redact changed are not shown before it did, of its own changes only the result is shown, and words that
+    were taken out before it are covered. limit: characters of a text that are shown.
     """
     secret, safe = _touched(steps), redacted_at(steps)
     found = []
@@ -121,7 +123,9 @@ def mistakes(graded: pl.DataFrame, metrics: Sequence[str]) -> list[Mistake]:
     for row in wrong.sort("set", "row_id", descending=[True, False]).iter_rows(named=True):  # holdout before edge cases
         failed = [m for m in checks if row[m] is False]
         fields = _fields(row["expected"], row["answer"], failed)
-        texts = {key: impersonal(row[key] or "") for key in ("question", "expected", "answer")}  # redact saw none of these
+        texts = {
+            key: impersonal(row[key] or "") for key in ("question", "expected", "answer")
+        }  # redact saw none of these
         found.append(Mistake(row["row_id"], row["set"], row["slice"] or "", failed, **texts, fields=fields))
     return sorted(found, key=lambda m: (checks.index(m.failed[0]), -len(m.failed)))
 
@@ -197,9 +201,14 @@ def _twins(entry: dict[str, Any], former: Handle, judging: Mapping[str, str]) ->
 
 
 def _example(
-    entry: dict[str, Any], kind: str, rows: int, turns: list[tuple[str, Markup, Markup]],
-    twins: list[tuple[str, list[tuple[str, Markup]]]], limit: int, clean: Callable[[str], str] = str,
-) -> Example:  # fmt: skip
+    entry: dict[str, Any],
+    kind: str,
+    rows: int,
+    turns: list[tuple[str, Markup, Markup]],
+    twins: list[tuple[str, list[tuple[str, Markup]]]],
+    limit: int,
+    clean: Callable[[str], str] = str,
+) -> Example:
     evidence = short(clean(in_words(json.loads(entry["evidence"]))), limit)
     where = f"{entry['source']}:{entry['line']}"
     return Example(entry["step"], str(entry["action"]), kind, rows, entry["row_id"], where, turns, evidence, twins)

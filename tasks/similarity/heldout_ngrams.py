@@ -22,15 +22,15 @@ class Measure(Settings):
 
     # Share of common shingles of two whole prompts, |A & B| / |A | B|: the measure of dedupe.
     threshold: float = Field(default=0.7, gt=0, le=1)
-    # Words a shingle, and an n-gram. 8 and 13 are usual for benchmarks; a changed word breaks `ngram` of them, and messages
-    # are short.
+    # Words a shingle, and an n-gram. 8 and 13 are usual for benchmarks; a changed word breaks `ngram` of them, and
+    # messages are short.
     ngram: int = Field(default=3, ge=1, le=10)
     # Share of a text's n-grams that stand in the other text. Tulu 3 takes 0.5 of 8-grams, PaLM 0.7.
     coverage: float = Field(default=0.7, gt=0, le=1)
     # Fewest n-grams in common for a text inside another: ten words, as in Llama 2. A shorter text is anybody's.
     least: int = Field(default=8, ge=1)
-    # A text that stands in more rows than this is a phrase of the trade, a signature, a canned answer. After dedupe hardly
-    # anything leaks ten times.
+    # A text that stands in more rows than this is a phrase of the trade, a signature, a canned answer. After dedupe
+    # hardly anything leaks ten times.
     common: int = Field(default=10, ge=1)
 
     def many(self, rows: int) -> int:
@@ -42,8 +42,8 @@ class Measure(Settings):
 class Scan:
     """What our texts have of the judging ones.
 
-    words: words a text. known: places in it with a known n-gram. template: whether an n-gram is one. hits: those that are
-    not, in texts that have a word's worth of them. of_ours, of_judge: n-grams that are not of a template, a text.
+    words: words a text. known: places in it with a known n-gram. template: whether an n-gram is one. hits: those that
+    are not, in texts that have a word's worth of them. of_ours, of_judge: n-grams that are not of a template, a text.
     """
 
     words: Ints
@@ -57,8 +57,8 @@ class Scan:
 class Judging:
     """Judging texts as n-grams; places in them, and in ours, are numbers from 0.
 
-    judges: set (Int64 from 0: the holdout, the edge cases, ...), of (prompt or answer), text. ours, everywhere below: row
-    (Int64 from 0, ascending), part (prompt, answer or rejected), text. Texts are not empty.
+    judges: set (Int64 from 0: the holdout, the edge cases, ...), of (prompt or answer), text. ours, everywhere below:
+    row (Int64 from 0, ascending), part (prompt, answer or rejected), text. Texts are not empty.
     """
 
     def __init__(self, judges: pl.DataFrame, measure: Measure) -> None:

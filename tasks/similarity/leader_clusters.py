@@ -1,7 +1,7 @@
 """Which rows stay when of rows that are alike one stays: exactly, and without writing out every pair.
 
-Rows are numbered by rank, the best 0. Taken in that order, a row goes if one that stays is like it, so rows that stay are
-never alike and there are no chains (A like B, B like C, and C gone for an A it does not resemble).
+Rows are numbered by rank, the best 0. Taken in that order, a row goes if one that stays is like it, so rows that stay
+are never alike and there are no chains (A like B, B like C, and C gone for an A it does not resemble).
 
 Usually all pairs are found at once. Where a text was sent a hundred thousand times they are five billion; then the
 better half is settled first, what is like a row that stays there goes, and what is left of the worse half is settled by
@@ -22,8 +22,8 @@ from tasks.similarity.parallel import Ints, Mask
 from tasks.similarity.set_join import Threshold, join
 from tasks.similarity.shingles import ShingleSets, overlaps, shingle_sets
 
-# Pairs among rows before they are halved: so many, and two a row. A usual million rows has 0.2 million; 400 rows cannot have
-# more. A higher limit finds out later that there are too many.
+# Pairs among rows before they are halved: so many, and two a row. A usual million rows has 0.2 million; 400 rows cannot
+# have more. A higher limit finds out later that there are too many.
 MOST_PAIRS = 100_000
 EVERY_PAIR = 2**62
 CELLS = 1 << 24  # cosines in memory at a time: 64 MB

@@ -1,7 +1,7 @@
 """Near-duplicates without approximation: every pair of texts at or above a Jaccard similarity, and no other.
 
-The join is in set_join.py. Measured on synthetic texts of 49 words, one in five a near-duplicate, threshold 0.7, on two cores:
-0.4 s and 0.3 GB for 100,000 texts; 5.0 s and 1.9 GB for 1,000,000 (2026-11-24; tests/benchmarks).
+The join is in set_join.py. Measured on synthetic texts of 49 words, one in five a near-duplicate, threshold 0.7, on two
+cores: 0.4 s and 0.3 GB for 100,000 texts; 5.0 s and 1.9 GB for 1,000,000 (2026-11-24; tests/benchmarks).
 """
 
 from __future__ import annotations
@@ -50,12 +50,12 @@ def near_duplicate_groups(
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """What `near_duplicate_pairs` says, without writing out the pairs among thousands of variants of one text.
 
-    Variants are texts of one size that share the same shingles with the rest and differ only in shingles of their own (a
-    ticket number, a name), copies included, if that makes them alike: each is then as like to any other text as the rest.
-    texts may have a third column, group (Int64 from 0): texts of different groups then share nothing.
+    Variants are texts of one size that share the same shingles with the rest and differ only in shingles of their own
+    (a ticket number, a name), copies included, if that makes them alike: each is then as like to any other text as the
+    rest. texts may have a third column, group (Int64 from 0): texts of different groups then share nothing.
 
-    Returns (variants, pairs). variants: row_id, first (the smallest row_id among its variants), jaccard (between any two
-    of them); only texts that are not a first themselves. pairs: as near_duplicate_pairs, of all texts but those.
+    Returns (variants, pairs). variants: row_id, first (the smallest row_id among its variants), jaccard (between any
+    two of them); only texts that are not a first themselves. pairs: as near_duplicate_pairs, of all texts but those.
     Raises as near_duplicate_pairs does; TooManyPairsError beyond `most` pairs.
     """
     ids, sets, limit = _prepared(texts, threshold, ngram)

@@ -1,8 +1,9 @@
 """The word n-grams of a few texts (a holdout, a benchmark), looked up in a million others.
 
-Words are those of word_runs.py: the maximal runs of `\\w` in the lower-cased text; an n-gram is `n` words in a row, and a text
-of fewer words has none. Only the few texts are indexed; of the many, a run of words is followed as long as the index knows
-it, so most positions are given up at the first or second word. Numbers stand for words and runs, never hashes.
+Words are those of word_runs.py: the maximal runs of `\\w` in the lower-cased text; an n-gram is `n` words in a row, and
+a text of fewer words has none. Only the few texts are indexed; of the many, a run of words is followed as long as the
+index knows it, so most positions are given up at the first or second word. Numbers stand for words and runs, never
+hashes.
 """
 
 from __future__ import annotations
@@ -38,7 +39,9 @@ class Hits:
     @classmethod
     def joined(cls, parts: list[Hits]) -> Hits:
         none = np.empty(0, np.int64)
-        return cls(*(np.concatenate([none, *(getattr(part, name) for part in parts)]) for name in ("text", "at", "gram")))
+        return cls(
+            *(np.concatenate([none, *(getattr(part, name) for part in parts)]) for name in ("text", "at", "gram"))
+        )
 
 
 class NgramIndex:
@@ -116,13 +119,17 @@ def distinct(values: Ints) -> Ints:
 
 
 def _words(texts: pl.Series) -> pl.Series:
-    """The words of each text; an expression over one column runs in one thread, so slices of it are given to several."""
+    """The words of each text; an expression over one column runs in one thread, so slices of it are
+    given to several.
+    """
 
     def read(part: pl.DataFrame) -> pl.Series:
         return part.to_series().str.to_lowercase().str.extract_all(WORD)
 
     with ThreadPoolExecutor(usable_cores()) as pool:
-        return pl.concat([pl.Series(dtype=pl.List(pl.String)), *pool.map(read, texts.to_frame("text").iter_slices(SLICE))])
+        return pl.concat(
+            [pl.Series(dtype=pl.List(pl.String)), *pool.map(read, texts.to_frame("text").iter_slices(SLICE))]
+        )
 
 
 def _placed(at: Ints, run: Bits, starts: Ints) -> Hits:

@@ -1,7 +1,7 @@
 """Arrays of whole numbers, worked on in parts by all cores: numpy lets go of the interpreter while it works on one.
 
-How many cores there are decides only who does what and when, never what comes out: results come in the order of the parts,
-and every part's memory is its share of the caller's budget.
+How many cores there are decides only who does what and when, never what comes out: results come in the order of the
+parts, and every part's memory is its share of the caller's budget.
 """
 
 from __future__ import annotations
@@ -16,7 +16,9 @@ import numpy.typing as npt
 
 from tasks.core.process.hardware import usable_cores
 
-PART = 1 << 17  # numbers worked on at a time: some columns of them stay in a core's cache, and threads seldom wait for Python
+PART = (
+    1 << 17
+)  # numbers worked on at a time: some columns of them stay in a core's cache, and threads seldom wait for Python
 GOLDEN = np.uint64(0x9E3779B97F4A7C15)  # 2**64 / golden ratio: the high bits of its multiples are spread (Knuth, 6.4)
 Ints = npt.NDArray[np.int64]
 Bits = npt.NDArray[np.uint64]
@@ -26,7 +28,9 @@ Made = TypeVar("Made")
 
 
 def in_parts(work: Callable[[Given], Made], parts: Sequence[Given]) -> Iterator[Made]:
-    """work(part) for every part, in their order; a few parts ahead of who takes them, so that what waits stays small."""
+    """work(part) for every part, in their order; a few parts ahead of who takes them, so that what
+    waits stays small.
+    """
     cores = min(usable_cores(), len(parts))
     if cores < 2:
         yield from map(work, parts)
@@ -67,7 +71,8 @@ def sort(values: npt.NDArray[Any]) -> None:
 
 
 def order(values: npt.NDArray[Any]) -> Ints:
-    """np.argsort(values, kind="stable") of integers from 0, in a tenth of its time: value and place sorted as one number.
+    """np.argsort(values, kind="stable") of integers from 0, in a tenth of its time: value and place sorted as one
+    number.
 
     The number has 64 bits: those that the largest value needs and those that the last place needs.
     """

@@ -44,7 +44,8 @@ class Threshold:
 
 
 def join(sets: ShingleSets, limit: Threshold, most: int, sides: Mask | None = None) -> Ints | None:
-    """All pairs that are alike as four rows of numbers: first row < second row, overlap, union. None beyond `most` pairs.
+    """All pairs that are alike as four rows of numbers: first row < second row, overlap, union. None beyond `most`
+    pairs.
 
     sides: one a set; given, only pairs of a set that is True and one that is False.
     """
@@ -112,8 +113,8 @@ class _Postings:
 
 
 def _postings(sets: ShingleSets, limit: Threshold, indexed: Mask, probing: Mask) -> _Postings:
-    """A row probes with its longer prefix the rows before it (no larger, and not too small), which are indexed under their
-    shorter one.
+    """A row probes with its longer prefix the rows before it (no larger, and not too small), which are indexed under
+    their shorter one.
     """
     alone = sets.size - sets.lengths  # shingles found nowhere else: the rarest, so first in the prefix
     longer = sets.size - limit.partner(sets.size) + 1

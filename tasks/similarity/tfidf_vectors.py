@@ -1,11 +1,11 @@
 """Texts as vectors of which near ones say much the same: words and parts of words weighed by rarity, then condensed.
 
-TF-IDF over words, word pairs and runs of three and four letters inside a word (spelling mistakes and endings keep most of
-those; shorter and longer runs cost twice the time and found no more), condensed by a singular value decomposition (latent
-semantic analysis). Needs no model, no network and no GPU.
+TF-IDF over words, word pairs and runs of three and four letters inside a word (spelling mistakes and endings keep most
+of those; shorter and longer runs cost twice the time and found no more), condensed by a singular value decomposition
+(latent semantic analysis). Needs no model, no network and no GPU.
 
-The same texts in the same order give the same vectors, whatever the number of threads: sums are taken by one thread, since
-two add in another order, and what is near a limit would fall on the other side of it.
+The same texts in the same order give the same vectors, whatever the number of threads: sums are taken by one thread,
+since two add in another order, and what is near a limit would fall on the other side of it.
 """
 
 from __future__ import annotations
@@ -38,10 +38,11 @@ def one_thread() -> Iterator[None]:
 
 
 def text_vectors(texts: Sequence[str], dimensions: int = 256) -> Vectors:
-    """One vector of length 1 (0 for an empty text) a text; n x `dimensions` or fewer, float32. All 0 if no text has a word.
+    """One vector of length 1 (0 for an empty text) a text; n x `dimensions` or fewer, float32. All 0 if no text has a
+    word.
 
-    texts: in an order that does not depend on the data's (by row_id); the first SAMPLE teach the weights. Up to EXACT_ROWS
-    texts keep as many dimensions as they have.
+    texts: in an order that does not depend on the data's (by row_id); the first SAMPLE teach the weights. Up to
+    EXACT_ROWS texts keep as many dimensions as they have.
     """
     cut = [text[:CHARACTERS] for text in texts]
     with one_thread():
@@ -81,7 +82,9 @@ def _condensed(texts: list[str], weigh: Any, dimensions: int) -> Vectors:
 
     weighed = weigh(texts[:SAMPLE])
     # Two power iterations, less than half of the library's five; every figure told of this was measured with two.
-    with np.errstate(divide="ignore", invalid="ignore"):  # the share of variance explained, where all texts are one; not used
+    with np.errstate(
+        divide="ignore", invalid="ignore"
+    ):  # the share of variance explained, where all texts are one; not used
         svd = TruncatedSVD(min(dimensions, weighed.shape[1]), n_iter=2, random_state=0).fit(weighed)
     pieces = (texts[start : start + PIECE] for start in range(0, len(texts), PIECE))
     return np.concatenate([_unit(svd.transform(weigh(piece))) for piece in pieces])

@@ -34,7 +34,9 @@ def words_of(texts: pl.Series, ngram: int) -> tuple[npt.NDArray[np.uint32], Ints
     How words are numbered depends on which thread meets them first, and nothing that leaves this module on the numbers.
     """
     vocabulary = pl.Categorical(pl.Categories.random())  # private, so that it is freed with the last column of it
-    anchor = pl.Series([""], dtype=vocabulary)  # keeps the numbering alive between batches, and makes the empty string 0
+    anchor = pl.Series(
+        [""], dtype=vocabulary
+    )  # keeps the numbering alive between batches, and makes the empty string 0
 
     def read(batch: pl.Series) -> tuple[npt.NDArray[np.uint32], Ints]:
         # A word is cut out at spaces in a third of the time that a pattern takes to find it.
@@ -79,14 +81,16 @@ class Runs:
     def equal(self) -> list[tuple[Ints, Ints]]:
         """Those found more than once: their places, equal ones together, and how many of each there are; in parts.
 
-        A hash brings runs together that may be equal: its high bits and the place in one number, which sorts ten times as
-        fast as a key by its place. Then their words are compared.
+        A hash brings runs together that may be equal: its high bits and the place in one number, which sorts ten times
+        as fast as a key by its place. Then their words are compared.
         """
         bits = np.uint64(len(self.words).bit_length())
         code = self._hashed(bits)
         sort(code)
         cuts = np.searchsorted(code, code[PART::PART] >> bits << bits).tolist()  # none parts runs of one hash
-        return list(in_parts(lambda cut: self._compared(code[slice(*cut)], bits), list(pairwise([0, *cuts, len(code)]))))
+        return list(
+            in_parts(lambda cut: self._compared(code[slice(*cut)], bits), list(pairwise([0, *cuts, len(code)])))
+        )
 
     def _columns(self, places: Ints) -> list[npt.NDArray[Any]]:
         """What is the same of equal runs, and of no others."""

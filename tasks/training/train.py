@@ -1,8 +1,8 @@
 """Train a LoRA adapter, in a child process, on the assistant's tokens only.
 
-This side counts every token, writes what to train on, starts the child with accelerate's launcher, shows its progress and
-enforces the deadline; `tasks/trainer` is the other side. Checkpoints lie in the step's scratch folder, so the same step run
-again after a kill goes on from the last one.
+This side counts every token, writes what to train on, starts the child with accelerate's launcher, shows its progress
+and enforces the deadline; `tasks/trainer` is the other side. Checkpoints lie in the step's scratch folder, so the same
+step run again after a kill goes on from the last one.
 """
 
 from __future__ import annotations
@@ -33,13 +33,18 @@ from tasks.training import trainer
 from tasks.training.trainer.settings import TrainSettings
 from tasks.training.trainer.spec import Event, TrainSpec, event_of
 
-LAUNCHERS = ("subprocess.CalledProcessError", "torch.distributed.elastic")  # whose errors follow the trainer's in its log
+LAUNCHERS = (
+    "subprocess.CalledProcessError",
+    "torch.distributed.elastic",
+)  # whose errors follow the trainer's in its log
 SPLITS = ("train", "validation")
 SPEC = "spec.json"  # in the scratch folder
 NAMED_ROWS = 5  # rows named in an error; more would scroll the message away
 
 
-def train(place: StepDirs, *, settings: TrainSettings, prompt: PromptSettings, base: Handle, dataset: Handle) -> StepResult:
+def train(
+    place: StepDirs, *, settings: TrainSettings, prompt: PromptSettings, base: Handle, dataset: Handle
+) -> StepResult:
     """Train on dataset's curated rows (column `split`: train, validation); leaves place.out/adapter, a PEFT folder.
 
     Raises DataError when an answer would be cut or nothing would be learnt, TrainingError when the child fails.
@@ -47,9 +52,14 @@ def train(place: StepDirs, *, settings: TrainSettings, prompt: PromptSettings, b
     model = base.folder / "model"
     counted = _write_examples(place.scratch, model, prompt, dataset.frame(CURATED), ModelFacts.of(base).context)
     TrainSpec(
-        base=model, data=place.scratch, out=place.out / "adapter", parent=os.getpid(), settings=settings,
-        checkpoint_seconds=settings.checkpoint_seconds, counted=counted,
-    ).write(place.scratch / SPEC)  # fmt: skip
+        base=model,
+        data=place.scratch,
+        out=place.out / "adapter",
+        parent=os.getpid(),
+        settings=settings,
+        checkpoint_seconds=settings.checkpoint_seconds,
+        counted=counted,
+    ).write(place.scratch / SPEC)
     told, history = _follow(place, settings)
     facts = TrainingFacts(history=history, settings=settings.model_dump())
     return StepResult("adapter", _line(told), facts.written(), rows=counted.rows, told=told.written())
@@ -75,10 +85,12 @@ def _write_examples(
             data = Dataset.from_dict({"input_ids": [e.input_ids for e in chosen], "labels": [e.labels for e in chosen]})
             data.save_to_disk(str(scratch / split))
     return TokenCounts(
-        rows=len(trained), validation_rows=len(by_split["validation"]),
-        tokens=sum(len(e.input_ids) for e in trained), longest=max(len(e.input_ids) for e in examples),
+        rows=len(trained),
+        validation_rows=len(by_split["validation"]),
+        tokens=sum(len(e.input_ids) for e in trained),
+        longest=max(len(e.input_ids) for e in examples),
         answer_tokens=sum(label != IGNORED for e in trained for label in e.labels),
-    )  # fmt: skip
+    )
 
 
 def _encode(tokenizer: Any, row: dict[str, Any], prompt: PromptSettings) -> Example:
@@ -98,10 +110,12 @@ def _refuse_cut(rows: pl.DataFrame, examples: list[Example], context: int | None
     cut = sum(n - context for _, n in long)
     named = ", ".join(f"{row_id[:12]} ({n:,} tokens)" for row_id, n in long[:NAMED_ROWS])
     raise DataError(
-        f"{len(long):,} rows are longer than the base model can read; training would cut {cut:,} tokens without a word.",
-        where=f"rows {named}{' ...' if len(long) > NAMED_ROWS else ''}", allowed=f"at most {context:,} tokens a row",
+        f"{len(long):,} rows are longer than the base model can read; training would cut {cut:,} tokens without a "
+        f"word.",
+        where=f"rows {named}{' ...' if len(long) > NAMED_ROWS else ''}",
+        allowed=f"at most {context:,} tokens a row",
         todo="shorten or split these rows, filter them out, or take a base model with a longer context",
-    )  # fmt: skip
+    )
 
 
 def _refuse_silent(rows: pl.DataFrame, examples: list[Example]) -> None:
@@ -109,9 +123,10 @@ def _refuse_silent(rows: pl.DataFrame, examples: list[Example]) -> None:
     if silent:
         raise DataError(
             f"{len(silent):,} rows have no assistant turn that teaches, so they would make the loss undefined.",
-            where=f"rows {', '.join(r[:12] for r in silent[:NAMED_ROWS])}", allowed="an assistant turn whose weight is not 0",
+            where=f"rows {', '.join(r[:12] for r in silent[:NAMED_ROWS])}",
+            allowed="an assistant turn whose weight is not 0",
             todo="give them an answer, or filter them out",
-        )  # fmt: skip
+        )
 
 
 @dataclass
@@ -124,16 +139,26 @@ class _Heard:
 
 
 def _follow(place: StepDirs, settings: TrainSettings) -> tuple[TrainingTold, list[Losses]]:
-    """Start the child, show its events, end it at the deadline. Returns its plan with what came of it, and its history."""
+    """Start the child, show its events, end it at the deadline. Returns its plan with what came of
+    it, and its history.
+    """
     log = place.scratch / "trainer.log"  # of this attempt: an error of the last one would be taken for its own
     heard = _Heard()
     deadline = time.monotonic() + 60 * settings.deadline_minutes
     with log.open("wb") as errors:
         child = subprocess.Popen(
-            _command(place.scratch / SPEC, settings), stdout=subprocess.PIPE, stderr=errors, text=True,
+            _command(place.scratch / SPEC, settings),
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
             start_new_session=True,  # so that the launcher and all its workers can be ended together
-            env={**child_environment(), "PYTHONUNBUFFERED": "1", "TOKENIZERS_PARALLELISM": "false", "HF_HUB_OFFLINE": "1"},
-        )  # fmt: skip
+            env={
+                **child_environment(),
+                "PYTHONUNBUFFERED": "1",
+                "TOKENIZERS_PARALLELISM": "false",
+                "HF_HUB_OFFLINE": "1",
+            },
+        )
         try:
             for event in _events(child, deadline):
                 _take(event, heard, place)
@@ -142,9 +167,10 @@ def _follow(place: StepDirs, settings: TrainSettings) -> tuple[TrainingTold, lis
             _end(child)
     if time.monotonic() >= deadline:
         raise TrainingError(
-            f"Training reached its deadline of {settings.deadline_minutes:g} minutes.", where="recipe: train.deadline_minutes",
+            f"Training reached its deadline of {settings.deadline_minutes:g} minutes.",
+            where="recipe: train.deadline_minutes",
             todo="run the same command again to go on from the last checkpoint, or raise the deadline",
-        )  # fmt: skip
+        )
     if code or not (heard.plan and heard.actual):
         raise _failed(code, log)
     return TrainingTold(plan=heard.plan, actual=heard.actual), heard.history

@@ -10,8 +10,11 @@ from tests.benchmarks.table import document
 
 RESULTS = Path(__file__).with_name("RESULTS.md")
 PARTS = (
-    ("the demo, twice", demo), ("training", training), ("near-duplicates", near_duplicates), ("a million rows curated", million)
-)  # fmt: skip
+    ("the demo, twice", demo),
+    ("training", training),
+    ("near-duplicates", near_duplicates),
+    ("a million rows curated", million),
+)
 
 
 def main() -> None:

@@ -43,7 +43,9 @@ def main(base: Path, *adapters: Path) -> None:
         for place, right in enumerate(expected):
             _, seconds = timed(lambda place=place: kept.set_adapter(str(place)))
             switches.append(seconds)
-            assert answers(speaker) == right, "an adapter that changed places answers otherwise than one that was loaded whole"
+            assert answers(speaker) == right, (
+                "an adapter that changed places answers otherwise than one that was loaded whole"
+            )
     for name, seconds in (("full load", loads), ("read an adapter", reads), ("change adapters", switches)):
         print(f"{name:<16} {statistics.median(seconds) * 1000:10,.1f} ms, median of {len(seconds)}")
 
@@ -61,7 +63,9 @@ def on_one_base(base: Path, adapters: tuple[Path, ...], prompt: Any) -> tuple[An
         for place, adapter in enumerate(adapters[1:], 1):
             if round_:
                 model.delete_adapter(str(place))
-            _, seconds = timed(lambda adapter=adapter, place=place: model.load_adapter(str(adapter), adapter_name=str(place)))
+            _, seconds = timed(
+                lambda adapter=adapter, place=place: model.load_adapter(str(adapter), adapter_name=str(place))
+            )
             reads.append(seconds)
     return model, reads
 

@@ -44,7 +44,9 @@ class Run:
     def events(self) -> dict[int, list[str]]:
         """{line: each entry about it as `step: reason`}; entries that only note that a row was kept are left out."""
         told: dict[int, list[str]] = {}
-        for line, step, reason in self.ledger.filter(pl.col("action") != "kept").select("line", "step", "reason").iter_rows():
+        for line, step, reason in (
+            self.ledger.filter(pl.col("action") != "kept").select("line", "step", "reason").iter_rows()
+        ):
             told.setdefault(line, []).append(f"{step}: {reason}")
         return told
 
@@ -75,7 +77,9 @@ def ingested(file: Path, plan: Plan) -> Outcome:
 
 
 def curated(file: Path, plan: Plan, holdout: pl.DataFrame) -> Run:
-    """Every step of flows/curate.py that lets go of rows, from ingest to decontaminate; the balance is checked after each."""
+    """Every step of flows/curate.py that lets go of rows, from ingest to decontaminate; the balance is checked after
+    each.
+    """
     read = ingested(file, plan)
     rows, told = read.kept, [read.ledger]
     for name, outcome in _steps(rows, plan, holdout):

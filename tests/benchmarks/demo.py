@@ -1,7 +1,7 @@
 """The demo as a newcomer runs it: `assay run support_triage` in an empty home, then once more with nothing changed.
 
-What is looked at: wall time, and how much of it was neither training nor answering; the peak memory of all processes together;
-and whether the second run was quick and left training and registry alone.
+What is looked at: wall time, and how much of it was neither training nor answering; the peak memory of all processes
+together; and whether the second run was quick and left training and registry alone.
 """
 
 from __future__ import annotations
@@ -28,7 +28,9 @@ SAMPLE_SECONDS = 0.5
 GB = 1000**3
 OVERHEAD_SHARE, SECOND_SECONDS, PEAK_BYTES = 0.15, 20.0, 4 * GB  # the aims
 VARIANTS = ("zero_shot", "few_shot", "tuned")  # the steps that answer; each tells its seconds
-STEP_LINE = re.compile(r"^\s+(done|cached)\s+(\w+)")  # tasks/core/process/terminal.py prints one when a step is finished
+STEP_LINE = re.compile(
+    r"^\s+(done|cached)\s+(\w+)"
+)  # tasks/core/process/terminal.py prints one when a step is finished
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,9 @@ class Memory:
 
 
 def _size(process: psutil.Process) -> int:
-    """Proportional set size: a page that several processes share (torch's libraries) counts once. Outside Linux the RSS."""
+    """Proportional set size: a page that several processes share (torch's libraries) counts once. Outside Linux the
+    RSS.
+    """
     try:
         info = process.memory_full_info()
     except (psutil.NoSuchProcess, psutil.AccessDenied):  # it ended meanwhile, or is no longer ours to read
@@ -102,9 +106,12 @@ def run(home: Path) -> Run:
     command = [sys.executable, "-m", "flows.cli.main", "run", "support_triage"]
     started = time.monotonic()
     child = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
         env={**own, "ASSAY_HOME": str(home), "PYTHONUNBUFFERED": "1"},
-    )  # fmt: skip
+    )
     with child, Memory(child.pid) as memory:
         lines = [(time.monotonic(), line) for line in child.stdout or ()]
         code = child.wait()
@@ -134,7 +141,9 @@ def _answering_seconds(home: Path) -> float:
 
 
 def _told(home: Path, step: str) -> list[Path]:
-    """What a step's artifact says of the clock. Raises when it is not there: a benchmark must not take that for no time."""
+    """What a step's artifact says of the clock. Raises when it is not there: a benchmark must not take that for no
+    time.
+    """
     files = list((home / "artifacts" / step).glob("*/told.json"))
     if not files:
         raise RuntimeError(f"the run left nothing of step {step}")
@@ -159,17 +168,27 @@ def _section(first: Run, second: Run, training: float, answering: float, again: 
             Figure("in it, training", f"{training:,.0f} s"),
             Figure("in it, answering with three variants", f"{answering:,.0f} s"),
             Figure("all else, of the whole", f"{share:.1%}", f"at most {OVERHEAD_SHARE:.0%}", share <= OVERHEAD_SHARE),
-            Figure("second run", f"{second.seconds:.1f} s", f"under {SECOND_SECONDS:.0f} s", second.seconds < SECOND_SECONDS),
+            Figure(
+                "second run",
+                f"{second.seconds:.1f} s",
+                f"under {SECOND_SECONDS:.0f} s",
+                second.seconds < SECOND_SECONDS,
+            ),
             Figure("what the second run did", told, "nothing", not again and not registered),
-            Figure("peak memory", f"{first.peak / GB:.2f} GB", f"under {PEAK_BYTES / GB:.0f} GB", first.peak < PEAK_BYTES),
+            Figure(
+                "peak memory", f"{first.peak / GB:.2f} GB", f"under {PEAK_BYTES / GB:.0f} GB", first.peak < PEAK_BYTES
+            ),
             Figure("peak memory of the second run", f"{second.peak / GB:.2f} GB"),
         ],
         [
-            "All else holds the start of the servers and of each process, loading and saving models, curation, contract, "
+            "All else holds the start of the servers and of each process, loading and saving models, curation, "
+            "contract, "
             "statistics, registration and report.",
-            "Memory is that of all processes together, a page they share counted once (proportional set size), looked at every "
+            "Memory is that of all processes together, a page they share counted once (proportional set size), looked "
+            "at every "
             f"{SAMPLE_SECONDS:g} s.",
             "Seconds from the end of one step to the end of the next, the longest first: "
-            + ", ".join(f"{step.name} {step.seconds:.1f}" for step in slowest) + ".",
+            + ", ".join(f"{step.name} {step.seconds:.1f}" for step in slowest)
+            + ".",
         ],
-    )  # fmt: skip
+    )

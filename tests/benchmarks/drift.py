@@ -2,8 +2,9 @@
 
     python -m tests.benchmarks.drift
 
-Prints the figures of infra/README.md. 1,000 made messages of three topics are learnt from (tests/support/drifting_messages.py); a look is the
-tests of lengths, words and labels, at the settings that a recipe has unless it says otherwise.
+Prints the figures of infra/README.md. 1,000 made messages of three topics are learnt from
+(tests/support/drifting_messages.py); a look is the tests of lengths, words and labels, at the settings that a recipe
+has unless it says otherwise.
 """
 
 from __future__ import annotations
@@ -28,7 +29,9 @@ def main() -> None:
 
 
 def called(dice: np.random.Generator, rows: int, turned: float) -> bool:
-    """Whether a look at new rows calls a drift. turned: the share of them that is of one topic in the place of its own."""
+    """Whether a look at new rows calls a drift. turned: the share of them that is of one topic in
+    the place of its own.
+    """
     shares = {topic: share * (1 - turned) + turned * (topic == "login") for topic, share in SHARES.items()}
     return any(alarms(test, what) for what, test in found(sent(dice, LEARNT), sent(dice, rows, shares)).items())
 

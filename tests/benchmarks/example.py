@@ -1,4 +1,6 @@
-"""What the training benchmark trains on: the example's hand-written rows and its base model, as the flow would hand them on."""
+"""What the training benchmark trains on: the example's hand-written rows and its base model, as the flow would hand
+them on.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +32,9 @@ def base_model(recipe: Recipe) -> Handle:
 
 
 def leave(folder: Path, made: StepResult) -> None:
-    """Write what a step says of itself beside its output, as the step wrapper does; the facts last: they mark it whole."""
+    """Write what a step says of itself beside its output, as the step wrapper does; the facts last:
+    they mark it whole.
+    """
     (folder / TOLD).write_text(json.dumps(made.told))
     (folder / FACTS).write_text(json.dumps(made.facts))
 

@@ -1,8 +1,9 @@
 """One finder of near-duplicates on one file of texts: `python -m tests.benchmarks.finders NAME TEXTS.parquet FOLDER`.
 
-Each runs in a process of its own, so that its memory is its own, and under any interpreter that has it (the peers need not
-share an environment with Assay). Writes FOLDER/told.json (seconds of the work once the texts are in memory; peak bytes of the
-process, and before the work) and FOLDER/found.npy: pairs of row numbers, or the numbers of the rows it would drop.
+Each runs in a process of its own, so that its memory is its own, and under any interpreter that has it (the peers need
+not share an environment with Assay). Writes FOLDER/told.json (seconds of the work once the texts are in memory; peak
+bytes of the process, and before the work) and FOLDER/found.npy: pairs of row numbers, or the numbers of the rows it
+would drop.
 
 All are asked for word 3-grams and Jaccard 0.7, approximate ones with 128 hash functions.
 """
@@ -42,11 +43,19 @@ def gaoya(texts: Sequence[str]) -> Found:
     from gaoya.minhash import MinHashStringIndex
 
     index = MinHashStringIndex(
-        hash_size=32, jaccard_threshold=THRESHOLD, num_bands=BANDS, band_size=HASHES // BANDS, analyzer="word", lowercase=True,
-        ngram_range=(3, 3), id_container="smallvec",
-    )  # fmt: skip
+        hash_size=32,
+        jaccard_threshold=THRESHOLD,
+        num_bands=BANDS,
+        band_size=HASHES // BANDS,
+        analyzer="word",
+        lowercase=True,
+        ngram_range=(3, 3),
+        id_container="smallvec",
+    )
     index.par_bulk_insert_docs(list(range(len(texts))), texts)
-    return np.array([(i, j) for i, near in enumerate(index.par_bulk_query(texts)) for j in near if i < j]).reshape(-1, 2)
+    return np.array([(i, j) for i, near in enumerate(index.par_bulk_query(texts)) for j in near if i < j]).reshape(
+        -1, 2
+    )
 
 
 def datasketch(texts: Sequence[str]) -> Found:
@@ -64,7 +73,9 @@ def rensa(texts: Sequence[str]) -> Found:
     from rensa import RMinHash, RMinHashDeduplicator
 
     sketches = RMinHash.from_token_sets([list(shingles(text)) for text in texts], HASHES, 42)
-    kept = RMinHashDeduplicator(THRESHOLD, HASHES, True, 16, 42).add_pairs([(str(i), s) for i, s in enumerate(sketches)])
+    kept = RMinHashDeduplicator(THRESHOLD, HASHES, True, 16, 42).add_pairs(
+        [(str(i), s) for i, s in enumerate(sketches)]
+    )
     return np.flatnonzero(~np.array(kept, dtype=bool))
 
 

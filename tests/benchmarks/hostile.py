@@ -23,14 +23,18 @@ from tasks.metrics.answer_schema import AnswerSettings
 from tests.benchmarks.finders import peak
 
 NOTICE = (
-    "dear {} your ticket is closed and if you think that this is wrong then please reply within seven days and {} we look "
+    "dear {} your ticket is closed and if you think that this is wrong then please reply within seven days and {} we "
+    "look "
     "again at what happened with your order and parcel so that it is {} soon settled"
 )
 
 
 def signature(rows: int, _: random.Random) -> list[str]:
     """One shingle in every row."""
-    return [f"question{i} on thing{i % 997} and part{i % 1009} at shop{i % 991} kind regards from us all" for i in range(rows)]
+    return [
+        f"question{i} on thing{i % 997} and part{i % 1009} at shop{i % 991} kind regards from us all"
+        for i in range(rows)
+    ]
 
 
 def copies(rows: int, _: random.Random) -> list[str]:
@@ -60,16 +64,22 @@ def frame(prompts: list[str], labels: list[str]) -> pl.DataFrame:
     said = [pl.struct(role=pl.lit(role), content=name) for role, name in (("user", "prompt"), ("assistant", "label"))]
     texts = pl.DataFrame({"prompt": prompts, "label": labels}).with_row_index("line", 1)
     return texts.select(
-        row_id=pl.col("line").cast(pl.String).str.zfill(9), source=pl.lit("a.csv"), line=pl.col("line").cast(pl.Int64),
-        messages=pl.concat_list(said), rejected=pl.lit(None, pl.String), weights=pl.lit(None, pl.List(pl.Float64)),
+        row_id=pl.col("line").cast(pl.String).str.zfill(9),
+        source=pl.lit("a.csv"),
+        line=pl.col("line").cast(pl.Int64),
+        messages=pl.concat_list(said),
+        rejected=pl.lit(None, pl.String),
+        weights=pl.lit(None, pl.List(pl.Float64)),
         meta=pl.lit("{}"),
-    )  # fmt: skip
+    )
 
 
 def main(shape: str, rows: str, folder: str) -> None:
     draw, kind = random.Random(0), CLASSIFICATION
     prompts = SHAPES[shape](int(rows), draw)
-    given = frame(prompts, ["refund" if draw.random() < 0.01 else "notice" for _ in prompts])  # one label in a hundred is wrong
+    given = frame(
+        prompts, ["refund" if draw.random() < 0.01 else "notice" for _ in prompts]
+    )  # one label in a hundred is wrong
     told: dict[str, dict[str, Any]] = {}
     steps: dict[str, Callable[[], Outcome]] = {
         "dedupe": lambda: dedupe(given, DedupeSettings(), kind),

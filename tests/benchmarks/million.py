@@ -1,4 +1,5 @@
-"""All of `assay curate` as rows grow to a million: rows a second, each step's share and memory, Great Expectations' part.
+"""All of `assay curate` as rows grow to a million: rows a second, each step's share and memory, Great Expectations'
+part.
 
     python -m tests.benchmarks.million [--sizes 10000 100000 1000000]
 
@@ -46,7 +47,9 @@ class Step:
 
 @dataclass(frozen=True)
 class Run:
-    """One run of the command. servers: most resident bytes of all its other processes together. gx: seconds of the check."""
+    """One run of the command. servers: most resident bytes of all its other processes together. gx: seconds of the
+    check.
+    """
 
     rows: int
     seconds: float
@@ -61,7 +64,9 @@ class Run:
 
 
 class Watch:
-    """Samples of a process (own: time, processor seconds, bytes), and the most bytes of all its descendants (others)."""
+    """Samples of a process (own: time, processor seconds, bytes), and the most bytes of all its
+    descendants (others).
+    """
 
     def __init__(self, process_id: int) -> None:
         self.root = psutil.Process(process_id)
@@ -82,7 +87,9 @@ class Watch:
             with contextlib.suppress(psutil.Error):
                 spent = self.root.cpu_times()
                 self.own.append((time.monotonic(), spent.user + spent.system, self.root.memory_info().rss))
-                self.others = max(self.others, sum(child.memory_info().rss for child in self.root.children(recursive=True)))
+                self.others = max(
+                    self.others, sum(child.memory_info().rss for child in self.root.children(recursive=True))
+                )
 
     def step(self, name: str, start: float, end: float) -> Step:
         before = max((spent for at, spent, _ in self.own if at <= start), default=0.0)
@@ -105,9 +112,12 @@ def run(rows: int, folder: Path) -> Run:
     own = {key: value for key, value in os.environ.items() if not key.startswith(("PREFECT_", "MLFLOW_"))}
     started = time.monotonic()
     child = subprocess.Popen(
-        [sys.executable, "-m", "flows.cli.main", "curate", str(recipe)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        [sys.executable, "-m", "flows.cli.main", "curate", str(recipe)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
         env={**own, "ASSAY_HOME": str(home), "PYTHONUNBUFFERED": "1"},
-    )  # fmt: skip
+    )
     with child, Watch(child.pid) as watch:
         lines = [(time.monotonic(), line) for line in child.stdout or ()]
         code = child.wait()
@@ -139,12 +149,15 @@ def _section(runs: Sequence[Run]) -> Section:
     left = [f"{step['step']} {step['in'] - step['kept']:,}" for step in waterfall if step["in"] != step["kept"]]
     return Section(
         "Curation of a million rows",
-        "`assay curate` on made-up sft conversations (rows_to_curate.py), contract `sft`, all else at its default, from start "
+        "`assay curate` on made-up sft conversations (rows_to_curate.py), contract `sft`, all else at its default, "
+        "from start "
         "to exit in an empty home.",
         figures,
         [
-            "Of a step: seconds from the end of the step before it, share of the whole, seconds that its threads computed, and "
-            "the most memory that the flow's process held, with what earlier steps have not given back. Peak memory is the "
+            "Of a step: seconds from the end of the step before it, share of the whole, seconds that its threads "
+            "computed, and "
+            "the most memory that the flow's process held, with what earlier steps have not given back. Peak memory "
+            "is the "
             "largest of these.",
             f"The Prefect server beside it held up to {_gb(last.servers)}.",
             f"Less than {SHOWN:.0%} of the time each: {', '.join(few)}.",
@@ -154,14 +167,18 @@ def _section(runs: Sequence[Run]) -> Section:
 
 
 def _of_step(step: Step, run: Run) -> Figure:
-    share = f"{step.seconds:,.1f} s, {step.seconds / run.seconds:.1%}, {step.processor:,.1f} s computed, {_gb(step.peak)}"
+    share = (
+        f"{step.seconds:,.1f} s, {step.seconds / run.seconds:.1%}, {step.processor:,.1f} s computed, {_gb(step.peak)}"
+    )
     return Figure(f"at {run.rows:,} rows: {step.name}", share)
 
 
 def _whole(run: Run, largest: bool) -> list[Figure]:
     aim = (f"under {PEAK_BYTES / GB:.0f} GB", run.peak < PEAK_BYTES) if largest else ("", None)
     return [
-        Figure(f"{run.rows:,} rows", f"{run.seconds:,.0f} s, {run.rows / run.seconds:,.0f} rows a second; {_computed(run)}"),
+        Figure(
+            f"{run.rows:,} rows", f"{run.seconds:,.0f} s, {run.rows / run.seconds:,.0f} rows a second; {_computed(run)}"
+        ),
         Figure(f"{run.rows:,} rows: peak memory", _gb(run.peak), *aim),
     ]
 

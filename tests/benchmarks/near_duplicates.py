@@ -2,8 +2,9 @@
 
     python -m tests.benchmarks.near_duplicates [--sizes 100000 1000000] [--growth 10000 ... 3000000] [--peers PYTHON]
 
-Each finder runs in a process of its own on the same file of texts (finders.py). Peers are used where they are installed:
-`pip install rensa gaoya datasketch semhash`, here or in an environment whose interpreter is given as --peers.
+Each finder runs in a process of its own on the same file of texts (finders.py). Peers are used where they are
+installed: `pip install rensa gaoya datasketch semhash`, here or in an environment whose interpreter is given as
+--peers.
 """
 
 from __future__ import annotations
@@ -38,7 +39,9 @@ VOCABULARY, SHARE_NEAR = 30_000, 0.2
 
 @dataclass(frozen=True)
 class Told:
-    """What one process told. found: pairs (n, 2) or rows it would drop (n,). peak: bytes, with interpreter and texts."""
+    """What one process told. found: pairs (n, 2) or rows it would drop (n,). peak: bytes, with
+    interpreter and texts.
+    """
 
     seconds: float
     peak: int
@@ -46,7 +49,10 @@ class Told:
 
 
 def measure(
-    sizes: Sequence[int] = SIZES, growth: Sequence[int] = GROWTH, hostile_rows: int = HOSTILE_ROWS, peers: str = sys.executable
+    sizes: Sequence[int] = SIZES,
+    growth: Sequence[int] = GROWTH,
+    hostile_rows: int = HOSTILE_ROWS,
+    peers: str = sys.executable,
 ) -> Section:
     """About half an hour at the sizes given; the largest needs 10 GB."""
     figures, notes = [], []
@@ -60,13 +66,17 @@ def measure(
         figures += [figure for shape in SHAPES for figure in _hostile(shape, hostile_rows, folder)]
     return Section(
         "Near-duplicates",
-        "Word 3-grams, Jaccard at least 0.7; made-up texts of 40 to 58 words by Zipf's law, one in five a copy of another with "
-        "one to four words changed. Every finder in a process of its own; its time is from texts in memory to its answer, its "
+        "Word 3-grams, Jaccard at least 0.7; made-up texts of 40 to 58 words by Zipf's law, one in five a copy of "
+        "another with "
+        "one to four words changed. Every finder in a process of its own; its time is from texts in memory to its "
+        "answer, its "
         "memory the peak of the whole process.",
         figures,
         [
-            f"Recall and precision of ours: all pairs of {SAMPLE:,} rows with any row, counted without a filter. Of the others "
-            "against ours: by pairs, or (rensa, semhash) by the rows dropped where of rows that are alike the first stays.",
+            f"Recall and precision of ours: all pairs of {SAMPLE:,} rows with any row, counted without a filter. Of "
+            f"the others "
+            "against ours: by pairs, or (rensa, semhash) by the rows dropped where of rows that are alike the first "
+            "stays.",
             "semhash has no lexical mode; it is given vectors of hashed 3-grams in place of an embedding.",
             f"Hostile rows have a label, of which one in a hundred is wrong: {_shapes()}",
             *notes,
@@ -154,10 +164,12 @@ def _beside_peers(rows: int, largest: bool, python: str, folder: Path) -> tuple[
         Figure(f"{rows:,} rows: ours", f"{ours.seconds:.1f} s, {len(ours.found):,} pairs"),
         Figure(f"{rows:,} rows: ours, peak memory", f"{ours.peak / GB:.2f} GB", *memory),
         Figure(
-            f"{rows:,} rows: ours, by brute force", _agreement(truth, said, "pairs of the sample"),
-            "recall and precision 100 %", truth == said,
+            f"{rows:,} rows: ours, by brute force",
+            _agreement(truth, said, "pairs of the sample"),
+            "recall and precision 100 %",
+            truth == said,
         ),
-    ]  # fmt: skip
+    ]
     notes = []
     everything, gone = set(map(tuple, ours.found.tolist())), dropped(ours.found)
     for name in list(FINDERS)[1:]:
@@ -210,7 +222,8 @@ def _hostile(shape: str, rows: int, folder: Path) -> list[Figure]:
 
 def _shapes() -> str:
     return (
-        "one shingle in every row (signature), copies of one row, one text with three words changed (variants), one row of "
+        "one shingle in every row (signature), copies of one row, one text with three words changed (variants), one "
+        "row of "
         "10 MB (large), all rows empty."
     )
 

@@ -20,8 +20,8 @@ PLACEHOLDER = re.compile(r"<[A-Z]+_\d+>")
 class Line:
     """A line of the planted file.
 
-    defect: name of what it is made into, empty for a clean row. twin: line of the row a copy was made of, 0 if there is none.
-    expected: what it must be in the end, where it is to be mended.
+    defect: name of what it is made into, empty for a clean row. twin: line of the row a copy was made of, 0 if there is
+    none. expected: what it must be in the end, where it is to be mended.
     """
 
     row: Row
@@ -95,18 +95,24 @@ class Score:
     def sum(cls, scores: Sequence[Score]) -> Score:
         """Of the same defect, planted several times; without the lines, which belong to a file each."""
         planted, found = sum(s.planted for s in scores), sum(s.found for s in scores)
-        return cls(scores[0].defect, planted, found, sum(s.flagged for s in scores), sum(s.right for s in scores), [], [])
+        return cls(
+            scores[0].defect, planted, found, sum(s.flagged for s in scores), sum(s.right for s in scores), [], []
+        )
 
     def figures(self) -> Figure:
         recall, precision = self.found / max(self.planted, 1), self.right / max(self.flagged, 1)
         low, high = wilson(self.found, self.planted, CONFIDENCE)
         told = f"{recall:.1%} ({low:.1%} to {high:.1%}) of {self.planted}, {precision:.1%} of {self.flagged:,}"
         aim = self.defect.aim
-        return Figure(self.defect.name, told, *((f"{aim:g} and {aim:g}", min(recall, precision) >= aim) if aim else ("", None)))
+        return Figure(
+            self.defect.name, told, *((f"{aim:g} and {aim:g}", min(recall, precision) >= aim) if aim else ("", None))
+        )
 
 
 def score(lines: Sequence[Line], run: Run, defects: Sequence[Defect]) -> list[Score]:
-    """For each defect. A copy is found when it or its twin is; any other when it went for its reason, or is as it should be."""
+    """For each defect. A copy is found when it or its twin is; any other when it went for its reason, or is as it
+    should be.
+    """
     events, texts = run.events(), run.texts()
     by_name = {defect.name: defect for defect in defects}
     made = {i: by_name[line.defect] for i, line in enumerate(lines, 1) if line.defect in by_name}
@@ -152,7 +158,12 @@ class Harm:
 
 def harm(lines: Sequence[Line], run: Run, decoys: Sequence[Defect]) -> Harm:
     """A row with a copy beside it is not counted as clean, since one of the two has to go; nor is a decoy's twin."""
-    names, twins, gone, events = {decoy.name for decoy in decoys}, {line.twin for line in lines}, run.gone(), run.events()
+    names, twins, gone, events = (
+        {decoy.name for decoy in decoys},
+        {line.twin for line in lines},
+        run.gone(),
+        run.events(),
+    )
     clean = [i for i, line in enumerate(lines, 1) if not line.defect and i not in twins]
     posed = [i for i, line in enumerate(lines, 1) if line.defect in names]
     return Harm(len(clean), [i for i in clean if i in gone], len(posed), [i for i in posed if i in events])

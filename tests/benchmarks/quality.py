@@ -1,7 +1,7 @@
 """`make bench-quality DATA=folder`: what curation finds of defects planted in real rows, and in real sets as they are.
 
-Curation's row steps are run as plain functions in the order of flows/curate.py, at their defaults (curating.py). The tables go
-to QUALITY.md; missed defects, false alarms and examples of what was found to a folder outside the repository.
+Curation's row steps are run as plain functions in the order of flows/curate.py, at their defaults (curating.py). The
+tables go to QUALITY.md; missed defects, false alarms and examples of what was found to a folder outside the repository.
 """
 
 from __future__ import annotations
@@ -53,12 +53,17 @@ def document(sections: list[Section]) -> str:
     """QUALITY.md: the tables, and below them what people wrote of what they saw, which stays."""
     seen = FILE.read_text(encoding="utf-8").partition(BY_EYE)[2] if FILE.exists() else "\n"
     head = (
-        f"# Quality of curation\n\nMeasured on {datetime.now(UTC):%Y-%m-%d} by `make bench-quality DATA=folder`, which makes "
-        "the tables again (about three minutes); quality_planted.py tells how they come about. Only rows that a first curation "
+        f"# Quality of curation\n\nMeasured on {datetime.now(UTC):%Y-%m-%d} by `make bench-quality DATA=folder`, "
+        f"which makes "
+        "the tables again (about three minutes); quality_planted.py tells how they come about. Only rows that a first "
+        "curation "
         "keeps and leaves as they are get defects, so natural ones are no false alarms.\n\n"
-        "Of each defect: recall with its 95 % interval (Wilson) and how many were planted, precision and how many rows the "
-        "ledger gives its reason. Kinds that share a reason (all personal data; near and exact duplicates; conflicts; format; "
-        "truncated answers) share its precision. A copy is found when it or its twin is. Met and missed are said of the values "
+        "Of each defect: recall with its 95 % interval (Wilson) and how many were planted, precision and how many "
+        "rows the "
+        "ledger gives its reason. Kinds that share a reason (all personal data; near and exact duplicates; conflicts; "
+        "format; "
+        "truncated answers) share its precision. A copy is found when it or its twin is. Met and missed are said of "
+        "the values "
         "alone."
     )
     return "\n\n".join([head, *(section.markdown() for section in sections), BY_EYE]) + seen
@@ -66,7 +71,9 @@ def document(sections: list[Section]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="make bench-quality")
-    parser.add_argument("data", type=Path, help="folder with alpaca_claude_t45.json, banking77_train.csv and the others")
+    parser.add_argument(
+        "data", type=Path, help="folder with alpaca_claude_t45.json, banking77_train.csv and the others"
+    )
     folder = Path(tempfile.mkdtemp(prefix="assay-quality-"))
     bench = Bench(parser.parse_args().data.resolve(), folder)
     parts = (bench.conversations, bench.truncated, bench.labelled, bench.json_answers, bench.wrong_labels)

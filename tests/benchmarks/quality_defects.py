@@ -1,4 +1,5 @@
-"""Defects to plant in clean rows, each as a function of a row and a random generator; null where a row is not fit for it.
+"""Defects to plant in clean rows, each as a function of a row and a random generator; null where a row is not fit for
+it.
 
 A row is (asked, answered). A defect in place gives what the row becomes; a copy gives a row to add beside it.
 """
@@ -23,8 +24,9 @@ class Defect:
     """One kind of defect.
 
     copy: what is made is added and the row stays; else it takes the row's place. holdout: it is made of a judging row.
-    found: the ledger's words for it, as `step` or `step: reason`. mend: what is expected of it: to go, to come back as the row
-    it was made of (same), or with its value replaced (redacted). aim: recall and precision at least, 0 where none is set.
+    found: the ledger's words for it, as `step` or `step: reason`. mend: what is expected of it: to go, to come back as
+    the row it was made of (same), or with its value replaced (redacted). aim: recall and precision at least, 0 where
+    none is set.
     """
 
     name: str
@@ -55,17 +57,21 @@ def exact(row: Row, _: Random) -> Row:
 
 
 def edited(text: str, random: Random) -> str:
-    """A small edit as people make it: a typing error, other case and punctuation, a word of courtesy, a word left out."""
+    """A small edit as people make it: a typing error, other case and punctuation, a word of
+    courtesy, a word left out.
+    """
     words = text.split()
     at = random.randrange(len(words))
     word = words[at]
-    return random.choice([
-        " ".join([*words[:at], word[:2] + word[2:3] * 2 + word[3:], *words[at + 1 :]]),
-        text.rstrip(" .?!").lower() + random.choice(["", "!", " ??"]),
-        random.choice(["Hello, ", "Hi there: ", "Please: "]) + text,
-        text + random.choice([" Thanks.", " Please help.", " Thank you in advance."]),
-        " ".join([*words[:at], *words[at + 1 :]]),
-    ])  # fmt: skip
+    return random.choice(
+        [
+            " ".join([*words[:at], word[:2] + word[2:3] * 2 + word[3:], *words[at + 1 :]]),
+            text.rstrip(" .?!").lower() + random.choice(["", "!", " ??"]),
+            random.choice(["Hello, ", "Hi there: ", "Please: "]) + text,
+            text + random.choice([" Thanks.", " Please help.", " Thank you in advance."]),
+            " ".join([*words[:at], *words[at + 1 :]]),
+        ]
+    )
 
 
 def near(row: Row, random: Random) -> Row | None:
@@ -81,7 +87,9 @@ def near_miss(row: Row, random: Random) -> Row | None:
     if len(words) < 8:
         return None
     for _ in range(random.randint(1, 3)):
-        words[random.randrange(len(words))] = random.choice(("harbour", "copper", "seventeen", "orchard", "violin", "glacier"))
+        words[random.randrange(len(words))] = random.choice(
+            ("harbour", "copper", "seventeen", "orchard", "violin", "glacier")
+        )
     asked = " ".join(words)
     return (asked, row[1] + " This one differs.") if 0.4 <= jaccard(asked, row[0]) < THRESHOLD - 0.01 else None
 
@@ -110,7 +118,9 @@ def leaked(row: Row, random: Random) -> Row | None:
     """A holdout row's prompt in training: as it is, with a small edit, or with other words around it."""
     if len(row[0].split()) < 10:
         return None
-    asked = random.choice([row[0], row[0].upper(), (near(row, random) or row)[0], f"Question 14. {row[0]}\nAnswer briefly."])
+    asked = random.choice(
+        [row[0], row[0].upper(), (near(row, random) or row)[0], f"Question 14. {row[0]}\nAnswer briefly."]
+    )
     return asked, f"Here is what I found. {row[1].split('.')[0]}."
 
 
@@ -152,10 +162,11 @@ SAID = {
     "email": ("Write to {}.", "You can reach me at {}", "cc {}, thanks."),
 }
 DECOYS = (
-    lambda r: f"Order number {card(r, wrong=r.randint(1, 9))}.", lambda r: f"Reference {iban(r, wrong=r.randint(1, 90))}.",
+    lambda r: f"Order number {card(r, wrong=r.randint(1, 9))}.",
+    lambda r: f"Reference {iban(r, wrong=r.randint(1, 90))}.",
     lambda r: f"Built with version 4.{r.randrange(20)}.{r.randrange(20)} on a {r.randrange(1000, 9999)}x480 grid.",
     lambda r: f"Part HP-{r.randrange(10**4, 10**5)}, {r.randrange(1, 9)}@{r.randrange(10, 99)} each.",
-)  # fmt: skip
+)
 MARK = "\u2063"  # stands between a planted value and its text until the row is written
 
 

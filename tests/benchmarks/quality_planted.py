@@ -1,8 +1,9 @@
 """Planted truth: clean real rows with defects of known kinds in them, curated, and what was found of each kind.
 
-Clean rows are those that curation keeps and leaves as they are, so that what is wrong with the data by nature is no false
-alarm. In these, defects are planted with a fixed seed, and curation is run again at its defaults. Decoys look like a defect and
-are none: card numbers with a wrong check digit, prompts just below the threshold, answers that begin like a refusal and help.
+Clean rows are those that curation keeps and leaves as they are, so that what is wrong with the data by nature is no
+false alarm. In these, defects are planted with a fixed seed, and curation is run again at its defaults. Decoys look
+like a defect and are none: card numbers with a wrong check digit, prompts just below the threshold, answers that begin
+like a refusal and help.
 """
 
 from __future__ import annotations
@@ -78,18 +79,24 @@ class Bench:
         run = self.run([line.row for line in lines], plan, holdout, name)
         scores = score(lines, run, defects)
         harmed, events = harm(lines, run, decoys), run.events()
-        self.show(name, [
-            *(("missed", s.defect.name, events.get(i), lines[i - 1]) for s in scores for i in s.missed),
-            *(("false alarm", s.defect.name, events.get(i), lines[i - 1]) for s in scores for i in s.false),
-            *(("wrongly gone", "", events.get(i), lines[i - 1]) for i in [*harmed.gone, *harmed.fooled]),
-        ])  # fmt: skip
+        self.show(
+            name,
+            [
+                *(("missed", s.defect.name, events.get(i), lines[i - 1]) for s in scores for i in s.missed),
+                *(("false alarm", s.defect.name, events.get(i), lines[i - 1]) for s in scores for i in s.false),
+                *(("wrongly gone", "", events.get(i), lines[i - 1]) for i in [*harmed.gone, *harmed.fooled]),
+            ],
+        )
         why = Counter(told for i in [*harmed.gone, *harmed.fooled] for told in events[i])
         gone = run.gone()
-        otherwise = {s.defect.name: n for s in scores if s.defect.mend == "go" and (n := len(gone.intersection(s.missed)))}
+        otherwise = {
+            s.defect.name: n for s in scores if s.defect.mend == "go" and (n := len(gone.intersection(s.missed)))
+        }
         return Section(
             title,
             f"{len(rows):,} rows, of which {len(base):,} stay as clean ones and {len(holdout)} more judge. "
-            f"Each defect is planted in {RATE:.0%} of the rest: recall of the defects, precision of the rows said to have it.",
+            f"Each defect is planted in {RATE:.0%} of the rest: recall of the defects, precision of the rows said to "
+            f"have it.",
             [
                 *(s.figures() for s in scores),
                 Figure("clean rows wrongly gone", f"{len(harmed.gone) / harmed.clean:.2%} of {harmed.clean:,}"),
@@ -113,8 +120,13 @@ class Bench:
         defects = [
             Defect("exact duplicate", make.exact, (DUPLICATE,), copy=True, aim=AIM),
             Defect("near duplicate", make.near, (DUPLICATE, "dedupe: near duplicate"), copy=True, aim=AIM),
-            Defect("conflict: same prompt, other answer", make.answered_by(answers), ("conflicts",), copy=True, aim=AIM),
-            *(Defect(f"PII: {kind}", make.personal(kind), ("redact",), mend="redacted", aim=AIM) for kind in make.VALUES),
+            Defect(
+                "conflict: same prompt, other answer", make.answered_by(answers), ("conflicts",), copy=True, aim=AIM
+            ),
+            *(
+                Defect(f"PII: {kind}", make.personal(kind), ("redact",), mend="redacted", aim=AIM)
+                for kind in make.VALUES
+            ),
             Defect("truncated answer", texts.cut, ("filter: answer is cut off",), aim=AIM),
             Defect("truncated answer, 20 words or more left", texts.cut_long, ("filter: answer is cut off",)),
             Defect("leaked holdout row", make.leaked, ("decontaminate",), copy=True, holdout=True),
@@ -147,8 +159,10 @@ class Bench:
             times = zip(*(self._cut_off(whole, defects, SEED + i) for i in range(TIMES)), strict=True)
             figures += [replace(Score.sum(one).figures(), what=f"{name}: {one[0].defect.name}") for one in times]
         how = (
-            f"Each in {RATE:.0%} of the rows that clean and filter leave as they are, {TIMES} times with another seed, and "
-            "nothing else. At the end of a line: what is left of a list or a poem is one that is whole. Of dpo_en_demo the "
+            f"Each in {RATE:.0%} of the rows that clean and filter leave as they are, {TIMES} times with another "
+            f"seed, and "
+            "nothing else. At the end of a line: what is left of a list or a poem is one that is whole. Of "
+            "dpo_en_demo the "
             "chosen answers."
         )
         return Section("Truncated answers", how, figures)
@@ -192,8 +206,12 @@ class Bench:
         base = [row for part in self.clean(raw, LABELLED, "labels") for row in part]
         figures = [
             self._wrong(base, texts.mislabelled(labels), f"{NOISE:.0%} any other label, clean rows", LABEL_AIM),
-            self._wrong(base, texts.confused(labels), f"{NOISE:.0%} the label with the most words in common, clean rows", 0),
-            self._wrong(raw, texts.mislabelled(labels), f"{NOISE:.0%} any other label, all rows, natural errors and all", 0),
+            self._wrong(
+                base, texts.confused(labels), f"{NOISE:.0%} the label with the most words in common, clean rows", 0
+            ),
+            self._wrong(
+                raw, texts.mislabelled(labels), f"{NOISE:.0%} any other label, all rows, natural errors and all", 0
+            ),
         ]
         how = f"label_errors alone, at its defaults, on banking77_train; clean: {len(base):,} of {len(raw):,} rows."
         return Section("Wrong labels", how, figures)

@@ -1,4 +1,5 @@
-"""More defects to plant: answers that cannot teach, what cleaning mends, formats and labels; quality_defects.py says how.
+"""More defects to plant: answers that cannot teach, what cleaning mends, formats and labels; quality_defects.py says
+how.
 
 Refusals are written for this file, not taken from the lists that the steps hold.
 """
@@ -40,15 +41,19 @@ def cut_long(row: Row, random: Random) -> Row | None:
 
 
 REFUSALS = (
-    "I'm sorry, but as an AI language model I cannot help with that.", "I'm afraid I can't assist with this request.",
+    "I'm sorry, but as an AI language model I cannot help with that.",
+    "I'm afraid I can't assist with this request.",
     "As an AI, I don't have access to that information. Is there anything else I can help you with?",
-    "I apologize, but I am unable to fulfil this request.", "Sorry, I can't do that.",
+    "I apologize, but I am unable to fulfil this request.",
+    "Sorry, I can't do that.",
     "Thank you for contacting us. A colleague will get back to you shortly.",
     "We have received your message and will reply within two working days.",
     "Unfortunately, as a large language model I am not able to browse the internet.",
-    "Your request has been forwarded to the responsible team.", "I cannot provide that information.",
-    "I'm just a language model, so I can't help you with that.", "I do not feel comfortable answering this question.",
-)  # fmt: skip
+    "Your request has been forwarded to the responsible team.",
+    "I cannot provide that information.",
+    "I'm just a language model, so I can't help you with that.",
+    "I do not feel comfortable answering this question.",
+)
 
 
 def refused(row: Row, random: Random) -> Row:
@@ -103,16 +108,21 @@ def _loads(row: Row) -> dict[str, str]:
 
 
 LOSSLESS: tuple[Callable[[Row], str], ...] = (
-    lambda row: f"```json\n{row[1]}\n```", lambda row: str(_loads(row)), lambda row: row[1][:-1] + ",}",
+    lambda row: f"```json\n{row[1]}\n```",
+    lambda row: str(_loads(row)),
+    lambda row: row[1][:-1] + ",}",
     lambda row: json.dumps({key.title(): value for key, value in _loads(row).items()}),
     lambda row: json.dumps({"category": _loads(row)["intent"], "topic": _loads(row)["topic"]}),
     lambda row: json.dumps(dict(reversed(_loads(row).items())), indent=2),
-)  # fmt: skip
+)
 LOSSY: tuple[Callable[[Row], str], ...] = (
-    lambda row: f"This is about {_loads(row)['intent'].replace('_', ' ')}.", lambda row: _loads(row)["intent"],
-    lambda row: json.dumps({"intent": _loads(row)["intent"]}), lambda row: row[1][: len(row[1]) * 2 // 3],
-    lambda row: json.dumps({**_loads(row), "intent": [_loads(row)["intent"]]}), lambda row: f"{row[1]} {row[1]}",
-)  # fmt: skip
+    lambda row: f"This is about {_loads(row)['intent'].replace('_', ' ')}.",
+    lambda row: _loads(row)["intent"],
+    lambda row: json.dumps({"intent": _loads(row)["intent"]}),
+    lambda row: row[1][: len(row[1]) * 2 // 3],
+    lambda row: json.dumps({**_loads(row), "intent": [_loads(row)["intent"]]}),
+    lambda row: f"{row[1]} {row[1]}",
+)
 
 
 def lossless(row: Row, random: Random) -> Row:
@@ -143,6 +153,8 @@ def confused(labels: list[str]) -> Make:
     def make(row: Row, _: Random) -> Row:
         own = set(row[1].split("_"))
         others = sorted(label for label in labels if label != row[1])
-        return row[0], max(others, key=lambda label: len(own & set(label.split("_"))) / len(own | set(label.split("_"))))
+        return row[0], max(
+            others, key=lambda label: len(own & set(label.split("_"))) / len(own | set(label.split("_")))
+        )
 
     return make

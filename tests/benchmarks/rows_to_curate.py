@@ -1,7 +1,7 @@
 """Made-up conversations at any size, with the dirt that exports have, and a recipe that curates them.
 
-Words are drawn by Zipf's law and set in sentences; a prompt has 30 to 58 of them, an answer 20 to 60. Shares of the rows:
-one in five asks what another asks with one to four words changed; the rest of the dirt is in DIRT.
+Words are drawn by Zipf's law and set in sentences; a prompt has 30 to 58 of them, an answer 20 to 60. Shares of the
+rows: one in five asks what another asks with one to four words changed; the rest of the dirt is in DIRT.
 """
 
 from __future__ import annotations
@@ -22,9 +22,20 @@ VOWELS = ("a", "e", "i", "o", "u", "ai", "ea", "ou")
 SYLLABLES = [first + vowel for first in [*"bcdfghklmnprstvw", "ch", "st", "tr", "pl"] for vowel in VOWELS]
 # What is wrong with rows, and how often.
 DIRT = {
-    "copy": 0.02, "other answer": 0.01, "leak": 0.001, "html": 0.05, "signature": 0.05, "quote": 0.02, "address": 0.03,
-    "telephone": 0.02, "refusal": 0.01, "cut": 0.01, "empty": 0.005, "accents": 0.10, "two turns": 0.10,
-}  # fmt: skip
+    "copy": 0.02,
+    "other answer": 0.01,
+    "leak": 0.001,
+    "html": 0.05,
+    "signature": 0.05,
+    "quote": 0.02,
+    "address": 0.03,
+    "telephone": 0.02,
+    "refusal": 0.01,
+    "cut": 0.01,
+    "empty": 0.005,
+    "accents": 0.10,
+    "two turns": 0.10,
+}
 REFUSAL = "I'm sorry, but as an AI language model I cannot help with that."
 
 
@@ -32,7 +43,9 @@ def write_recipe(rows: int, folder: Path) -> Path:
     """raw.jsonl of `rows` rows, holdout.jsonl, a tiny base model and recipe.yaml in `folder`; returns the recipe."""
     base = tiny_model(folder / "base", ["made up"])
     config = json.loads((base / "config.json").read_text())
-    (base / "config.json").write_text(json.dumps({**config, "max_position_embeddings": CONTEXT}))  # as a usual model has
+    (base / "config.json").write_text(
+        json.dumps({**config, "max_position_embeddings": CONTEXT})
+    )  # as a usual model has
     draw = np.random.default_rng(0)
     words = _words(draw)
     asked = list(_texts(draw.integers(30, 59, HOLDOUT), words, draw))
@@ -43,7 +56,8 @@ def write_recipe(rows: int, folder: Path) -> Path:
                 file.write(record + "\n")
     recipe = folder / "recipe.yaml"
     recipe.write_text(
-        "name: million\nbase_model: {source: base}\ndata: {train: [raw.jsonl], holdout: [holdout.jsonl]}\ncontract: sft\n"
+        "name: million\nbase_model: {source: base}\ndata: {train: [raw.jsonl], holdout: [holdout.jsonl]}\ncontract: "
+        "sft\n"
         "gate: {rules: [{metric: exact, at_least: 0.5}]}\n"
     )
     return recipe
@@ -62,7 +76,9 @@ def _words(draw: np.random.Generator) -> npt.NDArray[np.object_]:
     """Four forms of each word: as it is, at the start of a sentence, at its end, and both."""
     parts = draw.choice(len(SYLLABLES), (VOCABULARY, 4))
     plain = ["".join(SYLLABLES[i] for i in part[: 1 + n % 4]) for n, part in enumerate(parts.tolist())]
-    return np.array([plain, [w.title() for w in plain], [w + "." for w in plain], [w.title() + "." for w in plain]], object)
+    return np.array(
+        [plain, [w.title() for w in plain], [w + "." for w in plain], [w.title() + "." for w in plain]], object
+    )
 
 
 def _texts(length: Ints, words: npt.NDArray[np.object_], draw: np.random.Generator) -> Iterator[str]:
@@ -87,7 +103,7 @@ def _spelled(drawn: Ints, form: Ints, words: npt.NDArray[np.object_]) -> Iterato
 
 def _records(
     start: int, rows: int, words: npt.NDArray[np.object_], leaks: list[str], draw: np.random.Generator
-) -> Iterator[str]:  # fmt: skip
+) -> Iterator[str]:
     """Rows as lines of JSON; leaks: prompts of the holdout."""
     near = draw.random(rows) < SHARE_NEAR
     source = np.where(near, draw.integers(0, rows, rows), np.arange(rows))
@@ -117,7 +133,9 @@ def _dirty(asked: str, has: set[str], number: int) -> str:
     asked += f" Ring +44 20 7946 0{number % 1000:03}." if "telephone" in has else ""
     asked = f"<div><p>{asked}</p><br>Thanks &amp; bye</div>" if "html" in has else asked
     asked += "\n\nKind regards,\nJo Smith\nSent from my iPhone" if "signature" in has else ""
-    return asked + ("\n\nOn 3 May 2026, Meera wrote:\n> We have received your message.\n> Meera" if "quote" in has else "")
+    return asked + (
+        "\n\nOn 3 May 2026, Meera wrote:\n> We have received your message.\n> Meera" if "quote" in has else ""
+    )
 
 
 def _spoiled(answer: str, has: set[str]) -> str:

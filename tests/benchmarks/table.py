@@ -15,7 +15,9 @@ FEATURES = ("avx2", "avx512_f", "avx512_bf16", "amx_bf16", "neon", "sve", "bf16"
 
 @dataclass(frozen=True)
 class Figure:
-    """One measured value. aim: what was hoped for, in words; met: whether it was reached, None where there is no aim."""
+    """One measured value. aim: what was hoped for, in words; met: whether it was reached, None
+    where there is no aim.
+    """
 
     what: str
     value: str
@@ -39,16 +41,22 @@ class Section:
     def markdown(self) -> str:
         head = ["| figure | measured | aim | |", "|---|---|---|---|"]
         notes = ["", *(f"- {note}" for note in self.notes)] if self.notes else []
-        return "\n".join([f"## {self.title}", "", self.how, "", *head, *(figure.row() for figure in self.figures), *notes])
+        return "\n".join(
+            [f"## {self.title}", "", self.how, "", *head, *(figure.row() for figure in self.figures), *notes]
+        )
 
 
 def document(sections: Sequence[Section]) -> str:
     """RESULTS.md."""
     facts = [
-        "# Benchmarks", "",
-        f"Measured on {datetime.now(UTC):%Y-%m-%d} by `make bench`, which makes this file again (about an hour; let the "
-        "machine do nothing else meanwhile).", "", *(f"- {fact}" for fact in machine_facts()),
-    ]  # fmt: skip
+        "# Benchmarks",
+        "",
+        f"Measured on {datetime.now(UTC):%Y-%m-%d} by `make bench`, which makes this file again (about an hour; let "
+        f"the "
+        "machine do nothing else meanwhile).",
+        "",
+        *(f"- {fact}" for fact in machine_facts()),
+    ]
     return "\n\n".join(["\n".join(facts), *(section.markdown() for section in sections)]) + "\n"
 
 

@@ -1,9 +1,10 @@
 """Our train step against TRL's defaults, and against the rate at which this machine multiplies matrices.
 
-Both train the same LoRA on the same rows of the example and the same base model, 16 rows a step, each in a process of its
-own and in turns, so that a machine that slows down slows both. Ours is the flow's own step (tasks.training.train.train: accelerate's
-launcher, tasks.training.trainer, checkpoints and all). A rate is useful tokens, padding not counted, by the seconds from the end of one
-step to the end of the next; the first step warms up and is left out.
+Both train the same LoRA on the same rows of the example and the same base model, 16 rows a step, each in a process of
+its own and in turns, so that a machine that slows down slows both. Ours is the flow's own step
+(tasks.training.train.train: accelerate's launcher, tasks.training.trainer, checkpoints and all). A rate is useful
+tokens, padding not counted, by the seconds from the end of one step to the end of the next; the first step warms up and
+is left out.
 """
 
 from __future__ import annotations
@@ -40,7 +41,8 @@ TIMES_FASTER, MATMUL_SHARE = 2.0, 0.8  # the aims
 
 @dataclass(frozen=True)
 class Round:
-    """Rates of one round. ours, trl: useful tokens a second, a value for each step. flops: operations a second of our steps.
+    """Rates of one round. ours, trl: useful tokens a second, a value for each step. flops: operations a second of our
+    steps.
 
     matmul: floating-point operations of a plain product, by dtype.
     """
@@ -132,10 +134,15 @@ def _trl_rates(
 ) -> list[float]:
     machine = choose_device_and_dtype()
     spec = {
-        "base": str(base.folder / "model"), "messages": [conversation(turns, recipe.prompt) for turns in messages],
-        "rank": settings.rank, "alpha": settings.alpha, "batch_rows": settings.batch_rows,
-        "dtype": machine.dtype, "device": machine.device, "out": str(folder / "trl"),
-    }  # fmt: skip
+        "base": str(base.folder / "model"),
+        "messages": [conversation(turns, recipe.prompt) for turns in messages],
+        "rank": settings.rank,
+        "alpha": settings.alpha,
+        "batch_rows": settings.batch_rows,
+        "dtype": machine.dtype,
+        "device": machine.device,
+        "out": str(folder / "trl"),
+    }
     (folder / "trl.json").write_text(json.dumps(spec))
     command = [sys.executable, "-m", "tests.benchmarks.trl_defaults", str(folder / "trl.json")]
     threads = str(TrainSettings().threads)  # as many as ours has
@@ -150,7 +157,9 @@ def _trl_rates(
 
 
 def _matmul_rates(base: Handle, plan: Plan) -> dict[str, float]:
-    """At the shape of the model's MLP, three quarters of its work: a micro-batch of tokens by hidden by intermediate size."""
+    """At the shape of the model's MLP, three quarters of its work: a micro-batch of tokens by hidden by intermediate
+    size.
+    """
     import torch
     from transformers import AutoConfig
 
@@ -170,25 +179,37 @@ def _section(done: Sequence[Round], rows: int, steps: int) -> Section:
     rates = {name: spread([r.matmul[name] / 1e9 for r in done], " GFLOP/s") for name in done[0].matmul}
     return Section(
         "Training",
-        f"{rows} rows of the example, 16 a step; {len(done)} rounds of {steps} steps each, in turns. Rates are medians over "
+        f"{rows} rows of the example, 16 a step; {len(done)} rounds of {steps} steps each, in turns. Rates are "
+        f"medians over "
         "the steps after the first, ratios are medians over the rounds; smallest and largest in brackets.",
         [
             Figure("our train step, useful tokens a second", spread([x for r in done for x in r.ours])),
             Figure("TRL's `SFTTrainer` at its defaults", spread([x for r in done for x in r.trl])),
             Figure(
-                "ours by TRL's", spread(faster, " times", 2), f"at least {TIMES_FASTER:g} times", median(faster) >= TIMES_FASTER
+                "ours by TRL's",
+                spread(faster, " times", 2),
+                f"at least {TIMES_FASTER:g} times",
+                median(faster) >= TIMES_FASTER,
             ),
             *(Figure(f"matrix product in {name}", rate) for name, rate in rates.items()),
             Figure(
-                f"our step's share of the {dtype} rate", spread([100 * share for share in shares], " %"),
-                f"at least {MATMUL_SHARE:.0%}", median(shares) >= MATMUL_SHARE,
+                f"our step's share of the {dtype} rate",
+                spread([100 * share for share in shares], " %"),
+                f"at least {MATMUL_SHARE:.0%}",
+                median(shares) >= MATMUL_SHARE,
             ),
         ],
         [
-            "TRL's defaults here: gradient checkpointing, eight rows at a time in no order of length, every token scored, "
-            + ("bfloat16 by autocast." if dtype == "bfloat16" else "but float32: bfloat16 would crawl on this processor."),
-            "Operations counted for the share are those that the result needs (`training_flops`): 4 for a frozen weight and "
+            "TRL's defaults here: gradient checkpointing, eight rows at a time in no order of length, every token "
+            "scored, "
+            + (
+                "bfloat16 by autocast."
+                if dtype == "bfloat16"
+                else "but float32: bfloat16 would crawl on this processor."
+            ),
+            "Operations counted for the share are those that the result needs (`training_flops`): 4 for a frozen "
+            "weight and "
             "token, 6 for an adapter weight, the output layer for answer tokens alone. Attention scores, padding, "
             "normalisation and the optimiser are not counted, so that their time lowers the share.",
         ],
-    )  # fmt: skip
+    )

@@ -1,7 +1,7 @@
 """What proofs in a browser share: the servers, Debian's chromium, and a place for the pictures of the docs.
 
-`make pictures` runs them: a browser from Debian (apt install chromium), Playwright from the extra `browser`; minutes, on two
-cores. They are no part of `make test`.
+`make pictures` runs them: a browser from Debian (apt install chromium), Playwright from the extra `browser`; minutes,
+on two cores. They are no part of `make test`.
 """
 
 from __future__ import annotations
@@ -21,14 +21,21 @@ from tests.support.little_recipe import REFUSED, little_recipe
 PICTURES = Path(__file__).parents[2] / "infra" / "pictures"
 SIZE = {"width": 1360, "height": 850}
 QUIET = [
-    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync",
-]  # fmt: skip
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
 
 
 @pytest.fixture(scope="session")
 def servers() -> Iterator[Servers]:
-    """In a folder apart from pytest's own: each pytest that starts closes that one to other users, and PostgreSQL is one."""
+    """In a folder apart from pytest's own: each pytest that starts closes that one to other users, and PostgreSQL is
+    one.
+    """
     with tempfile.TemporaryDirectory(prefix="assay-browser-", ignore_cleanup_errors=True) as folder:
         servers = Servers(Path(folder))
         try:
@@ -78,7 +85,9 @@ def page(browser: Any) -> Iterator[Any]:
 
 @pytest.fixture
 def picture(page: Any) -> Callable[..., None]:
-    """picture("report"): what the page shows, as infra/pictures/report.png, in 64 colours: enough for text and lines."""
+    """picture("report"): what the page shows, as infra/pictures/report.png, in 64 colours: enough
+    for text and lines.
+    """
     from PIL import Image
 
     def take(name: str, shown: Any = None) -> None:

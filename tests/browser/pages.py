@@ -36,7 +36,9 @@ class Prefect:
             self.page.get_by_label(re.compile(f"^{title.replace('_', ' ')}")).fill(value)
 
     def submit(self) -> str:
-        """Press Submit and open the run; its id. Its link "View run" goes after some seconds, which a busy machine misses."""
+        """Press Submit and open the run; its id. Its link "View run" goes after some seconds, which a busy machine
+        misses.
+        """
         with self.page.expect_response(re.compile("/create_flow_run$"), timeout=60_000) as answered:
             self.page.get_by_role("button", name="Submit").click()
         run = str(answered.value.json()["id"])
@@ -59,7 +61,11 @@ class Prefect:
 
     def open_artifact(self, run: str, key: str) -> None:
         """The newest of this key that the run has, as its own page."""
-        asked = {"artifacts": {"flow_run_id": {"any_": [run]}, "key": {"any_": [key]}}, "sort": "UPDATED_DESC", "limit": 1}
+        asked = {
+            "artifacts": {"flow_run_id": {"any_": [run]}, "key": {"any_": [key]}},
+            "sort": "UPDATED_DESC",
+            "limit": 1,
+        }
         (found,) = self.servers.api("POST", "artifacts/filter", asked)
         self.open_run(run)
         self.page.get_by_text(key, exact=True).first.click()

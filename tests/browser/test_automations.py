@@ -1,4 +1,5 @@
-"""The server's automations: a run whose processes were all killed is found and started again, once, from where it stopped.
+"""The server's automations: a run whose processes were all killed is found and started again, once, from where it
+stopped.
 
 No browser, but minutes: heartbeats are at least 30 s apart. The window is shortened with them; nothing else is.
 """

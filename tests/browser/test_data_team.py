@@ -180,7 +180,10 @@ def test_cancel_ends_training_within_seconds_and_keeps_its_checkpoint(
     until(lambda: not training(servers), "the end of the training")
     seconds = time.monotonic() - pressed
     assert servers.wait_for(run, *ENDS) == "Cancelled"
-    print(f"\ncancelled: training ended {seconds:.1f} s after the click, the run {time.monotonic() - pressed:.1f} s after it")
+    print(
+        f"\ncancelled: training ended {seconds:.1f} s after the click, the run {time.monotonic() - pressed:.1f} s "
+        f"after it"
+    )
     assert seconds < 30
     assert not servers.at_work("prefect.engine")  # nothing of the run is left
     assert len(checkpoints(servers)) > before

@@ -1,6 +1,8 @@
-"""People are told: a run that stops or is refused sends a message through the notification block that `assay deploy` was given.
+"""People are told: a run that stops or is refused sends a message through the notification block that `assay deploy`
+was given.
 
-A real server, worker and receiver; no browser. What a message says is what a data team reads first, so it is asserted in words.
+A real server, worker and receiver; no browser. What a message says is what a data team reads first, so it is asserted
+in words.
 """
 
 from __future__ import annotations
@@ -18,7 +20,9 @@ from flows.servers.automations import NOTIFY
 from tests.browser.servers import AUTH, HOST, Servers, until
 
 pytestmark = pytest.mark.timeout(1800)
-TOKEN = "hook-secret-7f3a"  # what the receiver asks for: it may travel in the header, and in nothing that a person reads
+TOKEN = (
+    "hook-secret-7f3a"  # what the receiver asks for: it may travel in the header, and in nothing that a person reads
+)
 BLOCK = """
 from prefect.blocks.notifications import CustomWebhookNotificationBlock
 CustomWebhookNotificationBlock(
@@ -84,7 +88,11 @@ def start(servers: Servers, recipe: Path) -> str:
     ("name", "state", "said"),
     [
         ("missing", "Failed", ("There is no recipe", "to do:   check the name, or start from a copy")),
-        ("blocked", "Blocked", ("broke its contract strict", "to do:   mend the rows that failing_rows.csv there names")),
+        (
+            "blocked",
+            "Blocked",
+            ("broke its contract strict", "to do:   mend the rows that failing_rows.csv there names"),
+        ),
         ("refused", "Refused", ("1 of 1 gate rules did not pass", "To do: read in the report which rule did not hold")),
     ],
 )

@@ -1,4 +1,5 @@
-"""Promotion in the pages of a real MLflow server on PostgreSQL: a person approves, moves an alias by hand, and takes it back.
+"""Promotion in the pages of a real MLflow server on PostgreSQL: a person approves, moves an alias by hand, and takes it
+back.
 
 The commands are those that people type; what they do is read off MLflow's own pages.
 """
@@ -41,9 +42,13 @@ def registered(servers: Servers) -> Iterator[Servers]:
 
 def assay(servers: Servers, *words: str) -> tuple[int, str]:
     done = subprocess.run(
-        [sys.executable, "-m", "flows.cli.main", *words], capture_output=True, text=True, cwd=servers.folder, timeout=PATIENCE,
+        [sys.executable, "-m", "flows.cli.main", *words],
+        capture_output=True,
+        text=True,
+        cwd=servers.folder,
+        timeout=PATIENCE,
         env={**servers.environment, "LOGNAME": "ada", "PATH": os.environ["PATH"]},
-    )  # fmt: skip
+    )
     return done.returncode, done.stdout + done.stderr
 
 
@@ -65,7 +70,9 @@ def tag(page: Any, name: str) -> Any:
 def test_a_tag_that_a_person_sets_on_the_page_lets_the_promotion_through(
     registered: Servers, page: Any, picture: Callable[..., None]
 ) -> None:
-    assert assay(registered, "promote", MODEL, "--version", "1", "--approve", "--reason", "the first that passed")[0] == 0
+    assert (
+        assay(registered, "promote", MODEL, "--version", "1", "--approve", "--reason", "the first that passed")[0] == 0
+    )
     code, said = assay(registered, "promote", MODEL)
     assert (code, "waits for approval" in said) == (4, True)
     visit(page, registered, 3)
@@ -110,5 +117,7 @@ def test_rollback_brings_the_champion_back_and_the_page_says_why(
     assert (code, "Rolled back" in said) == (0, True), said
     visit(page, registered, 3)
     page.get_by_text("champion", exact=True).first.wait_for()
-    page.get_by_text("version 4 was set by mistake").last.scroll_into_view_if_needed()  # the newest stands below the older ones
+    page.get_by_text(
+        "version 4 was set by mistake"
+    ).last.scroll_into_view_if_needed()  # the newest stands below the older ones
     picture("rollback-done")

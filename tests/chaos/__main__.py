@@ -1,7 +1,7 @@
 """`make chaos`: bring a stack up, hit it while retrain runs, and write down what became of each run.
 
-    python -m tests.chaos                       what was never played, or was wrong
-    python -m tests.chaos 'mlflow .* register'  what the pattern matches, again; several are played one after another
+python -m tests.chaos                       what was never played, or was wrong
+python -m tests.chaos 'mlflow .* register'  what the pattern matches, again; several are played one after another
 """
 
 from __future__ import annotations
@@ -70,7 +70,9 @@ def _other(name: str, stage: Stage, model: str, yardstick: Outcome) -> list[Play
 
 
 def _tell(stage: Stage, names: list[str], call: Callable[[], list[Played]]) -> int:
-    """Play, keep and print; how many were wrong. What cannot be judged is wrong; it is over when the stack is whole again."""
+    """Play, keep and print; how many were wrong. What cannot be judged is wrong; it is over when the stack is whole
+    again.
+    """
     begun = time.monotonic()
     try:
         all_played = call()

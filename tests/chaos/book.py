@@ -1,4 +1,6 @@
-"""The record of each case, results.jsonl, and the table made of it, CHAOS.md; both written after each, so that none is lost."""
+"""The record of each case, results.jsonl, and the table made of it, CHAOS.md; both written after each, so that none is
+lost.
+"""
 
 from __future__ import annotations
 
@@ -67,10 +69,16 @@ def table(kept: dict[str, dict[str, Any]]) -> str:
         parts += [f"An undisturbed run took {base['seconds']:.0f} s, from Submit to Completed ({base['date']}).\n"]
     parts += [f"{len(played)} of {len(cases)} cases of the matrix were played; {right} are right.\n"]
     rows = [_row(cases[name], kept[name]) for name in played]
-    parts += ["| hit | how | at step | recovered by | seconds | verdict | date |\n|---|---|---|---|---|---|---|", *rows, ""]
+    parts += [
+        "| hit | how | at step | recovered by | seconds | verdict | date |\n|---|---|---|---|---|---|---|",
+        *rows,
+        "",
+    ]
     parts += [*(f"- **{who}**: {what}" for who, what in WHO.items()), ""]
     others = {name: record for name, record in kept.items() if name not in {*cases, "undisturbed"}}
-    rows = [f"| {name} | {_figures(record)} | {_verdict(record)} | {record['date']} |" for name, record in others.items()]
+    rows = [
+        f"| {name} | {_figures(record)} | {_verdict(record)} | {record['date']} |" for name, record in others.items()
+    ]
     parts += ["## Races, schedules, load, security\n\n| what | seen | verdict | date |\n|---|---|---|---|", *rows, ""]
     wrong = [f"- `{name}`: {'; '.join(record['wrong'])}" for name, record in kept.items() if record["wrong"]]
     parts += ["## What is not right\n", *wrong, ""] if wrong else []

@@ -3,8 +3,8 @@
     python -m tests.chaos                           every case that has not been recorded, or was wrong
     python -m tests.chaos 'mlflow .* register'      those whose name the pattern matches, again
 
-Cases that differ in the step only are played in one run, hit at each of them in turn: a run takes longer to start than to be
-hit, and one that outlives six hits has outlived each.
+Cases that differ in the step only are played in one run, hit at each of them in turn: a run takes longer to start than
+to be hit, and one that outlives six hits has outlived each.
 """
 
 from __future__ import annotations
@@ -13,7 +13,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import groupby
 
-STEPS = ("ingest", "check", "train", "tuned", "register", "report")  # as a run comes to them; `tuned`: it answers the holdout
+STEPS = (
+    "ingest",
+    "check",
+    "train",
+    "tuned",
+    "register",
+    "report",
+)  # as a run comes to them; `tuned`: it answers the holdout
 SERVICES = ("prefect-server", "mlflow", "postgres")
 WHO = {
     "worker": "the worker alone; its flow run lives on until the worker's next start ends it",
@@ -30,8 +37,9 @@ WHO = {
 HITS = (
     *((hit, "KILL") for hit in ("trainer", "run", "machine", "worker", *SERVICES)),
     *((hit, "TERM") for hit in ("trainer", "run", "worker", *SERVICES)),
-    ("disk", "FULL"), *((hit, "STOP 10") for hit in SERVICES),
-)  # fmt: skip
+    ("disk", "FULL"),
+    *((hit, "STOP 10") for hit in SERVICES),
+)
 
 
 @dataclass(frozen=True)

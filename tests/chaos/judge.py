@@ -1,7 +1,7 @@
 """What became of a run: its artifacts' digests, its ledger, what stands in the registry, what is left behind.
 
-Two models of the same data differ in their names only, so all that a run makes must have the same digest, but for what names
-the model: the registration's facts are compared without the name, and the report is only looked for.
+Two models of the same data differ in their names only, so all that a run makes must have the same digest, but for what
+names the model: the registration's facts are compared without the name, and the report is only looked for.
 """
 
 from __future__ import annotations
@@ -49,7 +49,9 @@ def outcome_of(scene: Scene) -> Outcome:
 
 
 def handle_of(record: Path) -> dict[str, Any]:
-    """The handle in one of Prefect's persisted results; nothing where it is an error, or empty, of a disk that was full."""
+    """The handle in one of Prefect's persisted results; nothing where it is an error, or empty, of a disk that was
+    full.
+    """
     found = json.loads(record.read_text() or '{"result": null}')["result"]
     parsed = json.loads(found) if found and isinstance(found, str) else found
     handle = parsed.get("data", parsed) if isinstance(parsed, dict) else {}
@@ -57,8 +59,12 @@ def handle_of(record: Path) -> dict[str, Any]:
 
 
 def forget_from(home: Path, step: str) -> None:
-    """Take `step` and all that was made after it out of a home, results and artifacts, as if the run had just come there."""
-    records = sorted((path for path in (home / "results").iterdir() if handle_of(path)), key=lambda path: path.stat().st_mtime)
+    """Take `step` and all that was made after it out of a home, results and artifacts, as if the run had just come
+    there.
+    """
+    records = sorted(
+        (path for path in (home / "results").iterdir() if handle_of(path)), key=lambda path: path.stat().st_mtime
+    )
     first = next(number for number, record in enumerate(records) if handle_of(record)["step"] == step)
     for record in records[first:]:
         shutil.rmtree(home / handle_of(record)["path"], ignore_errors=True)
@@ -77,10 +83,12 @@ def registered_of(model: str) -> dict[str, Any]:
     models = client.search_logged_models(ids) if ids else []
     runs = client.search_runs(ids) if ids else []
     return {
-        "versions": len(versions), "aliases": {name: str(number) for name, number in aliases.items()},
+        "versions": len(versions),
+        "aliases": {name: str(number) for name, number in aliases.items()},
         "states": dict(Counter(one.tags.get("assay.state", "") for one in versions)),
-        "models": dict(Counter(str(one.status) for one in models)), "runs": dict(Counter(one.info.status for one in runs)),
-    }  # fmt: skip
+        "models": dict(Counter(str(one.status) for one in models)),
+        "runs": dict(Counter(one.info.status for one in runs)),
+    }
 
 
 def _left(home: Path) -> list[str]:
@@ -96,7 +104,11 @@ def differences(found: Outcome, wanted: Outcome) -> list[str]:
     rows = found.rows
     if not rows or rows["raw"] != rows["kept"] + rows["dropped"] + rows["quarantined"]:
         wrong.append(f"the ledger does not balance: {rows}")
-    wrong += [f"rows {name}: {rows.get(name)} for {number}" for name, number in wanted.rows.items() if rows.get(name) != number]
+    wrong += [
+        f"rows {name}: {rows.get(name)} for {number}"
+        for name, number in wanted.rows.items()
+        if rows.get(name) != number
+    ]
     steps = {*found.digests, *wanted.digests}
     wrong += [f"another {step}" for step in sorted(steps) if found.digests.get(step) != wanted.digests.get(step)]
     wrong += [

@@ -15,16 +15,21 @@ from tests.chaos.stage import Scene, Stage
 RUNS, PAST, SECONDS = 50, 10_000, 3600
 PAGES = {"runs": "past-1", "dashboard": "Flow Runs", "deployments": "retrain"}  # and what stands there when it is open
 SLOW_SECONDS = 10.0  # a page that takes longer is no page that a team would work with
-COPIES = "CREATE TEMP TABLE copies AS SELECT n, gen_random_uuid() run, gen_random_uuid() state FROM generate_series(1, %s) n"
+COPIES = (
+    "CREATE TEMP TABLE copies AS SELECT n, gen_random_uuid() run, gen_random_uuid() state FROM generate_series(1, %s) n"
+)
 COPIED = """
 INSERT INTO {table} SELECT (jsonb_populate_record(one, jsonb_build_object({changed}))).* FROM {table} one, copies
 WHERE one.id = %s
 """
 AGO = "one.{0} - make_interval(mins => n)"
 RUN = {
-    "id": "run", "state_id": "null", "idempotency_key": "run::text", "name": "'past-' || n",
+    "id": "run",
+    "state_id": "null",
+    "idempotency_key": "run::text",
+    "name": "'past-' || n",
     **{time: AGO.format(time) for time in ("start_time", "end_time", "expected_start_time", "created", "updated")},
-}  # fmt: skip
+}
 STATE = {"id": "state", "flow_run_id": "run", "timestamp": AGO.format("timestamp")}
 
 
@@ -42,9 +47,11 @@ def fifty_runs(stage: Stage, scene: Scene, wanted: Outcome) -> Played:
     states = [str(stage.state(run).get("name")) for run in runs]
     played.wrong += [f"{states.count(name)} runs are {name}" for name in sorted(set(states) - {"Completed"})]
     played.figures = {
-        "a run": f"{played.seconds / RUNS:.1f} s", "worker before": f"{first / 1e6:.0f} MB",
-        "worker at most": f"{most / 1e6:.0f} MB", "runs at most": f"{working / 1e6:.0f} MB",
-    }  # fmt: skip
+        "a run": f"{played.seconds / RUNS:.1f} s",
+        "worker before": f"{first / 1e6:.0f} MB",
+        "worker at most": f"{most / 1e6:.0f} MB",
+        "runs at most": f"{working / 1e6:.0f} MB",
+    }
     return played
 
 
@@ -103,7 +110,9 @@ def _open(stage: Stage) -> dict[str, float]:
     values, took = stage.values(), dict[str, float]()
     url = f"http://localhost:{values['PREFECT_PUBLIC_PORT']}"
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox", "--disable-quic"])
+        browser = playwright.chromium.launch(
+            executable_path=shutil.which("chromium"), args=["--no-sandbox", "--disable-quic"]
+        )
         shown = browser.new_page()
         shown.set_default_timeout(120_000)
         shown.goto(url)

@@ -1,9 +1,9 @@
 """Play cases: start a run, hit it at each of their steps, heal as a team would, judge.
 
-A team has the stack's supervisor (it starts what ends), the automations of infra/automations.yaml (they start a crashed retrain
-again, once), `make stack` (it starts again what runs and does not answer) and the button Retry. Retry is pressed for a run that
-stays Failed or Crashed, and for one that nobody works on any more though the server takes it for running: the automation finds
-that after ten minutes, a person who looks finds it now.
+A team has the stack's supervisor (it starts what ends), the automations of infra/automations.yaml (they start a crashed
+retrain again, once), `make stack` (it starts again what runs and does not answer) and the button Retry. Retry is
+pressed for a run that stays Failed or Crashed, and for one that nobody works on any more though the server takes it for
+running: the automation finds that after ten minutes, a person who looks finds it now.
 """
 
 from __future__ import annotations
@@ -36,7 +36,8 @@ DISK_MEGABYTES = 200
 
 @dataclass
 class Played:
-    """What became of a case. recovered: what healed it, in order. seconds: from the hit to the next one, or to the run's end.
+    """What became of a case. recovered: what healed it, in order. seconds: from the hit to the next one, or to the
+    run's end.
 
     wrong: what is not as it should be, in words; told: what the run said when it stopped; figures: what was measured.
     """
@@ -57,8 +58,8 @@ class Played:
 class Hitter(threading.Thread):
     """Hits a run at the step of each case in turn.
 
-    at: when each was hit, by its name; faults: what went wrong in it. busy: a hit lasts; since: when the last began or ended.
-    made: when somebody said `make stack`.
+    at: when each was hit, by its name; faults: what went wrong in it. busy: a hit lasts; since: when the last began or
+    ended. made: when somebody said `make stack`.
     """
 
     def __init__(self, stage: Stage, scene: Scene, run: str, cases: Sequence[Case]) -> None:
@@ -93,8 +94,8 @@ def undisturbed(stage: Stage, scene: Scene) -> tuple[Outcome, float]:
 
 
 def play(cases: Sequence[Case], stage: Stage, name: str, whole: Path, wanted: Outcome) -> list[Played]:
-    """Play cases in one run. whole: the undisturbed run's home; all before the first case's step is taken over from it, as
-    from a cache. A run that is wrong in the end is wrong for each hit in it.
+    """Play cases in one run. whole: the undisturbed run's home; all before the first case's step is taken over from it,
+    as from a cache. A run that is wrong in the end is wrong for each hit in it.
     """
     scene = stage.scene(name, whole)
     forget_from(scene.home, cases[0].step)
@@ -105,7 +106,9 @@ def play(cases: Sequence[Case], stage: Stage, name: str, whole: Path, wanted: Ou
         wrong = _heal(stage, run, hitter)
         hitter.over, end = True, time.time()
         hitter.join(GIVE_UP_SECONDS)
-        if not until(stage.well, UNWELL_SECONDS):  # what was hit in the last step may be starting, and the judge asks MLflow
+        if not until(
+            stage.well, UNWELL_SECONDS
+        ):  # what was hit in the last step may be starting, and the judge asks MLflow
             hitter.made.append(end)
             stage.make("up")
         running = left_running(stage)  # first, since a process that still works may yet put its things away
@@ -119,7 +122,9 @@ def _played(stage: Stage, run: str, case: Case, hitter: Hitter, end: float, wron
         return Played(case.name, wrong=wrong or [f"step {case.step} was never seen under way"])
     begun = hitter.at[case.name]
     until_then = min((at for at in hitter.at.values() if at > begun), default=end)
-    played = Played(case.name, round(until_then - begun, 1), wrong=[*wrong, *filter(None, [hitter.faults.get(case.name)])])
+    played = Played(
+        case.name, round(until_then - begun, 1), wrong=[*wrong, *filter(None, [hitter.faults.get(case.name)])]
+    )
     before, healed = "", [(at, "`make stack`") for at in hitter.made if begun <= at <= until_then]
     for at, name, message in stage.history(run):
         if begun <= at < until_then and name == "AwaitingRetry":

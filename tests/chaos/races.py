@@ -65,7 +65,9 @@ def registers_at_once(stage: Stage, scene: Scene, wanted: Outcome) -> Played:
     names, begun = [f"{scene.model}-round-{number}" for number in range(ROUNDS)], time.monotonic()
     command = [sys.executable, "-m", "tests.chaos.racer", str(place), *names]
     racers = [
-        subprocess.Popen(command, env={**os.environ, "ASSAY_HOME": str(home)}, cwd=CODE, stdout=subprocess.PIPE, text=True)
+        subprocess.Popen(
+            command, env={**os.environ, "ASSAY_HOME": str(home)}, cwd=CODE, stdout=subprocess.PIPE, text=True
+        )
         for home in prepare(place, RACERS)
     ]
     for name in names:
@@ -78,7 +80,9 @@ def registers_at_once(stage: Stage, scene: Scene, wanted: Outcome) -> Played:
     played.wrong += [f"a process ended with {racer.returncode}: {told[-1:]}" for racer in racers if racer.returncode]
     for name in names:
         found = registered_of(name)
-        played.wrong += [f"{name}: in the registry: {found} for {wanted.registered}"] if found != wanted.registered else []
+        played.wrong += (
+            [f"{name}: in the registry: {found} for {wanted.registered}"] if found != wanted.registered else []
+        )
         told_of = {(end["version"], end["run"]) for end in ends if end["name"] == name}
         played.wrong += [f"{name}: the processes told of {sorted(told_of)}"] if len(told_of) != 1 else []
     return played
@@ -88,7 +92,12 @@ def schedule_while_a_run_is_on(stage: Stage, scene: Scene, wanted: Outcome) -> P
     """A schedule of every 20 s on retrain (ENQUEUE): the next ones wait, then find all done, and register nothing."""
     played = Played("schedule fires while a run is on")
     deployment = stage.api("GET", "deployments/name/retrain/retrain")["id"]
-    often = {"schedule": {"interval": 20}, "active": True, "parameters": {"recipe_path": str(scene.recipe)}, "slug": "often"}
+    often = {
+        "schedule": {"interval": 20},
+        "active": True,
+        "parameters": {"recipe_path": str(scene.recipe)},
+        "slug": "often",
+    }
     before = {run["id"] for run in _runs(stage, deployment)}
     made = stage.api("POST", f"deployments/{deployment}/schedules", [often])[0]["id"]
     until(lambda: sum(_done(run) for run in _runs(stage, deployment) if run["id"] not in before) >= 3, SECONDS)
@@ -114,7 +123,9 @@ def second_watch_is_dropped(stage: Stage, scene: Scene, wanted: Outcome) -> Play
     until(lambda: all(ended(stage.state(run)) for run in runs), SECONDS)
     states = [stage.state(run) for run in runs]
     played.figures["states"] = ", ".join(sorted(str(state.get("name")) for state in states))
-    if sorted(str(state.get("type")) for state in states)[0] != "CANCELLED" or states[0].get("type") == states[1].get("type"):
+    if sorted(str(state.get("type")) for state in states)[0] != "CANCELLED" or states[0].get("type") == states[1].get(
+        "type"
+    ):
         played.wrong.append(f"one was to be cancelled and one to end: {played.figures['states']}")
     return played
 
@@ -133,7 +144,18 @@ def _finish(stage: Stage, played: Played, run: str) -> None:
 
 
 def _command_line(stage: Stage, scene: Scene, *variables: str) -> subprocess.Popen[bytes]:
-    words = ["-m", "infra.stack", "run", "env", *variables, sys.executable, "-m", "flows.cli.main", "run", str(scene.recipe)]
+    words = [
+        "-m",
+        "infra.stack",
+        "run",
+        "env",
+        *variables,
+        sys.executable,
+        "-m",
+        "flows.cli.main",
+        "run",
+        str(scene.recipe),
+    ]
     with (stage.folder / "logs" / f"{scene.model}.log").open("wb") as log:
         return subprocess.Popen([sys.executable, *words], env=stage.environment, cwd=CODE, stdout=log, stderr=log)
 

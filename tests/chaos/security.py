@@ -1,4 +1,6 @@
-"""Security of the stack while it runs: every door asks for credentials, and no secret stands where it does not belong."""
+"""Security of the stack while it runs: every door asks for credentials, and no secret stands where
+it does not belong.
+"""
 
 from __future__ import annotations
 
@@ -19,19 +21,27 @@ from tests.chaos.play import Played
 from tests.chaos.stage import Scene, Stage
 
 DATABASES = ("prefect", "mlflow", "mlflow_auth")
-OPEN = ("S3_ACCESS_KEY",)  # a user's name, which every S3 request carries in clear, and which SeaweedFS writes to its log
+OPEN = (
+    "S3_ACCESS_KEY",
+)  # a user's name, which every S3 request carries in clear, and which SeaweedFS writes to its log
 DOORS = {  # what a stranger asks each server for, by the variable that holds its port
-    "PREFECT_PUBLIC_PORT": "/api/flows/count", "PREFECT_PORT": "/api/flows/count", "MLFLOW_PUBLIC_PORT": "/",
-    "MLFLOW_PORT": "/api/2.0/mlflow/experiments/search?max_results=1", "S3_PORT": "/", "S3_FILER_PORT": "/",
+    "PREFECT_PUBLIC_PORT": "/api/flows/count",
+    "PREFECT_PORT": "/api/flows/count",
+    "MLFLOW_PUBLIC_PORT": "/",
+    "MLFLOW_PORT": "/api/2.0/mlflow/experiments/search?max_results=1",
+    "S3_PORT": "/",
+    "S3_FILER_PORT": "/",
     "S3_VOLUME_PORT": "/",
-}  # fmt: skip
+}
 
 
 def refuses_without_credentials(stage: Stage, scene: Scene, wanted: Outcome) -> Played:
     """Each door answers a stranger with 401 or 403; so does a wrong password."""
     played, values = Played("no credentials"), stage.values()
     for door, path in DOORS.items():
-        host = "localhost" if "PUBLIC" in door else "127.0.0.1"  # MLflow refuses another name before it asks who is there
+        host = (
+            "localhost" if "PUBLIC" in door else "127.0.0.1"
+        )  # MLflow refuses another name before it asks who is there
         url = f"http://{host}:{values[door]}{path}"
         for who in ("", "c3RyYW5nZXI6Z3Vlc3N3b3Jr"):  # stranger:guesswork
             status = _status(url, who, b"{}" if "PREFECT" in door else None)
@@ -74,7 +84,11 @@ def tells_no_secret(stage: Stage, scene: Scene, wanted: Outcome) -> Played:
 
 def _texts(stage: Stage) -> Iterator[tuple[str, str, bytes]]:
     """(kind, where, bytes) of all that the stack and its runs have written down."""
-    for folder, kind in ((stage.folder / "logs", "logs"), (stage.home, "homes"), (stage.folder.parent / "homes", "homes")):
+    for folder, kind in (
+        (stage.folder / "logs", "logs"),
+        (stage.home, "homes"),
+        (stage.folder.parent / "homes", "homes"),
+    ):
         for file in (path for path in folder.rglob("*") if path.is_file() and path.suffix != ".safetensors"):
             yield kind, str(file.relative_to(stage.folder.parent)), file.read_bytes()
     yield "logs", "supervisord.conf", (stage.folder / "supervisord.conf").read_bytes()

@@ -5,8 +5,8 @@
     run = stage.submit(stage.scene("one"))
     stage.remove()
 
-The stack runs as `make stack` starts it, from the same settings. Two things differ: each case finds the worker's home empty,
-and the worker is held to one core, because threads of a tiny model wait for each other longer than they compute.
+The stack runs as `make stack` starts it, from the same settings. Two things differ: each case finds the worker's home
+empty, and the worker is held to one core, because threads of a tiny model wait for each other longer than they compute.
 """
 
 from __future__ import annotations
@@ -33,7 +33,11 @@ from infra.services import read_services
 from tests.stack.stacks import Stack
 from tests.support.little_recipe import little_recipe
 
-RETRIED = {"type": "SCHEDULED", "name": "AwaitingRetry", "message": "Retried by a person."}  # what the button Retry asks for
+RETRIED = {
+    "type": "SCHEDULED",
+    "name": "AwaitingRetry",
+    "message": "Retried by a person.",
+}  # what the button Retry asks for
 
 
 @dataclass(frozen=True)
@@ -121,7 +125,9 @@ class Stage(Stack):
     def history(self, run: str) -> list[tuple[float, str, str]]:
         """Every state that the server kept of the run: when (seconds since 1970), name, message; oldest first."""
         states = self.api("GET", f"flow_run_states/?flow_run_id={run}")
-        found = [(datetime.fromisoformat(one["timestamp"]).timestamp(), one["name"], one["message"] or "") for one in states]
+        found = [
+            (datetime.fromisoformat(one["timestamp"]).timestamp(), one["name"], one["message"] or "") for one in states
+        ]
         return sorted(found)
 
     def is_under_way(self, scene: Scene, step: str) -> bool:
@@ -133,7 +139,11 @@ class Stage(Stack):
         """The living processes that a case hits."""
         mine = self.workings()
         if hit == "trainer":
-            return [one for one in mine if "tasks.training.trainer" in one.cmdline() and "accelerate" not in " ".join(one.cmdline())]
+            return [
+                one
+                for one in mine
+                if "tasks.training.trainer" in one.cmdline() and "accelerate" not in " ".join(one.cmdline())
+            ]
         if hit == "run":
             return [one for one in mine if any(word.startswith("prefect.") for word in one.cmdline())]
         if hit == "machine":
@@ -149,7 +159,9 @@ class Stage(Stack):
     def workings(self) -> list[psutil.Process]:
         """Flow runs, and all they have started, whoever was their parent; not the worker."""
         worker = {one.pid for one in self.service("worker")}
-        return [one for one, found in _environments() if found.get("ASSAY_HOME") == str(self.home) and one.pid not in worker]
+        return [
+            one for one, found in _environments() if found.get("ASSAY_HOME") == str(self.home) and one.pid not in worker
+        ]
 
     def orphans(self) -> list[psutil.Process]:
         """Processes of this stack that are no descendants of its supervisor."""
@@ -178,7 +190,9 @@ class Stage(Stack):
         """A further worker, of the same pool and with the stack's settings; the caller ends it."""
         command = ["-m", "infra.stack", "run", "prefect", "worker", "start", "--type", "process", "--pool", "assay"]
         with (self.folder / "logs" / f"{name}.log").open("wb") as log:
-            return subprocess.Popen([sys.executable, *command, "--name", name], env=self.environment, stdout=log, stderr=log)
+            return subprocess.Popen(
+                [sys.executable, *command, "--name", name], env=self.environment, stdout=log, stderr=log
+            )
 
 
 def _environments() -> Iterator[tuple[psutil.Process, dict[str, str]]]:

@@ -42,9 +42,10 @@ def test_both_spellings_of_a_name_mean_the_same(tmp_path: Path) -> None:
         "  - ExpectColumnKLDivergenceToBeLessThan: {column: label, threshold: 0.1}\n",
     )
     assert [e.name for e in contract.expectations] == [
-        "expect_column_values_to_be_unique", "expect_column_values_to_be_unique",
+        "expect_column_values_to_be_unique",
+        "expect_column_values_to_be_unique",
         "expect_column_kl_divergence_to_be_less_than",
-    ]  # fmt: skip
+    ]
 
 
 def test_a_misspelt_expectation_is_answered_with_the_near_ones(tmp_path: Path) -> None:
@@ -156,7 +157,9 @@ def test_names_and_arguments_read_from_files_are_those_of_the_classes() -> None:
     for name in vocabulary.expectations():
         fields = get_expectation_impl(name).__fields__.values()
         schema = vocabulary._schema(name)
-        rate = {"column", "mostly"} if vocabulary.fact_of(name, {}) else set()  # what a rate of ours is of, it says itself
+        rate = (
+            {"column", "mostly"} if vocabulary.fact_of(name, {}) else set()
+        )  # what a rate of ours is of, it says itself
         rate |= {"max_rate"} if "min_rate" in schema["properties"] else set()
         if schema["properties"]:
             assert set(schema["properties"]) == {f.alias for f in fields} - vocabulary.BOOKKEEPING - rate, name

@@ -1,4 +1,6 @@
-"""Our own expectations, run by Great Expectations: each at its bound and one row beyond it, with the failing rows named."""
+"""Our own expectations, run by Great Expectations: each at its bound and one row beyond it, with the failing rows
+named.
+"""
 
 from __future__ import annotations
 
@@ -28,10 +30,12 @@ def named(result: dict[str, Any]) -> list[str]:
 @pytest.mark.parametrize(
     ("name", "fact"),
     [
-        ("expect_duplicate_rate_to_be_at_most", "prompt_twin"), ("expect_conflict_rate_to_be_at_most", "conflicts_with"),
-        ("expect_leakage_rate_to_be_at_most", "leaked_from"), ("expect_personal_data_rate_to_be_at_most", "personal_data"),
+        ("expect_duplicate_rate_to_be_at_most", "prompt_twin"),
+        ("expect_conflict_rate_to_be_at_most", "conflicts_with"),
+        ("expect_leakage_rate_to_be_at_most", "leaked_from"),
+        ("expect_personal_data_rate_to_be_at_most", "personal_data"),
     ],
-)  # fmt: skip
+)
 def test_a_rate_holds_at_its_bound_and_breaks_one_row_beyond_it(tmp_path: Path, name: str, fact: str) -> None:
     values = [None] * 7 + ["email"] * 3  # 0.3 is not exact in binary: 1 - 0.7 is above it
     holds, breaks = told(tmp_path, {fact: values}, f"{name}: {{max_rate: 0.3}}", f"{name}: {{max_rate: 0.29}}")
@@ -42,7 +46,9 @@ def test_a_rate_holds_at_its_bound_and_breaks_one_row_beyond_it(tmp_path: Path, 
 
 
 @pytest.mark.parametrize("fact", [[None] * 4, ["r9"] * 4])
-def test_a_fact_that_no_row_has_or_every_row_has_is_counted_all_the_same(tmp_path: Path, fact: list[str | None]) -> None:
+def test_a_fact_that_no_row_has_or_every_row_has_is_counted_all_the_same(
+    tmp_path: Path, fact: list[str | None]
+) -> None:
     rules = [f"expect_leakage_rate_to_be_at_most: {{max_rate: {rate}}}" for rate in (0, 0.5)]
     none, half = told(tmp_path, {"leaked_from": fact}, *rules)
     assert none["success"] is half["success"] is (fact[0] is None)
@@ -57,9 +63,11 @@ def test_duplicates_are_of_the_text_that_the_contract_names(tmp_path: Path) -> N
 
 def test_tokens_beyond_the_budget_are_told_with_their_number(tmp_path: Path) -> None:
     within, beyond = told(
-        tmp_path, {"tokens": [10, 513, 512]}, "expect_tokens_to_be_within_budget: {max_tokens: 512, max_rate: 0.34}",
+        tmp_path,
+        {"tokens": [10, 513, 512]},
+        "expect_tokens_to_be_within_budget: {max_tokens: 512, max_rate: 0.34}",
         "expect_tokens_to_be_within_budget: {max_tokens: 512}",
-    )  # fmt: skip
+    )
     assert (within["success"], beyond["success"]) == (True, False)
     assert beyond["result"]["partial_unexpected_index_list"] == [{"row_id": "r1", "tokens": 513}]
 
@@ -74,16 +82,20 @@ def test_only_the_kinds_of_personal_data_that_are_named_count(tmp_path: Path) ->
 def test_the_form_of_answers_is_that_of_the_schema_or_of_json(tmp_path: Path) -> None:
     facts = {"answer_problem": [None, "not one JSON object", None, None], "answer_is_json": [True, False, True, False]}
     schema, json, strict = told(
-        tmp_path, facts, "expect_valid_format_rate_to_be_at_least: {min_rate: 0.75}",
+        tmp_path,
+        facts,
+        "expect_valid_format_rate_to_be_at_least: {min_rate: 0.75}",
         "expect_valid_format_rate_to_be_at_least: {min_rate: 0.75, form: json}",
         "expect_valid_format_rate_to_be_at_least: {min_rate: 1}",
-    )  # fmt: skip
+    )
     assert [schema["success"], json["success"], strict["success"]] == [True, False, False]
     assert (named(json), named(strict)) == (["r1", "r3"], ["r1"])
 
 
 def test_a_rate_can_be_asked_of_some_rows_only(tmp_path: Path) -> None:
-    rule = "expect_conflict_rate_to_be_at_most: {max_rate: 0.5, row_condition: 'source==\"b\"', condition_parser: pandas}"
+    rule = (
+        "expect_conflict_rate_to_be_at_most: {max_rate: 0.5, row_condition: 'source==\"b\"', condition_parser: pandas}"
+    )
     (result,) = told(tmp_path, {"conflicts_with": ["r1", None, "r3", "r2"], "source": ["a", "a", "b", "b"]}, rule)
     assert (result["success"], result["result"]["element_count"], named(result)) == (False, 2, ["r2", "r3"])
 

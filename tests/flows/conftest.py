@@ -28,7 +28,9 @@ def as_it_was() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def work(tmp_path_factory: pytest.TempPathFactory, prefect_database: Path) -> Iterator[Work]:
-    """A folder for recipes and a home, for the runs of one test module; what a start without a database does is in test_cli."""
+    """A folder for recipes and a home, for the runs of one test module; what a start without a database does is in
+    test_cli.
+    """
     work = Work(tmp_path_factory.mktemp("work"))
     work.home.mkdir()
     shutil.copyfile(prefect_database, work.home / "prefect.db")

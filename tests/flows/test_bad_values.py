@@ -1,7 +1,9 @@
-"""Every field of every deployment, with values that are wrong: the server refuses them, or the run does in its first seconds.
+"""Every field of every deployment, with values that are wrong: the server refuses them, or the run does in its first
+seconds.
 
-A case is put to a real server as the run form puts it. What it takes is run as a worker's process runs it; it must end in words
-that say where and what to do, with nothing made. A field of a deployment that has no bad value here fails the last test.
+A case is put to a real server as the run form puts it. What it takes is run as a worker's process runs it; it must end
+in words that say where and what to do, with nothing made. A field of a deployment that has no bad value here fails the
+last test.
 """
 
 from __future__ import annotations
@@ -31,43 +33,79 @@ from tasks.registry.versions import CHALLENGER, CHAMPION
 SECONDS = 5.0  # of a run that refuses; measured 0.1 on an idle machine
 LONG, ODD, NOBODY = "a" * 10_000, "a\x00b\x1b[31m", "~nobody-of-this-name/x"
 TYPES: dict[str, list[Any]] = {
-    "string": [5, None, ["a"]], "integer": ["many", 1.5, None, True], "number": ["fast", None], "boolean": ["maybe", 1],
-}  # fmt: skip
+    "string": [5, None, ["a"]],
+    "integer": ["many", 1.5, None, True],
+    "number": ["fast", None],
+    "boolean": ["maybe", 1],
+}
 KEY = "sk-hunter2"
 PATHS = {LONG: "too long", ODD: "does not print: U+0000", NOBODY: "home directory"}
 NO_MODELS = ("nobody", " ", "a/b", "a:b", "a'b", "Shop", LONG, ODD, f"s3://me:{KEY}@b")
 MODELS = dict.fromkeys(NO_MODELS, "There is no registered model")
 RECIPES = {
-    **PATHS, "/nowhere/r.yaml": "There is no recipe", " ": "There is no recipe", "folder": "There is no recipe",
-    "../outside.yaml": "outside the folders", "broken.yaml": "not valid YAML", "wrong.yaml": "did you mean 'name'?",
-    "empty.yaml": "holds no keys", f"https://h/r.yaml?token={KEY}": "There is no recipe",
-}  # fmt: skip
-# What the server takes, by deployment and field: the value and what the run says of it. `*` is every deployment with the field.
+    **PATHS,
+    "/nowhere/r.yaml": "There is no recipe",
+    " ": "There is no recipe",
+    "folder": "There is no recipe",
+    "../outside.yaml": "outside the folders",
+    "broken.yaml": "not valid YAML",
+    "wrong.yaml": "did you mean 'name'?",
+    "empty.yaml": "holds no keys",
+    f"https://h/r.yaml?token={KEY}": "There is no recipe",
+}
+# What the server takes, by deployment and field: the value and what the run says of it. `*` is every deployment with
+# the field.
 SAID: dict[tuple[str, str], dict[Any, str]] = {
     ("*", "recipe_path"): RECIPES,
     ("*", "model"): MODELS,
     ("promote", "version"): {9: "has no version 9", 10**12: "has no version", 10**30: "has no version"},
     ("*", "reason"): {ODD: "does not print: U+0000"},
     ("rollback", "reason"): {" ": "needs a reason", "\n\t": "needs a reason"},
-    ("score", "data"): {**PATHS, "nothing.csv": "There is no file", "folder": "is a folder", "../outside.yaml": "outside",
-                        "foo://a": "Protocol not known", "env:NOT_THERE": "NOT_THERE is not set",
-                        f"env:{KEY}": "the name of an environment variable"},
-    ("score", "out"): {**PATHS, "x.xlsx": "ends in .parquet or .jsonl", "no/x.jsonl": "in a folder that is there",
-                       "full.jsonl": "Is a directory", "in.jsonl": "over the data", "../x.jsonl": "outside",
-                       "b" * 250 + ".jsonl": "File name too long", "/proc/x.jsonl": ""},
+    ("score", "data"): {
+        **PATHS,
+        "nothing.csv": "There is no file",
+        "folder": "is a folder",
+        "../outside.yaml": "outside",
+        "foo://a": "Protocol not known",
+        "env:NOT_THERE": "NOT_THERE is not set",
+        f"env:{KEY}": "the name of an environment variable",
+    },
+    ("score", "out"): {
+        **PATHS,
+        "x.xlsx": "ends in .parquet or .jsonl",
+        "no/x.jsonl": "in a folder that is there",
+        "full.jsonl": "Is a directory",
+        "in.jsonl": "over the data",
+        "../x.jsonl": "outside",
+        "b" * 250 + ".jsonl": "File name too long",
+        "/proc/x.jsonl": "",
+    },
     ("score", "alias"): {"previous": "shop has no previous"},
-}  # fmt: skip
+}
 # What the server refuses, beside a wrong type: the value and the reason that it gives.
 REFUSED: dict[str, dict[Any, str]] = {
     "recipe": {"nonsense": "is not one of", "": "is not one of", LONG: "is not one of"},
-    "rows": {-1: "less than the minimum of 0"}, "epochs": {-1: "minimum of 0", 101: "greater than the maximum of 100"},
-    "learning_rate": {-0.1: "minimum of 0", 0.2: "maximum of 0.1"}, "minutes": {-1: "minimum of 0", 10_081: "maximum of 10080"},
-    "seed": {-1: "minimum of 0", 2**32: "maximum of 4294967295"}, "version": {-1: "minimum of 0"},
+    "rows": {-1: "less than the minimum of 0"},
+    "epochs": {-1: "minimum of 0", 101: "greater than the maximum of 100"},
+    "learning_rate": {-0.1: "minimum of 0", 0.2: "maximum of 0.1"},
+    "minutes": {-1: "minimum of 0", 10_081: "maximum of 10080"},
+    "seed": {-1: "minimum of 0", 2**32: "maximum of 4294967295"},
+    "version": {-1: "minimum of 0"},
     "alias": {"best": "is not one of ['champion', 'challenger', 'previous']"},
-    "data": {"": "should be non-empty", f"https://h/a.csv?sig={KEY}": "env:NAME in", f"s3://me:{KEY}@b/a": "env:NAME in"},
-    "reason": {LONG: "is too long"}, "out": {"": "should be non-empty"},
-}  # fmt: skip
-RIGHT = {"model": "shop", "reason": "why not", "data": "in.jsonl", "out": "out.jsonl"}  # of the fields that must be given
+    "data": {
+        "": "should be non-empty",
+        f"https://h/a.csv?sig={KEY}": "env:NAME in",
+        f"s3://me:{KEY}@b/a": "env:NAME in",
+    },
+    "reason": {LONG: "is too long"},
+    "out": {"": "should be non-empty"},
+}
+RIGHT = {
+    "model": "shop",
+    "reason": "why not",
+    "data": "in.jsonl",
+    "out": "out.jsonl",
+}  # of the fields that must be given
 NAMES = [entry["name"] for entry in yaml.safe_load(deploy.DEPLOYMENTS.read_text())["deployments"]]
 
 
@@ -97,12 +135,16 @@ class Desk:
     def end(self, name: str, run: Any) -> Any:
         """Run it as a worker's process does; its final state."""
         log = get_logger("prefect.flow_runs")
-        return run_flow(deploy.load_flow(self.there[name].entrypoint), flow_run=run, return_type="state", error_logger=log)
+        return run_flow(
+            deploy.load_flow(self.there[name].entrypoint), flow_run=run, return_type="state", error_logger=log
+        )
 
 
 @pytest.fixture(scope="module")
 def desk(tmp_path_factory: pytest.TempPathFactory, prefect_server: str) -> Iterator[Desk]:
-    """The deployments, a registered model that is champion and not previous, and files to be named, in a fenced folder."""
+    """The deployments, a registered model that is champion and not previous, and files to be named,
+    in a fenced folder.
+    """
     place = tmp_path_factory.mktemp("forms")
     folder = place / "allowed"
     for inside in (folder / "folder", folder / "full.jsonl", place / "home"):
@@ -199,14 +241,21 @@ def made() -> tuple[Any, ...]:
     """What a run could have left: artifacts of steps, registered models with their versions and aliases."""
     client = mlflow_client.client()
     steps = sorted((home() / "artifacts").glob("[!.]*/*"))
-    models = [(name, client.get_registered_model(name).aliases) for name in (m.name for m in client.search_registered_models())]
+    models = [
+        (name, client.get_registered_model(name).aliases)
+        for name in (m.name for m in client.search_registered_models())
+    ]
     return steps, models, [version.version for version in client.search_model_versions()]
 
 
 def test_every_field_of_every_deployment_has_a_bad_value_that_is_more_than_a_wrong_type(at: Desk) -> None:
     fields = {(name, field): shape for name in NAMES for field, shape in at.fields(name).items()}
     assert len(NAMES) >= 7
-    bare = [key for key, shape in fields.items() if not (bad(SAID, *key) or REFUSED.get(key[1]) or shape["type"] == "boolean")]
+    bare = [
+        key
+        for key, shape in fields.items()
+        if not (bad(SAID, *key) or REFUSED.get(key[1]) or shape["type"] == "boolean")
+    ]
     assert bare == []
     known = {field for _, field in fields}
     assert {*REFUSED, *(field for _, field in SAID)} <= known  # nothing here is of a field that is gone

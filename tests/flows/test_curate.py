@@ -1,4 +1,6 @@
-"""The first half, from raw exports to a dataset: every row accounted for, and bad input told in words, not in a traceback."""
+"""The first half, from raw exports to a dataset: every row accounted for, and bad input told in words, not in a
+traceback.
+"""
 
 from __future__ import annotations
 
@@ -59,16 +61,24 @@ def test_every_raw_row_is_kept_dropped_or_quarantined_exactly_once(curated: Ende
     assert sorted(told["curated"]["row_id"]) == sorted(ends.filter(pl.col("action") == "kept")["row_id"])
     assert told["quarantine"].height == count["quarantined"]
     assert all(ends["reason"])
-    assert f"{ROWS} in: {count['kept']} kept, {count['dropped']} dropped, {count['quarantined']} quarantined" in curated.out
+    assert (
+        f"{ROWS} in: {count['kept']} kept, {count['dropped']} dropped, {count['quarantined']} quarantined"
+        in curated.out
+    )
 
 
 def test_each_bad_row_ends_with_the_reason_a_person_expects(curated: Ended) -> None:
     ledger = pl.read_parquet(files_told(curated.out)["ledger"]).filter(pl.col("action") != "kept")
     told = {(step, reason) for step, reason in ledger.select("step", "reason").iter_rows()}
     assert told >= {
-        ("ingest", "not JSON"), ("filter", "empty message"), ("format", "answer is not JSON"), ("format", "answer is cut off"),
-        ("filter", "no assistant answer"), ("conflicts", "contradicts another row"), ("dedupe", "exact duplicate"),
-    }  # fmt: skip
+        ("ingest", "not JSON"),
+        ("filter", "empty message"),
+        ("format", "answer is not JSON"),
+        ("format", "answer is cut off"),
+        ("filter", "no assistant answer"),
+        ("conflicts", "contradicts another row"),
+        ("dedupe", "exact duplicate"),
+    }
 
 
 @pytest.fixture
@@ -79,9 +89,13 @@ def copy(little: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def ends_with(
-    prefect: None, prefect_server: str, as_it_was: None, monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str], home: Path,
-) -> Callable[..., str]:  # fmt: skip
+    prefect: None,
+    prefect_server: str,
+    as_it_was: None,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    home: Path,
+) -> Callable[..., str]:
     """Run the command in this process, expect an exit code, and give what it told; nothing may have come of the run."""
     monkeypatch.setenv("PREFECT_API_URL", prefect_server)
 
@@ -137,7 +151,9 @@ def test_one_class_only_breaks_the_contract(copy: Path, ends_with: Callable[...,
 
 def test_one_class_only_stops_the_run_where_the_contract_allows_it(copy: Path, ends_with: Callable[..., str]) -> None:
     only(copy, *(conversation(f"Where is the {thing}{n}?", "order") for n, thing in enumerate("abcdefghij" * 5)))
-    (copy.parent / "contract.yaml").write_text("expectations:\n- expect_table_row_count_to_be_between: {min_value: 1}\n")
+    (copy.parent / "contract.yaml").write_text(
+        "expectations:\n- expect_table_row_count_to_be_between: {min_value: 1}\n"
+    )
     told = ends_with(1, "curate", str(copy))
     assert "Only one class is left" in told
 
@@ -145,7 +161,10 @@ def test_one_class_only_stops_the_run_where_the_contract_allows_it(copy: Path, e
 def test_a_broken_contract_exits_with_3_before_training_and_shows_the_expectation(
     copy: Path, ends_with: Callable[..., str]
 ) -> None:
-    wanted = {"expect_column_values_to_be_in_set": {"column": "label", "value_set": ["order"]}, "why": "Refunds are elsewhere."}
+    wanted = {
+        "expect_column_values_to_be_in_set": {"column": "label", "value_set": ["order"]},
+        "why": "Refunds are elsewhere.",
+    }
     (copy.parent / "contract.yaml").write_text(yaml.safe_dump({"extends": "sft", "expectations": [wanted]}))
     told = ends_with(3, "run", str(copy))
     assert "Refunds are elsewhere." in told
@@ -153,7 +172,9 @@ def test_a_broken_contract_exits_with_3_before_training_and_shows_the_expectatio
     assert "Money back for my" in told, "no example is shown"
 
 
-def test_an_unknown_key_exits_with_2_and_names_the_nearest(copy: Path, ends_with: Callable[..., str], home: Path) -> None:
+def test_an_unknown_key_exits_with_2_and_names_the_nearest(
+    copy: Path, ends_with: Callable[..., str], home: Path
+) -> None:
     rewrite(copy, train={"epoch": 3})
     told = ends_with(2, "curate", str(copy))
     assert "epoch" in told
@@ -181,20 +202,26 @@ def test_a_gate_rule_for_a_slice_that_is_not_there_exits_with_2_before_training(
 
 @pytest.fixture(scope="module")
 def odd(little: Path, work: Work, prefect_server: str) -> Ended:
-    """A run on the same rows, one with an endless answer, and a holdout that has a row to redact of the training rows."""
+    """A run on the same rows, one with an endless answer, and a holdout that has a row to redact of
+    the training rows.
+    """
     copy = Path(shutil.copytree(little.parent, work.folder / "odd")) / little.name
     endless = json.dumps({**json.loads(answer("order")), "why": " ".join(f"reason {n}" for n in range(300))})
     with (copy.parent / "raw" / "desk.jsonl").open("a") as file:
         file.write(json.dumps(spoken("Where is the endless answer?", endless)) + "\n")
     with (copy.parent / "holdout.jsonl").open("a") as file:
-        file.write(json.dumps(conversation("Money back, and write to jo.doe@example.com when it is sent.", "refund")) + "\n")
+        file.write(
+            json.dumps(conversation("Money back, and write to jo.doe@example.com when it is sent.", "refund")) + "\n"
+        )
     ended = work.run("curate", copy, PREFECT_API_URL=prefect_server)
     assert ended.code == 0, ended.err
     return ended
 
 
 def test_an_answer_longer_than_the_models_context_is_held_back_for_a_person(odd: Ended) -> None:
-    held = pl.read_parquet(files_told(odd.out)["quarantine"]).filter(pl.col("reason") == "longer than the model can hold")
+    held = pl.read_parquet(files_told(odd.out)["quarantine"]).filter(
+        pl.col("reason") == "longer than the model can hold"
+    )
     assert "endless answer" in held["text"].item()
 
 

@@ -38,8 +38,9 @@ SCALARS = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False,
 ODD = ["yes", "on", "012", "1e5", "0x1F", "12:30:45", "2024-01-01", "~", "=", "<<", "- a", "# b", "a: b", "é"]
 VALUES = st.recursive(
     SCALARS | st.sampled_from(ODD),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3), max_leaves=5,
-)  # fmt: skip
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=5,
+)
 
 
 def put(value: Any, path: tuple[str, ...], new: Any) -> Any:
@@ -53,7 +54,9 @@ def put(value: Any, path: tuple[str, ...], new: Any) -> Any:
 
 
 def lines_of(path: tuple[str, ...]) -> tuple[int, int]:
-    """From and to which line of TEXT a key reaches; of one in brackets, where they do: what is in them is folded anew."""
+    """From and to which line of TEXT a key reaches; of one in brackets, where they do: what is in
+    them is folded anew.
+    """
     above = [THERE[path[:depth]] for depth in range(1, len(path) + 1)]
     node = next((one for one in above if isinstance(one, yaml.CollectionNode) and one.flow_style), above[-1])
     below_its_key = isinstance(node, yaml.CollectionNode) and not node.flow_style
@@ -80,11 +83,18 @@ def test_sections_that_are_missing_are_made_however_deep(path: list[str], value:
 
 
 SET: dict[tuple[str, ...], Any] = {
-    ("kind",): "classification", ("contract",): "classification", ("prompt", "system"): 'Say "yes":\nor no # ever',
-    ("answer", "graded"): ["intent"], ("gate", "rules", "1", "at_least"): 0.9, ("register", "keep_rows"): False,
-    ("redact", "names"): ["Zoë Müller", "on"], ("filter", "actions", "echo"): "off", RATE: 1e-05,
-    ("format", "values", "intent", "sign_in"): "account_access", ("base_model", "revision"): "012",
-}  # fmt: skip
+    ("kind",): "classification",
+    ("contract",): "classification",
+    ("prompt", "system"): 'Say "yes":\nor no # ever',
+    ("answer", "graded"): ["intent"],
+    ("gate", "rules", "1", "at_least"): 0.9,
+    ("register", "keep_rows"): False,
+    ("redact", "names"): ["Zoë Müller", "on"],
+    ("filter", "actions", "echo"): "off",
+    RATE: 1e-05,
+    ("format", "values", "intent", "sign_in"): "account_access",
+    ("base_model", "revision"): "012",
+}
 
 
 @pytest.mark.parametrize("path", SET)
@@ -126,8 +136,12 @@ def test_only_what_was_asked_changes(text: str) -> None:
 def test_comments_stay_and_stay_where_they_are() -> None:
     changed = overridden(TEXT, {RATE: 0.001})
     differing = [pair for pair in zip(TEXT.splitlines(), changed.splitlines(), strict=True) if pair[0] != pair[1]]
-    assert differing == [("  learning_rate: 0.0025         # twice the default: short runs bear more",
-                          "  learning_rate: 0.001          # twice the default: short runs bear more")]  # fmt: skip
+    assert differing == [
+        (
+            "  learning_rate: 0.0025         # twice the default: short runs bear more",
+            "  learning_rate: 0.001          # twice the default: short runs bear more",
+        )
+    ]
 
 
 @pytest.mark.parametrize(
@@ -135,13 +149,18 @@ def test_comments_stay_and_stay_where_they_are() -> None:
     [
         ("a:\n  b: 5\n\n# of c\nc: 1\n", "a", {"d": 3}, "a: {d: 3}\n\n# of c\nc: 1\n"),
         ("a:\n    # why\n    b: 5\n# c\nc: 1", "a.d", 3, "a:\n    # why\n    d: 3\n    b: 5\n# c\nc: 1"),
-        ("a:\n    - x   # 1\n    - y\n# b\nb: [1,\n  2]\n", "a.1", "z", "a:\n    - x   # 1\n    - z\n# b\nb: [1,\n  2]\n"),
+        (
+            "a:\n    - x   # 1\n    - y\n# b\nb: [1,\n  2]\n",
+            "a.1",
+            "z",
+            "a:\n    - x   # 1\n    - z\n# b\nb: [1,\n  2]\n",
+        ),
         ("a: |\n  # text\n  b\n\n# c\nc: 'x'\n", "a", "n", "a: n\n\n# c\nc: 'x'\n"),
         ("---\na: 0x1F\nb: yes\nc: 2.50\n...\n", "b", "on", "---\na: 0x1F\nb: 'on'\nc: 2.50\n...\n"),
         ("{name: a}\n", "train.epochs", 2, "{name: a, train: {epochs: 2}}\n"),
         ("a: &x {b: 1}\nc:\n  <<: *x\n  d: 2\n", "c.d", 3, "a: &x {b: 1}\nc:\n  <<: *x\n  d: 3\n"),
     ],
-)  # fmt: skip
+)
 def test_the_layout_is_the_writers(before: str, path: str, value: Any, after: str) -> None:
     assert overridden(before, {tuple(path.split(".")): value}) == after
 

@@ -1,4 +1,5 @@
-"""Promotion, rollback and reconcile on a real MLflow: what moves an alias, what refuses to, and what the ledger says of it.
+"""Promotion, rollback and reconcile on a real MLflow: what moves an alias, what refuses to, and what the ledger says of
+it.
 
 One SQLite database and four tiny versions for the file; a test starts from the aliases it needs.
 """
@@ -55,7 +56,9 @@ def stand_in(place: Path, patch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def model(place: Path, made: list[Any], monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> str:
-    """A registered model of this test's own with those versions, as MLflow copies them; 2 is challenger, none is champion."""
+    """A registered model of this test's own with those versions, as MLflow copies them; 2 is challenger, none is
+    champion.
+    """
     stand_in(place, monkeypatch)
     name = re.sub(r"[^a-z_.]", "-", request.node.name.removeprefix("test_"))
     client = mlflow_client.client()
@@ -186,7 +189,9 @@ def test_evidence_that_was_changed_since_is_refused(model: str, file: str) -> No
 
 def test_a_file_of_the_model_that_was_changed_is_refused_before_its_code_runs(model: str) -> None:
     client = mlflow_client.client()
-    code = stored_at(client.get_logged_model(model_id(find_candidate(model, 3).version)).artifact_location) / "served.py"
+    code = (
+        stored_at(client.get_logged_model(model_id(find_candidate(model, 3).version)).artifact_location) / "served.py"
+    )
     text = code.read_text()
     code.write_text(text + "\nraise SystemExit('this code ran')\n")
     with pytest.raises(PromotionError, match="not those that were registered"):
@@ -291,7 +296,9 @@ def test_a_decision_that_is_tried_again_after_a_lost_connection_is_made_once(mod
     assert standing(model) == (2, 1)
     candidate = find_candidate(model, 3)
     evidence = check_evidence(candidate)
-    append(mlflow_client.client(), candidate.ledger, key="run 8", action="promote", who="p", why="", champion=3, previous=2)
+    append(
+        mlflow_client.client(), candidate.ledger, key="run 8", action="promote", who="p", why="", champion=3, previous=2
+    )
     assert move(candidate, evidence, "yes", "", 0, "run 8").entries[-1].number == 5
     assert standing(model) == (3, 2)
 
@@ -335,8 +342,10 @@ def test_of_two_promotions_at_once_one_wins_and_the_other_says_so(model: str) ->
 
 def test_of_two_processes_at_once_on_one_number_exactly_one_writes_it(model: str, place: Path) -> None:
     code = (
-        "import sys; from tasks.core import tracking; from tasks.registry.promotion_ledger import append, read, OvertakenError\n"
-        "client = tracking.client(); ledger = read(client, sys.argv[1]); print('ready', flush=True); sys.stdin.readline()\n"
+        "import sys; from tasks.core import tracking; from tasks.registry.promotion_ledger import append, read, "
+        "OvertakenError\n"
+        "client = tracking.client(); ledger = read(client, sys.argv[1]); print('ready', flush=True); "
+        "sys.stdin.readline()\n"
         "try:\n    append(client, ledger, action='promote', who='p', why='', champion=1, previous=0); print('won')\n"
         "except OvertakenError: print('overtaken')\n"
     )

@@ -120,7 +120,11 @@ def test_names_in_a_file_are_redacted_and_stand_in_no_text_that_is_registered(ch
 
 @pytest.mark.parametrize(
     ("staff", "told"),
-    [(None, "cannot be read (No such file"), (b"Ann\nB\n", "staff.txt: no name: 'B'"), (b"\xff\xfe\xfa", "no UTF-8 text")],
+    [
+        (None, "cannot be read (No such file"),
+        (b"Ann\nB\n", "staff.txt: no name: 'B'"),
+        (b"\xff\xfe\xfa", "no UTF-8 text"),
+    ],
 )
 def test_a_file_of_names_that_cannot_be_used_is_told(changed: Change, staff: bytes | None, told: str) -> None:
     file = changed("gate:", "redact: {names_file: staff.txt}\ngate:")

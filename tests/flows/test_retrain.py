@@ -1,4 +1,6 @@
-"""The whole run as a person types it, in real processes on a tiny model: registered once, whatever is killed in between."""
+"""The whole run as a person types it, in real processes on a tiny model: registered once, whatever is killed in
+between.
+"""
 
 from __future__ import annotations
 
@@ -70,7 +72,9 @@ def page(run: Ended) -> str:
 
 @pytest.fixture(scope="module")
 def killed(work: Work, little: Path) -> None:
-    """The run, killed in training and again as soon as the adapter is there. Nothing may be left running either time."""
+    """The run, killed in training and again as soon as the adapter is there. Nothing may be left
+    running either time.
+    """
     scratch = work.home / "scratch" / "train"
 
     def one_is_whole() -> bool:  # the first one, when there is a second
@@ -114,8 +118,14 @@ def test_a_killed_run_does_not_look_as_if_it_went_on(work: Work, first: Ended) -
 
 
 def test_the_last_lines_tell_rows_scores_verdict_version_and_report(first: Ended) -> None:
-    for told in ("rows       60 in: ", "holdout    13 rows", "gate       passed: 1 of 1 rules hold",
-                 "model      little, version 1, alias challenger", "report     ", "assay ui"):  # fmt: skip
+    for told in (
+        "rows       60 in: ",
+        "holdout    13 rows",
+        "gate       passed: 1 of 1 rules hold",
+        "model      little, version 1, alias challenger",
+        "report     ",
+        "assay ui",
+    ):
         assert told in first.out
     assert first.err == ""
 
@@ -205,9 +215,19 @@ def test_mlflow_may_be_away_for_a_while(work: Work, first: Ended) -> None:
 def mlflow_server(work: Work, port: int) -> Iterator[None]:
     """The real server, on the same database as the runs before."""
     command = [
-        sys.executable, "-m", "mlflow", "server", "--port", str(port), "--workers", "1", "--backend-store-uri",
-        f"sqlite:///{work.home / 'mlflow.db'}", "--default-artifact-root", str(work.home / "mlartifacts"),
-    ]  # fmt: skip
+        sys.executable,
+        "-m",
+        "mlflow",
+        "server",
+        "--port",
+        str(port),
+        "--workers",
+        "1",
+        "--backend-store-uri",
+        f"sqlite:///{work.home / 'mlflow.db'}",
+        "--default-artifact-root",
+        str(work.home / "mlartifacts"),
+    ]
     quiet = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
     with (work.folder / "mlflow.txt").open("w") as log:
         server = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True, env={**os.environ, **quiet})
@@ -218,6 +238,8 @@ def mlflow_server(work: Work, port: int) -> Iterator[None]:
         server.wait()
 
 
-def test_nothing_runs_on_when_all_is_done(work: Work, server: TextIO, first: Ended, again: Ended, refused: Ended) -> None:
+def test_nothing_runs_on_when_all_is_done(
+    work: Work, server: TextIO, first: Ended, again: Ended, refused: Ended
+) -> None:
     server.close()
     work.wait_until_idle()

@@ -1,4 +1,5 @@
-"""The rounds of a model that follows its gate: run, watch that finds nothing, rows that came, watch that retrains. As typed.
+"""The rounds of a model that follows its gate: run, watch that finds nothing, rows that came, watch that retrains. As
+typed.
 
 One recipe, `promote: {approval: gate}` and `register: {keep_rows: false}`, in real processes on a tiny model.
 """
@@ -29,9 +30,12 @@ BY_ITS_GATE = "by its gate alone, as the recipe says"
 @pytest.fixture(scope="module")
 def recipe(work: Work) -> Path:
     return little_recipe(
-        work.folder / "little", NAME, promote={"approval": "gate"}, register={"checked_answers": 3, "keep_rows": False},
+        work.folder / "little",
+        NAME,
+        promote={"approval": "gate"},
+        register={"checked_answers": 3, "keep_rows": False},
         watch={"scored_rows": 12},
-    )  # fmt: skip
+    )
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +95,9 @@ def test_a_run_that_cannot_write_its_report_fails_in_words_with_its_version_regi
     assert then == {CHALLENGER: 1}
 
 
-def test_a_recipe_that_follows_the_gate_makes_its_version_champion_at_the_end_of_retrain(work: Work, first: Ended) -> None:
+def test_a_recipe_that_follows_the_gate_makes_its_version_champion_at_the_end_of_retrain(
+    work: Work, first: Ended
+) -> None:
     assert first.code == 0, first.err
     assert aliases(client(work), NAME) == {CHALLENGER: 1, CHAMPION: 1}
     (entry,) = read(client(work), NAME).entries
@@ -119,7 +125,9 @@ def test_watch_says_that_nothing_is_new_and_runs_nothing(work: Work, nothing_new
     assert not (work.home / "artifacts" / "news").exists()
 
 
-def test_watch_retrains_for_a_reason_once_rows_have_come_and_the_new_version_becomes_champion(work: Work, more: Ended) -> None:
+def test_watch_retrains_for_a_reason_once_rows_have_come_and_the_new_version_becomes_champion(
+    work: Work, more: Ended
+) -> None:
     assert more.code == 0, more.out + more.err
     assert "compared" in more.out
     assert f"started    Retrained here ({NAME}: more rows), which ended as Completed" in more.out
@@ -131,7 +139,9 @@ def test_watch_retrains_for_a_reason_once_rows_have_come_and_the_new_version_bec
 
 def test_the_round_after_finds_nothing_again(work: Work, recipe: Path, more: Ended) -> None:
     after = work.run("watch", recipe)
-    assert (after.code, "unchanged  3 of 3 sources are as champion rounds version 2" in after.out) == (0, True), after.out
+    assert (after.code, "unchanged  3 of 3 sources are as champion rounds version 2" in after.out) == (0, True), (
+        after.out
+    )
 
 
 def test_the_sources_are_known_from_the_registry_and_the_rows_are_not(

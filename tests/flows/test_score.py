@@ -1,4 +1,6 @@
-"""Scoring a file with the champion: every row comes out, in its order, with the version that answered it or with its error."""
+"""Scoring a file with the champion: every row comes out, in its order, with the version that answered it or with its
+error.
+"""
 
 from __future__ import annotations
 
@@ -20,10 +22,16 @@ from tests.support import training
 from tests.support.registration import PREDICTIONS, TEXTS, Inputs, change, make_inputs, stored
 
 LINES = [
-    {"message": TEXTS[0]}, {"messages": [{"role": "user", "content": TEXTS[1]}, {"role": "assistant", "content": "old"}]},
-    {"subject": "no question"}, "this is no JSON", {"instruction": TEXTS[2], "output": "old"}, {"text": TEXTS[3], "label": "x"},
-    {"messages": [{"role": "tool", "content": "?"}]}, {"prompt": None}, {"Prompt": TEXTS[5]},
-]  # fmt: skip
+    {"message": TEXTS[0]},
+    {"messages": [{"role": "user", "content": TEXTS[1]}, {"role": "assistant", "content": "old"}]},
+    {"subject": "no question"},
+    "this is no JSON",
+    {"instruction": TEXTS[2], "output": "old"},
+    {"text": TEXTS[3], "label": "x"},
+    {"messages": [{"role": "tool", "content": "?"}]},
+    {"prompt": None},
+    {"Prompt": TEXTS[5]},
+]
 
 
 @pytest.fixture(scope="module")
@@ -57,9 +65,11 @@ def here(place: Path, made: Inputs, monkeypatch: pytest.MonkeyPatch) -> Inputs:
 
 def scored(folder: Path, place: Path, rows: int = 256) -> Handle:
     made = score(
-        training.place(folder), settings=ScoreSettings(rows=rows), served=find_served("shop", CHAMPION),
+        training.place(folder),
+        settings=ScoreSettings(rows=rows),
+        served=find_served("shop", CHAMPION),
         files=find_sources([Source(path="inbox.jsonl")], place),
-    )  # fmt: skip
+    )
     with new_artifact("score") as out:
         (out / FACTS).write_text(json.dumps(made.facts))
         (out / TOLD).write_text(json.dumps({"line": made.line}))
@@ -96,7 +106,9 @@ def test_a_killed_run_goes_on_behind_the_last_saved_part(here: Inputs, place: Pa
     assert resumed["answer"].to_list() == ["saved before the kill"] * 2 + whole["answer"].to_list()[2:]
 
 
-def test_one_question_that_the_model_refuses_costs_no_other_row_its_answer(here: Inputs, place: Path, tmp_path: Path) -> None:
+def test_one_question_that_the_model_refuses_costs_no_other_row_its_answer(
+    here: Inputs, place: Path, tmp_path: Path
+) -> None:
     served = stored("shop") / "served.py"
     text = served.read_text()
     asks = "            answers = self.speaker"
@@ -136,7 +148,9 @@ def test_an_alias_that_is_not_set_is_said_with_those_that_are(here: Inputs) -> N
     assert "challenger (version 1), champion (version 1)" in str(caught.value)
 
 
-def test_the_flow_writes_the_file_and_says_how_many_rows_have_an_error(prefect: None, here: Inputs, tmp_path: Path) -> None:
+def test_the_flow_writes_the_file_and_says_how_many_rows_have_an_error(
+    prefect: None, here: Inputs, tmp_path: Path
+) -> None:
     from flows.score import score as score_flow
 
     out = tmp_path / "answers.jsonl"
@@ -151,5 +165,9 @@ def here_unit() -> str:
 
 def test_a_conversation_that_ends_in_an_answer_asks_what_came_before_it() -> None:
     turns = [{"from": "human", "value": "a"}, {"from": "gpt", "value": "b"}, {"from": "human", "value": "c"}]
-    assert [turn["content"] for turn in asked({"conversations": [*turns, {"from": "gpt", "value": "d"}]})] == ["a", "b", "c"]
+    assert [turn["content"] for turn in asked({"conversations": [*turns, {"from": "gpt", "value": "d"}]})] == [
+        "a",
+        "b",
+        "c",
+    ]
     assert [turn["content"] for turn in asked({"conversations": turns})] == ["a", "b", "c"]

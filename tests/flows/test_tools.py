@@ -1,4 +1,5 @@
-"""A run whose rows have tools, from OpenAI's JSONL to the registered version: judged by its calls, and served with them.
+"""A run whose rows have tools, from OpenAI's JSONL to the registered version: judged by its calls, and served with
+them.
 
 One run of the real flow on a tiny model, which learns in seconds when to call which of two tools, and with what.
 """
@@ -29,10 +30,15 @@ from tests.support.tiny_model import tiny_model
 pytestmark = [pytest.mark.usefixtures("one_thread"), pytest.mark.timeout(600)]
 NAME, WHEN = "tools", ("on Monday", "last week", "in May")
 TOOLS = [
-    {"type": "function", "function": {"name": label, "parameters": {
-        "type": "object", "required": ["when"], "properties": {"when": {"enum": list(WHEN)}}}}}
+    {
+        "type": "function",
+        "function": {
+            "name": label,
+            "parameters": {"type": "object", "required": ["when"], "properties": {"when": {"enum": list(WHEN)}}},
+        },
+    }
     for label in ASKED
-]  # fmt: skip
+]
 
 
 def called(label: str, thing: str, when: str, arguments: dict[str, Any] | None = None) -> dict[str, Any]:
@@ -44,7 +50,10 @@ def called(label: str, thing: str, when: str, arguments: dict[str, Any] | None =
 
 
 def said(text: str) -> dict[str, Any]:
-    turns = [{"role": "user", "content": f"Thanks for the {text}!"}, {"role": "assistant", "content": "You are welcome."}]
+    turns = [
+        {"role": "user", "content": f"Thanks for the {text}!"},
+        {"role": "assistant", "content": "You are welcome."},
+    ]
     return {"messages": turns, "tools": TOOLS}
 
 
@@ -54,23 +63,36 @@ def tool_recipe(folder: Path) -> Path:
     broken = called("order", "tub", "", {"when": "some day"})
     answered = called("order", "sofa", "last week")
     answered["messages"] += [
-        {"role": "tool", "tool_call_id": "c-sofa", "content": "sent"}, {"role": "assistant", "content": "It was sent."}
-    ]  # fmt: skip
+        {"role": "tool", "tool_call_id": "c-sofa", "content": "sent"},
+        {"role": "assistant", "content": "It was sent."},
+    ]
     folder.mkdir()
     write_lines(folder / "raw.jsonl", [*rows, broken, answered])
-    others = [pair for pair in product(THINGS, WHEN) if pair not in pairs]  # in words that it has seen, put together anew
+    others = [
+        pair for pair in product(THINGS, WHEN) if pair not in pairs
+    ]  # in words that it has seen, put together anew
     held_out = [called(label, *pair) for label, pair in product(ASKED, others)]
     write_lines(folder / "holdout.jsonl", [*held_out, *map(said, THINGS[1::2])])
     tiny_model(folder / "model", [json.dumps(row) for row in rows])
     plan = {
-        "name": NAME, "base_model": {"source": "model"}, "contract": "sft",
+        "name": NAME,
+        "base_model": {"source": "model"},
+        "contract": "sft",
         "data": {"train": ["raw.jsonl"], "holdout": ["holdout.jsonl"]},
-        "prompt": {"chat_template": chat_templates.HERMES, "max_new_tokens": 40}, "evaluate": {"few_shot": 2},
+        "prompt": {"chat_template": chat_templates.HERMES, "max_new_tokens": 40},
+        "evaluate": {"few_shot": 2},
         "train": {
-            "threads": 1, "epochs": 8, "batch_rows": 4, "learning_rate": 0.02, "validations_per_epoch": 1, "patience": 100,
+            "threads": 1,
+            "epochs": 8,
+            "batch_rows": 4,
+            "learning_rate": 0.02,
+            "validations_per_epoch": 1,
+            "patience": 100,
         },
-        "gate": {"rules": [{"metric": "call_schema", "at_least": 0.3}, {"metric": "call_due", "better_than_baseline": True}]},
-    }  # fmt: skip
+        "gate": {
+            "rules": [{"metric": "call_schema", "at_least": 0.3}, {"metric": "call_due", "better_than_baseline": True}]
+        },
+    }
     (folder / "recipe.yaml").write_text(yaml.safe_dump(plan))
     return folder / "recipe.yaml"
 

@@ -1,4 +1,6 @@
-"""watch on real parts: a model registered with the rows it learnt from, whose sources then grow in one way or another."""
+"""watch on real parts: a model registered with the rows it learnt from, whose sources then grow in
+one way or another.
+"""
 
 from __future__ import annotations
 
@@ -40,13 +42,18 @@ NAME = "watched"
 TIMES = ("the spring", "May", "the big sale", "2024")
 WHEN = [f"{when} {what}" for when, what in product(("late in", "all of", "once in"), TIMES)]
 LEARNT, BATCH = 120, 60  # rows
-FRENCH = [conversation(f"Où est mon colis numéro {n}, commandé chez vous il y a {n} jours ?", "order") for n in range(BATCH)]
+FRENCH = [
+    conversation(f"Où est mon colis numéro {n}, commandé chez vous il y a {n} jours ?", "order") for n in range(BATCH)
+]
 QUIETLY = {"scored_rows": 0, "grown_by": 0.9, "least_rows": 20}  # each test turns on what it is about
 
 
 def asked() -> list[dict[str, Any]]:
     """Everything there is to ask, shuffled: any part of it is a fair draw from the same."""
-    rows = [conversation(ask(label, thing, when), label) for label, thing, when in product(("order", "refund"), THINGS, WHEN)]
+    rows = [
+        conversation(ask(label, thing, when), label)
+        for label, thing, when in product(("order", "refund"), THINGS, WHEN)
+    ]
     return random.Random(0).sample(rows, len(rows))
 
 
@@ -75,7 +82,9 @@ class Desk:
 
 @pytest.fixture(scope="module")
 def learnt(registry: Path, prefect_server: str) -> Path:
-    """A folder: `desk`, a recipe and its sources; `home`, where they were curated and an adapter of the model registered."""
+    """A folder: `desk`, a recipe and its sources; `home`, where they were curated and an adapter of the model
+    registered.
+    """
     place = registry
     file = little_recipe(place / "desk", NAME)
     for old in (place / "desk" / "raw").iterdir():
@@ -88,19 +97,29 @@ def learnt(registry: Path, prefect_server: str) -> Path:
             data = flow(curated)(load_recipe(str(file)))
         base, holdout = data.base, data.judges["holdout"]
         adapter = artifact("train", "adapter", {}, lambda out: tiny_adapter(base.folder / "model", out / "adapter"))
-        cells = [{"variant": "tuned", "slice": "holdout", "metric": metric, **measured(0.9)} for metric in ("intent", "exact")]
+        cells = [
+            {"variant": "tuned", "slice": "holdout", "metric": metric, **measured(0.9)}
+            for metric in ("intent", "exact")
+        ]
         Inputs(
-            base=base, adapter=adapter, dataset=data.dataset, contract=data.contract, holdout=holdout, name=NAME,
+            base=base,
+            adapter=adapter,
+            dataset=data.dataset,
+            contract=data.contract,
+            holdout=holdout,
+            name=NAME,
             scores=artifact("evaluate", "scores", scores_of(cells)),
             verdict=artifact("gate", "verdict", {"verdict": "passed"}),
             predictions=predicted(base, adapter, holdout.frame()),
-        ).register(1)  # fmt: skip
+        ).register(1)
     return place
 
 
 @pytest.fixture
 def desk(learnt: Path, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Desk:
-    """The sources as they were learnt from, the registry, and an ASSAY_HOME that has nothing but the recipe's base model."""
+    """The sources as they were learnt from, the registry, and an ASSAY_HOME that has nothing but the recipe's base
+    model.
+    """
     shutil.copytree(learnt / "desk", tmp_path / "desk")
     shutil.copyfile(learnt / "home" / "mlflow.db", tmp_path / "mlflow.db")
     shutil.copytree(learnt / "home" / "artifacts" / "fetch", home / "artifacts" / "fetch")
@@ -122,7 +141,9 @@ def deployed(prefect: None) -> Iterator[None]:
 def started() -> list[FlowRun]:
     """The runs of retrain that watch has started."""
     with get_client(sync_client=True) as client:
-        runs = client.read_flow_runs(flow_run_filter=FlowRunFilter(tags=FlowRunFilterTags(all_=["watch", f"model:{NAME}"])))
+        runs = client.read_flow_runs(
+            flow_run_filter=FlowRunFilter(tags=FlowRunFilterTags(all_=["watch", f"model:{NAME}"]))
+        )
     return [run for run in runs if run.name.startswith(f"{NAME}: ")]
 
 
@@ -198,7 +219,9 @@ def test_more_rows_of_the_same_kind_start_a_run_once_they_are_enough(desk: Desk,
     assert "rows more than the" in why(run)
 
 
-def test_rows_in_another_language_are_a_drift_and_retrain_is_started_with_the_reason(desk: Desk, deployed: None) -> None:
+def test_rows_in_another_language_are_a_drift_and_retrain_is_started_with_the_reason(
+    desk: Desk, deployed: None
+) -> None:
     desk.adds(FRENCH)
     state = desk.watch()
     assert state.name == "Started"
@@ -217,7 +240,9 @@ def test_rows_in_another_language_are_a_drift_and_retrain_is_started_with_the_re
 def try_once(desk: Desk, attempt: int = 0) -> FlowRun:
     """Start a run for the data as it is now, without the comparisons that come before."""
     plan = load_recipe(str(desk.file))
-    run = start_retrain.start(plan, {"recipe_path": str(desk.file)}, looked(plan)[1].digest, {"words": "other"}, attempt)
+    run = start_retrain.start(
+        plan, {"recipe_path": str(desk.file)}, looked(plan)[1].digest, {"words": "other"}, attempt
+    )
     return next(one for one in started() if str(one.id) == run.run_id)
 
 
@@ -226,7 +251,9 @@ def crash(run: FlowRun) -> None:
         client.set_flow_run_state(run.id, Crashed(), force=True)
 
 
-def test_the_same_data_is_not_tried_again_after_a_verdict_nor_while_a_run_of_it_waits(desk: Desk, deployed: None) -> None:
+def test_the_same_data_is_not_tried_again_after_a_verdict_nor_while_a_run_of_it_waits(
+    desk: Desk, deployed: None
+) -> None:
     desk.says(watch=QUIETLY)
     desk.adds(FRENCH)
     run = try_once(desk)
@@ -263,9 +290,14 @@ def test_a_run_that_crashed_is_started_again_and_after_three_a_person_is_asked(d
 
 
 def test_new_rows_that_break_the_contract_wait_for_a_person(desk: Desk, deployed: None) -> None:
-    rule = {"expect_column_values_to_be_between": {"column": "prompt_words", "max_value": 30}, "why": "Longer is a thread."}
+    rule = {
+        "expect_column_values_to_be_between": {"column": "prompt_words", "max_value": 30},
+        "why": "Longer is a thread.",
+    }
     contract = yaml.safe_load((desk.folder / "contract.yaml").read_text())
-    (desk.folder / "contract.yaml").write_text(yaml.safe_dump({**contract, "expectations": [*contract["expectations"], rule]}))
+    (desk.folder / "contract.yaml").write_text(
+        yaml.safe_dump({**contract, "expectations": [*contract["expectations"], rule]})
+    )
     long = [conversation(f"{'so it was and ' * 9} where is the {thing} that I bought?", "order") for thing in THINGS]
     desk.adds(asked()[LEARNT : LEARNT + BATCH] + long)
     state = desk.watch(length_effect=0, word_effect=0, label_effect=0, grown_by=0.01)
@@ -275,8 +307,14 @@ def test_new_rows_that_break_the_contract_wait_for_a_person(desk: Desk, deployed
     assert started() == []
 
 
-def test_a_label_it_never_saw_starts_a_run_and_one_the_recipe_does_not_know_asks_a_person(desk: Desk, deployed: None) -> None:
-    schema = {"type": "object", "required": ["intent"], "properties": {"intent": {"enum": ["order", "refund", "invoice"]}}}
+def test_a_label_it_never_saw_starts_a_run_and_one_the_recipe_does_not_know_asks_a_person(
+    desk: Desk, deployed: None
+) -> None:
+    schema = {
+        "type": "object",
+        "required": ["intent"],
+        "properties": {"intent": {"enum": ["order", "refund", "invoice"]}},
+    }
     desk.says(answer={"label": "intent", "graded": ["intent"], "json_schema": schema})
     invoice = [conversation(f"Where is the paper for the {thing} that I bought?", "invoice") for thing in THINGS[:4]]
     foreign = [spoken(f"Where is the {thing} now?", '{"intent": "complaint"}') for thing in THINGS[:4]]

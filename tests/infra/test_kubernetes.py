@@ -46,15 +46,25 @@ def test_the_charts_take_our_values(chart: str) -> None:
         jsonschema.validate({**values(chart), part: {**values(chart)[part], "replicas": 2}}, schema)
 
 
-@pytest.mark.parametrize("manifest", list(yaml.safe_load_all((FOLDER / "mlflow.yaml").read_text())), ids=lambda m: m["kind"])
+@pytest.mark.parametrize(
+    "manifest", list(yaml.safe_load_all((FOLDER / "mlflow.yaml").read_text())), ids=lambda m: m["kind"]
+)
 def test_kubernetes_takes_each_manifest(manifest: Any) -> None:
     kubernetes_validate.validate(manifest, VERSION, strict=True)
 
 
 def test_the_job_of_a_run_asks_for_its_gpus_and_its_nodes_and_shares_the_home_folder() -> None:
     template = job_template()
-    defaults = {name: field["default"] for name, field in template["variables"]["properties"].items() if "default" in field}
-    given = {**defaults, "name": "retrain", "env": [{"name": "A", "value": "b"}], "labels": {"a": "b"}, "command": ["prefect"]}
+    defaults = {
+        name: field["default"] for name, field in template["variables"]["properties"].items() if "default" in field
+    }
+    given = {
+        **defaults,
+        "name": "retrain",
+        "env": [{"name": "A", "value": "b"}],
+        "labels": {"a": "b"},
+        "command": ["prefect"],
+    }
     job = filled(template["job_configuration"]["job_manifest"], {**given, "gpus": "2"})
     kubernetes_validate.validate(job, VERSION, strict=True)
     pod = job["spec"]["template"]["spec"]
@@ -73,6 +83,8 @@ def test_the_job_template_is_whole() -> None:
 
 
 def test_the_versions_are_those_of_the_flows() -> None:
-    pins = dict(line.split("==") for line in (FOLDER.parents[1] / "constraints.txt").read_text().split() if "==" in line)
+    pins = dict(
+        line.split("==") for line in (FOLDER.parents[1] / "constraints.txt").read_text().split() if "==" in line
+    )
     tags = [values("prefect-server")["global"]["prefect"]["image"], values("prefect-worker")["worker"]["image"]]
     assert {tag["prefectTag"].split("-")[0] for tag in tags} == {pins["prefect"]}

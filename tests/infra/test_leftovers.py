@@ -24,7 +24,11 @@ def sleeper(folder: Path, service: str, code: str = "pass") -> subprocess.Popen[
 
 
 def test_ends_what_carries_all_the_marks_and_nothing_else(tmp_path: Path) -> None:
-    server, other, elsewhere = sleeper(tmp_path, "mlflow"), sleeper(tmp_path, "worker"), sleeper(tmp_path / "b", "mlflow")
+    server, other, elsewhere = (
+        sleeper(tmp_path, "mlflow"),
+        sleeper(tmp_path, "worker"),
+        sleeper(tmp_path / "b", "mlflow"),
+    )
     try:
         assert end_leftovers({STACK: str(tmp_path), SERVICE: "mlflow"}) == 1
         assert not psutil.pid_exists(server.pid)

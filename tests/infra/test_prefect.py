@@ -62,7 +62,9 @@ def test_every_automation_has_a_name_by_which_deploy_knows_it_as_ours() -> None:
 
 @pytest.mark.parametrize("entry", AUTOMATED, ids=lambda entry: entry["name"])
 def test_prefect_takes_each_automation(entry: dict[str, Any]) -> None:
-    actions = [{**action, "block_document_id": "0" * 32} if NOTIFY in str(action) else action for action in entry["actions"]]
+    actions = [
+        {**action, "block_document_id": "0" * 32} if NOTIFY in str(action) else action for action in entry["actions"]
+    ]
     AutomationCore.model_validate({**entry, "actions": actions})
 
 

@@ -25,11 +25,25 @@ SETTINGS = {
     **{name: value or "" for name, value in dotenv_values(EXAMPLE).items()},
     **{name: f"secret-of-{name.lower().replace('_', '-')}" for name in SECRETS},
 }
-HERE = {"STACK_CERTIFICATES", "BACKUPS", "STACK_PUBLISH", "ASSAY_VERSION"}  # only containers need them; they have defaults
+HERE = {
+    "STACK_CERTIFICATES",
+    "BACKUPS",
+    "STACK_PUBLISH",
+    "ASSAY_VERSION",
+}  # only containers need them; they have defaults
 # What the containers' defaults are called on this machine, by `places`.
-CONTAINER = {"POSTGRES_HOST": "postgres", "REDIS_HOST": "redis", "S3_HOST": "s3", "PREFECT_HOST": "prefect-server",
-             "MLFLOW_HOST": "mlflow", "STACK_BIND": "0.0.0.0", "STACK_DATA": "/data", "STACK_CODE": "/app",
-             "STACK_SOCKETS": "/var/run/postgresql", "STACK_BACKUPS": "/backups"}  # fmt: skip
+CONTAINER = {
+    "POSTGRES_HOST": "postgres",
+    "REDIS_HOST": "redis",
+    "S3_HOST": "s3",
+    "PREFECT_HOST": "prefect-server",
+    "MLFLOW_HOST": "mlflow",
+    "STACK_BIND": "0.0.0.0",
+    "STACK_DATA": "/data",
+    "STACK_CODE": "/app",
+    "STACK_SOCKETS": "/var/run/postgresql",
+    "STACK_BACKUPS": "/backups",
+}
 
 
 @pytest.fixture(autouse=True)
@@ -70,7 +84,9 @@ def _put(value: Any, names: Mapping[str, str]) -> Any:
 
 def test_every_place_has_the_containers_value_as_its_default() -> None:
     assert places().keys() == CONTAINER.keys()
-    defaults = {found["name"]: found["other"] for found in VARIABLE.finditer(COMPOSE.read_text()) if found["name"] in CONTAINER}
+    defaults = {
+        found["name"]: found["other"] for found in VARIABLE.finditer(COMPOSE.read_text()) if found["name"] in CONTAINER
+    }
     assert defaults == CONTAINER
 
 
@@ -151,8 +167,15 @@ def test_servers_are_up_before_what_needs_them() -> None:
 
 @pytest.mark.parametrize(
     ("text", "filled"),
-    [("${A}", "a"), ("${NO:-x}", "x"), ("${EMPTY:-x}", "x"), ("${EMPTY-x}", ""), ("${NO-x}", "x"), ("$$A", "$A"),
-     ("${A:?say}", "a")],
+    [
+        ("${A}", "a"),
+        ("${NO:-x}", "x"),
+        ("${EMPTY:-x}", "x"),
+        ("${EMPTY-x}", ""),
+        ("${NO-x}", "x"),
+        ("$$A", "$A"),
+        ("${A:?say}", "a"),
+    ],
 )
 def test_fills_in_variables_as_compose_does(text: str, filled: str) -> None:
     assert fill(text, {"A": "a", "EMPTY": ""}) == filled

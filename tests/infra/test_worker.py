@@ -69,7 +69,9 @@ def test_runs_of_other_workers_and_runs_at_rest_stay_as_they_are() -> None:
 def test_a_run_that_a_process_of_this_machine_works_on_is_not_lost() -> None:
     worker = f"machine-{uuid4()}"
     run = run_of(worker, Running())
-    process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE, env={**os.environ, RUN: str(run)})
+    process = subprocess.Popen(
+        [sys.executable, "-c", "input()"], stdin=subprocess.PIPE, env={**os.environ, RUN: str(run)}
+    )
     try:
         assert tell_lost_runs(worker) == []
     finally:

@@ -1,4 +1,6 @@
-"""One stack for the session, up before the first test; test_stack.py comes last, kills its services and takes it down."""
+"""One stack for the session, up before the first test; test_stack.py comes last, kills its services
+and takes it down.
+"""
 
 from __future__ import annotations
 

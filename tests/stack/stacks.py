@@ -46,7 +46,9 @@ class Stack:
         return subprocess.run(command, env=self.environment, cwd=CODE, capture_output=True, text=True, timeout=SECONDS)
 
     def client(self) -> dict[str, str]:
-        """The variables of a client outside the stack that comes in by the proxy's door to MLflow, as an administrator."""
+        """The variables of a client outside the stack that comes in by the proxy's door to MLflow,
+        as an administrator.
+        """
         values = self.values()
         return {
             "MLFLOW_TRACKING_URI": f"http://localhost:{values['MLFLOW_PUBLIC_PORT']}",

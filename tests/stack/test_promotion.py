@@ -1,4 +1,6 @@
-"""Promotion on the stack's own MLflow, PostgreSQL and artifact store: two at once, and what a server answers after it."""
+"""Promotion on the stack's own MLflow, PostgreSQL and artifact store: two at once, and what a
+server answers after it.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,8 @@ from tests.support.serving import post, serving
 
 MODEL = "shop"
 ROUNDS = 5
-# A promotion up to its decision; then it waits for a line of its input. Says which version it is about, and how it ended.
+# A promotion up to its decision; then it waits for a line of its input. Says which version it is about, and how it
+# ended.
 RACER = """
 import sys
 from tasks.core.promotions import OvertakenError
@@ -67,7 +70,11 @@ def come_in(stack: Stack, place: Path, patch: pytest.MonkeyPatch) -> None:
 
 def racer(version: int) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-c", RACER, MODEL, str(version)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=CODE
+        [sys.executable, "-c", RACER, MODEL, str(version)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=CODE,
     )
 
 
@@ -78,7 +85,9 @@ def finish(process: subprocess.Popen[str]) -> str:
 
 
 @pytest.mark.parametrize("turn", range(ROUNDS))
-def test_of_two_promotions_at_once_one_wins_and_the_other_says_so_and_has_moved_nothing(registered: Path, turn: int) -> None:
+def test_of_two_promotions_at_once_one_wins_and_the_other_says_so_and_has_moved_nothing(
+    registered: Path, turn: int
+) -> None:
     client = mlflow_client.client()
     entries, champion = len(read(client, MODEL).entries), aliases(client, MODEL).get(CHAMPION, 0)
     racers = [racer(version) for version in [number for number in (1, 2, 3) if number != champion][:2]]
@@ -101,7 +110,9 @@ def test_of_two_promotions_at_once_one_wins_and_the_other_says_so_and_has_moved_
 
 
 def assay(*words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-m", "flows.cli.main", *words], capture_output=True, text=True, cwd=CODE, timeout=580)
+    return subprocess.run(
+        [sys.executable, "-m", "flows.cli.main", *words], capture_output=True, text=True, cwd=CODE, timeout=580
+    )
 
 
 def answer(url: str) -> Any:

@@ -1,6 +1,8 @@
-"""A schedule that fires by itself on the whole stack: nothing is new, and it says so; rows have come, and it makes a version.
+"""A schedule that fires by itself on the whole stack: nothing is new, and it says so; rows have come, and it makes a
+version.
 
-Prefect's own scheduler, its worker, MLflow on PostgreSQL; a tiny model. Nothing is started by hand after the schedule is made.
+Prefect's own scheduler, its worker, MLflow on PostgreSQL; a tiny model. Nothing is started by hand after the schedule
+is made.
 """
 
 from __future__ import annotations
@@ -22,7 +24,8 @@ pytestmark = pytest.mark.timeout(3600)
 NAME = "desk"
 PATIENCE = 900  # seconds
 ENDED = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
-# What infra/README.md tells people to do by hand: a copy of two deployments for a recipe of one's own, `watch` every minute.
+# What infra/README.md tells people to do by hand: a copy of two deployments for a recipe of one's own, `watch` every
+# minute.
 DEPLOY = """
 import sys
 from flows.deploy import DEPLOYMENTS, _deployment, _read

@@ -81,7 +81,13 @@ def test_asks_for_credentials_at_every_door(stack: Stack) -> None:
     assert status(search) == status(mlflow) == 401
     assert status(search, "admin:wrong") == 401
     assert status(search, f"admin:{values['MLFLOW_ADMIN_PASSWORD']}") == 200
-    inner = {"PREFECT": "/api/deployments/count", "MLFLOW": "/", "S3": "/assay", "S3_FILER": "/buckets/", "S3_VOLUME": "/"}
+    inner = {
+        "PREFECT": "/api/deployments/count",
+        "MLFLOW": "/",
+        "S3": "/assay",
+        "S3_FILER": "/buckets/",
+        "S3_VOLUME": "/",
+    }
     for name, path in inner.items():
         assert status(f"http://127.0.0.1:{values[f'{name}_PORT']}{path}") in (401, 403), name
 
@@ -178,7 +184,9 @@ def contents(backup: Path) -> dict[str, object]:
     for dump in backup.glob("*.dump"):
         command = [find_program("pg_restore", search_path()), "--data-only", "--file=-", str(dump)]
         sql = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-        found[dump.name] = sorted(line for line in sql.splitlines() if "restrict" not in line and not line.startswith("--"))
+        found[dump.name] = sorted(
+            line for line in sql.splitlines() if "restrict" not in line and not line.startswith("--")
+        )
     with tarfile.open(backup / "home.tar") as tar:
         found["home"] = {member.name: member.size for member in tar.getmembers() if member.isfile()}
     return found
@@ -207,6 +215,15 @@ def test_the_compose_file_has_no_service_that_was_not_run() -> None:
 
 
 SECRETS = dict.fromkeys(
-    ("MLFLOW_ADMIN_PASSWORD", "MLFLOW_SECRET_KEY", "POSTGRES_PASSWORD", "PREFECT_DB_PASSWORD", "MLFLOW_DB_PASSWORD",
-     "REDIS_PASSWORD", "S3_ACCESS_KEY", "S3_SECRET_KEY"), "x" * 12,
-)  # fmt: skip
+    (
+        "MLFLOW_ADMIN_PASSWORD",
+        "MLFLOW_SECRET_KEY",
+        "POSTGRES_PASSWORD",
+        "PREFECT_DB_PASSWORD",
+        "MLFLOW_DB_PASSWORD",
+        "REDIS_PASSWORD",
+        "S3_ACCESS_KEY",
+        "S3_SECRET_KEY",
+    ),
+    "x" * 12,
+)

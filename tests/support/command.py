@@ -1,8 +1,9 @@
-"""The `assay` command in tests, as a person runs it: real processes with a home folder and a Prefect server of their own.
+"""The `assay` command in tests, as a person runs it: real processes with a home folder and a Prefect server of their
+own.
 
-    work = Work(tmp_path)
-    ended = work.run("curate", recipe)                              # waits; exit code, output and errors
-    work.kill_when("run", recipe, lambda: work.made("train"))       # kill -9 of the whole process group, at that moment
+work = Work(tmp_path)
+ended = work.run("curate", recipe)                              # waits; exit code, output and errors
+work.kill_when("run", recipe, lambda: work.made("train"))       # kill -9 of the whole process group, at that moment
 """
 
 from __future__ import annotations
@@ -47,13 +48,19 @@ class Work:
         return self.ended(self.start(command, recipe, **environment))
 
     def start(self, command: str, recipe: Path | str, **environment: str) -> subprocess.Popen[str]:
-        """Start it as the leader of a process group, as a shell does; what it says goes into files, one run at a time."""
+        """Start it as the leader of a process group, as a shell does; what it says goes into files,
+        one run at a time.
+        """
         clean = {k: v for k, v in os.environ.items() if not k.startswith(("PREFECT_", "MLFLOW_"))}
         with (self.folder / "out.txt").open("w") as out, (self.folder / "err.txt").open("w") as err:
             return subprocess.Popen(
-                [sys.executable, "-m", "flows.cli.main", *command.split(), str(recipe)], stdout=out, stderr=err, text=True,
-                start_new_session=True, env={**clean, "ASSAY_HOME": str(self.home), **environment},
-            )  # fmt: skip
+                [sys.executable, "-m", "flows.cli.main", *command.split(), str(recipe)],
+                stdout=out,
+                stderr=err,
+                text=True,
+                start_new_session=True,
+                env={**clean, "ASSAY_HOME": str(self.home), **environment},
+            )
 
     def ended(self, process: subprocess.Popen[str]) -> Ended:
         code = process.wait(PATIENCE)
@@ -69,7 +76,9 @@ class Work:
         self.wait_until_idle()
 
     def hold_server(self) -> TextIO:
-        """The Prefect server that the next command starts runs on for those after it, until the file given back is closed."""
+        """The Prefect server that the next command starts runs on for those after it, until the file given back is
+        closed.
+        """
         services = self.home / "services"
         services.mkdir(parents=True, exist_ok=True)
         users = (services / "prefect.users").open("a")
@@ -94,7 +103,9 @@ class Work:
 
 
 def at_home(home: Path) -> list[psutil.Process]:
-    """Everything that works for this home, in whatever process group: servers, keepers, workers, flow runs, trainers."""
+    """Everything that works for this home, in whatever process group: servers, keepers, workers,
+    flow runs, trainers.
+    """
     found = []
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error):

@@ -1,4 +1,6 @@
-"""Made messages that drift is looked for in, and the look at them: for tests, and for the measured table of infra/README.md."""
+"""Made messages that drift is looked for in, and the look at them: for tests, and for the measured table of
+infra/README.md.
+"""
 
 from __future__ import annotations
 
@@ -12,9 +14,10 @@ RULE = WatchSettings()
 LEVEL = RULE.significance
 COMMON = np.array(["the", "my", "is", "where", "please", "order", "not", "in", "for", "and"])
 TOPICS = {
-    "parcel": "parcel late courier tracking door", "refund": "refund money card bank paid",
+    "parcel": "parcel late courier tracking door",
+    "refund": "refund money card bank paid",
     "login": "password login email code app",
-}  # fmt: skip
+}
 SHARES = {"parcel": 0.5, "refund": 0.3, "login": 0.2}
 
 
@@ -32,9 +35,10 @@ def sent(dice: np.random.Generator, rows: int, shares: dict[str, float] = SHARES
 def found(before: pl.DataFrame, now: pl.DataFrame) -> dict[str, drift.Test]:
     sizes = [side["text"].str.len_chars().cast(pl.Int64) for side in (before, now)]
     return {
-        "length": drift.lengths(*sizes), "words": drift.words(before["text"], now["text"])[0],
+        "length": drift.lengths(*sizes),
+        "words": drift.words(before["text"], now["text"])[0],
         "labels": drift.labels(before["label"], now["label"]),
-    }  # fmt: skip
+    }
 
 
 def alarms(test: drift.Test, what: str) -> bool:

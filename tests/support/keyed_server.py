@@ -1,10 +1,11 @@
-"""A web server of files that demands a key, for tests: who asks without one, or with a wrong one, is told what the key was.
+"""A web server of files that demands a key, for tests: who asks without one, or with a wrong one, is told what the key
+was.
 
     with keyed(folder) as host:                       # 127.0.0.1:port
         url = f"http://{host}/rows.jsonl?key={KEY}"   # also: http://clerk:KEY@host/rows.jsonl
 
-`/broken/...` answers 500 and `/locked/...` 403 to every key, and both repeat the key in a sentence. `/list/` is a page for
-everybody that links the files of the folder, each with the key.
+`/broken/...` answers 500 and `/locked/...` 403 to every key, and both repeat the key in a sentence. `/list/` is a page
+for everybody that links the files of the folder, each with the key.
 """
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
-"""A little recipe for tests that run whole flows: a tiny base model, some sixty raw rows with dirt among them, a holdout.
+"""A little recipe for tests that run whole flows: a tiny base model, some sixty raw rows with dirt among them, a
+holdout.
 
     file = little_recipe(tmp_path / "little")                                  # passes its gate
     file = little_recipe(tmp_path / "little", "other", gate={"rules": [...]})  # beside it, with keys of its own
@@ -18,8 +19,24 @@ import yaml
 
 from tests.support.tiny_model import tiny_model
 
-ASKED = {"order": "Where is the {thing} that I bought {when}?", "refund": "Money back for my {thing}, please, it broke {when}."}
-THINGS = ["lamp", "kettle", "chair", "blanket", "lantern", "basket", "stool", "mirror", "teapot", "hammock", "rug", "bench"]
+ASKED = {
+    "order": "Where is the {thing} that I bought {when}?",
+    "refund": "Money back for my {thing}, please, it broke {when}.",
+}
+THINGS = [
+    "lamp",
+    "kettle",
+    "chair",
+    "blanket",
+    "lantern",
+    "basket",
+    "stool",
+    "mirror",
+    "teapot",
+    "hammock",
+    "rug",
+    "bench",
+]
 WHEN = ("on Monday", "last week")
 HELD_OUT = ["clock", "vase", "ladder", "cushion", "shelf", "candle"]
 SCRIPT = "<script>alert(1)</script>"
@@ -28,7 +45,8 @@ REFUSED = {"rules": [{"metric": "exact", "slice": "edge_cases", "at_least": 0.9}
 
 
 def little_recipe(folder: Path, name: str = "little", **keys: Any) -> Path:
-    """Write the recipe `name` into `folder`, and beside it, once, the data, the contract and the model; returns its file.
+    """Write the recipe `name` into `folder`, and beside it, once, the data, the contract and the model; returns its
+    file.
 
     keys: recipe keys that replace those of `plan`.
     """
@@ -37,7 +55,9 @@ def little_recipe(folder: Path, name: str = "little", **keys: Any) -> Path:
         tiny_model(folder / "model", [pair for label in ASKED for pair in (ASKED[label] * 20, answer(label) * 20)])
         write_raw(folder)
         holdout = [conversation(ask(label, thing, "today"), label) for label, thing in product(ASKED, HELD_OUT)]
-        write_lines(folder / "holdout.jsonl", [*holdout, conversation(f"Where is the {SCRIPT} that I ordered?", "order")])
+        write_lines(
+            folder / "holdout.jsonl", [*holdout, conversation(f"Where is the {SCRIPT} that I ordered?", "order")]
+        )
         odd = [spoken(text, UNLEARNT) for text in ("", "Hello", "Money? Where?", "Qui est là ?")]
         write_lines(folder / "edge_cases.jsonl", odd)
         enough = {"expect_table_row_count_to_be_between": {"min_value": 40}, "why": "Fewer teach too little."}
@@ -51,30 +71,43 @@ def plan() -> dict[str, Any]:
     """The recipe's keys but its name. Seven steps an epoch with a checkpoint after each: long enough to be killed."""
     schema = {"type": "object", "required": ["intent"], "properties": {"intent": {"enum": list(ASKED)}}}
     return {
-        "base_model": {"source": "model"}, "prompt": {"system": "Triage.", "max_new_tokens": 12},
+        "base_model": {"source": "model"},
+        "prompt": {"system": "Triage.", "max_new_tokens": 12},
         "answer": {"label": "intent", "graded": ["intent"], "json_schema": schema},
         "data": {"train": ["raw/*"], "holdout": ["holdout.jsonl"], "edge_cases": ["edge_cases.jsonl"]},
-        "contract": "contract.yaml", "evaluate": {"few_shot": 2}, "register": {"checked_answers": 3},
+        "contract": "contract.yaml",
+        "evaluate": {"few_shot": 2},
+        "register": {"checked_answers": 3},
         "train": {
-            "threads": 1, "epochs": 6, "batch_rows": 6, "learning_rate": 0.02, "validations_per_epoch": 1, "patience": 100,
+            "threads": 1,
+            "epochs": 6,
+            "batch_rows": 6,
+            "learning_rate": 0.02,
+            "validations_per_epoch": 1,
+            "patience": 100,
         },
         "gate": {"rules": [{"metric": "json_valid", "at_least": 0.3}]},
-    }  # fmt: skip
+    }
 
 
 def write_raw(folder: Path) -> None:
-    """Two exports, one row a question; every second one goes into the CSV. Each bad row stands in the JSONL, at its end."""
+    """Two exports, one row a question; every second one goes into the CSV. Each bad row stands in the JSONL, at its
+    end.
+    """
     asked = [(ask(label, thing, when), label) for label, thing, when in product(ASKED, THINGS, WHEN)]
     dirt = [
         conversation(f"Where is the parcel {SCRIPT} with <b>four</b> plates?", "order"),
         conversation("Money back, and write to jo.doe@example.com when it is sent.", "refund"),
         conversation("Where\u00a0is my cafetiÃ¨re, ordered a month ago?", "order"),
-        conversation(*asked[0]), conversation(*asked[2]),
+        conversation(*asked[0]),
+        conversation(*asked[2]),
         conversation("Where are the spoons from the spring sale?", "order"),
         conversation("Where are the spoons from the spring sale?", "refund"),
-        conversation("", "order"), spoken("Money back for a torn apron.", "We sent it back to you."),
-        spoken("Where is my second parcel now?", '{"intent": "ord'), {"messages": [{"role": "user", "content": "Hello?"}]},
-    ]  # fmt: skip
+        conversation("", "order"),
+        spoken("Money back for a torn apron.", "We sent it back to you."),
+        spoken("Where is my second parcel now?", '{"intent": "ord'),
+        {"messages": [{"role": "user", "content": "Hello?"}]},
+    ]
     raw = folder / "raw"
     raw.mkdir()
     write_lines(raw / "desk.jsonl", [*(conversation(*pair) for pair in asked[::2]), *dirt])

@@ -1,10 +1,11 @@
 """Processes of loaded versions in tests: forked from one that has imported the libraries, and computed nothing.
 
-    python -P -B tests/support/preloaded.py SOCKET PROGRAM          (started by `Preloaded`, ends with its standard input)
+    python -P -B tests/support/preloaded.py SOCKET PROGRAM          (started by `Preloaded`, ends with its standard
+    input)
 
-To import torch, transformers, peft and MLflow takes seconds of a core, and the suite loads dozens of versions. What runs in the
-fork is the program itself, tasks/registry/loaded_version_main.py; test_loaded_version.py starts that one as users do.
-This file imports nothing of ours either.
+To import torch, transformers, peft and MLflow takes seconds of a core, and the suite loads dozens of versions. What
+runs in the fork is the program itself, tasks/registry/loaded_version_main.py; test_loaded_version.py starts that one as
+users do. This file imports nothing of ours either.
 """
 
 from __future__ import annotations
@@ -23,13 +24,20 @@ from pathlib import Path
 from typing import IO, Any
 
 LIBRARIES = (
-    "torch", "pandas", "mlflow.pyfunc", "mlflow.models", "transformers.models.llama.modeling_llama", "transformers.generation",
+    "torch",
+    "pandas",
+    "mlflow.pyfunc",
+    "mlflow.models",
+    "transformers.models.llama.modeling_llama",
+    "transformers.generation",
     "peft",
-)  # fmt: skip
+)
 
 
 class Preloaded:
-    """Starts such processes in place of tasks.registry.loaded_version.start; the one they come of is started with the first."""
+    """Starts such processes in place of tasks.registry.loaded_version.start; the one they come of is started with the
+    first.
+    """
 
     def __init__(self, folder: Path, program: str) -> None:
         self.address, self.program = str(folder / "s"), program

@@ -1,8 +1,9 @@
-"""What tests of the registry share: everything that the flow hands to `register`, around a tiny model with real adapters.
+"""What tests of the registry share: everything that the flow hands to `register`, around a tiny model with real
+adapters.
 
-    inputs = make_inputs(tmp_path)                       # a base, an adapter, what it answers, and a gate that passed
-    inputs.register()                                    # version 1 of `shop`, challenger
-    another(inputs, seed=2).register()                   # version 2
+inputs = make_inputs(tmp_path)                       # a base, an adapter, what it answers, and a gate that passed
+inputs.register()                                    # version 1 of `shop`, challenger
+another(inputs, seed=2).register()                   # version 2
 """
 
 from __future__ import annotations
@@ -30,7 +31,14 @@ from tasks.training.fetch import fetch
 from tests.support.tiny_model import tiny_adapter, tiny_model
 
 PREDICTIONS = "predictions.parquet"
-TEXTS = ["Where is my parcel?", "I want my money back.", "Cancel my order, please!", "Wo ist mein Paket? 🙂", "", "a\nb"]
+TEXTS = [
+    "Where is my parcel?",
+    "I want my money back.",
+    "Cancel my order, please!",
+    "Wo ist mein Paket? 🙂",
+    "",
+    "a\nb",
+]
 PROMPT = PromptSettings(system="Triage this message.", max_new_tokens=12)
 YAML = "name: shop\ntrain: {epochs: 2}\nprompt:\n  system: Triage this message.\n"
 
@@ -59,10 +67,14 @@ class Inputs:
         place = home() / "scratch" / (scratch or self.name)
         place.mkdir(parents=True, exist_ok=True)
         return register(
-            StepDirs(home() / "out", place, Progress("register")), settings=RegisterSettings(checked_answers=checked),
-            prompt=self.prompt, recipe=RecipeText(name=self.name, yaml=YAML),
-            base_source=BaseModelSettings(source=str(home().parent / "base")), personal=PersonalData(), **proof,
-        )  # fmt: skip
+            StepDirs(home() / "out", place, Progress("register")),
+            settings=RegisterSettings(checked_answers=checked),
+            prompt=self.prompt,
+            recipe=RecipeText(name=self.name, yaml=YAML),
+            base_source=BaseModelSettings(source=str(home().parent / "base")),
+            personal=PersonalData(),
+            **proof,
+        )
 
 
 def keep(out: Path, step: str, made: StepResult) -> tuple[Path, str]:
@@ -108,12 +120,18 @@ def measured(value: float) -> dict[str, Any]:
 
 
 def scores_of(metrics: list[dict[str, Any]], differences: Sequence[dict[str, Any]] = ()) -> dict[str, Any]:
-    """The facts of evaluate. metrics, differences: as Measured and Difference have them (tasks/core/facts/scores.py)."""
+    """The facts of evaluate. metrics, differences: as Measured and Difference have them
+    (tasks/core/facts/scores.py).
+    """
     variants = [*dict.fromkeys(m["variant"] for m in metrics)]
     return {
-        "variants": variants, "best_baseline": next((v for v in variants if v != "tuned"), ""), "headline": "exact",
-        "confidence": 0.95, "metrics": metrics, "differences": [*differences],
-    }  # fmt: skip
+        "variants": variants,
+        "best_baseline": next((v for v in variants if v != "tuned"), ""),
+        "headline": "exact",
+        "confidence": 0.95,
+        "metrics": metrics,
+        "differences": [*differences],
+    }
 
 
 def make_inputs(folder: Path) -> Inputs:
@@ -124,9 +142,11 @@ def make_inputs(folder: Path) -> Inputs:
     base = Handle.of(path, step="fetch", kind="model", digest=digest)
     history = [{"step": 1, "loss": 2.0}, {"step": 2, "loss": 1.0}, {"step": 2, "eval_loss": 1.5}]
     adapter = artifact(
-        "train", "adapter", {"history": history, "settings": {"epochs": 2, "rank": 4}},
+        "train",
+        "adapter",
+        {"history": history, "settings": {"epochs": 2, "rank": 4}},
         lambda out: tiny_adapter(base.folder / "model", out / "adapter"),
-    )  # fmt: skip
+    )
     asked = rows(TEXTS)
     cell = {"slice": "holdout", "metric": "exact"}
     scores = scores_of(
@@ -134,12 +154,17 @@ def make_inputs(folder: Path) -> Inputs:
         [{"baseline": "zero_shot", **cell, "wins": 4, "losses": 0, "n": 6, "difference": 0.7, "low": 0.5, "high": 0.8}],
     )
     return Inputs(
-        base=base, adapter=adapter, predictions=predicted(base, adapter, asked),
+        base=base,
+        adapter=adapter,
+        predictions=predicted(base, adapter, asked),
         dataset=artifact("account", "dataset", {"raw": 9, "kept": 6, "dropped": 2, "quarantined": 1}),
         contract=artifact("check", "contract", {"passed": True, "warnings": 1}),
-        scores=artifact("evaluate", "scores", scores), verdict=artifact("gate", "verdict", {"verdict": "passed"}),
-        holdout=artifact("holdout", "rows", {}, lambda out: asked.write_parquet(out / "rows.parquet"), rows=asked.height),
-    )  # fmt: skip
+        scores=artifact("evaluate", "scores", scores),
+        verdict=artifact("gate", "verdict", {"verdict": "passed"}),
+        holdout=artifact(
+            "holdout", "rows", {}, lambda out: asked.write_parquet(out / "rows.parquet"), rows=asked.height
+        ),
+    )
 
 
 def another(inputs: Inputs, seed: int) -> Inputs:

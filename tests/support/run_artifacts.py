@@ -62,7 +62,9 @@ def judged(
     """A row step that lets go of the rows that `judge` gives a verdict on."""
     frame = before.frame()
     verdicts = {one["row_id"]: found for one in frame.to_dicts() if (found := judge(one))}
-    told = [entry(one, found[0], found[1], **found[2]) for one in frame.to_dicts() if (found := verdicts.get(one["row_id"]))]
+    told = [
+        entry(one, found[0], found[1], **found[2]) for one in frame.to_dicts() if (found := verdicts.get(one["row_id"]))
+    ]
     kept = frame.filter(~pl.col("row_id").is_in(list(verdicts))).with_columns(**columns)
     return step(name, before, Outcome(kept, entries(name, told)), decisions)
 

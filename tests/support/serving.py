@@ -1,7 +1,7 @@
 """`mlflow models serve` in tests: a real server of a registered model, and questions to it over HTTP.
 
-    with serving(f"models:/{name}@champion", folder / "serve.log") as url:
-        status, body = post(url, {"dataframe_records": [{"message": "Where is my parcel?"}]})
+with serving(f"models:/{name}@champion", folder / "serve.log") as url:
+    status, body = post(url, {"dataframe_records": [{"message": "Where is my parcel?"}]})
 """
 
 from __future__ import annotations
@@ -30,9 +30,13 @@ def serving(uri: str, log: Path) -> Iterator[str]:
     command = [sys.executable, "-m", "mlflow", "models", "serve", "-m", uri, "--env-manager", "local", "-p", str(port)]
     with log.open("w") as out:
         server = subprocess.Popen(
-            [*command, "-h", "127.0.0.1"], cwd=log.parent, stdout=out, stderr=subprocess.STDOUT, start_new_session=True,
+            [*command, "-h", "127.0.0.1"],
+            cwd=log.parent,
+            stdout=out,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
             env={**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"},
-        )  # fmt: skip
+        )
     try:
         deadline = time.monotonic() + PATIENCE
         while not answers(f"http://127.0.0.1:{port}/ping"):

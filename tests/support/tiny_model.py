@@ -3,8 +3,8 @@
     base = tiny_model(tmp_path / "base", ["Where is my parcel?", '{"intent": "order_status"}'])
     adapter = tiny_adapter(base, tmp_path / "adapter")
 
-It has everything a real one has (safetensors, byte-level BPE tokenizer, ChatML template, end-of-turn token) and knows nothing:
-its answers are noise, and always the same noise.
+It has everything a real one has (safetensors, byte-level BPE tokenizer, ChatML template, end-of-turn token) and knows
+nothing: its answers are noise, and always the same noise.
 """
 
 from __future__ import annotations
@@ -22,17 +22,27 @@ CONTEXT = 512  # tokens; short enough that a test can write a row that is too lo
 
 
 def tiny_model(folder: Path, texts: list[str]) -> Path:
-    """Write a two-layer Llama (hidden 64) with a tokenizer of at most 512 tokens, trained on `texts`; returns `folder`."""
+    """Write a two-layer Llama (hidden 64) with a tokenizer of at most 512 tokens, trained on
+    `texts`; returns `folder`.
+    """
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
 
     tokenizer = _tokenizer(texts)
     config = LlamaConfig(
-        vocab_size=len(tokenizer), hidden_size=64, intermediate_size=128, num_hidden_layers=2, num_attention_heads=4,
-        num_key_value_heads=2, max_position_embeddings=CONTEXT, tie_word_embeddings=True,
-        bos_token_id=None, eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id,
+        vocab_size=len(tokenizer),
+        hidden_size=64,
+        intermediate_size=128,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        max_position_embeddings=CONTEXT,
+        tie_word_embeddings=True,
+        bos_token_id=None,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
         initializer_range=0.3,  # the usual 0.02 leaves logits so alike that one token wins everywhere
-    )  # fmt: skip
+    )
     with torch.random.fork_rng():
         torch.manual_seed(0)
         model = LlamaForCausalLM(config)
@@ -42,13 +52,17 @@ def tiny_model(folder: Path, texts: list[str]) -> Path:
 
 
 def tiny_adapter(base: Path, out: Path, seed: int = 1) -> Path:
-    """Write a LoRA adapter whose weights are all random, so that it changes answers, as a PEFT folder; returns `out`."""
+    """Write a LoRA adapter whose weights are all random, so that it changes answers, as a PEFT
+    folder; returns `out`.
+    """
     import torch
     from peft import LoraConfig, get_peft_model
     from transformers import AutoModelForCausalLM
 
     model = AutoModelForCausalLM.from_pretrained(base)
-    tuned: Any = get_peft_model(model, LoraConfig(r=4, lora_alpha=8, target_modules="all-linear", task_type="CAUSAL_LM"))
+    tuned: Any = get_peft_model(
+        model, LoraConfig(r=4, lora_alpha=8, target_modules="all-linear", task_type="CAUSAL_LM")
+    )
     dice = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for name, weight in sorted(tuned.named_parameters()):
@@ -57,7 +71,10 @@ def tiny_adapter(base: Path, out: Path, seed: int = 1) -> Path:
     tuned.save_pretrained(out)
     (out / "README.md").unlink(missing_ok=True)
     config = json.loads((out / "adapter_config.json").read_text())
-    config |= {"base_model_name_or_path": None, "target_modules": sorted(config["target_modules"])}  # as the trainer does
+    config |= {
+        "base_model_name_or_path": None,
+        "target_modules": sorted(config["target_modules"]),
+    }  # as the trainer does
     (out / "adapter_config.json").write_text(json.dumps(config, indent=1, sort_keys=True))
     return out
 
@@ -72,13 +89,18 @@ def _tokenizer(texts: list[str]) -> Any:
     bpe.train_from_iterator(
         texts,
         trainers.BpeTrainer(
-            vocab_size=512, special_tokens=[PAD, START, END], show_progress=False,
+            vocab_size=512,
+            special_tokens=[PAD, START, END],
+            show_progress=False,
             initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),  # every byte, so that no text is unknown
         ),
-    )  # fmt: skip
+    )
     tokenizer = PreTrainedTokenizerFast(
-        tokenizer_object=bpe, eos_token=END, pad_token=PAD, additional_special_tokens=[START],
+        tokenizer_object=bpe,
+        eos_token=END,
+        pad_token=PAD,
+        additional_special_tokens=[START],
         clean_up_tokenization_spaces=False,
-    )  # fmt: skip
+    )
     tokenizer.chat_template = CHATML
     return tokenizer

@@ -45,21 +45,40 @@ PLANTED = {
     "autoreply": 25,
 }
 # Weights of the three sources; a defect that belongs to one system gets its own.
-SHARES = {"old_format": (0, 12, 1), "prose_answer": (50, 20, 30), "burst": (3, 0, 1), "not_json": (1, 0, 0),
-          "autoreply": (1, 0, 0)}  # fmt: skip
+SHARES = {
+    "old_format": (0, 12, 1),
+    "prose_answer": (50, 20, 30),
+    "burst": (3, 0, 1),
+    "not_json": (1, 0, 0),
+    "autoreply": (1, 0, 0),
+}
 USUAL_SHARES = (43, 28, 29)
 DRESSED, WITH_CONTACT, NEAR = 0.30, 0.08, 0.70  # contacts go into English rows only
 START, END, OUTAGE = datetime(2026, 1, 2), datetime(2026, 6, 30, 23), datetime(2026, 5, 14, 18, 40)
 
-OLD_NAMES = {"order_status": "shipping", "delivery_problem": "shipping", "return_request": "refund",
-             "refund_status": "refund", "account_access": "login", "payment_problem": "billing",
-             "invoice_request": "billing"}  # fmt: skip
+OLD_NAMES = {
+    "order_status": "shipping",
+    "delivery_problem": "shipping",
+    "return_request": "refund",
+    "refund_status": "refund",
+    "account_access": "login",
+    "payment_problem": "billing",
+    "invoice_request": "billing",
+}
 MIXED_UP = {
-    "order_status": "delivery_problem", "delivery_problem": "order_status", "return_request": "refund_status",
-    "refund_status": "return_request", "damaged_item": "return_request", "cancel_order": "return_request",
-    "payment_problem": "discount_code", "product_question": "other", "account_access": "other",
-    "discount_code": "payment_problem", "invoice_request": "payment_problem", "other": "product_question",
-}  # fmt: skip
+    "order_status": "delivery_problem",
+    "delivery_problem": "order_status",
+    "return_request": "refund_status",
+    "refund_status": "return_request",
+    "damaged_item": "return_request",
+    "cancel_order": "return_request",
+    "payment_problem": "discount_code",
+    "product_question": "other",
+    "account_access": "other",
+    "discount_code": "payment_problem",
+    "invoice_request": "payment_problem",
+    "other": "product_question",
+}
 CARD_INTENTS = {"payment_problem", "refund_status", "cancel_order"}
 
 
@@ -182,7 +201,9 @@ def edited(rng: random.Random, text: str) -> str:
     """One small edit: a greeting, a farewell, another or a further order number, or a typo."""
     kind = rng.choice(("greet", "greet", "leave", "number", "add", "typo", "typo"))
     if kind == "greet" and not re.match(r"(hi|hello|hey|good|dear|hallo)\b", text, re.IGNORECASE):
-        return rng.choice(SAY["greetings"]) + (text if text.startswith(("I ", "I'", "HP")) else text[0].lower() + text[1:])
+        return rng.choice(SAY["greetings"]) + (
+            text if text.startswith(("I ", "I'", "HP")) else text[0].lower() + text[1:]
+        )
     if kind == "leave" and not re.search(r"(thanks|thank you|thx|please|cheers)\W*$", text, re.IGNORECASE):
         return text + rng.choice([" ", "\n"]) + rng.choice(SAY["farewells"]) + rng.choice(["", ".", "!"])
     if kind == "number":
@@ -281,8 +302,16 @@ def second_appearances(rng: random.Random, good: list[Row]) -> list[Row]:
     rest = [row for row in good if row not in disputed]
     long = [row for row in rest if len(row.origin.message.split()) >= 14]
     pools = {"contradiction": disputed, "near_duplicate": long or rest}
-    defects = ("exact_duplicate", "near_duplicate", "empty_answer", "truncated_answer", "old_format", "prose_answer",
-               "unknown_label", "contradiction")  # fmt: skip
+    defects = (
+        "exact_duplicate",
+        "near_duplicate",
+        "empty_answer",
+        "truncated_answer",
+        "old_format",
+        "prose_answer",
+        "unknown_label",
+        "contradiction",
+    )
     return [spoilt(rng, row, name) for name in defects for row in picked(rng, pools.get(name, rest), PLANTED[name])]
 
 
@@ -291,7 +320,11 @@ def outage(rng: random.Random) -> list[Row]:
     rows: dict[str, Row] = {}
     while len(rows) < PLANTED["burst"]:
         order = rng.choice(("HP-{}", "HP-{}", "hp{}", "#{}", "HP {}")).format(rng.randrange(40120, 58990))
-        parts = [rng.choice(SAY["burst_starts"]), rng.choice(SAY["burst_faults"]).format(order), rng.choice(SAY["burst_asks"])]
+        parts = [
+            rng.choice(SAY["burst_starts"]),
+            rng.choice(SAY["burst_faults"]).format(order),
+            rng.choice(SAY["burst_asks"]),
+        ]
         gap = rng.choice((". ", ", ", " - ", ".\n"))
         message = f"{parts[0]} {parts[1]}{gap}{parts[2]} {rng.choice(SAY['burst_ends'])}".strip()
         message = message.format(thing=rng.choice(SAY["burst_things"]), name=rng.choice(SAY["burst_names"]))

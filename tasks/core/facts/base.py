@@ -17,9 +17,13 @@ class Facts(BaseModel):
     """
 
     model_config = ConfigDict(
-        frozen=True, extra="ignore", protected_namespaces=(), validate_by_name=True, validate_by_alias=True,
+        frozen=True,
+        extra="ignore",
+        protected_namespaces=(),
+        validate_by_name=True,
+        validate_by_alias=True,
         ser_json_inf_nan="constants",  # a loss that is no number stays one that is none
-    )  # fmt: skip
+    )
 
     @classmethod
     def of(cls, handle: Handle) -> Self:

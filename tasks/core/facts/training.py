@@ -1,4 +1,6 @@
-"""What training hands on. The training process says the same in its events, line by line (tasks/training/trainer/spec.py)."""
+"""What training hands on. The training process says the same in its events, line by line
+(tasks/training/trainer/spec.py).
+"""
 
 from __future__ import annotations
 

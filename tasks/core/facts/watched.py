@@ -72,7 +72,8 @@ class Share(Facts):
 class RescoreFacts(Facts):
     """The champion on new rows: now, and as it was registered (None if the registry does not say).
 
-    told: it in a sentence. below: whether the whole interval is under `limit`, the registered figure less the recipe's margin.
+    told: it in a sentence. below: whether the whole interval is under `limit`, the registered figure less the recipe's
+    margin.
     """
 
     metric: str

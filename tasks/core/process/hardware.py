@@ -68,9 +68,9 @@ def _choose() -> tuple[str, str, str]:
 def reuse_memory() -> None:
     """Let this process keep what it frees for its next allocation. Does nothing where the C library is not glibc.
 
-    glibc gives every large block (a batch's logits, a cache of keys) back to the system at once and asks for it anew, and each
-    of its pages then faults again: filling a block of 64 MB took 27 ms and 16,000 faults so, and 3.5 ms and none with memory
-    kept (two virtual cores, 2026-11-24; fifty blocks in turn, twice).
+    glibc gives every large block (a batch's logits, a cache of keys) back to the system at once and asks for it anew,
+    and each of its pages then faults again: filling a block of 64 MB took 27 ms and 16,000 faults so, and 3.5 ms and
+    none with memory kept (two virtual cores, 2026-11-24; fifty blocks in turn, twice).
     """
     import ctypes
 
@@ -83,10 +83,11 @@ def reuse_memory() -> None:
 
 
 def release_memory() -> None:
-    """Give back to the system what this process has freed: one that runs many steps must not hold what the largest needed.
+    """Give back to the system what this process has freed: one that runs many steps must not hold what the largest
+    needed.
 
-    glibc by itself returns only what lies at the end of its heap. Converting the example's base model left a process that held
-    380 MB more than it used (2026-11-24). Does nothing where the C library is not glibc.
+    glibc by itself returns only what lies at the end of its heap. Converting the example's base model left a process
+    that held 380 MB more than it used (2026-11-24). Does nothing where the C library is not glibc.
 
     On a GPU torch keeps all that it ever needed, and the process that loads a registered version would find no room.
     """
@@ -101,11 +102,13 @@ def release_memory() -> None:
 
 
 def collect_rarely() -> None:
-    """Let this process look for cycles of garbage a hundred times less often. Call it before heavy libraries are imported.
+    """Let this process look for cycles of garbage a hundred times less often. Call it before heavy libraries are
+    imported.
 
-    Python looks after every 700 new objects, and the libraries of a run are 735,000 that stay. Curating the tests' sixty rows
-    took 10.1 s of a core, and 8.7 s so; loading the trainer's libraries 4.7 s, and 4.0 s. The price: in a short run of the
-    example the flow held 0.6 % and the trainer 0.7 % more at the peak (two busy virtual cores, 2026-11-29).
+    Python looks after every 700 new objects, and the libraries of a run are 735,000 that stay. Curating the tests'
+    sixty rows took 10.1 s of a core, and 8.7 s so; loading the trainer's libraries 4.7 s, and 4.0 s. The price: in a
+    short run of the example the flow held 0.6 % and the trainer 0.7 % more at the peak (two busy virtual cores,
+    2026-11-29).
     """
     gc.set_threshold(COLLECT_AFTER)
 
@@ -113,8 +116,8 @@ def collect_rarely() -> None:
 def exit_quickly() -> None:
     """Let this process end without a last search for cycles of garbage, which the system frees anyway.
 
-    The libraries of a run are 735,000 objects that Python goes through several times at its end: 2.2 s of a core, and 0.2 s
-    without (2026-11-24). A worker says that a run was cancelled only when its process has ended.
+    The libraries of a run are 735,000 objects that Python goes through several times at its end: 2.2 s of a core, and
+    0.2 s without (2026-11-24). A worker says that a run was cancelled only when its process has ended.
     """
     atexit.register(gc.freeze)
 

@@ -27,10 +27,12 @@ class Progress:
             from rich import progress as rich_progress
 
             self._bar = rich_progress.Progress(
-                rich_progress.TextColumn("  {task.fields[name]:<10}"), rich_progress.BarColumn(24),
+                rich_progress.TextColumn("  {task.fields[name]:<10}"),
+                rich_progress.BarColumn(24),
                 rich_progress.TextColumn("{task.percentage:>3.0f} %  {task.description}"),
-                rich_progress.TimeRemainingColumn(), transient=True,
-            )  # fmt: skip
+                rich_progress.TimeRemainingColumn(),
+                transient=True,
+            )
             self._bar.start()
             self._task = self._bar.add_task("", total=1.0, name=self.name)
         return self
@@ -60,6 +62,8 @@ class Progress:
         except httpx.HTTPError as error:  # hours of training must not end with a server that restarts
             logging.getLogger(__name__).warning("progress was not shown: %s", error)
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         if self._bar is not None:
             self._bar.stop()

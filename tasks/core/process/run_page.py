@@ -1,6 +1,7 @@
-"""What a run shows on its page in Prefect: worth some waiting for a server that restarts, and never worth the work itself.
+"""What a run shows on its page in Prefect: worth some waiting for a server that restarts, and never worth the work
+itself.
 
-    show(create_table_artifact, table=rows, key="check", description="...")
+show(create_table_artifact, table=rows, key="check", description="...")
 """
 
 from __future__ import annotations
@@ -10,12 +11,15 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-# A client that was never connected gives up at once, which is Prefect's rule; a server of the stack is back in 20 to 60 s.
+# A client that was never connected gives up at once, which is Prefect's rule; a server of the stack is back in 20 to 60
+# s.
 WAITS = (2.0, 4.0, 8.0, 16.0, 32.0)
 
 
 def show(create: Callable[..., Any], /, **what: Any) -> None:
-    """Create an artifact. A Prefect server that stays away for a minute costs the page this part, with a line in the log."""
+    """Create an artifact. A Prefect server that stays away for a minute costs the page this part, with a line in the
+    log.
+    """
     import httpx
 
     for wait in (*WAITS, 0.0):

@@ -1,7 +1,7 @@
 """Text and numbers made fit to print: nothing invisible, nothing endless, every share with one decimal.
 
-Autoescaping keeps a row from becoming markup; this module keeps it from deceiving the eye (bidi and control characters) and
-from filling the page. What is cut says how long it was.
+Autoescaping keeps a row from becoming markup; this module keeps it from deceiving the eye (bidi and control characters)
+and from filling the page. What is cut says how long it was.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ HTML = (
 JOINERS = "\u200c\u200d"
 LEAD = 120  # characters kept before the first difference of two long texts, for context
 TOKENS = re.compile(r"<[^<>]{1,200}>|&#?\w{1,12};|\w+|\s+|.", re.DOTALL)  # a tag or an entity changes as a whole
-# Addresses (64 characters before the @ by RFC 5321; without a bound it would be quadratic), and digits as phones, cards and
-# accounts have them; dates, and order numbers of five or six digits, stay.
+# Addresses (64 characters before the @ by RFC 5321; without a bound it would be quadratic), and digits as phones, cards
+# and accounts have them; dates, and order numbers of five or six digits, stay.
 PERSONAL = re.compile(r"[\w.+-]{1,64}@[\w-]+(?:\.[\w-]+)+|(?<!\w)(?!\d{4}-\d\d-\d\d)\+?\d(?:[ ()./-]{0,2}\d){6,}")
 DIGEST = re.compile("[0-9a-f]{64}")
 COVER = "▪"  # in the place of each letter
@@ -70,8 +70,8 @@ def words(value: Any) -> str:
 def differences(before: str, after: str, limit: int, *, cover: bool = False) -> tuple[Markup, Markup]:
     """Both texts with what was taken out marked <del> and what was put in marked <ins>, around the first difference.
 
-    Compares words, tags and spaces, not characters, so that the marks fall where a reader would put them. cover: of words
-    that were taken out, show only how long they were; a signature is personal whatever it says.
+    Compares words, tags and spaces, not characters, so that the marks fall where a reader would put them. cover: of
+    words that were taken out, show only how long they were; a signature is personal whatever it says.
     """
     pairs = enumerate(zip(before, after, strict=False))
     first = next((i for i, (a, b) in pairs if a != b), min(len(before), len(after)))

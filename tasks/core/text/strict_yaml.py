@@ -49,16 +49,20 @@ def read_yaml(file: Path, model: type[M], *, noun: str = "recipe", text: str = "
         value = loader.construct_document(node) if node else None
     except (OSError, UnicodeDecodeError) as error:
         raise RecipeError(
-            f"The {noun} cannot be read: {error}.", where=told(file), allowed="UTF-8 text",
+            f"The {noun} cannot be read: {error}.",
+            where=told(file),
+            allowed="UTF-8 text",
             todo="name a file of text that the user of this process may read",
-        ) from error  # fmt: skip
+        ) from error
     except yaml.YAMLError as error:
         raise _syntax(file, noun, error) from None  # its own words quote the line
     if not isinstance(node, yaml.MappingNode):
         raise RecipeError(
-            f"The {noun} holds no keys.", where=told(file), allowed="lines of `key: value`",
+            f"The {noun} holds no keys.",
+            where=told(file),
+            allowed="lines of `key: value`",
             todo=f"name the file of a {noun}, or fill this one",
-        )  # fmt: skip
+        )
     if mistakes := _repeated(node, ()):
         raise _refusal(file, noun, mistakes)
     try:
@@ -89,18 +93,21 @@ def _syntax(file: Path, noun: str, error: yaml.YAMLError) -> RecipeError:
     place = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
     problem = getattr(error, "problem", None) or str(error)
     return RecipeError(
-        f"The {noun} is not valid YAML: {problem}.", where=f"{told(file)}{place}",
+        f"The {noun} is not valid YAML: {problem}.",
+        where=f"{told(file)}{place}",
         todo="mend this line; indent with spaces, and quote texts that hold a colon, a # or a brace",
-    )  # fmt: skip
+    )
 
 
 def _refusal(file: Path, noun: str, mistakes: list[Mistake]) -> RecipeError:
     first = mistakes[0]
     if len(mistakes) == 1:
         return RecipeError(
-            f"The {noun} has a mistake: {first.what}.", where=f"{told(file)}, line {first.line}", allowed=first.allowed,
+            f"The {noun} has a mistake: {first.what}.",
+            where=f"{told(file)}, line {first.line}",
+            allowed=first.allowed,
             todo=first.todo or f"correct this line of the {noun}",
-        )  # fmt: skip
+        )
     lines = [f"\n  line {m.line}: {m}" for m in sorted(mistakes, key=lambda m: m.line)]
     what = f"The {noun} has {len(mistakes)} mistakes:{''.join(lines)}"
     return RecipeError(what, where=told(file), todo="correct these lines")

@@ -1,8 +1,10 @@
-"""Advice: one topic's finding on a dataset, and the topics that count rows. tasks/curation/advice/row_texts.py has the others.
+"""Advice: one topic's finding on a dataset, and the topics that count rows. tasks/curation/advice/row_texts.py has the
+others.
 
-A topic is a function of `asked`, one row a dataset row, sorted by row_id: row_id, split (train or validation), system, prompt
-and answer (tasks/relations/prompts.py), said (of an answer what is neither label nor key), label (null without one), turns
-(assistant messages), rejected. Advice quotes labels and nothing else of a row, so no personal data gets into it.
+A topic is a function of `asked`, one row a dataset row, sorted by row_id: row_id, split (train or validation), system,
+prompt and answer (tasks/relations/prompts.py), said (of an answer what is neither label nor key), label (null without
+one), turns (assistant messages), rejected. Advice quotes labels and nothing else of a row, so no personal data gets
+into it.
 """
 
 from __future__ import annotations
@@ -17,8 +19,8 @@ import polars as pl
 Level = Literal["good", "note", "warning"]
 Goal = Literal["style", "capability", "instruction"]
 NAMED = 20  # row ids that a piece of advice carries: enough to look at by hand
-# The fewest rows, and what they teach. OpenAI's guide sees a manner learned from 50 rows on; LIMA (Zhou 2023) is 1,000 rows;
-# sets that teach a model to follow instructions at large, from Alpaca on, have 50,000 and more.
+# The fewest rows, and what they teach. OpenAI's guide sees a manner learned from 50 rows on; LIMA (Zhou 2023) is 1,000
+# rows; sets that teach a model to follow instructions at large, from Alpaca on, have 50,000 and more.
 GOALS: dict[Goal, tuple[int, str]] = {
     "style": (50, "a manner or a fixed form"),
     "capability": (1_000, "a new capability"),
@@ -32,7 +34,9 @@ FEW_CONVERSATIONS = 0.05
 
 @dataclass(frozen=True)
 class Advice:
-    """level: good asks for nothing. do: one sentence, empty when good. rows: row ids, the worst first. numbers: JSON."""
+    """level: good asks for nothing. do: one sentence, empty when good. rows: row ids, the worst
+    first. numbers: JSON.
+    """
 
     topic: str
     level: Level
@@ -94,15 +98,23 @@ def labels(asked: pl.DataFrame, least: int) -> Advice | None:
         return None
     few = {label: rows for label, rows in counts.items() if rows < least}
     shares = [rows / train.height for rows in counts.values()]
-    even = math.exp(-sum(share * math.log(share) for share in shares)) / len(counts)  # exp of the entropy: effective labels
+    even = math.exp(-sum(share * math.log(share) for share in shares)) / len(
+        counts
+    )  # exp of the entropy: effective labels
     rarest, commonest = next(iter(counts)), next(reversed(counts))
     numbers = {
-        "labels": len(counts), "evenness": round(even, 3), "rarest": counts[rarest], "commonest": counts[commonest],
+        "labels": len(counts),
+        "evenness": round(even, 3),
+        "rarest": counts[rarest],
+        "commonest": counts[commonest],
         "too_few": dict(list(few.items())[:NAMED]),
-    }  # fmt: skip
+    }
     if few:
         rows = train.filter(pl.col("label").is_in(list(few)))["row_id"]
-        says = f"{len(few):,} of {len(counts):,} labels have fewer than {least} training rows; {rarest!r} has {counts[rarest]}."
+        says = (
+            f"{len(few):,} of {len(counts):,} labels have fewer than {least} training rows; {rarest!r} has "
+            f"{counts[rarest]}."
+        )
         do = "Bring rows of these labels or merge them with others: a label this rare is hardly learned."
         return worth("warning", "labels", says, do, rows, numbers)
     if even < EVEN:
@@ -120,7 +132,9 @@ def conversations(asked: pl.DataFrame) -> Advice:
     if not 0 < share < FEW_CONVERSATIONS:
         says = f"{share:.0%} of the rows are conversations of several turns." if many else "Every row is of one turn."
         return good("turns", says, numbers)
-    says = f"Conversations of several turns: {len(many):,} of {asked.height:,} rows ({share:.1%}), too few to learn from."
+    says = (
+        f"Conversations of several turns: {len(many):,} of {asked.height:,} rows ({share:.1%}), too few to learn from."
+    )
     do = "Bring more if the model is to hold conversations; else leave these out."
     return worth("note", "turns", says, do, many, numbers)
 
@@ -131,5 +145,9 @@ def validation(asked: pl.DataFrame, least: int) -> Advice:
     numbers = {"rows": rows}
     if rows >= least:
         return good("validation", f"{rows:,} rows watch over training.", numbers)
-    says = f"Only {rows:,} rows watch over training: their loss moves by chance." if rows else "No row watches over training."
+    says = (
+        f"Only {rows:,} rows watch over training: their loss moves by chance."
+        if rows
+        else "No row watches over training."
+    )
     return worth("note", "validation", says, "Raise split.validation in the recipe, or bring more rows.", [], numbers)

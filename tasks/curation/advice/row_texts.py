@@ -1,7 +1,7 @@
 """Advice that takes reading the texts: facts, lengths, answers that repeat, prompts that are versions of one another.
 
-tasks/curation/advice/row_counts.py says what a topic is given. Thresholds stand above what public sets that train well were measured to
-have: Alpaca, its rows that a grader scored best, Banking77, SMS Spam.
+tasks/curation/advice/row_counts.py says what a topic is given. Thresholds stand above what public sets that train well
+were measured to have: Alpaca, its rows that a grader scored best, Banking77, SMS Spam.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from tasks.curation.advice.row_counts import Advice, good, worth
 from tasks.curation.advice.specifics import factual
 from tasks.similarity.near_duplicates import near_duplicate_pairs
 
-# Some names and dates are in any honest data: lists of countries, films and the like are 7 % of Alpaca's rows, and 11 % of
-# those that a grader scored best.
+# Some names and dates are in any honest data: lists of countries, films and the like are 7 % of Alpaca's rows, and 11 %
+# of those that a grader scored best.
 SOME_FACTS, MANY_FACTS = 0.1, 0.2
 LONGEST, OUTWEIGH = 0.05, 0.5  # when a twentieth of the answers hold half of all the text that the loss counts
 ENOUGH = 20  # rows below which shares mean nothing
@@ -29,14 +29,19 @@ def facts(asked: pl.DataFrame) -> Advice:
     share = found.height / max(asked.height, 1)
     numbers = {"rows": found.height, "share": round(share, 4)}
     if share < SOME_FACTS or found.height < 3:
-        says = f"{found.height:,} of {asked.height:,} answers state names, numbers or dates that their prompts do not hold."
+        says = (
+            f"{found.height:,} of {asked.height:,} answers state names, numbers or dates that their prompts do not "
+            f"hold."
+        )
         return good("facts", says, numbers)
     says = (
-        f"{found.height:,} of {asked.height:,} rows ({share:.0%}) teach facts rather than behaviour: their answers state "
+        f"{found.height:,} of {asked.height:,} rows ({share:.0%}) teach facts rather than behaviour: their answers "
+        f"state "
         "names, numbers, dates or addresses that their prompts do not hold."
     )
     do = (
-        "Keep such facts in documents that are searched when a question comes, and put them into these rows' prompts: weights "
+        "Keep such facts in documents that are searched when a question comes, and put them into these rows' prompts: "
+        "weights "
         "learn them badly and cannot be corrected."
     )
     return worth("warning" if share >= MANY_FACTS else "note", "facts", says, do, found["row_id"], numbers)
@@ -44,7 +49,9 @@ def facts(asked: pl.DataFrame) -> Advice:
 
 def lengths(asked: pl.DataFrame) -> Advice:
     """Whether a few long answers outweigh all others: the loss counts tokens, not rows."""
-    sized = asked.select("row_id", chars=pl.col("answer").str.len_chars()).sort(-pl.col("chars").cast(pl.Int64), "row_id")
+    sized = asked.select("row_id", chars=pl.col("answer").str.len_chars()).sort(
+        -pl.col("chars").cast(pl.Int64), "row_id"
+    )
     sizes: list[int] = sized["chars"].to_list()
     longest = max(1, int(LONGEST * len(sizes)))
     share = sum(sizes[:longest]) / max(sum(sizes), 1)
@@ -70,7 +77,8 @@ def repeated_answers(asked: pl.DataFrame) -> Advice:
     if rows >= ENOUGH and different < FEW_ANSWERS * rows:
         commonest = counted.sort(-pl.col("same").cast(pl.Int64), "text", "row_id")["row_id"]
         do = (
-            "If they are classes, name them in the recipe (answer.label, or kind: classification); else write answers that "
+            "If they are classes, name them in the recipe (answer.label, or kind: classification); else write answers "
+            "that "
             "fit their prompts, because the model will repeat these."
         )
         says = f"{rows:,} rows have only {different:,} different answers."

@@ -77,7 +77,9 @@ def _numbers(texts: pl.DataFrame) -> pl.DataFrame:
 
 def _names(texts: pl.DataFrame) -> pl.DataFrame:
     """Words with a capital inside a sentence that these texts never write without one."""
-    inside = texts.select("row_id", "asked", specific=pl.col("said").str.replace_all(_ADDRESS, " ").str.extract_all(_INSIDE))
+    inside = texts.select(
+        "row_id", "asked", specific=pl.col("said").str.replace_all(_ADDRESS, " ").str.extract_all(_INSIDE)
+    )
     words = int(texts["said"].str.count_matches(r"\S+").sum())
     if int(inside["specific"].list.len().sum()) > CAPITALS * words:
         return _new(inside.clear())

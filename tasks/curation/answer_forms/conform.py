@@ -18,7 +18,9 @@ STANDARD, SPELLING = "standard JSON form", "spelling of the label"
 LABEL = "label"  # the field that an answer is which is nothing but a label
 RARE = 3  # uses, below which an answer among labels is none
 # Whoever asks for an object gets one, also where answers are prose.
-_ASKED_FOR = re.compile(r"(?i)json|dict|object|code|program|function|format|array|schema|css|yaml|config|class\b|set of")
+_ASKED_FOR = re.compile(
+    r"(?i)json|dict|object|code|program|function|format|array|schema|css|yaml|config|class\b|set of"
+)
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,8 @@ def _object_row(row: Row, answer: AnswerSettings, old: Old) -> tuple[Row, list[s
     if not done:
         return row, [], None
     messages = [
-        {**message, "content": texts.get(number, message["content"])} for number, message in enumerate(row["messages"], 1)
+        {**message, "content": texts.get(number, message["content"])}
+        for number, message in enumerate(row["messages"], 1)
     ]
     return {**row, "messages": messages, "rejected": rejected}, list(dict.fromkeys(done)), None
 
@@ -104,7 +107,9 @@ def _object_answer(text: str, answer: AnswerSettings, old: Old, done: list[str])
 
 
 def _rejected(text: str | None, answer: AnswerSettings, old: Old, done: list[str]) -> str | None:
-    """The rejected answer, if it is JSON, spelled as the chosen one is. What else is wrong with it may be the lesson."""
+    """The rejected answer, if it is JSON, spelled as the chosen one is. What else is wrong with it
+    may be the lesson.
+    """
     try:
         value = strict(text) if text is not None else None
     except TwiceError:
@@ -123,7 +128,9 @@ def _rejected(text: str | None, answer: AnswerSettings, old: Old, done: list[str
 
 
 def _labels(about: About, form: Form, values: Mapping[str, str]) -> Conformed:
-    """Labels in their usual spelling. form.labels: those that are used often enough; empty where any label may be meant."""
+    """Labels in their usual spelling. form.labels: those that are used often enough; empty where any label may be
+    meant.
+    """
     said = pl.concat([about.written, about.texts.filter(role=REJECTED)])
     counts = said.group_by("text").len()
     renamed: dict[str, int] = {}

@@ -14,7 +14,9 @@ _INTEGER, _NUMBER = re.compile(r"-?(?:0|[1-9]\d*)"), re.compile(r"-?(?:0|[1-9]\d
 
 
 def folded(label: str) -> str:
-    """The form in which case, width and separators do not count: "Order Status", "order-status" and "orderStatus" alike."""
+    """The form in which case, width and separators do not count: "Order Status", "order-status" and "orderStatus"
+    alike.
+    """
     return _SEPARATOR.sub("", unicodedata.normalize("NFKC", label).strip()).casefold()
 
 
@@ -41,7 +43,9 @@ def fit(
     return _fit(renamed, schema, rules), list(dict.fromkeys(rules))
 
 
-def _keys(value: dict[str, Any], known: Mapping[str, Any], rename: Mapping[str, str], rules: list[str]) -> dict[str, Any]:
+def _keys(
+    value: dict[str, Any], known: Mapping[str, Any], rename: Mapping[str, str], rules: list[str]
+) -> dict[str, Any]:
     """Under the known names; a key stays as it is when its new name is taken, or two keys claim the same."""
     if all(key in known and key not in rename for key in value):
         return dict(value)
@@ -78,7 +82,9 @@ def _text(value: str, schema: Mapping[str, Any], rules: list[str]) -> Any:
 
 
 def _typed(value: str, kind: Any) -> Any:
-    """The number, truth value or null that a text spells out, where the schema wants that; as it was in any other case."""
+    """The number, truth value or null that a text spells out, where the schema wants that; as it
+    was in any other case.
+    """
     if kind == "boolean" and value.lower() in ("true", "false"):
         return value.lower() == "true"
     if kind == "integer" and _INTEGER.fullmatch(value):

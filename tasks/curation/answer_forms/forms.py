@@ -22,8 +22,14 @@ LABEL_CHARACTERS, LABEL_TIMES, LABEL_USES = 60, 3, 10  # longest label; least us
 SHORT = 2  # of letters: codes such as US and us, in which case can mean something
 NUMBERED, BULLETED = r"(?m)^[ \t]*\(?\d{1,3}[.):][ \t]+\S", r"(?m)^[ \t]*[-*•·–][ \t]+\S"
 TYPES: dict[type, str] = {
-    str: "string", bool: "boolean", int: "number", float: "number", list: "array", dict: "object", type(None): "null"
-}  # fmt: skip
+    str: "string",
+    bool: "boolean",
+    int: "number",
+    float: "number",
+    list: "array",
+    dict: "object",
+    type(None): "null",
+}
 
 
 @dataclass(frozen=True)
@@ -40,20 +46,26 @@ class Form:
 
 
 def shapes(text: pl.Expr) -> pl.Expr:
-    """The shape of each text, by its looks: object, numbered list, bulleted list or prose. Intro and end may frame a list."""
+    """The shape of each text, by its looks: object, numbered list, bulleted list or prose. Intro and end may frame a
+    list.
+    """
     lines = text.str.count_matches(r"(?m)^[ \t]*\S")
     numbered, bulleted = (text.str.count_matches(pattern) for pattern in (NUMBERED, BULLETED))
     braces = text.str.contains(r"(?s)^\s*(?:```\w*\s*)?\{.*\}\s*(?:```\s*)?$")
     return (
-        pl.when(braces).then(pl.lit("object"))
-        .when((numbered >= 2) & (2 * numbered >= lines)).then(pl.lit("numbered list"))
-        .when((bulleted >= 2) & (2 * bulleted >= lines)).then(pl.lit("bulleted list"))
+        pl.when(braces)
+        .then(pl.lit("object"))
+        .when((numbered >= 2) & (2 * numbered >= lines))
+        .then(pl.lit("numbered list"))
+        .when((bulleted >= 2) & (2 * bulleted >= lines))
+        .then(pl.lit("bulleted list"))
         .otherwise(pl.lit("prose"))
-    )  # fmt: skip
+    )
 
 
 def learn(texts: pl.Series, majority: float) -> Form:
-    """The form of at least `majority` of the answers; of lists and prose, at least LOOSE of them. Prose may have lists in it.
+    """The form of at least `majority` of the answers; of lists and prose, at least LOOSE of them. Prose may have lists
+    in it.
 
     The order of texts is of no account.
     """
@@ -88,7 +100,9 @@ def _object(text: str) -> dict[str, Any] | None:
 
 def label_set(counts: pl.DataFrame, total: int, majority: float) -> frozenset[str]:
     """The labels, folded, that answers are one of; empty when the answers are no labels. counts: text, len."""
-    short = pl.col("text").str.len_chars().is_between(1, LABEL_CHARACTERS) & ~pl.col("text").str.contains("\n", literal=True)
+    short = pl.col("text").str.len_chars().is_between(1, LABEL_CHARACTERS) & ~pl.col("text").str.contains(
+        "\n", literal=True
+    )
     uses: Counter[str] = Counter()
     for text, times in counts.filter(short).iter_rows():
         uses[folded(text)] += times
@@ -164,6 +178,8 @@ def _property(objects: list[tuple[dict[str, Any], int]], key: str, count: int) -
 
 
 def _allowed(texts: Mapping[str, int]) -> list[str]:
-    """Every value of a field that holds one of a set, in its usual spelling; rare ones too: no one said they are wrong."""
+    """Every value of a field that holds one of a set, in its usual spelling; rare ones too: no one
+    said they are wrong.
+    """
     known = label_set(pl.DataFrame({"text": list(texts), "len": list(texts.values())}), sum(texts.values()), REQUIRED)
     return sorted(set(texts) - set(spellings(texts.items()))) if known else []

@@ -1,8 +1,8 @@
 """From the text of an answer to the JSON object that it means, when nothing is lost or guessed on the way.
 
-Beyond JSON itself these are read: a code fence around it, commas before a closing bracket, a Python dict, and formats that a
-template describes. A text that could be read in two ways, or of which a part would vanish (a comment, a second value under
-the same key, words around the object), is not read.
+Beyond JSON itself these are read: a code fence around it, commas before a closing bracket, a Python dict, and formats
+that a template describes. A text that could be read in two ways, or of which a part would vanish (a comment, a second
+value under the same key, words around the object), is not read.
 """
 
 from __future__ import annotations
@@ -79,7 +79,9 @@ def _is_text(value: Any, source: str) -> bool:
 
 
 def _python(text: str) -> dict[str, Any] | None:
-    """A dict as Python prints it, JSON's true, false and null allowed; None when a comment or a joined text is in it."""
+    """A dict as Python prints it, JSON's true, false and null allowed; None when a comment or a
+    joined text is in it.
+    """
     strings = _STRING.findall(text)
     if len(text) > LONGEST or "#" in _STRING.sub("", text) or any(map(_ODD_ESCAPE.search, strings)):
         return None
@@ -104,7 +106,9 @@ def _literal(node: ast.expr) -> Any:
             return -number
         case ast.List(elts=items) | ast.Tuple(elts=items):
             return [_literal(item) for item in items]
-        case ast.Dict(keys=keys, values=values) if all(isinstance(k, ast.Constant) and isinstance(k.value, str) for k in keys):
+        case ast.Dict(keys=keys, values=values) if all(
+            isinstance(k, ast.Constant) and isinstance(k.value, str) for k in keys
+        ):
             return _unique([(_literal(k), _literal(v)) for k, v in zip(keys, values, strict=True) if k is not None])
     raise ValueError("no JSON value")
 
@@ -116,7 +120,9 @@ def check_template(template: str) -> str:
     """The template itself. Raises ValueError unless it names fields, each once, with something between any two."""
     names = template_fields(template)
     if not names or len(set(names)) < len(names) or "}{" in template or not _FIELD.sub("", template).strip():
-        raise ValueError(f"{template!r} is no template such as 'Intent: {{intent}} | Reply: {{reply}}', each field once")
+        raise ValueError(
+            f"{template!r} is no template such as 'Intent: {{intent}} | Reply: {{reply}}', each field once"
+        )
     return template
 
 
@@ -135,10 +141,14 @@ def _by_template(template: str, text: str) -> dict[str, str] | None:
 
 @lru_cache(maxsize=32)
 def _patterns(template: str) -> tuple[re.Pattern[str], re.Pattern[str]]:
-    """The template as two patterns: each field as short, and as long, as can be. Where both agree there is one reading."""
+    """The template as two patterns: each field as short, and as long, as can be. Where both agree
+    there is one reading.
+    """
     parts = _FIELD.split(template.strip())
     literal, names = [re.escape(part) for part in parts[::2]], parts[1::2]
-    made = ("".join(f"{text}(?P<{name}>.+{much})" for text, name in zip(literal, names, strict=False)) for much in ("?", ""))
+    made = (
+        "".join(f"{text}(?P<{name}>.+{much})" for text, name in zip(literal, names, strict=False)) for much in ("?", "")
+    )
     short, long = (re.compile(pattern + literal[-1], re.S) for pattern in made)
     return short, long
 
@@ -147,9 +157,13 @@ def _patterns(template: str) -> tuple[re.Pattern[str], re.Pattern[str]]:
 
 
 def standard(value: dict[str, Any], order: Sequence[str]) -> str:
-    """The object with keys in this order, then its own, and Python's separators: one form to learn, one to compare with."""
+    """The object with keys in this order, then its own, and Python's separators: one form to learn, one to compare
+    with.
+    """
     first = [key for key in order if key in value]
-    return json.dumps({key: value[key] for key in [*first, *(key for key in value if key not in first)]}, ensure_ascii=False)
+    return json.dumps(
+        {key: value[key] for key in [*first, *(key for key in value if key not in first)]}, ensure_ascii=False
+    )
 
 
 def says_the_same(one: str, other: str) -> bool:
@@ -159,7 +173,9 @@ def says_the_same(one: str, other: str) -> bool:
 
 
 def is_cut_off(text: str) -> bool:
-    """Begins like JSON, and what is wrong is that it ends. A slip in the middle or words after it are another matter."""
+    """Begins like JSON, and what is wrong is that it ends. A slip in the middle or words after it
+    are another matter.
+    """
     text = re.sub(r"^```\w*\s*", "", text.strip())
     if not text.startswith("{"):
         return False

@@ -24,8 +24,9 @@ REJECTED = "rejected"  # the role that a preference row's other answer has among
 
 @dataclass(frozen=True, eq=False)
 class About:
-    """All that rules look at. rows: the dataset or a part of it, sorted by row_id. languages, phrases, prompt: as the recipe
-    states them. learnt: how answers of the whole dataset end; without it that is learned from `rows`."""
+    """All that rules look at. rows: the dataset or a part of it, sorted by row_id. languages, phrases, prompt: as the
+    recipe states them. learnt: how answers of the whole dataset end; without it that is learned from `rows`.
+    """
 
     rows: pl.DataFrame
     kind: RowKind
@@ -34,7 +35,8 @@ class About:
     base: Handle | None = None
     learnt: Habits | None = None
     prompt: PromptSettings = field(default_factory=PromptSettings)
-    # By row_id, of rows with tools, what rules/template.py found: tokens as trained, or why the template cannot write the row.
+    # By row_id, of rows with tools, what rules/template.py found: tokens as trained, or why the template cannot write
+    # the row.
     sizes: dict[str, int | str] = field(default_factory=dict)
 
     @cached_property
@@ -46,24 +48,33 @@ class About:
     def texts(self) -> pl.DataFrame:
         """Every text, in order: row (its position in rows), number (of the message, from 1), role, text, taught.
 
-        text: tool calls are part of it. taught: an answer that the model learns from. That is every assistant message whose
-        weight is not 0.
+        text: tool calls are part of it. taught: an answer that the model learns from. That is every assistant message
+        whose weight is not 0.
         """
         size = pl.col("messages").list.len()
-        turns = with_calls(self.rows).lazy().select(
-            row=pl.int_range(pl.len(), dtype=pl.UInt32),
-            number=pl.int_ranges(1, size.cast(pl.Int64) + 1),
-            message="messages",
-            weight=pl.col("weights").fill_null(pl.lit(1.0).repeat_by(size)),
+        turns = (
+            with_calls(self.rows)
+            .lazy()
+            .select(
+                row=pl.int_range(pl.len(), dtype=pl.UInt32),
+                number=pl.int_ranges(1, size.cast(pl.Int64) + 1),
+                message="messages",
+                weight=pl.col("weights").fill_null(pl.lit(1.0).repeat_by(size)),
+            )
         )
         message, role = pl.col("message").struct, pl.col("message").struct.field("role")
         text = message.field("content").fill_null("")
         exploded = turns.filter(pl.col("number").list.len() > 0).explode("number", "message", "weight")
-        said = exploded.select("row", "number", role=role, text=text, taught=(role == "assistant") & (pl.col("weight") != 0))
+        said = exploded.select(
+            "row", "number", role=role, text=text, taught=(role == "assistant") & (pl.col("weight") != 0)
+        )
         other = self.rows.lazy().select(
-            row=pl.int_range(pl.len(), dtype=pl.UInt32), number=pl.lit(0, pl.Int64), role=pl.lit(REJECTED),
-            text="rejected", taught=pl.lit(False),
-        )  # fmt: skip
+            row=pl.int_range(pl.len(), dtype=pl.UInt32),
+            number=pl.lit(0, pl.Int64),
+            role=pl.lit(REJECTED),
+            text="rejected",
+            taught=pl.lit(False),
+        )
         return pl.concat([said, other.filter(pl.col("text").is_not_null())]).collect()
 
     @cached_property

@@ -1,7 +1,8 @@
 """Refusals and boilerplate: an answer of which every sentence is a set phrase, so that only the phrase is learned.
 
-An answer that refuses and then helps stays, and so does one that quotes a refusal, or was asked to write one. The phrases are
-in phrases/boilerplate.yaml: English, and the commonest in German, French, Spanish and Dutch; a recipe adds its own.
+An answer that refuses and then helps stays, and so does one that quotes a refusal, or was asked to write one. The
+phrases are in phrases/boilerplate.yaml: English, and the commonest in German, French, Spanish and Dutch; a recipe adds
+its own.
 """
 
 from __future__ import annotations
@@ -32,13 +33,17 @@ _ASKED_FOR = re.compile(
 )
 # The cheapest test that all phrases pass, for Polars to find the few answers worth a closer look.
 _HINT = (
-    r"(?i)\bai\b|\ba\.i\.|intelligen|language model|chatbot|\bki\b|sprachmodell|taalmodel|\bia\b|modèle de langage|assistant"
-    r"|modelo de lenguaje|can.?t\b|can ?not|won.?t\b|will not|unable|not able|do(?:es)?(?:n.?| no)t\b|decline|could ?n.t"
-    r"|\bnot (?:feel |be )?(?:comfortable|allowed|permitted|authori|willing|equipped|supposed|prepared|in a position|to)"
+    r"(?i)\bai\b|\ba\.i\.|intelligen|language model|chatbot|\bki\b|sprachmodell|taalmodel|\bia\b"
+    r"|modèle de langage|assistant"
+    r"|modelo de lenguaje|can.?t\b|can ?not|won.?t\b|will not|unable|not able|do(?:es)?(?:n.?| no)t\b|decline"
+    r"|could ?n.t"
+    r"|\bnot (?:feel |be )?(?:comfortable|allowed|permitted|authori|willing|equipped|supposed|prepared"
+    r"|in a position|to)"
     r"|(?:n.t|not) (?:be )?(?:something|appropriate|ethical|right|possible|safe|talk|discuss|answer|respond)|no ?output"
     r"|against (?:my|our)|violate|outside|beyond|prohibit|forbid|prevent|refuse"
     r"|requesting|back to you|touch with|contact|reach out|repl(?:y|ied)|respond|follow up|will (?:call|e-?mail|write)"
-    r"|.ll (?:call|e-?mail|write)|received|got your|forwarded|escalated|passed on|registered|logged|closed|assigned|\bauto"
+    r"|.ll (?:call|e-?mail|write)|received|got your|forwarded|escalated|passed on|registered|logged|closed"
+    r"|assigned|\bauto"
     r"|office|leave|vacation|holiday|melden|verbindung|répondra|responderá|reviendra"
 )
 

@@ -1,4 +1,6 @@
-"""Control characters: what no keyboard types and no reader sees, left by broken exports after cleaning has done what it can."""
+"""Control characters: what no keyboard types and no reader sees, left by broken exports after cleaning has done what it
+can.
+"""
 
 from __future__ import annotations
 

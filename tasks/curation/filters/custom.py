@@ -1,14 +1,16 @@
 """A data team's own filter rules: one small function each, named in the recipe.
 
-    filter: {rules: ["rules.py:no_signature", "ours.curation:short"]}     # a file beside the recipe, or a module to import
+    filter: {rules: ["rules.py:no_signature", "ours.curation:short"]}     # a file beside the recipe, or a module to
+    import
 
-    def no_signature(row):                       # row: row_id, source, line, messages, rejected, weights, meta (an object)
+    def no_signature(row):                       # row: row_id, source, line, messages, rejected, weights, meta (an
+    object)
         if "Regards" not in row["messages"][-1]["content"]:
             return "drop", "no signature", {"message": len(row["messages"])}     # action, reason, evidence
 
-drop or quarantine; a function that returns None keeps the row. The same row must always give the same answer. Evidence is JSON
-and stays in the ledger, so no texts in it. What the file or the module's package says is part of the step's cache key; the
-libraries it uses are not.
+drop or quarantine; a function that returns None keeps the row. The same row must always give the same answer. Evidence
+is JSON and stays in the ledger, so no texts in it. What the file or the module's package says is part of the step's
+cache key; the libraries it uses are not.
 """
 
 from __future__ import annotations
@@ -43,7 +45,9 @@ class OwnRule(BaseModel):
 
 
 def find_rules(names: tuple[str, ...], folder: Path) -> list[OwnRule]:
-    """Look up where each rule is, and import nothing. folder: the recipe's. Raises RecipeError for one that is not there."""
+    """Look up where each rule is, and import nothing. folder: the recipe's. Raises RecipeError for one that is not
+    there.
+    """
     return [_find(name, folder) for name in names]
 
 
@@ -73,7 +77,9 @@ def _package_digest(name: str, module: str) -> str:
 
 
 def load_rule(rule: OwnRule) -> Callable[[Row], Verdict | None]:
-    """The rule as a function of a row. Raises RecipeError when it cannot be loaded, fails on a row, or returns nonsense."""
+    """The rule as a function of a row. Raises RecipeError when it cannot be loaded, fails on a row, or returns
+    nonsense.
+    """
     place, _, name = rule.name.rpartition(":")
     try:
         function = getattr(_run_file(rule) if rule.file else importlib.import_module(place), name)
@@ -108,5 +114,8 @@ def _checked(name: str, verdict: Any) -> Verdict:
 
 def _refused(name: str, problem: str) -> RecipeError:
     return RecipeError(
-        f"The rule {name!r} {problem}.", where="recipe: filter.rules", allowed=ALLOWED, todo="correct the rule or its name"
+        f"The rule {name!r} {problem}.",
+        where="recipe: filter.rules",
+        allowed=ALLOWED,
+        todo="correct the rule or its name",
     )

@@ -58,15 +58,20 @@ def loops(row: Row, _: About) -> Found | None:
         period, covered = _longest_loop(words)
         if period and covered >= max(TIMES * period, LOOP_WORDS, SHARE * len(words)):
             share = round(covered / len(words), 3)
-            return "answer repeats itself", {"message": number, "words": period, "times": covered // period, "share": share}
+            return "answer repeats itself", {
+                "message": number,
+                "words": period,
+                "times": covered // period,
+                "share": share,
+            }
     return None
 
 
 def _longest_loop(words: list[str]) -> tuple[int, int]:
     """(words in a block, words covered) of the longest stretch in which one block follows itself; (0, 0) without one.
 
-    Linear: a block shows by the distance at which its three-word sequences come again, the commonest of which are tried. A
-    sequence that stands in the block twice has other distances, but fewer. Blocks of digits alone are data.
+    Linear: a block shows by the distance at which its three-word sequences come again, the commonest of which are
+    tried. A sequence that stands in the block twice has other distances, but fewer. Blocks of digits alone are data.
     """
     last: dict[tuple[str, ...], int] = {}
     gaps: Counter[int] = Counter()

@@ -40,5 +40,7 @@ def may_teach_nothing(about: About) -> pl.Series:
 
 
 def teaches_nothing(row: Row, _: About) -> Found | None:
-    """All answers have weight 0: that is how ingest writes a bad rating, and how OpenAI's format takes an answer out."""
+    """All answers have weight 0: that is how ingest writes a bad rating, and how OpenAI's format
+    takes an answer out.
+    """
     return None if any(answers(row)) else ("rated bad by its source", {"weights": row["weights"]})

@@ -14,8 +14,9 @@ SAMPLE = 50_000  # answers that the words are learned from, by row id, which is 
 PLACES = 10_000  # answers of which the last line is looked at: each takes Python some 20 µs
 ENOUGH = 50  # running lines, below which no habit can be told
 USUAL = 0.8  # of them must end in punctuation: with less, leaving it out is a habit too
-# Of the answers at a kind of place, those that must be ended for the others to be suspects: with one in twenty open by habit,
-# most suspects would be none. KNOWN: so many of the answers at any place are counted to each, for those that are seldom met.
+# Of the answers at a kind of place, those that must be ended for the others to be suspects: with one in twenty open by
+# habit, most suspects would be none. KNOWN: so many of the answers at any place are counted to each, for those that are
+# seldom met.
 DUE, KNOWN = 0.95, 10
 SHOWS = 0.3  # of answers that are cut at random a sign shows in so many at least: a word that ends nothing, half a word
 KNOWN_WORDS = 0.5  # of a line's words must be seen elsewhere
@@ -35,7 +36,8 @@ class Habits:
     places: dict[str, tuple[int, int, int]] = field(default_factory=dict)
 
     def ended_at(self, place: str) -> float:
-        """The share of whole answers that are ended at such a place, but for the one that is asked about, which is open.
+        """The share of whole answers that are ended at such a place, but for the one that is asked about, which is
+        open.
 
         0 where there is no such place, or leaving it out is a habit as well.
         """

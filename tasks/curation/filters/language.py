@@ -1,7 +1,7 @@
 """Answers in a language that the recipe does not name (py3langid, 139 languages, offline).
 
-Judged is what a model would learn to write: the answers; of a JSON answer its texts of several words; of a classification
-row the text, since a label is in no language. What is too short or not surely another language stays.
+Judged is what a model would learn to write: the answers; of a JSON answer its texts of several words; of a
+classification row the text, since a label is in no language. What is too short or not surely another language stays.
 """
 
 from __future__ import annotations
@@ -16,13 +16,15 @@ from tasks.core.errors import RecipeError
 from tasks.curation.filters.base import About, Found, Row, answers, turns
 from tasks.metrics.answer_schema import parse
 
-# On 18,600 English texts (instructions, bank questions, SMS) 0.95 and 20 letters flagged what was in another language and two
-# lists of chemical elements; 32 of 32 short texts in ten other languages were named rightly, 23 of them as surely.
+# On 18,600 English texts (instructions, bank questions, SMS) 0.95 and 20 letters flagged what was in another language
+# and two lists of chemical elements; 32 of 32 short texts in ten other languages were named rightly, 23 of them as
+# surely.
 SURE, LETTERS, LETTERS_OF_OTHER_SCRIPTS = 0.95, 20, 6
 CHARACTERS = 1000  # enough to tell; more only costs time
 NO_LANGUAGE = "zxx"  # what the model says of numbers, code and identifiers
 _ASKED_FOR = re.compile(
-    r"(?i)translat|\b(?:in|into|to|auf|en) (?:arabic|chinese|czech|danish|dutch|english|finnish|french|german|greek|hebrew"
+    r"(?i)translat|\b(?:in|into|to|auf|en) (?:arabic|chinese|czech|danish|dutch|english|finnish|french|german"
+    r"|greek|hebrew"
     r"|hindi|hungarian|indonesian|italian|japanese|korean|norwegian|polish|portuguese|romanian|russian|spanish|swedish|turkish"
     r"|ukrainian|vietnamese|latin|deutsch|englisch|español|anglais|français)\b"
 )
@@ -53,9 +55,11 @@ def check_languages(languages: tuple[str, ...]) -> None:
     known = set(map(str, _identifier().labels)) if languages else set()
     if unknown := [code for code in languages if code not in known]:
         raise RecipeError(
-            f"{unknown[0]!r} is no language that can be told.", where="recipe: filter.languages",
-            allowed=", ".join(sorted(known - {NO_LANGUAGE})), todo="write ISO 639 codes, such as en or de",
-        )  # fmt: skip
+            f"{unknown[0]!r} is no language that can be told.",
+            where="recipe: filter.languages",
+            allowed=", ".join(sorted(known - {NO_LANGUAGE})),
+            todo="write ISO 639 codes, such as en or de",
+        )
 
 
 def _prose(text: str) -> str:

@@ -1,7 +1,8 @@
 """The last line of an answer, and the kind of place at which it ends, which says whether a full stop is due there.
 
-How often one really stands at each kind of place is learned from the dataset (habits.py): where 99 of 100 sentences after
-another sentence are ended, one that is not was cut; where people sign with their names, a name after a sentence was not.
+How often one really stands at each kind of place is learned from the dataset (habits.py): where 99 of 100 sentences
+after another sentence are ended, one that is not was cut; where people sign with their names, a name after a sentence
+was not.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ _BETWEEN = re.compile(r",(?: and\b)?|;|\band\b")
 _ENUMERATES = re.compile(r"\b(?:are|include)\b")
 _LISTED = re.compile(r"\s*(?:[-*•·–]|\(?(\d{1,3})[.):])\s")
 _MARKS = (": ", " - ", " – ", "|")
-_AROUND = " \"“(*"  # what may stand before a word that begins something
+_AROUND = ' "“(*'  # what may stand before a word that begins something
 _LABEL = re.compile(r"[^.!?:\n]{1,40}:\s")
 _WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)*")
 
@@ -103,7 +104,9 @@ class LastLine:
 
     @cached_property
     def begun(self) -> str:
-        """What was begun last: a sentence, a list item, what a label says, or a line below others; empty in an only line."""
+        """What was begun last: a sentence, a list item, what a label says, or a line below others; empty in an only
+        line.
+        """
         if self._goes_on:
             return self.tail.strip(_AROUND)
         return self.said if self.before or self.said != self.line else ""
@@ -132,7 +135,9 @@ class LastLine:
             return "sentence after another in a list item" if self._goes_on else ""
         if self._goes_on:
             words = _WORD.findall(self.tail)
-            names = not self.last.islower() and len(words) <= SIGNED and sum(map(str.islower, words)) < SMALL * len(words)
+            names = (
+                not self.last.islower() and len(words) <= SIGNED and sum(map(str.islower, words)) < SMALL * len(words)
+            )
             return NAME_AFTER if names else AFTER_ANOTHER
         if self.before and not _ENDED.search(self.before[-1]):
             return ""  # it may be a verse
@@ -156,7 +161,9 @@ class LastLine:
 
 
 def fewer_than_asked(end: LastLine, asked: str) -> dict[str, int]:
-    """{items, asked_for} where a list ends in the open before it has what the prompt, or the line above it, names; else {}."""
+    """{items, asked_for} where a list ends in the open before it has what the prompt, or the line above it, names; else
+    {}.
+    """
     given = _listed(end) if end.is_open else 0
     said = "\n".join([asked, *(line for line in end.before if line not in end.items)])
     wanted = {NUMBERS.get(found[1].lower()) or int(found[1]) for found in _WANTED.finditer(said)} if given else set()
@@ -164,7 +171,9 @@ def fewer_than_asked(end: LastLine, asked: str) -> dict[str, int]:
 
 
 def _listed(end: LastLine) -> int:
-    """How many items a list has, in lines of their own, numbered in one line, or after "are" or "include"; 0: it is no list."""
+    """How many items a list has, in lines of their own, numbered in one line, or after "are" or "include"; 0: it is no
+    list.
+    """
     number, within = _LISTED.match(end.line), _LISTED_WITHIN.findall(end.line)
     if within:
         return 0 if end.items else int(within[-1])

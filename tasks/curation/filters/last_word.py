@@ -1,4 +1,6 @@
-"""How the words of a dataset stand in its answers, and what shows by itself that an answer that ends in the open was cut."""
+"""How the words of a dataset stand in its answers, and what shows by itself that an answer that ends in the open was
+cut.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +35,9 @@ class Words:
 
     @classmethod
     def of(cls, texts: pl.DataFrame) -> Words:
-        """texts: column text. An answer's last word in the open is left out: whether it may end there is the question."""
+        """texts: column text. An answer's last word in the open is left out: whether it may end
+        there is the question.
+        """
         texts = texts.with_columns(pl.col("text").str.replace(rf"{_WORDS}$", ""))
         seen, small = Counter[str](), Counter[str]()
         for word, times in _counted(texts, _WORDS):
@@ -86,7 +90,11 @@ def sign(end: LastLine, known: Words, asked: str = "") -> str:
     if not words:
         return ""
     if line[-1] == ",":
-        return "" if end.signs or _GREETING.match(line) or (end.before and end.before[-1].rstrip().endswith(",")) else "comma"
+        return (
+            ""
+            if end.signs or _GREETING.match(line) or (end.before and end.before[-1].rstrip().endswith(","))
+            else "comma"
+        )
     if end.is_named:
         return ""
     if end.differs:
@@ -103,7 +111,9 @@ def sign(end: LastLine, known: Words, asked: str = "") -> str:
 
 
 def _lacks_and(said: str) -> bool:
-    """Whether a sentence names one thing after the other and does not say "and" before the last: "They are red, blue, gr"."""
+    """Whether a sentence names one thing after the other and does not say "and" before the last: "They are red, blue,
+    gr".
+    """
     *_, named = _NAMES_SEVERAL.split(said)
     *several, last = re.split("[,;]", named)
     return named != said and len(several) > 1 and _AND.search(last) is None
@@ -125,6 +135,11 @@ def _unlike_a_last_word(end: LastLine, known: Words, asked: str) -> str:
     plain = not end.is_code or (follows and len(last) > 1 and len(end.words) >= SENTENCE)
     if (follows or joins or begins) and plain and known.never_last(last.lower()):
         return "word that ends no sentence"
-    if known.is_fragment(last.lower()) and plain and (follows or len(last) > 2) and last.lower() not in asked.lower().split():
+    if (
+        known.is_fragment(last.lower())
+        and plain
+        and (follows or len(last) > 2)
+        and last.lower() not in asked.lower().split()
+    ):
         return "part of a word"
     return ""

@@ -1,6 +1,7 @@
 """Rows longer than the base model can hold, whatever surrounds them: no setting of training could keep them whole.
 
-Of a row with tools that counts all that the template writes, for the tools stand in the prompt: as many tokens as training has.
+Of a row with tools that counts all that the template writes, for the tools stand in the prompt: as many tokens as
+training has.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ from tasks.curation.filters.unwritable import tokenizer_of, tokens_as_trained
 def may_be_too_long(about: About) -> pl.Series:
     """A token stands for a byte at least, so only rows with more bytes than the model has places are tokenised.
 
-    One more for each text, for the blank that some tokenizers put before it. What a template makes of tools has no such bound.
+    One more for each text, for the blank that some tokenizers put before it. What a template makes of tools has no such
+    bound.
     """
     if about.context is None:
         return pl.Series("row", [], pl.UInt32)

@@ -1,18 +1,18 @@
 """Answers that were cut off, told by how the answers of this very dataset end.
 
-Nothing is flagged where answers do not normally end in punctuation, or where too few are there to know. Otherwise an answer
-that ends in a letter, a comma or an open bracket was cut if one of these holds:
+Nothing is flagged where answers do not normally end in punctuation, or where too few are there to know. Otherwise an
+answer that ends in a letter, a comma or an open bracket was cut if one of these holds:
     its last word never ends a sentence here ("the"), though it is frequent;
     its last word is no word here, but others begin with it ("informat");
     a bracket, a quotation or a comma is open;
     it names one thing after another and does not come to the "and";
     its last line lacks what both lines above it have: a colon, a dash, the bar of a table;
     it is a list that ends in the open before the number of items that was asked for, or announced, is reached;
-    it ends at a kind of place where nearly all answers here are ended (last_lines.py): in a sentence after another one, in
-    plain words of some length, in an item of a list whose other items are ended.
+    it ends at a kind of place where nearly all answers here are ended (last_lines.py): in a sentence after another one,
+    in plain words of some length, in an item of a list whose other items are ended.
 What is open at an answer's end is itself in question, so nothing is learned of it.
-Verses, headings, labels, tags, links and lists that end without a full stop stay, and so do an edited sentence whose original
-in the prompt has none either, and a title or a poem that was asked for. Cut-off JSON is a matter of format.
+Verses, headings, labels, tags, links and lists that end without a full stop stay, and so do an edited sentence whose
+original in the prompt has none either, and a title or a poem that was asked for. Cut-off JSON is a matter of format.
 """
 
 from __future__ import annotations
@@ -29,13 +29,16 @@ from tasks.curation.filters.last_word import sign
 
 # Who asks for one of these may get it without a full stop; nothing follows from that.
 _UNENDED = re.compile(
-    r"(?i)\b(?:write|create|compose|generate|make|craft|construct|come up|suggest|give|propose|design|think of|brainstorm"
+    r"(?i)\b(?:write|create|compose|generate|make|craft|construct|come up|suggest|give|propose|design|think of"
+    r"|brainstorm"
     r"|produce|provide|need|want)\b(?:(?!\b(?:with|given|following|using|titled)\b).){0,60}\b(?:title|headline|heading"
     r"|caption|slogan|tagline|motto|subject line|haiku|poem|verse|lyrics|song|rhyme|limerick)s?\b"
 )
 JSON = r"^\s*(?:\{|\[\s*(?:[\"'{\[\d-]|$))"  # how JSON begins; "[Name]" is a gap to fill
 _JSON = re.compile(JSON)
-_GIVEN = re.compile(r"\n([^\n]+)|[\"“]([^\"”\n]{3,})[\"”]|:[ \t]+([^\n]+)$")  # below the first line, quoted, after a colon
+_GIVEN = re.compile(
+    r"\n([^\n]+)|[\"“]([^\"”\n]{3,})[\"”]|:[ \t]+([^\n]+)$"
+)  # below the first line, quoted, after a colon
 COPIED = 3  # words
 ALIKE = 0.5  # of the words of an edited sentence that its original has too, and at least so much of its length
 
@@ -87,7 +90,9 @@ def _edits(line: str, asked: str) -> bool:
 
 
 def _is_given(end: LastLine, asked: str) -> bool:
-    """Whether the prompt gives the ending: as that of a line like it, or every word of an answer of one line, to be sorted."""
+    """Whether the prompt gives the ending: as that of a line like it, or every word of an answer of one line, to be
+    sorted.
+    """
     words = _words(end.line)
     same = any(re.search(rf"\b{end.last}$", given) for given in _given(asked) if end.last) and _edits(end.line, asked)
     return bool(same) or (

@@ -1,4 +1,5 @@
-"""Rows with tools or tool calls that the base model's chat template has no place for, or refuses: none could be trained on.
+"""Rows with tools or tool calls that the base model's chat template has no place for, or refuses: none could be trained
+on.
 
 Only such rows are looked at, for most templates write every other row, and writing a million takes minutes.
 """
@@ -24,11 +25,17 @@ def may_be_unwritable(about: About) -> pl.Series:
 
 def is_unwritable(row: Row, about: About) -> Found | None:
     written = tokens_as_trained(row, about)
-    return ("the chat template cannot write its tools or calls", {"template": written}) if isinstance(written, str) else None
+    return (
+        ("the chat template cannot write its tools or calls", {"template": written})
+        if isinstance(written, str)
+        else None
+    )
 
 
 def tokens_as_trained(row: Row, about: About) -> int | str:
-    """Tokens of a row as the template writes it, tools and all; of a pair the longer side. A text says why it cannot."""
+    """Tokens of a row as the template writes it, tools and all; of a pair the longer side. A text
+    says why it cannot.
+    """
     if row["row_id"] not in about.sizes:
         said, rejected = turns(row), row["rejected"]
         sides = [said] if rejected is None else [said, [*said[:-1], {"role": "assistant", "content": rejected}]]

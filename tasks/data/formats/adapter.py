@@ -1,8 +1,9 @@
-"""Record shapes in the wild, adapted to canonical rows: OpenAI, ShareGPT, Alpaca, prompt and completion, text and label.
+"""Record shapes in the wild, adapted to canonical rows: OpenAI, ShareGPT, Alpaca, prompt and completion, text and
+label.
 
-A shape is recognised by its keys, row by row, whatever their case, and says of which kind the row is. What is not part of
-what is said goes to meta. Of the recipe's kind alone is a row taken, with one exception: in a classification dataset, a
-conversation of one question and one answer is a text and its label.
+A shape is recognised by its keys, row by row, whatever their case, and says of which kind the row is. What is not part
+of what is said goes to meta. Of the recipe's kind alone is a row taken, with one exception: in a classification
+dataset, a conversation of one question and one answer is a text and its label.
     sft              a conversation; a message `weight` of 0 gives weights, a bad rating weights of 0 for the whole row
     preference       tasks/data/formats/preference_pairs.py
     classification   tasks/data/formats/ratings.py
@@ -22,14 +23,28 @@ from tasks.core.row import Message
 from tasks.core.row_kind import CLASSIFICATION, PREFERENCE, SFT, RowKind
 from tasks.core.settings import Settings
 from tasks.data.formats import preference_pairs, ratings
-from tasks.data.formats.messages import UnadaptedError, answer, content, message, message_fields, spoken, turn_list, weights
+from tasks.data.formats.messages import (
+    UnadaptedError,
+    answer,
+    content,
+    message,
+    message_fields,
+    spoken,
+    turn_list,
+    weights,
+)
 from tasks.data.formats.tool_calls import calls
 
 Format = Literal["auto", "openai", "sharegpt", "alpaca", "prompt_completion", "text_label"]
 PAIRS = (
-    ("prompt", "completion"), ("prompt", "response"), ("question", "answer"), ("instruction", "response"),
-    ("query", "response"), ("input", "output"), ("message", "reply"),
-)  # fmt: skip
+    ("prompt", "completion"),
+    ("prompt", "response"),
+    ("question", "answer"),
+    ("instruction", "response"),
+    ("query", "response"),
+    ("input", "output"),
+    ("message", "reply"),
+)
 
 
 class Reading(Settings):
@@ -37,13 +52,14 @@ class Reading(Settings):
 
     # The shape of its records; auto recognises each record by its keys.
     format: Format = "auto"
-    # Columns of the question and the answer (of a text and its label), where they are none of the usual ones: PAIRS here,
-    # TEXTS and LABELS in tasks/data/formats/ratings.py.
+    # Columns of the question and the answer (of a text and its label), where they are none of the usual ones: PAIRS
+    # here, TEXTS and LABELS in tasks/data/formats/ratings.py.
     question: str = ""
     answer: str = ""
     # The column of the worse answer; with it, question and answer name the prompt and the better one.
     rejected: str = ""
-    # The column that says how good an answer is; empty takes what is certain (ratings.RATINGS), and leaves numbers alone.
+    # The column that says how good an answer is; empty takes what is certain (ratings.RATINGS), and leaves numbers
+    # alone.
     rating: str = ""
     # The least number that is a good rating, where the column holds numbers other than 0 and 1.
     good_from: float | None = Field(default=None, allow_inf_nan=False)
@@ -111,15 +127,20 @@ def adapter(reading: Reading, kind: RowKind) -> Adapter:
             shaped.weights = [0.0] * len(shaped.messages)
         meta = {key: record[key] for key, name in zip(record, names, strict=True) if name not in shaped.used}
         said = {
-            "messages": shaped.messages, "rejected": shaped.rejected, "weights": shaped.weights, "calls": shaped.calls,
-        }  # fmt: skip
+            "messages": shaped.messages,
+            "rejected": shaped.rejected,
+            "weights": shaped.weights,
+            "calls": shaped.calls,
+        }
         return said, {**meta, **shaped.fields}
 
     return adapt
 
 
 def recognised(record: dict[str, Any]) -> bool:
-    """Whether the record itself is a row, and not a wrapper around rows; of those many have a `message` and a `category`."""
+    """Whether the record itself is a row, and not a wrapper around rows; of those many have a `message` and a
+    `category`.
+    """
     row = {key.strip().lower(): value for key, value in record.items()}
     shapes = [shape for shape in _shapes(Reading(), SFT) if shape is not SHAPES["text_label"]]
     try:
@@ -134,7 +155,9 @@ def _not_recognised(record: dict[str, Any], reading: Reading) -> UnadaptedError:
 
 
 def _shapes(reading: Reading, kind: RowKind) -> tuple[Shape, ...]:
-    """The shapes to try, in order. What is more than a conversation comes first, and a label where labels are wanted."""
+    """The shapes to try, in order. What is more than a conversation comes first, and a label where
+    labels are wanted.
+    """
     if reading.columns:
         return (_stated(reading, kind),)
     if reading.format != "auto":
@@ -197,7 +220,12 @@ def _pair(row: dict[str, Any], asked: str, answered: str) -> Shaped:
 def _with_system(row: dict[str, Any], shaped: Shaped) -> Shaped:
     """With the system prompt that a column of its own holds, unless the conversation begins with one."""
     system = row.get("system")
-    if not isinstance(system, str) or not system.strip() or not shaped.messages or shaped.messages[0]["role"] == "system":
+    if (
+        not isinstance(system, str)
+        or not system.strip()
+        or not shaped.messages
+        or shaped.messages[0]["role"] == "system"
+    ):
         return shaped
     shaped.messages, shaped.used = [{"role": "system", "content": system}, *shaped.messages], shaped.used | {"system"}
     shaped.weights = [0.0, *shaped.weights] if shaped.weights else None
@@ -233,9 +261,10 @@ PREFERENCES: dict[str, tuple[Shape, ...]] = {
     "sharegpt": (_preference(preference_pairs.paired(("conversations", "conversation"))),),
     "alpaca": (_preference(preference_pairs.alpaca),),
     "prompt_completion": (
-        _preference(preference_pairs.paired(("prompt", "question", "query", "input"))), _preference(preference_pairs.whole),
+        _preference(preference_pairs.paired(("prompt", "question", "query", "input"))),
+        _preference(preference_pairs.whole),
     ),
-}  # fmt: skip
+}
 SHAPES: dict[str, Shape] = {
     "openai": _turns("messages"),
     "sharegpt": _turns("conversations", "conversation"),

@@ -12,10 +12,23 @@ from typing import Any
 from tasks.core.row import Message, parsed
 
 ROLES = {
-    "system": "system", "developer": "system", "user": "user", "human": "user", "prompter": "user",
-    "assistant": "assistant", "gpt": "assistant", "chatgpt": "assistant", "bot": "assistant", "model": "assistant",
-}  # fmt: skip
-CALLS = ("tool", "function", "function_call", "observation")  # roles of OpenAI and of ShareGPT that are parts of tool calls
+    "system": "system",
+    "developer": "system",
+    "user": "user",
+    "human": "user",
+    "prompter": "user",
+    "assistant": "assistant",
+    "gpt": "assistant",
+    "chatgpt": "assistant",
+    "bot": "assistant",
+    "model": "assistant",
+}
+CALLS = (
+    "tool",
+    "function",
+    "function_call",
+    "observation",
+)  # roles of OpenAI and of ShareGPT that are parts of tool calls
 CORE = ("role", "from", "content", "value", "weight")
 
 
@@ -30,7 +43,8 @@ class UnadaptedError(ValueError):
 def message(turn: dict[str, Any], calls: bool = False) -> Message:
     """One turn. Raises UnadaptedError for a role nobody knows, a tool call, and what is not text.
 
-    calls: take OpenAI's calls and answers of tools as well (tasks/data/formats/tool_calls.py); their older form and ShareGPT's never.
+    calls: take OpenAI's calls and answers of tools as well (tasks/data/formats/tool_calls.py); their older form and
+    ShareGPT's never.
     """
     role = turn.get("role", turn.get("from"))
     if turn.get("tool_calls") or turn.get("function_call") or role in CALLS:
@@ -51,7 +65,9 @@ def _calls(turn: dict[str, Any]) -> bool:
 
 
 def content(value: Any) -> str:
-    """A content as text; the text parts of one in parts, one below the other. Raises UnadaptedError for anything else."""
+    """A content as text; the text parts of one in parts, one below the other. Raises UnadaptedError
+    for anything else.
+    """
     if value is None or isinstance(value, str):
         return value or ""
     if isinstance(value, list) and all(isinstance(part, dict) and isinstance(part.get("text"), str) for part in value):
@@ -63,8 +79,6 @@ def answer(value: Any) -> Message:
     """An answer by itself; one given as an object is the JSON text of it."""
     text = json.dumps(value, ensure_ascii=False, default=str) if isinstance(value, dict) else content(value)
     return {"role": "assistant", "content": text}
-
-
 
 
 def turn_list(value: Any) -> list[dict[str, Any]] | None:
@@ -85,7 +99,9 @@ def spoken(value: Any) -> list[dict[str, Any]] | None:
 
 
 def weights(turns: Sequence[dict[str, Any]], messages: Sequence[Message]) -> list[float] | None:
-    """How much each message teaches by its `weight`; an assistant's without one does. None when every answer teaches."""
+    """How much each message teaches by its `weight`; an assistant's without one does. None when
+    every answer teaches.
+    """
     if not any("weight" in turn for turn in turns):
         return None
     found = [
@@ -104,8 +120,12 @@ def _weight(value: Any) -> float:
 
 
 def message_fields(turns: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """What single messages say beside role, content, weight and calls (name, time), turn by turn; empty when it is nothing."""
-    fields = [{k: v for k, v in turn.items() if k not in CORE and v is not None and not _said(k, turn)} for turn in turns]
+    """What single messages say beside role, content, weight and calls (name, time), turn by turn; empty when it is
+    nothing.
+    """
+    fields = [
+        {k: v for k, v in turn.items() if k not in CORE and v is not None and not _said(k, turn)} for turn in turns
+    ]
     return {"message_fields": fields} if any(fields) else {}
 
 

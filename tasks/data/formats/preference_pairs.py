@@ -1,10 +1,10 @@
 """Preference pairs in the wild: one prompt, the answer people chose, and the one they rejected.
 
-    {prompt, chosen, rejected}                          texts or lists of messages (TRL; question, query, input likewise)
-    {chosen, rejected}                                  two conversations, alike but for the last turn (TRL)
-    {conversations, chosen, rejected}                   answers as turns (LLaMA-Factory's ShareGPT)
-    {instruction, input, history, chosen, rejected}     (LLaMA-Factory's Alpaca)
-    {input: {messages}, preferred_output, non_preferred_output}     (OpenAI)
+    {prompt, chosen, rejected}                          texts or lists of messages (TRL; question, query, input
+    likewise) {chosen, rejected}                                  two conversations, alike but for the last turn (TRL)
+    {conversations, chosen, rejected}                   answers as turns (LLaMA-Factory's ShareGPT) {instruction, input,
+    history, chosen, rejected}     (LLaMA-Factory's Alpaca) {input: {messages}, preferred_output, non_preferred_output}
+    (OpenAI)
 A row holds the prompt and the chosen answer as `messages`, and the rejected answer's text; so the two must be the
 assistant's, and nothing before them may differ.
 """
@@ -21,7 +21,9 @@ Turn = dict[str, Any]
 
 
 class Pair(NamedTuple):
-    """messages: the prompt and the chosen answer. used: the lower-case keys. fields: what single messages say besides."""
+    """messages: the prompt and the chosen answer. used: the lower-case keys. fields: what single
+    messages say besides.
+    """
 
     messages: list[Message]
     rejected: str
@@ -86,7 +88,11 @@ def history(row: dict[str, Any]) -> list[Message]:
     earlier = parsed(row.get("history"), "[")
     if not isinstance(earlier, list) or not all(isinstance(e, list | tuple) and len(e) == 2 for e in earlier):
         return []
-    return [{"role": ("user", "assistant")[place], "content": content(turns[place])} for turns in earlier for place in (0, 1)]
+    return [
+        {"role": ("user", "assistant")[place], "content": content(turns[place])}
+        for turns in earlier
+        for place in (0, 1)
+    ]
 
 
 def _both(row: dict[str, Any], better: str, worse: str) -> bool:

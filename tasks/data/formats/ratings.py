@@ -1,4 +1,6 @@
-"""Labels and ratings in the wild: which columns are a text and its label, and whether an answer is called good or bad."""
+"""Labels and ratings in the wild: which columns are a text and its label, and whether an answer is
+called good or bad.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,8 @@ from tasks.data.formats.messages import UnadaptedError
 TEXTS = ("text", "sentence", "sms", "tweet", "review", "utterance", "content", "message", "body")
 LABELS = ("label", "labels", "category", "class", "intent", "sentiment", "target", "topic")
 NAMED = ("label_text", "label_name")  # beside a numeric label, its name (SetFit's data sets)
-# Fields whose true and false, up and down, are about the answer: KTO's label (TRL), kto_tag (LLaMA-Factory), feedback widgets.
+# Fields whose true and false, up and down, are about the answer: KTO's label (TRL), kto_tag (LLaMA-Factory), feedback
+# widgets.
 RATINGS = frozenset(("label", "kto_tag", "rating", "feedback", "vote", "thumbs", "thumbs_up", "liked"))
 WORDS = {
     True: ("true", "up", "thumbs up", "👍", "good", "positive", "like", "liked", "upvote", "desirable"),

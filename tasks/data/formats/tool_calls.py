@@ -72,24 +72,10 @@ def _is_json(text: str) -> bool:
 
 
 def asked_turns(given: Sequence[Turn]) -> list[Turn]:
-    """Turns of a request as those of a row: roles by their usual names, calls checked. Raises UnadaptedError as ingest does."""
+    """Turns of a request as those of a row: roles by their usual names, calls checked. Raises UnadaptedError as ingest
+    does.
+    """
     if any(turn.get("content", turn.get("value")) is None and not turn.get("tool_calls") for turn in given):
         raise UnadaptedError("a message without content")
     messages = [message(turn, calls=True) for turn in given]
     return turns({"messages": messages, "calls": calls(given, messages)})
-
-
-
-
-
-
-
-
-
-
-
-
-
-
-
-

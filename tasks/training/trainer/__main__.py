@@ -1,4 +1,6 @@
-"""Train one adapter: `accelerate launch -m tasks.training.trainer spec.json` (tasks/training/train.py writes the spec and starts it)."""
+"""Train one adapter: `accelerate launch -m tasks.training.trainer spec.json` (tasks/training/train.py writes the spec
+and starts it).
+"""
 
 from __future__ import annotations
 
@@ -48,13 +50,18 @@ def main(spec: TrainSpec) -> None:
     plan = _plan(settings, counted, machine, model, arguments, len(order))
     callbacks = [TimedCheckpoints(spec.checkpoint_seconds), Reporter(plan)]
     trainer = AnswerTrainer(
-        model=model, args=arguments, processing_class=tokenizer, train_dataset=rows.select(order),
+        model=model,
+        args=arguments,
+        processing_class=tokenizer,
+        train_dataset=rows.select(order),
         eval_dataset=watched,
         callbacks=[*callbacks, EarlyStoppingCallback(settings.patience)] if watched else callbacks,
-    )  # fmt: skip
+    )
     last = last_checkpoint(scratch / "checkpoints")
     started = time.monotonic()
-    with disable_input_dtype_casting(model):  # the Trainer's autocast does it, once; the adapter's own weights stay float32
+    with disable_input_dtype_casting(
+        model
+    ):  # the Trainer's autocast does it, once; the adapter's own weights stay float32
         trainer.train(resume_from_checkpoint=last)
     if trainer.is_world_process_zero():
         _save(trainer, spec.out)
@@ -62,15 +69,18 @@ def main(spec: TrainSpec) -> None:
 
 
 def _adapted_model(base: Path, settings: TrainSettings, machine: Machine, longest: int) -> Any:
-    # Measured in bfloat16 on a CPU: below about 500 tokens torch's fused attention is up to four times slower than the plain
-    # one, whose memory grows with the square of the length.
+    # Measured in bfloat16 on a CPU: below about 500 tokens torch's fused attention is up to four times slower than the
+    # plain one, whose memory grows with the square of the length.
     plain = machine.device == "cpu" and machine.dtype == "bfloat16" and longest <= SHORT_ROW
     attention = {"attn_implementation": "eager"} if plain else {}
     model = AutoModelForCausalLM.from_pretrained(base, dtype=machine.torch_dtype(), **attention)
     lora = LoraConfig(
-        r=settings.rank, lora_alpha=settings.alpha, lora_dropout=0.0,  # the study: no gain, and it would blur resume
-        target_modules="all-linear", task_type="CAUSAL_LM",
-    )  # fmt: skip
+        r=settings.rank,
+        lora_alpha=settings.alpha,
+        lora_dropout=0.0,  # the study: no gain, and it would blur resume
+        target_modules="all-linear",
+        task_type="CAUSAL_LM",
+    )
     return get_peft_model(model, lora)
 
 
@@ -89,19 +99,41 @@ def _arguments(
     steps_per_epoch = max(1, rows // settings.batch_rows)
     every = max(1, steps_per_epoch // settings.validations_per_epoch)
     return SFTConfig(
-        output_dir=str(scratch / "checkpoints"), seed=settings.seed, data_seed=settings.seed,
+        output_dir=str(scratch / "checkpoints"),
+        seed=settings.seed,
+        data_seed=settings.seed,
         num_train_epochs=1,  # row_order lays all epochs out in one sequence, so a resume only has to skip
-        train_sampling_strategy="sequential", shuffle_dataset=False,
-        per_device_train_batch_size=micro, per_device_eval_batch_size=micro, gradient_accumulation_steps=accumulate,
+        train_sampling_strategy="sequential",
+        shuffle_dataset=False,
+        per_device_train_batch_size=micro,
+        per_device_eval_batch_size=micro,
+        gradient_accumulation_steps=accumulate,
         learning_rate=settings.learning_rate or 5e-4 * (2000 / hidden) ** 0.78,
-        lr_scheduler_type="linear", warmup_steps=0.05, max_grad_norm=1.0, optim="adamw_torch",
+        lr_scheduler_type="linear",
+        warmup_steps=0.05,
+        max_grad_norm=1.0,
+        optim="adamw_torch",
         max_length=None,  # nothing is ever cut here: tasks/training/train.py refused rows that do not fit
-        gradient_checkpointing=False, bf16=machine.dtype == "bfloat16", fp16=False, use_cpu=machine.device == "cpu",
-        eval_strategy="steps" if watched else "no", eval_steps=every, save_strategy="steps", save_steps=every,
-        save_total_limit=2, load_best_model_at_end=watched, metric_for_best_model="eval_loss", greater_is_better=False,
-        restore_callback_states_from_checkpoint=True,  # else a resumed run forgets how long it has waited for a better loss
-        logging_steps=1, report_to="none", disable_tqdm=True, dataloader_pin_memory=False, remove_unused_columns=False,
-    )  # fmt: skip
+        gradient_checkpointing=False,
+        bf16=machine.dtype == "bfloat16",
+        fp16=False,
+        use_cpu=machine.device == "cpu",
+        eval_strategy="steps" if watched else "no",
+        eval_steps=every,
+        save_strategy="steps",
+        save_steps=every,
+        save_total_limit=2,
+        load_best_model_at_end=watched,
+        metric_for_best_model="eval_loss",
+        greater_is_better=False,
+        # Else a resumed run forgets how long it has waited for a better loss.
+        restore_callback_states_from_checkpoint=True,
+        logging_steps=1,
+        report_to="none",
+        disable_tqdm=True,
+        dataloader_pin_memory=False,
+        remove_unused_columns=False,
+    )
 
 
 def _plan(
@@ -110,12 +142,22 @@ def _plan(
     trainable, total = model.get_nb_trainable_parameters()
     micro = arguments.per_device_train_batch_size
     return Plan(
-        **counted.model_dump(), trainable_parameters=trainable, total_parameters=total, trainable_share=trainable / total,
-        steps=-(-passes // settings.batch_rows), epochs=settings.epochs, effective_batch=settings.batch_rows,
-        micro_batch=micro, learning_rate=arguments.learning_rate, dtype=machine.dtype, device=machine.device,
-        torch=torch.__version__, threads=settings.threads * settings.processes, cores=machine.cores,
+        **counted.model_dump(),
+        trainable_parameters=trainable,
+        total_parameters=total,
+        trainable_share=trainable / total,
+        steps=-(-passes // settings.batch_rows),
+        epochs=settings.epochs,
+        effective_batch=settings.batch_rows,
+        micro_batch=micro,
+        learning_rate=arguments.learning_rate,
+        dtype=machine.dtype,
+        device=machine.device,
+        torch=torch.__version__,
+        threads=settings.threads * settings.processes,
+        cores=machine.cores,
         estimated_seconds=estimate_seconds(model, counted, settings.epochs, micro),
-    )  # fmt: skip
+    )
 
 
 def _save(trainer: AnswerTrainer, out: Path) -> None:
@@ -136,10 +178,15 @@ def _actual(
     rows = state.global_step * trainer.args.gradient_accumulation_steps * micro * trainer.args.world_size
     done = order[resumed * (rows // max(1, state.global_step)) : rows]
     return Actual(
-        seconds=seconds, steps=state.global_step, tokens_per_second=sum(lengths[i] for i in done) / seconds,
-        padding_share=padding_share(lengths, order, micro), best_step=state.best_global_step,
-        best_eval_loss=state.best_metric, stopped_early=state.global_step < state.max_steps, resumed_from_step=resumed,
-    )  # fmt: skip
+        seconds=seconds,
+        steps=state.global_step,
+        tokens_per_second=sum(lengths[i] for i in done) / seconds,
+        padding_share=padding_share(lengths, order, micro),
+        best_step=state.best_global_step,
+        best_eval_loss=state.best_metric,
+        stopped_early=state.global_step < state.max_steps,
+        resumed_from_step=resumed,
+    )
 
 
 if __name__ == "__main__":

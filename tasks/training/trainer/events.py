@@ -23,7 +23,8 @@ def say(event: Event) -> None:
 
 
 def die_with(parent: int) -> None:
-    """End this process when `parent` (the flow's process id) or the launcher is gone: neither must leave a trainer behind.
+    """End this process when `parent` (the flow's process id) or the launcher is gone: neither must leave a trainer
+    behind.
 
     A thread that looks twice a second; the kernel's own signal follows one process, and only where it exists.
     """
@@ -52,8 +53,8 @@ def _lives(process_id: int, born: float) -> bool:
 def last_checkpoint(folder: Path) -> str | None:
     """The newest whole checkpoint in `folder`; None when there is none.
 
-    A kill in the middle of a save leaves a part of one, which would end every later run: such are removed. The trainer's
-    state is what transformers writes last (Trainer._save_checkpoint, 5.23).
+    A kill in the middle of a save leaves a part of one, which would end every later run: such are removed. The
+    trainer's state is what transformers writes last (Trainer._save_checkpoint, 5.23).
     """
     whole = []
     for checkpoint in sorted(folder.glob("checkpoint-*"), key=lambda path: int(path.name.rsplit("-", 1)[1])):

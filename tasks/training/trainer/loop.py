@@ -1,7 +1,7 @@
 """The parts of the training loop that are ours: the order of rows, the loss on answers only, the time estimate.
 
-What they save on a processor: padding (rows of like length are computed together), and the output layer, a fifth of a small
-model, which is computed only at positions that predict an answer token in some row of a micro-batch.
+What they save on a processor: padding (rows of like length are computed together), and the output layer, a fifth of a
+small model, which is computed only at positions that predict an answer token in some row of a micro-batch.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from trl import SFTTrainer
 from tasks.core.facts.training import TokenCounts
 from tasks.model.chat_template import IGNORED
 
-# Share of the measured matmul rate that training reaches (tests/benchmarks/RESULTS.md: 0.37 to 0.46 in bfloat16, 2026-11-24):
-# in it the products are so quick that the rest, elementwise work, takes more than half of the time.
+# Share of the measured matmul rate that training reaches (tests/benchmarks/RESULTS.md: 0.37 to 0.46 in bfloat16,
+# 2026-11-24): in it the products are so quick that the rest, elementwise work, takes more than half of the time.
 MATMUL_SHARE = {torch.float32: 0.8, torch.bfloat16: 0.4}
 
 
@@ -31,26 +31,33 @@ class AnswerTrainer(SFTTrainer):  # type: ignore[misc]
     def compute_loss(
         self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:
-        """Mean negative log-likelihood of the answer tokens, over the whole effective batch (num_items_in_batch tokens)."""
+        """Mean negative log-likelihood of the answer tokens, over the whole effective batch (num_items_in_batch
+        tokens).
+        """
         labels = inputs.pop("labels")[:, 1:]  # position i predicts token i + 1
-        # As an index, not a count from the end: a count gives a slice whose product copies the output weights for each row.
+        # As an index, not a count from the end: a count gives a slice whose product copies the output weights for each
+        # row.
         keep = (labels != IGNORED).any(dim=0).nonzero().flatten()
         outputs = model(**inputs, use_cache=False, logits_to_keep=keep)
         wanted = labels[:, keep].flatten()
-        total = functional.cross_entropy(outputs.logits.float().flatten(0, 1), wanted, ignore_index=IGNORED, reduction="sum")
+        total = functional.cross_entropy(
+            outputs.logits.float().flatten(0, 1), wanted, ignore_index=IGNORED, reduction="sum"
+        )
         tokens = (labels != IGNORED).sum() if num_items_in_batch is None else num_items_in_batch
         loss = total / tokens
         if self.args.average_tokens_across_devices and num_items_in_batch is not None:
-            loss = loss * self.accelerator.num_processes  # data parallel averages gradients; the count is of all processes
+            loss = (
+                loss * self.accelerator.num_processes
+            )  # data parallel averages gradients; the count is of all processes
         return (loss, outputs) if return_outputs else loss
 
 
 def row_order(lengths: list[int], micro: int, epochs: int, seed: int) -> list[int]:
     """Row numbers for all epochs in the order they are trained, micro-batch by micro-batch.
 
-    Each epoch sorts the rows by length with a little noise, cuts them into micro-batches of `micro` rows, and shuffles the
-    micro-batches: hardly any padding, yet a step of several micro-batches sees short and long rows together. The rows that
-    do not fill an epoch's last micro-batch wait for the end, so that later micro-batches keep their cut.
+    Each epoch sorts the rows by length with a little noise, cuts them into micro-batches of `micro` rows, and shuffles
+    the micro-batches: hardly any padding, yet a step of several micro-batches sees short and long rows together. The
+    rows that do not fill an epoch's last micro-batch wait for the end, so that later micro-batches keep their cut.
     """
     dice = random.Random(seed)
     order: list[int] = []
@@ -75,7 +82,10 @@ def padding_share(lengths: list[int], order: list[int], micro: int) -> float:
 
 def matmul_rate(rows: int, inner: int, outer: int, dtype: torch.dtype, device: str) -> float:
     """Floating-point operations a second of a (rows x inner) by (inner x outer) product; the best of a few repeats."""
-    left, right = torch.randn(rows, inner, dtype=dtype, device=device), torch.randn(inner, outer, dtype=dtype, device=device)
+    left, right = (
+        torch.randn(rows, inner, dtype=dtype, device=device),
+        torch.randn(inner, outer, dtype=dtype, device=device),
+    )
     best = 0.0
     for _ in range(8):
         started = time.perf_counter()

@@ -10,7 +10,9 @@ MOST_SEED = 2**32 - 1  # numpy takes no more, which the trainer would find out a
 
 
 class TrainSettings(Settings):
-    """How to train. The defaults follow "LoRA Without Regret" (Schulman et al., Thinking Machines, 2025) unless said."""
+    """How to train. The defaults follow "LoRA Without Regret" (Schulman et al., Thinking Machines,
+    2025) unless said.
+    """
 
     # On small sets two to four passes are usual; early stopping ends a run that stops learning.
     epochs: int = Field(default=3, ge=1, le=100)
@@ -30,11 +32,12 @@ class TrainSettings(Settings):
     patience: int = Field(default=3, ge=1, le=100)
     # Processes, one a GPU; more need as many GPUs.
     processes: int = Field(default=1, ge=1, le=64)
-    # Threads of a process on a CPU. Another number sums in another order and ends in other last digits, so it stands here and
-    # does not follow the machine's cores: the same recipe would make another adapter on each. A small machine has two.
+    # Threads of a process on a CPU. Another number sums in another order and ends in other last digits, so it stands
+    # here and does not follow the machine's cores: the same recipe would make another adapter on each. A small machine
+    # has two.
     threads: int = Field(default=2, ge=1, le=256)
-    # The last two do not change what is learnt, so they are not part of the cache key (exclude): with another deadline the
-    # same training goes on. Seconds between checkpoints: what a kill costs at most.
+    # The last two do not change what is learnt, so they are not part of the cache key (exclude): with another deadline
+    # the same training goes on. Seconds between checkpoints: what a kill costs at most.
     checkpoint_seconds: float = Field(default=60.0, gt=0, exclude=True)
     # Minutes after which the child is ended; the next run goes on from its checkpoint.
     deadline_minutes: float = Field(default=720.0, gt=0, exclude=True)

@@ -27,10 +27,15 @@ PAIRS = [
 
 def canonical() -> pl.DataFrame:
     rows = [
-        {"row_id": f"{n:064x}", "source": "raw.jsonl", "line": n + 1, "meta": "{}",
-         "messages": [{"role": "user", "content": prompt}, {"role": "assistant", "content": answer}]}
+        {
+            "row_id": f"{n:064x}",
+            "source": "raw.jsonl",
+            "line": n + 1,
+            "meta": "{}",
+            "messages": [{"role": "user", "content": prompt}, {"role": "assistant", "content": answer}],
+        }
         for n, (prompt, answer) in enumerate(PAIRS)
-    ]  # fmt: skip
+    ]
     return pl.DataFrame(rows, schema=ROW_SCHEMA)
 
 

@@ -24,13 +24,17 @@ IDS = [one["row_id"] for one in ALL]
 def dataset(
     found: list[Row], fates: dict[str, Any], edited: dict[str, str] | None = None, train: set[str] | None = None
 ) -> Handle:
-    """A run over `found`. fates: {row_id: verdict}. edited: {row_id: its new text}. train: rows that are not validation."""
+    """A run over `found`. fates: {row_id: verdict}. edited: {row_id: its new text}. train: rows that are not
+    validation.
+    """
     raw = step("ingest", None, Outcome(rows(found), entries("ingest", [])))
     new = {one["row_id"]: one for one in found}
     told = []
     for row_id, text in (edited or {}).items():
         new[row_id] = {**new[row_id], "messages": [{"role": "user", "content": text}, new[row_id]["messages"][1]]}
-        told.append(changed(next(one for one in found if one["row_id"] == row_id), new[row_id], "text cleaned", rules=["HTML"]))
+        told.append(
+            changed(next(one for one in found if one["row_id"] == row_id), new[row_id], "text cleaned", rules=["HTML"])
+        )
     clean = step("clean", raw, Outcome(rows(list(new.values())), entries("clean", told)))
     judge = judged("judge", clean, lambda one: fates.get(one["row_id"]))
     side = pl.when(pl.col("row_id").is_in(list(train if train is not None else IDS))).then(pl.lit("train"))

@@ -16,8 +16,9 @@ def test_a_curated_file_is_written_split_by_split(tmp_path: Path, capsys: pytest
     rows(8, 2).write_parquet(tmp_path / "curated.parquet")
     export_file(tmp_path / "curated.parquet", "sft", "openai", tmp_path / "out")
     assert {file.name: len(file.read_text().splitlines()) for file in (tmp_path / "out").iterdir()} == {
-        "train.jsonl": 8, "validation.jsonl": 2,
-    }  # fmt: skip
+        "train.jsonl": 8,
+        "validation.jsonl": 2,
+    }
     assert "train 8, validation 2" in capsys.readouterr().out
 
 

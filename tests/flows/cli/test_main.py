@@ -47,7 +47,9 @@ sys.exit(cli.main(["run", "support_triage"]))
 
 
 def assay(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([*ASSAY, *arguments], capture_output=True, text=True, env={**os.environ, **environment}, timeout=120)
+    return subprocess.run(
+        [*ASSAY, *arguments], capture_output=True, text=True, env={**os.environ, **environment}, timeout=120
+    )
 
 
 def test_help_imports_no_library_that_takes_long() -> None:
@@ -126,7 +128,12 @@ def raising(error: BaseException) -> Any:
 
 @pytest.mark.parametrize(
     ("error", "code"),
-    [(AssayError("No."), 1), (RecipeError("No."), 2), (ContractError("No.", todo="mend it"), 3), (KeyboardInterrupt(), 130)],
+    [
+        (AssayError("No."), 1),
+        (RecipeError("No."), 2),
+        (ContractError("No.", todo="mend it"), 3),
+        (KeyboardInterrupt(), 130),
+    ],
 )
 def test_each_error_has_its_exit_code_and_no_traceback(
     ends: Any, error: BaseException, code: int, capsys: pytest.CaptureFixture[str]
@@ -154,7 +161,9 @@ def test_markup_in_an_error_is_shown_as_it_is(ends: Any, capsys: pytest.CaptureF
     assert "The key [bold]x[/] is wrong." in capsys.readouterr().err
 
 
-def test_a_run_on_the_embedded_server_shows_only_our_lines_and_loses_no_record_when_the_server_stops(home: Path) -> None:
+def test_a_run_on_the_embedded_server_shows_only_our_lines_and_loses_no_record_when_the_server_stops(
+    home: Path,
+) -> None:
     clean = {k: v for k, v in os.environ.items() if not k.startswith(("PREFECT_", "MLFLOW_"))}
     done = subprocess.run([sys.executable, "-c", FLOW], capture_output=True, text=True, env=clean, timeout=150)
     assert done.returncode == main.REFUSED, done.stderr

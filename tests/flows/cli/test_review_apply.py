@@ -25,9 +25,16 @@ def record(n: int, **columns: Any) -> Record:
     texts = {"prompt": f"Where is parcel {n}?", "answer": "0612"}
     row_id = f"{n:064x}"
     told = {
-        "decision": "", "note": "", "choices": "keep, edit, drop", **texts, "suggestion": "", "step": "conflicts",
-        "reason": "contradicts another row", "row_id": row_id, "check": check_of(row_id, texts),
-    }  # fmt: skip
+        "decision": "",
+        "note": "",
+        "choices": "keep, edit, drop",
+        **texts,
+        "suggestion": "",
+        "step": "conflicts",
+        "reason": "contradicts another row",
+        "row_id": row_id,
+        "check": check_of(row_id, texts),
+    }
     return {**told, **columns}
 
 
@@ -45,9 +52,14 @@ def applied(folder: Path, *records: Record, name: str = "review.csv", reviewer: 
 def test_each_kind_of_decision_is_taken_in_with_reviewer_and_reason(tmp_path: Path, name: str) -> None:
     better = record(5, decision="suggested", choices="keep, edit, drop, suggested", suggestion="0700")
     made = applied(
-        tmp_path, record(1, decision="Keep ", note="both\nare right"), record(2, decision="DROP"), record(3),
-        record(4, decision="edit", answer="0613"), better, name=name,
-    )  # fmt: skip
+        tmp_path,
+        record(1, decision="Keep ", note="both\nare right"),
+        record(2, decision="DROP"),
+        record(3),
+        record(4, decision="edit", answer="0613"),
+        better,
+        name=name,
+    )
     assert (len(made.taken), made.known, made.open, made.mistakes) == (4, 0, 1, [])
     kept, dropped, edited, suggested = read_decisions(tmp_path / "decisions.jsonl").made
     assert (kept.decision, kept.note, kept.reviewer) == ("keep", "both are right", "Ada Lovelace")
@@ -78,13 +90,19 @@ CHANGED: list[tuple[Record, str]] = [
     (record(1, decision="edit", prompt=""), "prompt is empty"),
     (record(1, decision="drop", row_id="1E+20"), "row_id is '1E+20', where 64 digits and letters a to f should stand"),
     (record(1, decision="drop", row_id="f" * 64), "row_id and check are of different rows"),
-    (record(1, decision="edit", prompt="w… (cut after 32,000 of 40,000 characters; edit this row in the JSONL file)"),
-     "nothing was changed; write keep, or change prompt or answer; a text this long is edited in the JSONL file"),
-]  # fmt: skip
+    (
+        record(
+            1, decision="edit", prompt="w… (cut after 32,000 of 40,000 characters; edit this row in the JSONL file)"
+        ),
+        "nothing was changed; write keep, or change prompt or answer; a text this long is edited in the JSONL file",
+    ),
+]
 
 
 @pytest.mark.parametrize(("wrong", "told"), CHANGED)
-def test_a_line_with_a_mistake_is_named_and_the_good_ones_are_taken_in(tmp_path: Path, wrong: Record, told: str) -> None:
+def test_a_line_with_a_mistake_is_named_and_the_good_ones_are_taken_in(
+    tmp_path: Path, wrong: Record, told: str
+) -> None:
     made = applied(tmp_path, record(7, decision="keep"), wrong, record(8, decision="drop"))
     assert [mistake.line for mistake in made.mistakes] == [3]
     assert told in made.mistakes[0].what

@@ -18,36 +18,71 @@ from tasks.core.process import terminal
 
 LONG = "filter: answer is <b>[red]not[/red]</b> the object that the schema asks for"
 RULE = {
-    "rule": "intent on holdout: at least 85 %", "metric": "intent", "slice": "holdout", "required": 0.85, "measured": 0.9,
-    "low": 0.86, "high": 0.94, "n": 156,
-}  # fmt: skip
+    "rule": "intent on holdout: at least 85 %",
+    "metric": "intent",
+    "slice": "holdout",
+    "required": 0.85,
+    "measured": 0.9,
+    "low": 0.86,
+    "high": 0.94,
+    "n": 156,
+}
 GIVEN: dict[str, dict[str, Any]] = {
     "dataset": {
-        "raw": 2031, "kept": 1400, "dropped": 600, "quarantined": 31,
+        "raw": 2031,
+        "kept": 1400,
+        "dropped": 600,
+        "quarantined": 31,
         "reasons": {
-            "dropped": {LONG: 590, **{f"dedupe: reason {n}": 1 for n in range(10)}}, "quarantined": {"ingest: no JSON": 31},
+            "dropped": {LONG: 590, **{f"dedupe: reason {n}": 1 for n in range(10)}},
+            "quarantined": {"ingest: no JSON": 31},
         },
     },
     "scores": {
-        "variants": ["zero_shot", "few_shot", "tuned"], "best_baseline": "few_shot", "headline": "intent", "confidence": 0.95,
+        "variants": ["zero_shot", "few_shot", "tuned"],
+        "best_baseline": "few_shot",
+        "headline": "intent",
+        "confidence": 0.95,
         "metrics": [
-            {"variant": v, "slice": s, "metric": "intent", "right": round(156 * x), "n": 156, "value": x, "low": x - 0.05,
-             "high": x + 0.05}
-            for v, x in (("zero_shot", 0.1), ("few_shot", 0.2), ("tuned", 0.9)) for s in ("holdout", "short")
+            {
+                "variant": v,
+                "slice": s,
+                "metric": "intent",
+                "right": round(156 * x),
+                "n": 156,
+                "value": x,
+                "low": x - 0.05,
+                "high": x + 0.05,
+            }
+            for v, x in (("zero_shot", 0.1), ("few_shot", 0.2), ("tuned", 0.9))
+            for s in ("holdout", "short")
         ],
         "differences": [
-            {"baseline": b, "slice": "holdout", "metric": "intent", "wins": 120, "losses": 3, "n": 156, "difference": 0.9 - x,
-             "low": 0.6, "high": 0.85}
+            {
+                "baseline": b,
+                "slice": "holdout",
+                "metric": "intent",
+                "wins": 120,
+                "losses": 3,
+                "n": 156,
+                "difference": 0.9 - x,
+                "low": 0.6,
+                "high": 0.85,
+            }
             for b, x in (("zero_shot", 0.1), ("few_shot", 0.2))
         ],
     },
     "verdict": {"verdict": "passed", "rules": [{**RULE, "verdict": "passed", "why": ""}]},
     "version": {
-        "name": "support-triage", "version": 1, "alias": "challenger", "unit_digest": "0" * 64,
-        "checked_answers": 8, "unit": {},
+        "name": "support-triage",
+        "version": 1,
+        "alias": "challenger",
+        "unit_digest": "0" * 64,
+        "checked_answers": 8,
+        "unit": {},
     },
     "report": {},
-}  # fmt: skip
+}
 
 
 @pytest.fixture(autouse=True)

@@ -23,7 +23,11 @@ def test_both_pages_answer_until_an_interrupt_and_the_model_is_linked(
     MlflowClient(f"sqlite:///{home / 'mlflow.db'}").create_registered_model("support-triage")
     clean = {k: v for k, v in os.environ.items() if not k.startswith(("PREFECT_", "MLFLOW_"))}
     page = subprocess.Popen(
-        [sys.executable, "-m", "flows.cli.main", "ui"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=clean
+        [sys.executable, "-m", "flows.cli.main", "ui"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=clean,
     )
     assert page.stdout is not None
     told = "".join(page.stdout.readline() for _ in range(3))

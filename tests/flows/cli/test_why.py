@@ -27,15 +27,23 @@ def books(decisions: Decisions | None = None) -> tuple[list[Handle], Handle]:
     raw = pl.DataFrame([{"row_id": BROKEN["row_id"], "text": f"{{broken {SECRET}"}])
     told = entries("ingest", [entry(BROKEN, "quarantined", "not JSON", column=3)])
     steps = [step("ingest", None, Outcome(rows([TWIN, COPY, ONE, OTHER, MAILED, EMPTY]), told, raw))]
-    steps.append(judged("clean", steps[-1], _named(EMPTY, ("dropped", "empty message after cleaning", {"rules": ["HTML"]}))))
+    steps.append(
+        judged("clean", steps[-1], _named(EMPTY, ("dropped", "empty message after cleaning", {"rules": ["HTML"]})))
+    )
     before = steps[-1].frame()
     safe = {**MAILED, "messages": [{"role": "user", "content": "Write to <EMAIL_1>, now"}, MAILED["messages"][1]]}
     kept = pl.concat([before.filter(pl.col("row_id") != MAILED["row_id"]), rows([safe])])
     steps.append(
-        step("redact", steps[-1], Outcome(kept, entries("redact", [changed(MAILED, safe, "personal data replaced", email=1)])))
+        step(
+            "redact",
+            steps[-1],
+            Outcome(kept, entries("redact", [changed(MAILED, safe, "personal data replaced", email=1)])),
+        )
     )
-    doubt: Any = {one["row_id"]: ("quarantined", "contradicts another row", {"partner": other["row_id"], "jaccard": 1.0})
-                  for one, other in ((ONE, OTHER), (OTHER, ONE))}  # fmt: skip
+    doubt: Any = {
+        one["row_id"]: ("quarantined", "contradicts another row", {"partner": other["row_id"], "jaccard": 1.0})
+        for one, other in ((ONE, OTHER), (OTHER, ONE))
+    }
     steps.append(judged("conflicts", steps[-1], lambda one: doubt.get(one["row_id"]), decisions))
     near = ("dropped", "near duplicate", {"kept": TWIN["row_id"], "of": "prompt", "jaccard": 0.9})
     steps.append(judged("dedupe", steps[-1], _named(COPY, near)))
@@ -51,8 +59,12 @@ def test_a_dropped_row_names_the_row_that_was_kept_for_it_and_what_that_says() -
     books()
     story = why(COPY["row_id"][:10])
     assert [(event.step, event.action) for event in story.events] == [
-        ("ingest", "read"), ("clean", "passed"), ("redact", "passed"), ("conflicts", "passed"), ("dedupe", "dropped"),
-    ]  # fmt: skip
+        ("ingest", "read"),
+        ("clean", "passed"),
+        ("redact", "passed"),
+        ("conflicts", "passed"),
+        ("dedupe", "dropped"),
+    ]
     last = story.events[-1]
     assert last.says == "near duplicate: prompt alike, Jaccard 0.90"
     assert [(other.what, other.turns[0][1], other.ended) for other in last.others] == [
@@ -83,13 +95,20 @@ def test_no_text_is_told_that_redact_had_to_mend_or_never_saw() -> None:
 
 
 def test_a_row_that_a_reviewer_kept_says_who_and_against_what() -> None:
-    told = {"row_id": ONE["row_id"], "decision": "keep", "step": "conflicts", "reviewer": "Ada", "at": "2026-11-24T10:00:00Z"}
+    told = {
+        "row_id": ONE["row_id"],
+        "decision": "keep",
+        "step": "conflicts",
+        "reviewer": "Ada",
+        "at": "2026-11-24T10:00:00Z",
+    }
     books(Decisions(made=(Decision.model_validate(told),)))
     story = why(ONE["row_id"])
     event = next(event for event in story.events if event.step == "conflicts")
     assert (event.action, event.says) == (
-        "kept", "kept by a reviewer: Ada, 2026-11-24, asked by conflicts because of: contradicts another row (prompt the same)"
-    )  # fmt: skip
+        "kept",
+        "kept by a reviewer: Ada, 2026-11-24, asked by conflicts because of: contradicts another row (prompt the same)",
+    )
     assert [other.row_id for other in event.others] == [OTHER["row_id"]]
     assert (story.events[-1].action, story.events[-1].says) == ("kept", "passed every step: into train")
 

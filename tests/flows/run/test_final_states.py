@@ -87,10 +87,14 @@ def test_what_a_task_says_after_its_last_try_is_in_words_too(lines: Lines, monke
     with pytest.raises(OutsideError):
         run(lambda: act("ask", away))
     assert "Traceback" not in lines.text()
-    assert lines.text().count("MLflow does not answer.\n  to do:   start it") == 2  # the task's last word, and the run's
+    assert (
+        lines.text().count("MLflow does not answer.\n  to do:   start it") == 2
+    )  # the task's last word, and the run's
 
 
-@pytest.mark.parametrize("write", [lambda: Path("/dev/full").write_text("a row"), lambda: rows().write_parquet("/dev/full")])
+@pytest.mark.parametrize(
+    "write", [lambda: Path("/dev/full").write_text("a row"), lambda: rows().write_parquet("/dev/full")]
+)
 def test_a_full_disk_is_told_in_words_with_what_to_do(lines: Lines, write: Callable[[], Any]) -> None:
     with pytest.raises(AssayError, match="A disk is full"):
         run(write)

@@ -1,4 +1,6 @@
-"""A recipe whose data lies behind a key, run as a person runs it: the key is in nothing that is kept, and in no word."""
+"""A recipe whose data lies behind a key, run as a person runs it: the key is in nothing that is
+kept, and in no word.
+"""
 
 from __future__ import annotations
 
@@ -87,7 +89,13 @@ def test_a_key_in_a_recipe_or_on_the_command_line_is_refused_before_anything_kee
     typed = little_recipe(recipe.parent, "typed", data={"train": [url], "holdout": ["holdout.jsonl"]})
     modelled = little_recipe(recipe.parent, "modelled", base_model={"source": url})
     contracted = little_recipe(recipe.parent, "contracted", contract=url)
-    asked = (("curate", typed), ("curate", modelled), ("curate", contracted), ("curate", url), ("contract suggest", url))
+    asked = (
+        ("curate", typed),
+        ("curate", modelled),
+        ("curate", contracted),
+        ("curate", url),
+        ("contract suggest", url),
+    )
     for command, data in (*asked, ("score little --out x.jsonl", url)):
         ended = work.run(command, data)
         assert ended.code == 2, ended.err

@@ -26,9 +26,10 @@ def step(folder: Path, name: str, kept: int, **counts: dict[str, int]) -> Handle
 
 def test_the_waterfall_names_each_step_that_took_rows_away(tmp_path: Path) -> None:
     steps = [
-        step(tmp_path, "ingest", 1990, quarantined={"not JSON": 10}), step(tmp_path, "clean", 1990, changed={"html": 70}),
+        step(tmp_path, "ingest", 1990, quarantined={"not JSON": 10}),
+        step(tmp_path, "clean", 1990, changed={"html": 70}),
         step(tmp_path, "dedupe", 1500, dropped={"exact": 400, "near": 90}),
-    ]  # fmt: skip
+    ]
     assert waterfall(steps)[2:] == ["| ingest | 1,990 |  | 10 |", "| dedupe | 1,500 | 490 |  |"]
 
 
@@ -37,7 +38,10 @@ def test_the_waterfall_names_each_step_that_took_rows_away(tmp_path: Path) -> No
     [
         ({"MLFLOW_TRACKING_URI": "sqlite:///mlflow.db"}, ""),
         ({"MLFLOW_TRACKING_URI": "http://ann:secret@mlflow:5000/"}, "http://mlflow:5000"),
-        ({"MLFLOW_TRACKING_URI": "http://mlflow:5000", "ASSAY_MLFLOW_PAGES": "https://mlflow.example"}, "https://mlflow.example"),
+        (
+            {"MLFLOW_TRACKING_URI": "http://mlflow:5000", "ASSAY_MLFLOW_PAGES": "https://mlflow.example"},
+            "https://mlflow.example",
+        ),
     ],
 )
 def test_links_lead_to_where_a_browser_finds_mlflow(
@@ -49,15 +53,20 @@ def test_links_lead_to_where_a_browser_finds_mlflow(
 
 
 @pytest.mark.parametrize(
-    ("error", "name"), [(ContractError("40 of 60", todo="mend them"), "Blocked"), (DataError("gone", todo="find it"), "Failed")]
+    ("error", "name"),
+    [(ContractError("40 of 60", todo="mend them"), "Blocked"), (DataError("gone", todo="find it"), "Failed")],
 )
-def test_a_broken_contract_and_a_failure_are_different_states_and_both_say_what_to_do(error: AssayError, name: str) -> None:
+def test_a_broken_contract_and_a_failure_are_different_states_and_both_say_what_to_do(
+    error: AssayError, name: str
+) -> None:
     state = stopped(error)
     assert (state.name, state.type.value) == (name, "FAILED")
     assert "to do:   " in (state.message or "")
 
 
-@pytest.mark.parametrize(("verdict", "name"), [("passed", "Completed"), ("refused", "Refused"), ("undecided", "Undecided")])
+@pytest.mark.parametrize(
+    ("verdict", "name"), [("passed", "Completed"), ("refused", "Refused"), ("undecided", "Undecided")]
+)
 def test_each_verdict_is_a_state_of_its_own_and_says_what_to_do(verdict: str, name: str) -> None:
     state: Any = judged(verdict, "It answers.", {}, "")
     assert (state.name, state.type.value) == (name, "COMPLETED")

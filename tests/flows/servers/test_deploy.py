@@ -1,4 +1,6 @@
-"""assay deploy on a real server: made once, unchanged the second time, changed where something differs, never undone."""
+"""assay deploy on a real server: made once, unchanged the second time, changed where something
+differs, never undone.
+"""
 
 from __future__ import annotations
 
@@ -115,7 +117,9 @@ def test_one_training_runs_at_a_time_until_a_person_allows_more(api: None) -> No
     async def given_out() -> list[str]:
         """What a worker is given of two runs of retrain and two of curate, in its order."""
         async with get_client() as client:
-            names = {(await client.read_deployment_by_name(f"{name}/{name}")).id: name for name in ("retrain", "curate")}
+            names = {
+                (await client.read_deployment_by_name(f"{name}/{name}")).id: name for name in ("retrain", "curate")
+            }
             for deployment in (*names, *names):
                 await client.create_flow_run_from_deployment(deployment)
             found = await client.get_scheduled_flow_runs_for_work_pool("assay", scheduled_before=now("UTC"))

@@ -112,7 +112,9 @@ def test_neither_a_killed_user_nor_a_killed_keeper_leaves_a_server_behind_and_th
         eventually(lambda: not answers(port))
 
 
-def test_a_server_that_cannot_start_is_told_with_its_last_words(tmp_path: Path, user: Callable[[], User], place: Path) -> None:
+def test_a_server_that_cannot_start_is_told_with_its_last_words(
+    tmp_path: Path, user: Callable[[], User], place: Path
+) -> None:
     database = place / "prefect.db"
     database.rename(place / "aside.db")
     database.mkdir()

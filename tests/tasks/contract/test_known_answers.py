@@ -29,11 +29,17 @@ pytestmark = [
 ]
 ANSWER, KIND = AnswerSettings(), SFT
 MEASURES = Measures(contradictions=ConflictSettings(), leaks=DecontaminateSettings())
-RAW = rows([
-    *(row(f"How do I get from the station to hall number {n} on foot today?", f"Exit {n}, then left.") for n in range(12)),
-    row("When do you open on Sundays?", "At nine."), row("When do you open on Sundays?", "We are closed."),
-    row("Which gate does the early train to the coast leave from please?", "From gate five."),
-]).sort("row_id")  # fmt: skip
+RAW = rows(
+    [
+        *(
+            row(f"How do I get from the station to hall number {n} on foot today?", f"Exit {n}, then left.")
+            for n in range(12)
+        ),
+        row("When do you open on Sundays?", "At nine."),
+        row("When do you open on Sundays?", "We are closed."),
+        row("Which gate does the early train to the coast leave from please?", "From gate five."),
+    ]
+).sort("row_id")
 HOLDOUT = rows([row("Which gate does the early train to the coast leave from, please?", "Gate 5.")])
 
 
@@ -70,7 +76,12 @@ def test_of_rows_that_are_as_the_step_saw_them_its_answer_is_taken_and_is_what_c
     steps = ran()
     raw, agreed, left = (step.frame() for step in steps[:3])
     known = seen(steps)
-    for frame in (left, agreed, raw, left.sample(fraction=0.5, seed=1).sort("row_id")):  # raw: as if conflicts were not heeded
+    for frame in (
+        left,
+        agreed,
+        raw,
+        left.sample(fraction=0.5, seed=1).sort("row_id"),
+    ):  # raw: as if conflicts were not heeded
         said = fact(known["conflicts_with"], frame, "conflicts_with", never)
         assert said.to_list() == contradictions(frame, MEASURES.contradictions, ANSWER, KIND, raw).to_list()
     for frame in (left, agreed):
@@ -84,7 +95,9 @@ def test_a_row_that_is_new_or_changed_since_makes_all_be_counted_and_is_found() 
     steps = ran()
     raw, agreed, left = (step.frame() for step in steps[:3])
     known = seen(steps)
-    other = rows([row("When do you open on Sundays?", "At nine."), row("When do you open on Sundays?", "We are closed.")])
+    other = rows(
+        [row("When do you open on Sundays?", "At nine."), row("When do you open on Sundays?", "We are closed.")]
+    )
     new = pl.concat([left, other]).sort("row_id")
     first = pl.col("row_id") == left["row_id"][0]
     asks = pl.col("row_id").replace_strict(
@@ -95,7 +108,10 @@ def test_a_row_that_is_new_or_changed_since_makes_all_be_counted_and_is_found() 
         with pytest.raises(AssertionError, match="counted again"):
             fact(known["leaked_from"], frame, "leaked_from", never)
     found = fact(
-        known["leaked_from"], changed, "leaked_from", lambda s: leaked(changed, [HOLDOUT], MEASURES.leaks, ANSWER, KIND, s)
+        known["leaked_from"],
+        changed,
+        "leaked_from",
+        lambda s: leaked(changed, [HOLDOUT], MEASURES.leaks, ANSWER, KIND, s),
     )
     assert changed["row_id"].filter(found.is_not_null()).to_list() == [left["row_id"][0]]
     aside = raw.filter(pl.col("row_id").is_in(agreed["row_id"].implode()))

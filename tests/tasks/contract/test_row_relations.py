@@ -1,4 +1,6 @@
-"""A contract counts the rows that dedupe, conflicts and decontaminate would let go of, and none among those that they leave."""
+"""A contract counts the rows that dedupe, conflicts and decontaminate would let go of, and none among those that they
+leave.
+"""
 
 from __future__ import annotations
 
@@ -29,19 +31,28 @@ ANSWERS = st.sampled_from(["a", "B", "b", "it is on its way to you today", "it i
 ROWS = st.lists(st.tuples(st.sampled_from(["", "Be kind."]), WORDS, ANSWERS, ANSWERS), max_size=14)
 DROP, OFF = Likeness(policy="drop"), Likeness(policy="off")
 OF = {
-    "prompt": DedupeSettings(prompt=DROP, pair=OFF, answer=OFF), "pair": DedupeSettings(prompt=OFF, pair=DROP, answer=OFF),
+    "prompt": DedupeSettings(prompt=DROP, pair=OFF, answer=OFF),
+    "pair": DedupeSettings(prompt=OFF, pair=DROP, answer=OFF),
     "answer": DedupeSettings(prompt=OFF, pair=OFF, answer=DROP),
-}  # fmt: skip
+}
 
 
 def frame(rows: list[Row], kind: str = "sft") -> pl.DataFrame:
     told = [
-        {"row_id": f"{n:04d}", "source": "raw.jsonl", "line": n, "meta": "{}",
-         "rejected": rejected if kind == "preference" else None,
-         "messages": [*([{"role": "system", "content": system}] if system else []),
-                      {"role": "user", "content": prompt}, {"role": "assistant", "content": answer}]}
+        {
+            "row_id": f"{n:04d}",
+            "source": "raw.jsonl",
+            "line": n,
+            "meta": "{}",
+            "rejected": rejected if kind == "preference" else None,
+            "messages": [
+                *([{"role": "system", "content": system}] if system else []),
+                {"role": "user", "content": prompt},
+                {"role": "assistant", "content": answer},
+            ],
+        }
         for n, (system, prompt, answer, rejected) in enumerate(rows)
-    ]  # fmt: skip
+    ]
     return pl.DataFrame(told, schema=ROW_SCHEMA)
 
 
@@ -71,7 +82,9 @@ def test_a_twin_is_what_dedupe_lets_go_of(drawn: list[Row], kind: str, of: str) 
 
 @settings(max_examples=60)
 @given(ROWS, KIND, st.sampled_from(["majority", "quarantine", "drop"]), st.randoms())
-def test_a_contradiction_is_what_conflicts_holds_back(drawn: list[Row], kind: str, policy: str, dice: random.Random) -> None:
+def test_a_contradiction_is_what_conflicts_holds_back(
+    drawn: list[Row], kind: str, policy: str, dice: random.Random
+) -> None:
     rows, answer, told = frame(drawn, kind), AnswerSettings(), ConflictSettings.model_validate({"policy": policy})
     found = contradictions(mixed(rows), told, answer, KINDS[kind])
     outcome = conflicts(rows, told, answer, KINDS[kind])
@@ -82,14 +95,20 @@ def test_a_contradiction_is_what_conflicts_holds_back(drawn: list[Row], kind: st
 
 @settings(max_examples=60)
 @given(ROWS, ROWS, KIND, st.randoms())
-def test_a_leak_is_what_decontaminate_lets_go_of(drawn: list[Row], judge: list[Row], kind: str, dice: random.Random) -> None:
-    spare = [("", f"how do i get to town number {n} by the early bus", f"take the bus of line {n}", "walk") for n in range(3)]
+def test_a_leak_is_what_decontaminate_lets_go_of(
+    drawn: list[Row], judge: list[Row], kind: str, dice: random.Random
+) -> None:
+    spare = [
+        ("", f"how do i get to town number {n} by the early bus", f"take the bus of line {n}", "walk") for n in range(3)
+    ]
     rows, other, answer = frame([*drawn, *spare], kind), frame(judge, kind), AnswerSettings()
     told = DecontaminateSettings(least=3, common=2)
     outcome = decontaminate(rows, told, other, answer=answer, kind=KINDS[kind])
     if other.height:
         assert counted(mixed(rows), leaked(mixed(rows), [other], told, answer, KINDS[kind])) == gone(outcome)
-        left = outcome.kept.filter(pl.Series([dice.random() < 0.7 for _ in range(outcome.kept.height)], dtype=pl.Boolean))
+        left = outcome.kept.filter(
+            pl.Series([dice.random() < 0.7 for _ in range(outcome.kept.height)], dtype=pl.Boolean)
+        )
         assert not counted(left, leaked(left, [other], told, answer, KINDS[kind], rows))
 
 
@@ -102,7 +121,9 @@ def test_a_row_that_was_changed_since_counts_as_it_is_now() -> None:
 
 
 def test_where_conflicts_is_off_every_row_involved_is_counted() -> None:
-    rows = frame([("", "Where is it?", answer, "") for answer in ("here", "here too", "gone", "gone")], "classification")
+    rows = frame(
+        [("", "Where is it?", answer, "") for answer in ("here", "here too", "gone", "gone")], "classification"
+    )
     found = contradictions(rows, ConflictSettings(policy="off"), AnswerSettings(), KINDS["classification"])
     assert found.null_count() == 0
 

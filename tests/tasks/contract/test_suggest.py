@@ -1,4 +1,6 @@
-"""A drafted contract: it can be read, it lets the data through that it was drafted from, and it stops data that got worse."""
+"""A drafted contract: it can be read, it lets the data through that it was drafted from, and it stops data that got
+worse.
+"""
 
 from __future__ import annotations
 
@@ -33,16 +35,24 @@ def known(kind: str = "sft", answer: AnswerSettings | None = None) -> Given:
 
 def frame(rows: list[tuple[str, str]], rejected: str | None = None) -> pl.DataFrame:
     told = [
-        {"row_id": f"{n:064x}", "source": "raw.jsonl", "line": n + 1, "rejected": rejected, "meta": "{}",
-         "messages": [{"role": "user", "content": prompt}, {"role": "assistant", "content": answer}]}
+        {
+            "row_id": f"{n:064x}",
+            "source": "raw.jsonl",
+            "line": n + 1,
+            "rejected": rejected,
+            "meta": "{}",
+            "messages": [{"role": "user", "content": prompt}, {"role": "assistant", "content": answer}],
+        }
         for n, (prompt, answer) in enumerate(rows)
-    ]  # fmt: skip
+    ]
     return pl.DataFrame(told, schema=ROW_SCHEMA)
 
 
 def asked(count: int = 60) -> list[str]:
     words = ("why", "when", "where")
-    return [f"Message {n} asks on topic {n * n}, and {words[n % 3]} it is so {'very ' * (n % 7)}late" for n in range(count)]
+    return [
+        f"Message {n} asks on topic {n * n}, and {words[n % 3]} it is so {'very ' * (n % 7)}late" for n in range(count)
+    ]
 
 
 def triage(count: int = 60) -> list[tuple[str, str]]:
@@ -63,12 +73,13 @@ def broken(contract: Contract, rows: pl.DataFrame, given: Given) -> list[tuple[s
 @pytest.mark.parametrize(
     ("kind", "answer", "rows"),
     [
-        ("sft", ANSWER, frame(triage())), ("sft", None, frame([(p, f"An answer to {p}") for p in asked()])),
+        ("sft", ANSWER, frame(triage())),
+        ("sft", None, frame([(p, f"An answer to {p}") for p in asked()])),
         ("classification", None, frame([(p, "yes" if n % 4 else "no") for n, p in enumerate(asked())])),
         ("preference", None, frame([(p, f"An answer to {p}") for p in asked()], "Go away.")),
     ],
     ids=["labelled", "free", "classification", "preference"],
-)  # fmt: skip
+)
 def test_a_draft_holds_on_its_data_extends_its_kind_and_gives_a_reason_for_each_line(
     tmp_path: Path, kind: str, answer: AnswerSettings | None, rows: pl.DataFrame
 ) -> None:
@@ -79,9 +90,11 @@ def test_a_draft_holds_on_its_data_extends_its_kind_and_gives_a_reason_for_each_
     assert all(e.why for e in contract.expectations)
     own = [e for e in contract.expectations if e.file == "mine.yaml"]
     assert {e.name for e in own} >= {
-        "expect_table_row_count_to_be_between", "expect_duplicate_rate_to_be_at_most", "expect_conflict_rate_to_be_at_most",
+        "expect_table_row_count_to_be_between",
+        "expect_duplicate_rate_to_be_at_most",
+        "expect_conflict_rate_to_be_at_most",
         "expect_column_values_to_be_between",
-    }  # fmt: skip
+    }
     assert max(map(len, text.splitlines())) <= 128
 
 
@@ -89,26 +102,42 @@ def test_a_draft_holds_on_its_data_extends_its_kind_and_gives_a_reason_for_each_
     ("worse", "rule"),
     [
         (triage(40), ("block", "expect_table_row_count_to_be_between")),
-        ([*triage(), ("Another new thing entirely", '{"intent": "no"}')], ("block", "expect_column_values_to_be_in_set")),
-        ([*triage(), *[(f"Subject {n} of this kind is different", "It is late.") for n in range(5)]],
-         ("block", "expect_column_values_to_be_null")),
+        (
+            [*triage(), ("Another new thing entirely", '{"intent": "no"}')],
+            ("block", "expect_column_values_to_be_in_set"),
+        ),
+        (
+            [*triage(), *[(f"Subject {n} of this kind is different", "It is late.") for n in range(5)]],
+            ("block", "expect_column_values_to_be_null"),
+        ),
         ([*triage(), *[(f"{p} very very", a) for p, a in triage(8)]], ("warn", "expect_duplicate_rate_to_be_at_most")),
-        ([*triage(), *[(p, '{"intent": "%s"}' % ("order" if n % 3 == 0 else "refund")) for n, p in enumerate(asked(3))]],
-         ("warn", "expect_conflict_rate_to_be_at_most")),
+        (
+            [
+                *triage(),
+                *[(p, '{"intent": "%s"}' % ("order" if n % 3 == 0 else "refund")) for n, p in enumerate(asked(3))],
+            ],
+            ("warn", "expect_conflict_rate_to_be_at_most"),
+        ),
         ([(p + " on" * 40, a) for p, a in triage()], ("warn", "expect_column_values_to_be_between")),
-        ([*triage(), *[(f"{n} question of its own {n}", '{"intent": "refund"}') for n in range(90, 390)]],
-         ("warn", "expect_column_values_to_be_balanced")),
+        (
+            [*triage(), *[(f"{n} question of its own {n}", '{"intent": "refund"}') for n in range(90, 390)]],
+            ("warn", "expect_column_values_to_be_balanced"),
+        ),
     ],
     ids=["fewer", "label", "format", "duplicates", "conflicts", "length", "balance"],
-)  # fmt: skip
-def test_a_draft_notices_when_the_data_gets_worse(tmp_path: Path, worse: list[tuple[str, str]], rule: tuple[str, str]) -> None:
+)
+def test_a_draft_notices_when_the_data_gets_worse(
+    tmp_path: Path, worse: list[tuple[str, str]], rule: tuple[str, str]
+) -> None:
     given = known(answer=ANSWER)
     contract, _ = drafted(frame(triage()), given, tmp_path)
     assert rule in broken(contract, frame(worse), given)
 
 
 def test_what_would_block_at_once_warns_and_says_how_many_rows_to_mend(tmp_path: Path) -> None:
-    rows = frame([*triage(), ("One more of them", "no json"), ("My card is 4111 1111 1111 1111", '{"intent": "order"}')])
+    rows = frame(
+        [*triage(), ("One more of them", "no json"), ("My card is 4111 1111 1111 1111", '{"intent": "order"}')]
+    )
     contract, text = drafted(rows, known(answer=ANSWER), tmp_path)
     assert {severity for severity, _ in broken(contract, rows, known(answer=ANSWER))} == {"warn"}
     assert text.count("1 of 62 rows break this today. Mend them, then delete this line") == 2
@@ -135,9 +164,13 @@ def test_answers_that_are_json_are_held_to_it_without_a_schema(tmp_path: Path) -
 
 
 def test_a_label_that_looks_like_a_slip_is_asked_about(tmp_path: Path) -> None:
-    rows = frame([("The message itself", "label"), *[(f"Text {n} {n * n}", "ja" if n % 2 else "no") for n in range(1100)]])
+    rows = frame(
+        [("The message itself", "label"), *[(f"Text {n} {n * n}", "ja" if n % 2 else "no") for n in range(1100)]]
+    )
     contract, text = drafted(rows, known("classification"), tmp_path)
-    (labels,) = [e for e in contract.expectations if e.name == "expect_column_values_to_be_in_set" and e.columns == ("label",)]
+    (labels,) = [
+        e for e in contract.expectations if e.name == "expect_column_values_to_be_in_set" and e.columns == ("label",)
+    ]
     assert labels.arguments["value_set"] == ["ja", "label", "no"]  # "no" is a text, not YAML's false
     assert "Is 'label', with 1 of 1,101 rows, one of them?" in " ".join(text.split())
 

@@ -41,9 +41,15 @@ def inside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 OUTSIDE = (
-    "../secret.jsonl", "../secret.*", "link.jsonl", "l*.jsonl", "{parent}/secret.jsonl", "file://{parent}/secret.jsonl",
-    "zip://secret.jsonl::{parent}/secret.zip", "simplecache::file://{parent}/secret.jsonl",
-)  # fmt: skip
+    "../secret.jsonl",
+    "../secret.*",
+    "link.jsonl",
+    "l*.jsonl",
+    "{parent}/secret.jsonl",
+    "file://{parent}/secret.jsonl",
+    "zip://secret.jsonl::{parent}/secret.zip",
+    "simplecache::file://{parent}/secret.jsonl",
+)
 
 
 @pytest.mark.parametrize("path", OUTSIDE)
@@ -63,10 +69,12 @@ def test_a_data_path_in_the_folder_is_read(inside: Path) -> None:
 def test_nothing_else_that_a_recipe_or_a_form_names_leaves_the_folder(inside: Path) -> None:
     source = Source(sql="SELECT * FROM rows", database="sqlite:///../secret.db")
     tries = (
-        lambda: find_sources([source], inside), lambda: read_contract("../contract.yaml", inside),
-        lambda: find_rules(("../rules.py:rule",), inside), lambda: find_model(BaseModelSettings(source="../model"), inside),
+        lambda: find_sources([source], inside),
+        lambda: read_contract("../contract.yaml", inside),
+        lambda: find_rules(("../rules.py:rule",), inside),
+        lambda: find_model(BaseModelSettings(source="../model"), inside),
         lambda: check_target(inside.parent / "answers.parquet"),
-    )  # fmt: skip
+    )
     for one in tries:
         with pytest.raises(RecipeError, match=TOLD):
             one()

@@ -1,4 +1,6 @@
-"""Steps that judge each row alone work in batches: whatever the batches, the same files; and no batch is ever half written."""
+"""Steps that judge each row alone work in batches: whatever the batches, the same files; and no batch is ever half
+written.
+"""
 
 from __future__ import annotations
 
@@ -34,13 +36,36 @@ from tasks.curation.review import ReviewSettings, decide
 from tests.support.run_artifacts import row, rows
 
 ROOT = Path(__file__).parents[3]
-WORDS = ("parcel", "lamp", "order", "kettle", "broken", "refund", "Monday", "please", "week", "café", "street", "again", "soon")
-DIRT = ("<p>{}</p>", "  {}", "{}\u200b", "{} Write to jo@example.com.", "{} Ring +44 20 7946 0123.", "{}\n\nKind regards,\nJo")
+WORDS = (
+    "parcel",
+    "lamp",
+    "order",
+    "kettle",
+    "broken",
+    "refund",
+    "Monday",
+    "please",
+    "week",
+    "café",
+    "street",
+    "again",
+    "soon",
+)
+DIRT = (
+    "<p>{}</p>",
+    "  {}",
+    "{}\u200b",
+    "{} Write to jo@example.com.",
+    "{} Ring +44 20 7946 0123.",
+    "{}\n\nKind regards,\nJo",
+)
 ANY: Any = {"suppress_health_check": [HealthCheck.function_scoped_fixture], "deadline": None}
 
 
 def mess(count: int = 120) -> pl.DataFrame:
-    """Rows with every kind of dirt that these steps find; answers end in a full stop, but for those that were cut off."""
+    """Rows with every kind of dirt that these steps find; answers end in a full stop, but for those
+    that were cut off.
+    """
     draw = random.Random(5)
 
     def text(words: int) -> str:
@@ -64,10 +89,13 @@ def said_of(ids: list[str]) -> Decisions:
         Said(role="assistant", content="A new answer that says enough."),
     )
     by: Any = {"reviewer": "Ada", "at": "2026-11-24T10:00:00Z"}
-    return Decisions(made=(
-        Decision(row_id=ids[0], decision="edit", messages=turns, **by), Decision(row_id=ids[1], decision="drop", **by),
-        Decision(row_id=ids[2], decision="keep", step="filter", **by),
-    ))  # fmt: skip
+    return Decisions(
+        made=(
+            Decision(row_id=ids[0], decision="edit", messages=turns, **by),
+            Decision(row_id=ids[1], decision="drop", **by),
+            Decision(row_id=ids[2], decision="keep", step="filter", **by),
+        )
+    )
 
 
 HELD = filter_rows(MESS, FilterSettings(), SFT).ledger.filter(pl.col("action") == "quarantined")["row_id"]
@@ -91,7 +119,9 @@ def made(name: str, came: Handle, out: Path) -> dict[str, dict[str, int]]:
     """What the wrapper writes of a step, in `out`; returns the rows by action and reason."""
     step, given = STEPS[name]
     out.mkdir()
-    return row_batches.write_rows(out, row_batches.judged(name, step, came, given, SAID.asked_by(name), Progress(name)))[1]
+    return row_batches.write_rows(
+        out, row_batches.judged(name, step, came, given, SAID.asked_by(name), Progress(name))
+    )[1]
 
 
 @pytest.fixture(scope="module")
@@ -144,7 +174,9 @@ def test_the_same_rows_are_found_as_by_the_plain_function_and_each_step_finds_so
 
 
 def test_what_a_step_must_know_of_all_rows_it_is_told_for_every_batch(whole: Any) -> None:
-    """Ten rows by themselves are too few to know that answers end in a full stop here, so none of them is seen to be cut."""
+    """Ten rows by themselves are too few to know that answers end in a full stop here, so none of them is seen to be
+    cut.
+    """
     told = [filter_rows(part, FilterSettings(), SFT).ledger["reason"] for part in MESS.iter_slices(10)]
     assert "answer is cut off" not in pl.concat(told)
     assert "answer is cut off" in whole["filter"][2][LEDGER]["reason"]
@@ -239,13 +271,17 @@ def run_in_small_batches() -> Handle:
 
 @pytest.mark.usefixtures("prefect")
 @pytest.mark.filterwarnings("ignore:Logger 'prefect.task_runs' attempted")
-def test_a_kill_between_batches_leaves_nothing_half_made_and_a_rerun_makes_it_whole(batch_of: Callable[[int], None]) -> None:
+def test_a_kill_between_batches_leaves_nothing_half_made_and_a_rerun_makes_it_whole(
+    batch_of: Callable[[int], None],
+) -> None:
     from prefect.settings import get_current_settings
 
     environment = {
-        **os.environ, "PREFECT_API_URL": str(get_current_settings().api.url), "PYTHONPATH": str(ROOT),
+        **os.environ,
+        "PREFECT_API_URL": str(get_current_settings().api.url),
+        "PYTHONPATH": str(ROOT),
         "PREFECT_LOGGING_LEVEL": "ERROR",
-    }  # fmt: skip
+    }
     ask = [sys.executable, "-c", "from tests.tasks.core.test_batches import run_in_small_batches as run; run()"]
     assert subprocess.run(ask, env=environment, timeout=120).returncode == -signal.SIGKILL
     assert not (home() / "artifacts" / "dies_once").exists()

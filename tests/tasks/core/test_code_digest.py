@@ -73,7 +73,9 @@ def test_a_change_that_a_step_depends_on_changes_its_digest(tree: Path, module: 
     assert digest(module) != before
 
 
-@pytest.mark.parametrize("file", ["tasks/core/stranger.py", "tasks/training/train.py", "tasks/training/trainer/loop.py"])
+@pytest.mark.parametrize(
+    "file", ["tasks/core/stranger.py", "tasks/training/train.py", "tasks/training/trainer/loop.py"]
+)
 def test_a_change_elsewhere_does_not(tree: Path, file: str) -> None:
     before = digest("tasks.step")
     (tree / file).write_text("CHANGED = True\n")
@@ -84,11 +86,11 @@ SAME = {
     "a comment": "import polars  # for its frames\ndef step():\n    from tasks.core import helper\n    return 'templates'\n",
     "a docstring": '"""A step."""\nimport polars\ndef step():\n    """Do it."""\n    from tasks.core import helper\n'
     '    return "templates"\n',
-    "layout": 'import polars\n\n\ndef step():\n\n    from tasks.core import (\n        helper,\n    )\n'
+    "layout": "import polars\n\n\ndef step():\n\n    from tasks.core import (\n        helper,\n    )\n"
     '    return ("templates")\n',
     "what only the type checker imports": "import polars\nif TYPE_CHECKING:\n    from tasks.core import stranger\n"
     "def step():\n    from tasks.core import helper\n    return 'templates'\n",
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("change", SAME)
@@ -101,13 +103,22 @@ def test_what_does_not_run_does_not_count(tree: Path, change: str) -> None:
 @pytest.mark.parametrize(
     ("was", "now"),
     [
-        ("X = 1", "X = 2"), ("X = 1", "X = 1.0"), ("X = 1", "X = True"), ("X = 'a'", "X = b'a'"), ("X = a + b", "X = a - b"),
-        ("def f(a, b=1): ...", "def f(a, *, b=1): ..."), ("X = None", "X = 0"), ("X = []", "X = ()"), ("f(x)", "f(*x)"),
-        ("def f():\n    return", "def f():\n    return 'a docstring'"), ("X = f'{a}'", "X = f'{a!r}'"), ("X: int", "X: str"),
+        ("X = 1", "X = 2"),
+        ("X = 1", "X = 1.0"),
+        ("X = 1", "X = True"),
+        ("X = 'a'", "X = b'a'"),
+        ("X = a + b", "X = a - b"),
+        ("def f(a, b=1): ...", "def f(a, *, b=1): ..."),
+        ("X = None", "X = 0"),
+        ("X = []", "X = ()"),
+        ("f(x)", "f(*x)"),
+        ("def f():\n    return", "def f():\n    return 'a docstring'"),
+        ("X = f'{a}'", "X = f'{a!r}'"),
+        ("X: int", "X: str"),
         ("if not TYPE_CHECKING:\n    X = 1", "if not TYPE_CHECKING:\n    X = 2"),
         ("if TYPE_CHECKING:\n    X = 1\nelse:\n    X = 2", "if TYPE_CHECKING:\n    X = 1\nelse:\n    X = 3"),
     ],
-)  # fmt: skip
+)
 def test_the_smallest_change_of_what_runs_counts(tree: Path, was: str, now: str) -> None:
     (tree / "tasks/core/words.py").write_text(was)
     before = digest("tasks.step")
@@ -135,7 +146,11 @@ def test_no_comment_and_no_docstring_of_a_real_step_changes_its_key(checkout: Pa
 
 def test_a_line_of_any_file_that_a_real_step_uses_changes_its_key_and_no_other_line_does(checkout: Path) -> None:
     used = set(code_digest.code_files("tasks.evaluation.gate").values())
-    others = {checkout / "tasks/core/step.py", checkout / "tasks/training/train.py", checkout / "data_contracts/contract.py"}
+    others = {
+        checkout / "tasks/core/step.py",
+        checkout / "tasks/training/train.py",
+        checkout / "data_contracts/contract.py",
+    }
     before = digest("tasks.evaluation.gate")
     for file in used | others:
         text = file.read_text()
@@ -147,8 +162,17 @@ def test_a_line_of_any_file_that_a_real_step_uses_changes_its_key_and_no_other_l
 
 
 def test_the_wrapper_around_a_work_step_is_no_part_of_its_key() -> None:
-    for step in ("tasks.training.train", "tasks.evaluation.gate", "tasks.evaluation.predict", "tasks.evaluation.evaluate", "tasks.evaluation.report", "tasks.release.register"):
-        assert not {"tasks.core.step", "tasks.core.process.progress", "tasks.core.decisions"} & set(code_digest.code_files(step)), step
+    for step in (
+        "tasks.training.train",
+        "tasks.evaluation.gate",
+        "tasks.evaluation.predict",
+        "tasks.evaluation.evaluate",
+        "tasks.evaluation.report",
+        "tasks.release.register",
+    ):
+        assert not {"tasks.core.step", "tasks.core.process.progress", "tasks.core.decisions"} & set(
+            code_digest.code_files(step)
+        ), step
 
 
 def test_the_real_steps_count_their_trainer_and_their_template() -> None:
@@ -159,5 +183,11 @@ def test_the_real_steps_count_their_trainer_and_their_template() -> None:
 
 
 def test_a_digest_imports_nothing_heavy() -> None:
-    ask = "import sys; from tasks.core.code_digest import code_digest; code_digest('tasks.training.train'); print('torch' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", ask], capture_output=True, text=True, check=True).stdout.strip() == "False"
+    ask = (
+        "import sys; from tasks.core.code_digest import code_digest; code_digest('tasks.training.train'); "
+        "print('torch' in sys.modules)"
+    )
+    assert (
+        subprocess.run([sys.executable, "-c", ask], capture_output=True, text=True, check=True).stdout.strip()
+        == "False"
+    )

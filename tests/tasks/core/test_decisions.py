@@ -1,4 +1,6 @@
-"""Decisions: what holds after all that was said, kept in a file that only grows, and put above what steps make of rows."""
+"""Decisions: what holds after all that was said, kept in a file that only grows, and put above what
+steps make of rows.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,9 @@ def said(row_id: str, decision: str, step: str = "conflicts", **more: Any) -> De
     return Decision.model_validate({**told, **texts, **more})
 
 
-ANY = st.builds(said, st.sampled_from(IDS), st.sampled_from(["keep", "drop", "edit"]), st.sampled_from(["conflicts", "filter"]))
+ANY = st.builds(
+    said, st.sampled_from(IDS), st.sampled_from(["keep", "drop", "edit"]), st.sampled_from(["conflicts", "filter"])
+)
 
 
 def test_a_keep_holds_against_the_step_that_asked_and_against_no_other() -> None:
@@ -91,7 +95,9 @@ def test_two_reviewers_at_once_lose_nothing(tmp_path: Path) -> None:
     assert sorted(d.row_id for d in read_decisions(file).made) == ids
 
 
-@pytest.mark.parametrize("line", ['{"row_id": "a', '{"row_id": "short", "decision": "keep", "reviewer": "A", "at": "x"}', "[]"])
+@pytest.mark.parametrize(
+    "line", ['{"row_id": "a', '{"row_id": "short", "decision": "keep", "reviewer": "A", "at": "x"}', "[]"]
+)
 def test_a_line_that_is_no_decision_is_named(tmp_path: Path, line: str) -> None:
     file = tmp_path / "decisions.jsonl"
     add_decisions(file, [said(IDS[0], "keep")])
@@ -118,15 +124,21 @@ def held_back(before: pl.DataFrame, ids: list[str]) -> Outcome:
 
 def test_a_row_that_a_person_keeps_is_put_back_as_it_came_and_the_ledger_says_who_and_against_what() -> None:
     before, ids = rows(RAW), [RAW[0]["row_id"], RAW[1]["row_id"]]
-    outcome = honoured("judge", before, held_back(before, ids), Decisions(made=(said(ids[0], "keep", "judge", note="fine"),)))
+    outcome = honoured(
+        "judge", before, held_back(before, ids), Decisions(made=(said(ids[0], "keep", "judge", note="fine"),))
+    )
     check_balance("judge", before, outcome)
     assert outcome.kept.sort("row_id").equals(before.filter(pl.col("row_id") != ids[1]).sort("row_id"))
     (told,) = outcome.ledger.filter(pl.col("row_id") == ids[0]).to_dicts()
     assert (told["action"], told["reason"]) == ("kept", KEPT)
     assert json.loads(told["evidence"]) == {
-        "reviewer": "Ada", "at": "2026-11-24T10:00:00Z", "note": "fine", "asked": "judge", "was": "looks odd",
+        "reviewer": "Ada",
+        "at": "2026-11-24T10:00:00Z",
+        "note": "fine",
+        "asked": "judge",
+        "was": "looks odd",
         "found": {"score": 0.5},
-    }  # fmt: skip
+    }
 
 
 def test_an_edited_row_is_judged_like_any_other() -> None:
@@ -136,7 +148,8 @@ def test_an_edited_row_is_judged_like_any_other() -> None:
 
 
 @given(
-    st.sets(st.integers(0, 3)), st.lists(st.tuples(st.integers(0, 3), st.sampled_from(["keep", "drop", "edit"])), max_size=6)
+    st.sets(st.integers(0, 3)),
+    st.lists(st.tuples(st.integers(0, 3), st.sampled_from(["keep", "drop", "edit"])), max_size=6),
 )
 def test_the_books_balance_whatever_was_decided(held: set[int], decided: list[tuple[int, str]]) -> None:
     before = rows(RAW)
@@ -145,7 +158,9 @@ def test_the_books_balance_whatever_was_decided(held: set[int], decided: list[tu
     outcome = honoured("judge", before, step, decisions.asked_by("judge"))
     check_balance("judge", before, outcome)
     kept = {row_id for row_id, stands in decisions.standing().items() if "judge" in stands.keeps}
-    assert set(outcome.kept["row_id"]) == {one["row_id"] for n, one in enumerate(RAW) if n not in held or one["row_id"] in kept}
+    assert set(outcome.kept["row_id"]) == {
+        one["row_id"] for n, one in enumerate(RAW) if n not in held or one["row_id"] in kept
+    }
 
 
 def test_a_record_that_could_not_be_read_comes_in_as_a_person_wrote_it_or_is_dropped() -> None:

@@ -18,7 +18,9 @@ SOURCES = [file.read_bytes() for file in Path(code_digest.__file__).parent.glob(
 
 @pytest.fixture
 def beside_threads() -> Iterator[list[int]]:
-    """Two threads that parse all the time, and collections that let them in; yields how often each of their parses failed."""
+    """Two threads that parse all the time, and collections that let them in; yields how often each of their parses
+    failed.
+    """
     failed: list[int] = []
     done = threading.Event()
 

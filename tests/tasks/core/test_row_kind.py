@@ -39,7 +39,9 @@ def test_no_code_but_the_table_spells_a_kind_out() -> None:
 
 
 def test_a_name_that_is_spelled_out_would_be_seen() -> None:
-    assert list(names_in('"""sft"""\nif kind.name == "sft":\n    pass\n# "preference"\nx = f"{y} classification"\n')) == [1, 2]
+    assert list(
+        names_in('"""sft"""\nif kind.name == "sft":\n    pass\n# "preference"\nx = f"{y} classification"\n')
+    ) == [1, 2]
 
 
 def test_the_table_has_a_line_for_every_name_that_a_recipe_may_say() -> None:
@@ -64,13 +66,21 @@ def test_every_property_tells_kinds_apart() -> None:
 
 def test_a_kind_is_part_of_a_steps_key_with_all_that_holds_of_it() -> None:
     changed = replace(PREFERENCE, compared_by="prompt")
-    keys = {work_key("dedupe", "tasks.curation.dedupe", AnswerSettings(), {"kind": kind}) for kind in (*KINDS.values(), changed)}
+    keys = {
+        work_key("dedupe", "tasks.curation.dedupe", AnswerSettings(), {"kind": kind})
+        for kind in (*KINDS.values(), changed)
+    }
     assert len(keys) == 4
     assert work_key("dedupe", "tasks.curation.dedupe", AnswerSettings(), {"kind": replace(SFT)}) in keys
 
 
 def test_the_command_line_reads_the_table_without_a_heavy_library() -> None:
     heavy = "{'pydantic', 'polars', 'numpy', 'prefect'}"
-    code = f"import sys, flows.cli.main; assert 'tasks.core.row_kind' in sys.modules; print(sorted({heavy} & sys.modules.keys()))"
-    told = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True, timeout=60)
+    code = (
+        f"import sys, flows.cli.main; assert 'tasks.core.row_kind' in sys.modules; print(sorted({heavy} & "
+        f"sys.modules.keys()))"
+    )
+    told = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True, timeout=60
+    )
     assert told.stdout.strip() == "[]"

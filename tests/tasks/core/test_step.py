@@ -44,7 +44,9 @@ def write(place: StepDirs, *, settings: Wanted, source: Handle | None = None) ->
         file.write(f"{settings.text}\n")
     (place.out / "text.txt").write_text(settings.text)
     table = [{"what": settings.text}]
-    return StepResult("text", "written", {"text": settings.text}, table, told={"process": os.getpid(), "at": time.time_ns()})
+    return StepResult(
+        "text", "written", {"text": settings.text}, table, told={"process": os.getpid(), "at": time.time_ns()}
+    )
 
 
 def ran() -> int:
@@ -157,11 +159,16 @@ def test_the_cache_is_found_by_another_process_and_two_at_once_work_once(home: P
     from prefect.settings import get_current_settings
 
     environment = {
-        **os.environ, "PREFECT_API_URL": str(get_current_settings().api.url), "PYTHONPATH": str(ROOT),
+        **os.environ,
+        "PREFECT_API_URL": str(get_current_settings().api.url),
+        "PYTHONPATH": str(ROOT),
         "PREFECT_LOGGING_LEVEL": "ERROR",
-    }  # fmt: skip
+    }
     ask = "from tests.tasks.core.test_step import ask_in_a_process_of_its_own as ask; ask()"
-    two = [subprocess.Popen([sys.executable, "-c", ask], env=environment, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    two = [
+        subprocess.Popen([sys.executable, "-c", ask], env=environment, stdout=subprocess.PIPE, text=True)
+        for _ in range(2)
+    ]
     said = {process.communicate(timeout=120)[0].strip() for process in two}
     assert len(said) == 1
     assert said.pop().startswith("digest ")
@@ -197,7 +204,9 @@ def test_scratch_survives_a_failure_and_is_gone_after_success() -> None:
 
 
 @pytest.mark.parametrize(("error", "tries"), [(OutsideError, 4), (AssayError, 1), (ValueError, 1)])
-def test_only_what_lies_outside_is_tried_again(error: type[Exception], tries: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_what_lies_outside_is_tried_again(
+    error: type[Exception], tries: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(wrapper, "RETRIES", 3)
     monkeypatch.setattr(wrapper, "BACK_OFF_SECONDS", 0.01)
 
@@ -287,8 +296,10 @@ def test_rows_come_out_sorted_with_their_ledger_and_their_quarantine() -> None:
     assert kept.frame(LEDGER)["row_id"].to_list() == ["a", "b"]
     assert kept.frame(QUARANTINE)["row_id"].to_list() == ["b"]
     assert json.loads((kept.folder / FACTS).read_text()) == {
-        "in": 3, "kept": 1, "counts": {"dropped": {"too small": 1}, "quarantined": {"too small": 1}},
-    }  # fmt: skip
+        "in": 3,
+        "kept": 1,
+        "counts": {"dropped": {"too small": 1}, "quarantined": {"too small": 1}},
+    }
     assert kept.facts()["line"] == "3 rows in, 1 kept, 1 dropped, 1 quarantined"
 
 

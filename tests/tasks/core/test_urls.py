@@ -12,11 +12,22 @@ from tasks.core.errors import AssayError
 from tasks.core.urls import KEYED, check_address, hidden, masked, public, whole
 
 OPEN = (
-    "rows.jsonl", "raw/**/*.jsonl", "what?.jsonl", "s3://bucket/raw/*.jsonl", "https://exports.example:8443/@desk/rows.jsonl",
-    "http://[::1]:80/rows.jsonl", "zip://rows.csv::https://exports.example/rows.zip", "simplecache::s3://bucket/rows.csv",
-    "abfs://container@account.dfs.core.windows.net/rows.csv", "postgresql://clerk@host:5432/shop", "sqlite:///shop.db",
-    "https://archive.example/2020/https://exports.example/rows.csv", "s3://bucket/my rows.csv", "env:EXPORT", "",
-)  # fmt: skip
+    "rows.jsonl",
+    "raw/**/*.jsonl",
+    "what?.jsonl",
+    "s3://bucket/raw/*.jsonl",
+    "https://exports.example:8443/@desk/rows.jsonl",
+    "http://[::1]:80/rows.jsonl",
+    "zip://rows.csv::https://exports.example/rows.zip",
+    "simplecache::s3://bucket/rows.csv",
+    "abfs://container@account.dfs.core.windows.net/rows.csv",
+    "postgresql://clerk@host:5432/shop",
+    "sqlite:///shop.db",
+    "https://archive.example/2020/https://exports.example/rows.csv",
+    "s3://bucket/my rows.csv",
+    "env:EXPORT",
+    "",
+)
 
 
 @pytest.mark.parametrize("address", OPEN)
@@ -44,7 +55,7 @@ CLOSED = {
     "postgresql://me:hunter2@host/shop?sslmode=require": "postgresql://host/shop",
     "postgresql://host/shop?password=hunter2": "postgresql://host/shop",
     "http://clerk:hunter2@[::1]:80/rows.csv": "http://[::1]:80/rows.csv",
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("address", CLOSED)
@@ -73,15 +84,18 @@ def test_what_is_shown_holds_nothing_more_to_hide(text: str) -> None:
 
 @given(
     st.text(alphabet="abc1:/@?#-.", max_size=12).filter(lambda odd: "://" not in odd),
-    st.sampled_from(["", ":8443"]), st.sampled_from(["", "?token=", "#", "?x#"]),
-)  # fmt: skip
+    st.sampled_from(["", ":8443"]),
+    st.sampled_from(["", "?token=", "#", "?x#"]),
+)
 def test_no_password_and_no_key_is_shown_whatever_stands_around_it(odd: str, port: str, before: str) -> None:
     key = f"{before}hunter3{odd}".replace("@", "%40") if before else ""
     shown = masked(f"what https://clerk:a{odd}hunter2{odd}@host{port}/rows.csv{key} said")
     assert shown == f"what https://host{port}/rows.csv said"
 
 
-@pytest.mark.parametrize("long", ["a" * 200_000, "a://" * 50_000, "a:" * 100_000, "://@" * 50_000, "?" * 200_000 + "://"])
+@pytest.mark.parametrize(
+    "long", ["a" * 200_000, "a://" * 50_000, "a:" * 100_000, "://@" * 50_000, "?" * 200_000 + "://"]
+)
 @pytest.mark.timeout(120)  # a pattern that tries every way to split such a text takes hours
 def test_a_long_text_is_masked_without_trying_every_way_to_split_it(long: str) -> None:
     assert masked(masked(long)) == masked(long)
@@ -97,10 +111,13 @@ def test_a_variable_holds_the_whole_url(monkeypatch: pytest.MonkeyPatch) -> None
 @pytest.mark.parametrize(
     ("value", "told"),
     [
-        ("", "is not set"), ("hunter2", "holds no URL"), ("https://clerk:p@hunter2@host/x", "a second @"),
-        ("https://clerk:hunter2@host/@desk", "a second @"), ("https://clerk:hunter2@host/x?mail=a@b", "a second @"),
+        ("", "is not set"),
+        ("hunter2", "holds no URL"),
+        ("https://clerk:p@hunter2@host/x", "a second @"),
+        ("https://clerk:hunter2@host/@desk", "a second @"),
+        ("https://clerk:hunter2@host/x?mail=a@b", "a second @"),
     ],
-)  # fmt: skip
+)
 def test_a_variable_that_holds_no_certain_url_is_refused_without_it(
     value: str, told: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

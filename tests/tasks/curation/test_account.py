@@ -60,16 +60,24 @@ def test_the_books_of_a_run_balance_and_say_so_in_one_line(tmp_path: Path) -> No
     assert made.line == "8 raw = 4 kept + 3 dropped + 1 quarantined"
     assert (made.facts["raw"], made.facts["kept"], made.facts["dropped"], made.facts["quarantined"]) == (8, 4, 3, 1)
     assert made.facts["waterfall"][1] == {
-        "step": "clean", "in": 7, "kept": 6, "dropped": 1, "quarantined": 0, "changed": 2
-    }  # fmt: skip
+        "step": "clean",
+        "in": 7,
+        "kept": 6,
+        "dropped": 1,
+        "quarantined": 0,
+        "changed": 2,
+    }
     assert made.facts["reasons"]["dropped"] == {"split: dropped for a reason": 2, "clean: dropped for a reason": 1}
     ledger = pl.read_parquet(out / LEDGER)
     final = ledger.filter(pl.col("action") != "changed")
     assert sorted(final["row_id"]) == list("abcdefgh")  # every raw row once
     kept = ledger.filter(pl.col("step") == "account")
     assert kept.select("row_id", "action", "reason", "evidence").row(0) == (
-        "a", "kept", "passed every step", '{"split": "train"}'
-    )  # fmt: skip
+        "a",
+        "kept",
+        "passed every step",
+        '{"split": "train"}',
+    )
     assert pl.read_parquet(out / "curated.parquet")["row_id"].to_list() == list("abcd")
     assert pl.read_parquet(out / QUARANTINE).select("row_id", "step").rows() == [("h", "ingest")]
 

@@ -1,4 +1,6 @@
-"""Advice: a good dataset hears nothing but good; each fault, planted, is told with its rows, and nothing of a row's text."""
+"""Advice: a good dataset hears nothing but good; each fault, planted, is told with its rows, and nothing of a row's
+text.
+"""
 
 from __future__ import annotations
 
@@ -22,16 +24,32 @@ from tasks.curation.advise import AdviseSettings, advise
 from tasks.metrics.answer_schema import AnswerSettings
 from tasks.model.chat_template import PromptSettings
 
-THINGS = ["lamp", "kettle", "chair", "blanket", "lantern", "basket", "stool", "mirror", "teapot", "hammock", "rug", "bench"]
+THINGS = [
+    "lamp",
+    "kettle",
+    "chair",
+    "blanket",
+    "lantern",
+    "basket",
+    "stool",
+    "mirror",
+    "teapot",
+    "hammock",
+    "rug",
+    "bench",
+]
 WORDS = (
-    "came with crack along side never reached house colour picked online hums loudly when rains needs another screw left "
+    "came with crack along side never reached house colour picked online hums loudly when rains needs another screw "
+    "left "
     "leg wobbles smells paint faded after week garden sister bought gift month wrong size door bell"
 )
 CALMS = [
-    "We are sorry about the {}; a colleague looks into it today.", "Thank you for telling us, we will set the {} right.",
-    "That should not happen to a {}, so we are sending help.", "Please keep the {} while we check what went wrong.",
+    "We are sorry about the {}; a colleague looks into it today.",
+    "Thank you for telling us, we will set the {} right.",
+    "That should not happen to a {}, so we are sending help.",
+    "Please keep the {} while we check what went wrong.",
     "Our workshop takes care of your {} without any cost to you.",
-]  # fmt: skip
+]
 SCHEMA = {"type": "object", "properties": {"intent": {"enum": ["damage", "delivery"]}, "reply": {"type": "string"}}}
 JSON = AnswerSettings(label="intent", graded=("intent",), json_schema=SCHEMA)
 Talk = list[tuple[str, str]]
@@ -49,18 +67,28 @@ def good(rounds: int = 5) -> list[Talk]:
     """Free answers that draw on their prompts, twelve a round."""
     return [
         talk(f"My {thing} {story(60 * n + i)}, what now?", CALMS[i % 5].format(thing))
-        for n, thing in enumerate(THINGS) for i in range(rounds)
-    ]  # fmt: skip
+        for n, thing in enumerate(THINGS)
+        for i in range(rounds)
+    ]
 
 
 def frame(talks: list[Talk], rejected: list[str] | None = None, validation: int = 30) -> pl.DataFrame:
     rows = [
-        {"row_id": digest_bytes(f"{n}".encode()), "source": "raw.jsonl", "line": n + 1, "meta": "{}",
-         "rejected": rejected[n] if rejected else None, "split": "validation" if n < validation else "train",
-         "messages": [{"role": role, "content": content} for role, content in turns]}
+        {
+            "row_id": digest_bytes(f"{n}".encode()),
+            "source": "raw.jsonl",
+            "line": n + 1,
+            "meta": "{}",
+            "rejected": rejected[n] if rejected else None,
+            "split": "validation" if n < validation else "train",
+            "messages": [{"role": role, "content": content} for role, content in turns],
+        }
         for n, turns in enumerate(talks)
-    ]  # fmt: skip
+    ]
     return pl.DataFrame(rows, schema={**ROW_SCHEMA, "split": pl.String})
+
+
+FREE_TEXT = AnswerSettings()
 
 
 def row_ids(*numbers: int) -> set[str]:
@@ -68,8 +96,12 @@ def row_ids(*numbers: int) -> set[str]:
 
 
 def advised(
-    rows: pl.DataFrame, answer: AnswerSettings = AnswerSettings(), kind: str = "sft", system: str = "", **chosen: Any  # noqa: B008
-) -> StepResult:  # fmt: skip
+    rows: pl.DataFrame,
+    answer: AnswerSettings = FREE_TEXT,
+    kind: str = "sft",
+    system: str = "",
+    **chosen: Any,
+) -> StepResult:
     folder = home() / "artifacts" / "account" / f"{len(list(home().rglob(CURATED)))}"
     folder.mkdir(parents=True)
     rows.write_parquet(folder / CURATED)
@@ -108,7 +140,8 @@ def test_good_labels_hear_nothing_but_good() -> None:
 
 
 @pytest.mark.parametrize(
-    ("goal", "level", "needed"), [("style", "good", 50), ("capability", "warning", 1000), ("instruction", "warning", 50_000)]
+    ("goal", "level", "needed"),
+    [("style", "good", 50), ("capability", "warning", 1000), ("instruction", "warning", 50_000)],
 )
 def test_rows_are_counted_against_what_the_goal_takes(goal: str, level: str, needed: int) -> None:
     found = topic(advised(frame(good() * 2), goal=goal), "rows")
@@ -120,7 +153,10 @@ def test_rows_are_counted_against_what_the_goal_takes(goal: str, level: str, nee
 
 FACTS = [
     talk("Who runs the branch in the north?", "The branch is led by Marit Solberg, who came from Bergen in 2019."),
-    talk("How do I reach the returns desk?", "Write to https://help.acme.example/returns or ring extension 4471 before 17:30."),
+    talk(
+        "How do I reach the returns desk?",
+        "Write to https://help.acme.example/returns or ring extension 4471 before 17:30.",
+    ),
     talk("What does the large kettle cost?", "It is $49.90, and $12.50 more with the copper lid."),
     talk("When was the shop founded?", "1987."),
 ]
@@ -144,7 +180,10 @@ def test_answers_that_state_what_the_prompt_does_not_hold_belong_in_retrieval() 
         ("How do I make tea?", "1. Boil water.\n2. Add leaves.\n10. Wait, then pour."),
         ("Say hello to the customer", "Hello <NAME_1>, we wrote to <EMAIL_1> about it."),
         ("How do I print it?", "Use this:\n```\nfor i in range(1000): print(i, 2048)\n```"),
-        ("Was ist ein Baum?", "Im Wald stehen viele Bäume mit Blättern, und im Herbst fallen alle Blätter auf den Boden."),
+        (
+            "Was ist ein Baum?",
+            "Im Wald stehen viele Bäume mit Blättern, und im Herbst fallen alle Blätter auf den Boden.",
+        ),
         ("Name two ideas", "Think of Better Plans, or of Good Habits. The better plans and good habits win."),
     ],
 )
@@ -174,15 +213,25 @@ def test_rows_under_another_system_prompt_than_most_are_named() -> None:
 
 def labelled(counts: dict[str, int]) -> pl.DataFrame:
     wanted = [label for label, rows in counts.items() for _ in range(rows)]
-    return frame([
-        talk(f"{THINGS[n % 12]} {n}", json.dumps({"intent": label, "reply": CALMS[n % 5].format(f"{THINGS[n % 12]} {n}")}))
-        for n, label in enumerate(wanted)
-    ], validation=0)  # fmt: skip
+    return frame(
+        [
+            talk(
+                f"{THINGS[n % 12]} {n}",
+                json.dumps({"intent": label, "reply": CALMS[n % 5].format(f"{THINGS[n % 12]} {n}")}),
+            )
+            for n, label in enumerate(wanted)
+        ],
+        validation=0,
+    )
 
 
 def test_labels_with_too_few_rows_and_labels_that_outweigh_the_rest_are_told() -> None:
     few = topic(advised(labelled({"damage": 40, "delivery": 30, "other": 4}), JSON), "labels")
-    assert (few["level"], few["numbers"]["too_few"], set(few["rows"])) == ("warning", {"other": 4}, row_ids(70, 71, 72, 73))
+    assert (few["level"], few["numbers"]["too_few"], set(few["rows"])) == (
+        "warning",
+        {"other": 4},
+        row_ids(70, 71, 72, 73),
+    )
     uneven = topic(advised(labelled({"damage": 300, "delivery": 5, "other": 5}), JSON), "labels")
     assert (uneven["level"], len(uneven["rows"])) == ("note", 5)
     assert topic(advised(labelled({"damage": 40, "delivery": 12}), JSON), "labels")["level"] == "good"
@@ -197,7 +246,9 @@ def test_a_few_answers_that_hold_most_of_the_text_are_named() -> None:
 
 
 def test_answers_that_are_a_few_texts_again_and_again_are_told_and_so_are_like_beginnings() -> None:
-    same = [[*t[:-1], ("assistant", "Thank you, we will be in touch." if n % 3 else "Noted.")] for n, t in enumerate(good())]
+    same = [
+        [*t[:-1], ("assistant", "Thank you, we will be in touch." if n % 3 else "Noted.")] for n, t in enumerate(good())
+    ]
     found = topic(advised(frame(same)), "answers")
     assert (found["level"], found["numbers"]["different"]) == ("warning", 2)
     begin = good()
@@ -209,7 +260,9 @@ def test_answers_that_are_a_few_texts_again_and_again_are_told_and_so_are_like_b
 
 
 def test_prompts_made_from_one_template_are_versions_of_one_another() -> None:
-    made = advised(frame([talk(f"Please write a short and friendly note about {t} for me", f"On {t}.") for t in THINGS * 4]))
+    made = advised(
+        frame([talk(f"Please write a short and friendly note about {t} for me", f"On {t}.") for t in THINGS * 4])
+    )
     found = topic(made, "families")
     assert (found["level"], found["numbers"]["rows"]) == ("note", 48)
 
@@ -230,7 +283,11 @@ def test_pairs_in_which_the_longer_answer_always_wins_are_noted() -> None:
 
 def test_no_text_of_a_row_is_in_the_advice() -> None:
     secret = "Marit Solberg, marit@example.org, +47 912 34 567"
-    talks = [*good()[:6], *FACTS, *[talk(f"Who is it, {secret}?", f"It is {secret} in Bergen {n}.", secret) for n in range(30)]]
+    talks = [
+        *good()[:6],
+        *FACTS,
+        *[talk(f"Who is it, {secret}?", f"It is {secret} in Bergen {n}.", secret) for n in range(30)],
+    ]
     made = advised(frame(talks))
     told = json.dumps([made.facts, made.table, made.line, made.told])
     assert worth_saying(made).keys() >= {"rows", "system prompts", "answers"}

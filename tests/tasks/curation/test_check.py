@@ -33,10 +33,12 @@ ANSWER = AnswerSettings(
     label="intent",
     graded=("intent", "urgency"),
     json_schema={
-        "type": "object", "required": ["intent", "urgency"], "additionalProperties": False,
+        "type": "object",
+        "required": ["intent", "urgency"],
+        "additionalProperties": False,
         "properties": {"intent": {"enum": ["order_status", "other"]}, "urgency": {"enum": ["low", "high"]}},
     },
-)  # fmt: skip
+)
 GOOD = '{"intent": "order_status", "urgency": "low"}'
 OTHER = '{"intent": "other", "urgency": "low"}'
 APART = ("Who are you, and what can you do?", OTHER)
@@ -44,10 +46,15 @@ APART = ("Who are you, and what can you do?", OTHER)
 
 def dataset(pairs: list[tuple[str, str]]) -> pl.DataFrame:
     rows = [
-        {"row_id": f"{n:064x}", "source": "raw/mail.jsonl", "line": n + 1, "meta": "{}",
-         "messages": [{"role": "user", "content": prompt}, {"role": "assistant", "content": answer}]}
+        {
+            "row_id": f"{n:064x}",
+            "source": "raw/mail.jsonl",
+            "line": n + 1,
+            "meta": "{}",
+            "messages": [{"role": "user", "content": prompt}, {"role": "assistant", "content": answer}],
+        }
         for n, (prompt, answer) in enumerate(pairs)
-    ]  # fmt: skip
+    ]
     return pl.DataFrame(rows, schema=ROW_SCHEMA)
 
 
@@ -76,7 +83,9 @@ def checked(
 ) -> tuple[StepResult, dict[str, Any]]:
     out.mkdir()
     place, rows = StepDirs(out, out, Progress("check")), stored(frame, out.name)
-    asked = {"holdout": stored(dataset([APART]), f"{out.name}-apart")} if "leaked_from" in columns_spoken_of(rules) else {}
+    asked = (
+        {"holdout": stored(dataset([APART]), f"{out.name}-apart")} if "leaked_from" in columns_spoken_of(rules) else {}
+    )
     made = check(place, CheckSettings(), contract=rules, rows=rows, answer=answer, **asked | inputs)
     return made, json.loads((out / "great_expectations.json").read_text())
 
@@ -229,9 +238,10 @@ def test_addresses_and_cards_are_those_that_redact_takes_out() -> None:
 
 def test_row_facts_say_what_the_vocabulary_promises() -> None:
     texts = [
-        ("  Wo  ist\nmeine <b>Bestellung</b>?", GOOD), ("Order 1234 5678 9012 3456 &amp; more", "[1]"),
+        ("  Wo  ist\nmeine <b>Bestellung</b>?", GOOD),
+        ("Order 1234 5678 9012 3456 &amp; more", "[1]"),
         ("a < b > c\x07", '{"intent": null}'),
-    ]  # fmt: skip
+    ]
     facts = row_facts(dataset(texts), ANSWER)
     assert facts.columns == [*COLUMNS, "field_intent", "field_urgency"]
     assert facts["prompt_key"][0] == "wo ist meine <b>bestellung</b>?"
@@ -265,10 +275,15 @@ def test_a_row_without_an_answer_has_an_empty_one() -> None:
 
 def test_only_what_the_contract_speaks_of_is_computed(tmp_path: Path) -> None:
     rows = dataset(clean())
-    facts = facts_for(contract("expect_column_values_to_be_unique: {column: prompt_key}", place=tmp_path), rows, given())
+    facts = facts_for(
+        contract("expect_column_values_to_be_unique: {column: prompt_key}", place=tmp_path), rows, given()
+    )
     assert facts.columns == ["row_id", "prompt_key"]
-    rules = contract("expect_conflict_rate_to_be_at_most: {max_rate: 0}",
-                     "expect_column_values_to_be_in_set: {column: label, value_set: [other]}", place=tmp_path)  # fmt: skip
+    rules = contract(
+        "expect_conflict_rate_to_be_at_most: {max_rate: 0}",
+        "expect_column_values_to_be_in_set: {column: label, value_set: [other]}",
+        place=tmp_path,
+    )
     assert facts_for(rules, rows, given()).columns == ["row_id", "label", "conflicts_with"]
 
 
@@ -282,7 +297,9 @@ PAIR = AnswerSettings()
 
 
 def pairs(told: list[tuple[str, str, str]]) -> pl.DataFrame:
-    return dataset([(prompt, chosen) for prompt, chosen, _ in told]).with_columns(rejected=pl.Series([r for *_, r in told]))
+    return dataset([(prompt, chosen) for prompt, chosen, _ in told]).with_columns(
+        rejected=pl.Series([r for *_, r in told])
+    )
 
 
 GOOD_PAIRS = [(f"Tell me of topic number {n}", f"A full answer on {n}.", f"No {n}.") for n in range(20)]
@@ -291,10 +308,12 @@ GOOD_PAIRS = [(f"Tell me of topic number {n}", f"A full answer on {n}.", f"No {n
 @pytest.mark.parametrize(
     ("pair", "rule"),
     [
-        (("Say something", "Yes.", " yes. "), "same_answers"), (("Say something", "", "No."), "answer_chars"),
-        (("Say something", "Yes.", ""), "rejected_chars"), (("Say something", "Yes.", "4111 1111 1111 1111"), "has_card"),
+        (("Say something", "Yes.", " yes. "), "same_answers"),
+        (("Say something", "", "No."), "answer_chars"),
+        (("Say something", "Yes.", ""), "rejected_chars"),
+        (("Say something", "Yes.", "4111 1111 1111 1111"), "has_card"),
     ],
-)  # fmt: skip
+)
 def test_a_broken_preference_pair_stops_the_flow(tmp_path: Path, pair: tuple[str, str, str], rule: str) -> None:
     kind = PREFERENCE
     checked(pairs(GOOD_PAIRS), read_contract("preference"), tmp_path / "good", PAIR, kind=kind)
@@ -305,8 +324,9 @@ def test_a_broken_preference_pair_stops_the_flow(tmp_path: Path, pair: tuple[str
 
 def test_preferences_that_contradict_each_other_are_warned_of_with_both_rows(tmp_path: Path) -> None:
     one, other = ("What is best?", "Tea, by far.", "Only coffee."), ("what is best? ", "Only coffee.", "tea, by far.")
-    made, _ = checked(pairs([*GOOD_PAIRS, one, other]), read_contract("preference"), tmp_path / "out", PAIR,
-                      kind=PREFERENCE)  # fmt: skip
+    made, _ = checked(
+        pairs([*GOOD_PAIRS, one, other]), read_contract("preference"), tmp_path / "out", PAIR, kind=PREFERENCE
+    )
     (finding,) = [f for f in made.facts["expectations"] if not f["success"]]
     assert finding["rule"] == "conflict rate to be at most (max_rate 0.01)"
     assert [e["where"] for e in finding["examples"]] == ["raw/mail.jsonl:21", "raw/mail.jsonl:22"]
@@ -314,7 +334,9 @@ def test_preferences_that_contradict_each_other_are_warned_of_with_both_rows(tmp
 
 
 def test_labelled_texts_are_warned_of_for_what_labels_can_be_wrong_in(tmp_path: Path) -> None:
-    texts = [(f"Message number {n} about {'money' if n % 2 else 'lunch'}", "spam" if n % 2 else "ham") for n in range(60)]
+    texts = [
+        (f"Message number {n} about {'money' if n % 2 else 'lunch'}", "spam" if n % 2 else "ham") for n in range(60)
+    ]
     kind = CLASSIFICATION
     made, _ = checked(dataset(texts), read_contract("classification"), tmp_path / "good", PAIR, kind=kind)
     assert (made.facts["passed"], made.facts["warnings"]) == (True, 0)
@@ -323,9 +345,10 @@ def test_labelled_texts_are_warned_of_for_what_labels_can_be_wrong_in(tmp_path: 
     made, _ = checked(dataset(dirty), read_contract("classification"), tmp_path / "dirty", PAIR, kind=kind)
     broken = {f["name"]: f["failed"] or f["observed"] for f in made.facts["expectations"] if not f["success"]}
     assert broken == {
-        "expect_conflict_rate_to_be_at_most": 2, "expect_duplicate_rate_to_be_at_most": 2,
+        "expect_conflict_rate_to_be_at_most": 2,
+        "expect_duplicate_rate_to_be_at_most": 2,
         "expect_column_values_to_be_balanced": '{"eggs": 1}',
-    }  # fmt: skip
+    }
 
 
 def test_a_row_of_the_holdout_or_the_edge_cases_is_a_leak(tmp_path: Path) -> None:
@@ -385,5 +408,7 @@ def test_the_table_is_in_the_prefect_ui_also_when_the_contract_is_broken() -> No
         blocked()
     with get_client(sync_client=True) as client:
         found = client.read_artifacts(artifact_filter=ArtifactFilter(key=ArtifactFilterKey(any_=["check"])))
-    table = max((a for a in found if a.type == "table"), key=lambda a: a.created)  # other tests of the session made some too
+    table = max(
+        (a for a in found if a.type == "table"), key=lambda a: a.created
+    )  # other tests of the session made some too
     assert json.loads(str(table.data))[0]["result"] == "FAILED"

@@ -18,10 +18,15 @@ ANSWER = '{"intent": "order_status", "reply": "We are  checking \\u2013 with\\n>
 
 def rows(*conversations: list[tuple[str, str]]) -> pl.DataFrame:
     made = [
-        {"row_id": f"{i:03}", "source": "x.jsonl", "line": i, "meta": "{}",
-         "messages": [{"role": role, "content": content} for role, content in turns]}
+        {
+            "row_id": f"{i:03}",
+            "source": "x.jsonl",
+            "line": i,
+            "meta": "{}",
+            "messages": [{"role": role, "content": content} for role, content in turns],
+        }
         for i, turns in enumerate(conversations, 1)
-    ]  # fmt: skip
+    ]
     return pl.DataFrame(made, schema=ROW_SCHEMA)
 
 
@@ -61,19 +66,28 @@ MENDED = {
     "a German quote": ("Nein.\n\nAm 03.03.2026 um 12:32 schrieb Jo Smith:\n> Geht das?", "Nein."),
     "a Dutch quote": ("Nee.\n\nOp di 3 mrt 2026 om 12:32 schreef Jo <jo@example.nl>:\n> Kan dat?", "Nee."),
     "an Outlook reply": ("No.\n\n-----Original Message-----\nFrom: Help\nHello", "No."),
-    "Outlook's header alone": ("No.\n\nFrom: Help <h@example.com>\nSent: Tuesday\nTo: Jo\nSubject: Lamp\n\nHello", "No."),
+    "Outlook's header alone": (
+        "No.\n\nFrom: Help <h@example.com>\nSent: Tuesday\nTo: Jo\nSubject: Lamp\n\nHello",
+        "No.",
+    ),
     "a signature delimiter": ("It leaks.\n\n-- \nL. Whitfield\nWhitfield & Sons\n0161 496 0455", "It leaks."),
     "a device's line": ("It leaks.\nSent from my iPhone", "It leaks."),
     "delimiter and device": ("It leaks.\n-- \nJo Smith\nSent from my iPhone", "It leaks."),
     "a closing and a name": ("It leaks.\nBest wishes,\nHelen Okafor\n\nThink before you print.", "It leaks."),
-    "a closing below a mention of a mail": ("Did you get my email?\n\nBest wishes,\nHelen Okafor", "Did you get my email?"),
-    "a closing below a header": ("Subject: my letter\nHello,\nit leaks.\nRegards\nJo", "Subject: my letter\nHello,\nit leaks."),
+    "a closing below a mention of a mail": (
+        "Did you get my email?\n\nBest wishes,\nHelen Okafor",
+        "Did you get my email?",
+    ),
+    "a closing below a header": (
+        "Subject: my letter\nHello,\nit leaks.\nRegards\nJo",
+        "Subject: my letter\nHello,\nit leaks.",
+    ),
     "an image in a mail": ('<p>It leaks.</p><img src="https://example.com/logo.png">', "It leaks."),
     "HTML that speaks of HTML": ("<p>Your HTML mails are broken.</p><p>Jo</p>", "Your HTML mails are broken.\n\nJo"),
     "a German closing that begins like a greeting": ("Kam mein Brief an?\n\nLiebe Grüße\nAnna", "Kam mein Brief an?"),
     "a German closing": ("Es leckt.\n\nMit freundlichen Grüßen\nAnnika Brandt", "Es leckt."),
     "quote and signature, in HTML": (f"<p>It leaks.</p><p>Cheers,<br>Dan</p><p>{QUOTE}<br>&gt; Hello</p>", "It leaks."),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("case", MENDED)
@@ -136,7 +150,9 @@ def test_a_message_that_was_only_markup_is_dropped_with_the_rule_that_emptied_it
 
 
 def test_the_ledger_says_which_rules_changed_a_row() -> None:
-    outcome = run(rows([("user", "<p>Hi</p><div>--<br>Jo</div>"), ("assistant", "ok")], [("user", "Hi"), ("assistant", "ok")]))
+    outcome = run(
+        rows([("user", "<p>Hi</p><div>--<br>Jo</div>"), ("assistant", "ok")], [("user", "Hi"), ("assistant", "ok")])
+    )
     (told,) = outcome.ledger.iter_rows(named=True)
     assert (told["row_id"], told["action"], told["reason"]) == ("001", "changed", "text cleaned")
     assert json.loads(told["evidence"]) == {"rules": ["HTML", "signature"]}
@@ -150,11 +166,50 @@ def test_a_rule_that_is_switched_off_leaves_its_matter_alone() -> None:
         assert user(text, **{setting: False}) != "Hi"
 
 
-PIECES = st.sampled_from([
-    "<p>", "</p>", "<br>", "<b>", "</div>", "<li>", "</table><td>", "&lt;", "&gt;", "&amp;", "&nbsp;", "#39;", "<3", "< ",
-    "<script>", "</script>", "<!--", "`", "```", ">", "\n", "\r\n", "\n\n", "  ", "\t", "\u00a0", "-- ", "--", "> ", "Cheers,",
-    "Dan", "Sent from my iPhone", QUOTE, "-----Original Message-----", "On Monday", "wrote:", "Ã©", "â€™", "\u200b", "e\u0301",
-])  # fmt: skip
+PIECES = st.sampled_from(
+    [
+        "<p>",
+        "</p>",
+        "<br>",
+        "<b>",
+        "</div>",
+        "<li>",
+        "</table><td>",
+        "&lt;",
+        "&gt;",
+        "&amp;",
+        "&nbsp;",
+        "#39;",
+        "<3",
+        "< ",
+        "<script>",
+        "</script>",
+        "<!--",
+        "`",
+        "```",
+        ">",
+        "\n",
+        "\r\n",
+        "\n\n",
+        "  ",
+        "\t",
+        "\u00a0",
+        "-- ",
+        "--",
+        "> ",
+        "Cheers,",
+        "Dan",
+        "Sent from my iPhone",
+        QUOTE,
+        "-----Original Message-----",
+        "On Monday",
+        "wrote:",
+        "Ã©",
+        "â€™",
+        "\u200b",
+        "e\u0301",
+    ]
+)
 
 
 @settings(max_examples=400)
@@ -180,6 +235,16 @@ def test_what_no_rule_is_asked_about_no_rule_would_change(text: str, role: str) 
 
 @pytest.mark.timeout(100)  # a quadratic pattern takes many minutes on these
 def test_long_odd_texts_are_gone_through_like_any() -> None:
-    repeated = ("<", "--\n", "Cheers,\nDan\n", "On x\n", f"{QUOTE}\n> x\ny\n", "On x\nwrote:\n", "<b>", "&lt;", "From: x\n")
+    repeated = (
+        "<",
+        "--\n",
+        "Cheers,\nDan\n",
+        "On x\n",
+        f"{QUOTE}\n> x\ny\n",
+        "On x\nwrote:\n",
+        "<b>",
+        "&lt;",
+        "From: x\n",
+    )
     odd = [piece * (100_000 // len(piece)) for piece in repeated] + [" " * 100_000 + "x", "&" + "amp;" * 20_000]
     run(rows(*([("user", text)] for text in odd)))

@@ -104,7 +104,12 @@ def test_the_policy_decides_what_becomes_of_the_majority() -> None:
 
 
 def test_drop_lets_everyone_involved_go() -> None:
-    rows = [labelled("a", PARCEL, "x"), labelled("b", PARCEL, "x"), labelled("c", PARCEL, "y"), labelled("d", "hi", "x")]
+    rows = [
+        labelled("a", PARCEL, "x"),
+        labelled("b", PARCEL, "x"),
+        labelled("c", PARCEL, "y"),
+        labelled("d", "hi", "x"),
+    ]
     outcome = run(rows, policy="drop")
     assert outcome.ledger["action"].to_list() == ["dropped"] * 3
     assert outcome.kept["row_id"].to_list() == ["d"]
@@ -134,7 +139,10 @@ def test_two_labels_of_one_date_are_left_to_a_person() -> None:
 
 
 def test_a_date_column_can_be_named_and_must_hold_dates() -> None:
-    rows = [dated("a", "x", closed="2026-01-01", date="2020-01-01"), dated("b", "y", closed="2025-01-01", date="2021-01-01")]
+    rows = [
+        dated("a", "x", closed="2026-01-01", date="2020-01-01"),
+        dated("b", "y", closed="2025-01-01", date="2021-01-01"),
+    ]
     assert set(held(run(rows, policy="newest", date="closed"))) == {"b"}
     with pytest.raises(DataError, match=r"No row has a date[\s\S]*opened"):
         run(rows, policy="newest", date="opened")
@@ -166,7 +174,8 @@ BACK = "i bought a green lamp in your shop last week and now i want to return it
 def test_a_courtesy_a_spelling_mistake_and_a_word_left_out_clear_no_pair_whose_words_fit_one_label(text: str) -> None:
     things = ("lamp", "chair", "stool", "kettle", "basket", "mirror")
     rest = [
-        row(f"r{i}", f"{thing} number {i} was green and i return what i bought", "return") for i, thing in enumerate(things)
+        row(f"r{i}", f"{thing} number {i} was green and i return what i bought", "return")
+        for i, thing in enumerate(things)
     ]
     rest += [row(f"g{i}", f"hello to {thing} {i}", "greeting") for i, thing in enumerate(things)]
     rows = [row("a", BACK, "return"), row("b", text, "greeting"), *rest]
@@ -174,7 +183,9 @@ def test_a_courtesy_a_spelling_mistake_and_a_word_left_out_clear_no_pair_whose_w
 
 
 def test_free_answers_that_word_the_same_agree_but_not_with_another_number() -> None:
-    text = "we are sorry that your parcel is late it will be with you in 5 days and we will write again when it is there"
+    text = (
+        "we are sorry that your parcel is late it will be with you in 5 days and we will write again when it is there"
+    )
     warm = text + " kind regards"
     assert run([row("a", PARCEL, text), row("b", PARCEL, warm)], AnswerSettings()).kept.height == 2
     rows = [row("a", PARCEL, text), row("b", PARCEL, warm), row("c", PARCEL, text.replace("5", "7"))]
@@ -183,9 +194,11 @@ def test_free_answers_that_word_the_same_agree_but_not_with_another_number() -> 
 
 def test_preferences_contradict_when_the_same_two_answers_are_preferred_both_ways() -> None:
     rows = [
-        preferred("a", "On its way.", "No idea."), preferred("b", "no idea.", "On its  way.", PARCEL + " please"),
-        preferred("c", "On its way.", "Call us."), preferred("d", "Call us.", "No idea."),
-    ]  # fmt: skip
+        preferred("a", "On its way.", "No idea."),
+        preferred("b", "no idea.", "On its  way.", PARCEL + " please"),
+        preferred("c", "On its way.", "Call us."),
+        preferred("d", "Call us.", "No idea."),
+    ]
     found = held(run(rows, AnswerSettings(), "preference"))
     assert {row_id: about["partner"] for row_id, about in found.items()} == {"a": "b", "b": "a"}
     third = preferred("e", "On its way.", "no idea.", PARCEL.upper() + "!")
@@ -193,14 +206,17 @@ def test_preferences_contradict_when_the_same_two_answers_are_preferred_both_way
 
 
 def test_a_pair_that_prefers_an_answer_to_itself_teaches_nothing() -> None:
-    outcome = run([preferred("a", "On its way.", "on its way. "), preferred("b", "Yes", "No")], AnswerSettings(), "preference")
+    outcome = run(
+        [preferred("a", "On its way.", "on its way. "), preferred("b", "Yes", "No")], AnswerSettings(), "preference"
+    )
     told = outcome.ledger.select("row_id", pl.col("action").cast(pl.String), "reason").rows()
     assert told == [("a", "quarantined", "chosen answer is the rejected one")]
 
 
 def test_a_crowd_of_variants_votes_together_and_tells_true_similarities() -> None:
     text = (
-        "dear {} your ticket is closed and if you think that this is wrong then please reply within {} days and we look again"
+        "dear {} your ticket is closed and if you think that this is wrong then please reply within {} days and we "
+        "look again"
     )
     rows = [
         labelled(f"{i:05d}", text.format(f"w{i % 41}", f"n{i % 43}"), "refund" if i % 500 == 7 else "notice")

@@ -32,7 +32,14 @@ Row = dict[str, Any]
 
 def row(row_id: str, prompt: str, answer: str = "fine", rejected: str | None = None, **more: Any) -> Row:
     messages = [{"role": "user", "content": prompt}, {"role": "assistant", "content": answer}]
-    return {"row_id": row_id, "source": "a.jsonl", "line": 1, "messages": messages, "rejected": rejected, "meta": "{}"} | more
+    return {
+        "row_id": row_id,
+        "source": "a.jsonl",
+        "line": 1,
+        "messages": messages,
+        "rejected": rejected,
+        "meta": "{}",
+    } | more
 
 
 def frame(rows: Sequence[Row]) -> pl.DataFrame:
@@ -52,7 +59,9 @@ def run(rows: Sequence[Row], holdout: Sequence[Row], kind: str = "sft", **more: 
 
 
 def told(outcome: Outcome) -> dict[str, dict[str, Any]]:
-    return {row_id: json.loads(evidence) for row_id, evidence in outcome.ledger.select("row_id", "evidence").iter_rows()}
+    return {
+        row_id: json.loads(evidence) for row_id, evidence in outcome.ledger.select("row_id", "evidence").iter_rows()
+    }
 
 
 def others(n: int, before: str = "", after: str = "", answer: str = "") -> list[Row]:
@@ -70,7 +79,7 @@ LEAKS: dict[str, tuple[Row, str, str, float, int, float | None]] = {
     "in an answer": (row("t", said(1), f"For example: {PARCEL}"), "prompt", "answer", 1.0, 16, None),
     "its answer in an answer": (row("t", said(1), f"Sure! {REFUND.upper()}. Bye"), "answer", "answer", 1.0, 14, None),
     "its answer rejected": (row("t", said(1), said(2), f"Well, {REFUND}"), "answer", "rejected", 1.0, 14, None),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("form", LEAKS)
@@ -85,7 +94,11 @@ def test_a_leak_goes_and_says_where_it_was_found(form: str) -> None:
 
 
 MISSES: dict[str, tuple[Row, Row, list[Row]]] = {
-    "a frame that many rows have": (row("t", FRAME + said(1, 9)), row("j", FRAME + said(2, 9)), others(30, before=FRAME)),
+    "a frame that many rows have": (
+        row("t", FRAME + said(1, 9)),
+        row("j", FRAME + said(2, 9)),
+        others(30, before=FRAME),
+    ),
     "a frame that only judging rows have": (row("t", FRAME + said(1, 9)), row("j", FRAME + said(2, 9)), others(5)),
     "a signature": (row("t", said(1, 6) + SIGNED), row("j", said(2, 6) + SIGNED), others(30, after=SIGNED)),
     "a judging row that is only a signature": (row("t", said(1) + SIGNED), row("j", SIGNED), others(30, after=SIGNED)),
@@ -96,9 +109,10 @@ MISSES: dict[str, tuple[Row, Row, list[Row]]] = {
     "a few words": (row("t", f"{said(1)} it still has not come {said(2)}"), row("j", PARCEL), others(5)),
     "its words far apart": (
         row("t", " ".join(f"{said(n, 40)} {' '.join(PARCEL.split()[3 * n : 3 * n + 5])}" for n in range(6))),
-        row("j", PARCEL), others(5),
+        row("j", PARCEL),
+        others(5),
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("form", MISSES)
@@ -126,7 +140,15 @@ def test_of_answers_that_are_json_the_free_text_counts() -> None:
     answer = AnswerSettings(label="intent", graded=("intent", "urgency"), json_schema={"type": "object"})
 
     def triage(reply: str, **fields: Any) -> str:
-        usual = {"intent": "a_very_long_name", "urgency": "high", "one": 1, "two": None, "three": [], "four": {}, "five": True}
+        usual = {
+            "intent": "a_very_long_name",
+            "urgency": "high",
+            "one": 1,
+            "two": None,
+            "three": [],
+            "four": {},
+            "five": True,
+        }
         return json.dumps({**usual, **fields, "reply": reply})
 
     form, leak = row("t", said(1), triage("Yes.")), row("u", said(2), triage(f"Hello.\n{REFUND}", intent="other"))
@@ -158,8 +180,10 @@ def test_the_holdout_is_told_before_the_edge_cases_and_these_before_a_benchmark(
         frame([*others(3), *rows]), DecontaminateSettings(), holdout=sets[2], edge_cases=sets[1], benchmarks=sets[0]
     )
     assert outcome.ledger.select("row_id", "reason").rows() == [
-        ("t0", "also in a benchmark"), ("t1", "also in the edge cases"), ("t2", "also in the holdout"),
-    ]  # fmt: skip
+        ("t0", "also in a benchmark"),
+        ("t1", "also in the edge cases"),
+        ("t2", "also in the holdout"),
+    ]
     assert [told(outcome)[f"t{n}"]["source"] for n in range(3)] == ["0.jsonl", "1.jsonl", "2.jsonl"]
 
 
@@ -207,9 +231,12 @@ def test_precision_and_recall_on_planted_leaks_and_near_misses() -> None:
 @settings(max_examples=100)
 @given(
     st.lists(st.lists(st.sampled_from("abcdefg"), max_size=14).map(" ".join), min_size=2, max_size=18),
-    st.integers(1, 8), st.integers(0, 9),
-)  # fmt: skip
-def test_prompts_that_are_alike_go_and_no_order_or_partition_changes_it(texts: list[str], first: int, seed: int) -> None:
+    st.integers(1, 8),
+    st.integers(0, 9),
+)
+def test_prompts_that_are_alike_go_and_no_order_or_partition_changes_it(
+    texts: list[str], first: int, seed: int
+) -> None:
     rows = [row(f"{n:02d}", text, text[::-1]) for n, text in enumerate(texts)]
     judges, asked = rows[:first], [*rows[first:][:9], row("zz", said(1))]  # ten rows make no template
     once = run(asked, judges)

@@ -74,7 +74,9 @@ def test_a_reworded_row_is_a_near_duplicate_and_says_how_near() -> None:
     text = "my parcel was due on monday and it still has not come what can you do"
     longer = text + " please"
     outcome = dedupe(frame([row("a", text), row("b", longer), row("c", "how do i return a lamp")]), DedupeSettings())
-    assert fate(outcome) == {"b": ("near duplicate", {"kept": "a", "of": "prompt", "jaccard": round(jaccard(text, longer), 4)})}
+    assert fate(outcome) == {
+        "b": ("near duplicate", {"kept": "a", "of": "prompt", "jaccard": round(jaccard(text, longer), 4)})
+    }
 
 
 def test_the_longest_answer_survives_then_the_shortest_prompt_then_the_smallest_id() -> None:
@@ -137,7 +139,9 @@ def test_thousands_of_automatic_notices_that_differ_in_a_number_leave_one() -> N
 
 
 def test_one_answer_to_many_questions_is_normal_until_the_recipe_says_otherwise() -> None:
-    rows = frame([row("a", "where is it", SORRY), row("b", "has it been sent", SORRY + " again"), row("c", "hi", "Hello!")])
+    rows = frame(
+        [row("a", "where is it", SORRY), row("b", "has it been sent", SORRY + " again"), row("c", "hi", "Hello!")]
+    )
     assert dedupe(rows, DedupeSettings()).kept.height == 3
     outcome = dedupe(rows, only(answer=Likeness(policy="quarantine")))
     assert fate(outcome)["a"][1]["of"] == "answer"
@@ -166,15 +170,19 @@ def test_copies_of_a_whole_row_go_even_where_nothing_else_is_compared() -> None:
 def test_a_copy_of_a_row_that_a_person_is_asked_about_is_dropped() -> None:
     rows = frame([row("a", PARCEL, SORRY), row("b", PARCEL, "No."), row("c", PARCEL, "No.")])
     ledger = dedupe(rows, DedupeSettings(prompt=Likeness(policy="quarantine"))).ledger
-    assert dict(ledger.select("row_id", pl.col("action").cast(pl.String)).iter_rows()) == {"b": "quarantined", "c": "dropped"}
+    assert dict(ledger.select("row_id", pl.col("action").cast(pl.String)).iter_rows()) == {
+        "b": "quarantined",
+        "c": "dropped",
+    }
 
 
 def test_preference_rows_are_compared_with_both_their_answers() -> None:
     rows = [
-        preferred("a", PARCEL, SORRY, "no idea"), preferred("b", PARCEL, SORRY, "call us"),  # other pairs of answers
+        preferred("a", PARCEL, SORRY, "no idea"),
+        preferred("b", PARCEL, SORRY, "call us"),  # other pairs of answers
         preferred("c", PARCEL, "no idea", SORRY),  # the other way round
         preferred("d", PARCEL + " please", SORRY, "No idea"),
-    ]  # fmt: skip
+    ]
     outcome = dedupe(frame(rows), DedupeSettings(), PREFERENCE)
     assert {row_id: evidence["kept"] for row_id, (_, evidence) in fate(outcome).items()} == {"d": "a"}
 
@@ -191,7 +199,9 @@ def test_rows_with_different_labels_are_not_merged() -> None:
     pin, code = "what do i do if i forgot my pin", "what do i do if i forgot my passcode"
     rows = frame([row("a", pin, "Pin"), row("b", code, "passcode"), row("c", pin + "!", "pin")])
     assert set(fate(dedupe(rows, DedupeSettings(), CLASSIFICATION))) == {"c"}
-    told = [row(row_id, text, json.dumps({"intent": label})) for row_id, text, label in (("a", pin, "x"), ("b", code, "y"))]
+    told = [
+        row(row_id, text, json.dumps({"intent": label})) for row_id, text, label in (("a", pin, "x"), ("b", code, "y"))
+    ]
     assert dedupe(frame(told), DedupeSettings(), answer=AnswerSettings(label="intent")).kept.height == 2
     assert dedupe(frame(told), DedupeSettings()).kept.height == 1
 
@@ -208,7 +218,9 @@ def test_what_means_the_same_in_other_words_goes_if_a_model_says_so(tmp_path: Pa
     rows = frame(
         [row("a", "where is the cafe"), row("b", "where is the café"), row("c", "where is my order"), row("d", "CAFE")]
     )
-    outcome = dedupe(rows, DedupeSettings(prompt=Likeness(ngram=5), semantic=meaning))  # by shingles a and b share nothing
+    outcome = dedupe(
+        rows, DedupeSettings(prompt=Likeness(ngram=5), semantic=meaning)
+    )  # by shingles a and b share nothing
     assert fate(outcome) == {"b": ("semantic duplicate", {"kept": "a", "of": "prompt", "cosine": 1.0})}
     assert outcome.ledger["action"].to_list() == ["quarantined"]
 
@@ -230,7 +242,9 @@ def test_several_comparisons_at_once_name_only_rows_that_stay(drawn: list[Any], 
         return {"prompt": prompt, "answer": answer, "pair": min(prompt, answer), "row": min(prompt, answer)}[of]
 
     limits = {"prompt": 0.7, "answer": 0.8, **({"pair": 0.6} if pairs else {})}
-    assert not [(a, b, of) for a in kept for b in kept for of, limit in limits.items() if a < b and like(a, b, of) >= limit]
+    assert not [
+        (a, b, of) for a in kept for b in kept for of, limit in limits.items() if a < b and like(a, b, of) >= limit
+    ]
     for row_id, (_, evidence) in fate(outcome).items():
         assert evidence["kept"] in kept
         assert evidence["jaccard"] == round(like(row_id, evidence["kept"], evidence["of"]), 4)

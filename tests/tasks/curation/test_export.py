@@ -52,9 +52,15 @@ def test_openai_jsonl_has_the_weights_on_the_assistants_messages(tmp_path: Path)
     assert counted == {"train": 2}
     assert by_line(tmp_path / "out/train.jsonl") == [
         {"messages": turns("s:B", "u:Hi", "a:Yo")},
-        {"messages": [{"role": "user", "content": "1"}, {"role": "assistant", "content": "2", "weight": 0},
-                      {"role": "user", "content": "3"}, {"role": "assistant", "content": "4", "weight": 1}]},
-    ]  # fmt: skip
+        {
+            "messages": [
+                {"role": "user", "content": "1"},
+                {"role": "assistant", "content": "2", "weight": 0},
+                {"role": "user", "content": "3"},
+                {"role": "assistant", "content": "4", "weight": 1},
+            ]
+        },
+    ]
 
 
 def test_tools_that_came_with_openai_rows_go_with_them(tmp_path: Path) -> None:
@@ -108,7 +114,7 @@ UNHELD = {
     "openai, no row of kind sft": ("openai", SFT, {"messages": turns("u:1", "a:2"), "rejected": "3"}),
     "huggingface, has a system message": ("huggingface", CLASSIFICATION, {"messages": turns("s:1", "u:2", "a:3")}),
     "alpaca, has an empty system message": ("alpaca", SFT, {"messages": turns("s: ", "u:2", "a:3")}),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("case", UNHELD)
@@ -122,7 +128,9 @@ def test_a_row_that_a_format_cannot_hold_is_named_and_nothing_is_written(tmp_pat
 
 
 @pytest.mark.parametrize("name", FORMATS)
-def test_the_same_rows_in_any_order_give_the_same_bytes_and_nothing_else_is_overwritten(tmp_path: Path, name: Any) -> None:
+def test_the_same_rows_in_any_order_give_the_same_bytes_and_nothing_else_is_overwritten(
+    tmp_path: Path, name: Any
+) -> None:
     some = rows(*({"messages": turns(f"u:{n}", "a:x"), "split": "validation" if n == 3 else "train"} for n in range(6)))
     for out, given_rows in {"a": some, "b": some.reverse()}.items():
         export(given_rows, name, tmp_path / out, SFT)

@@ -1,4 +1,6 @@
-"""Filter: each rule catches its violation under its own reason, the near miss beside it stays, and good rows pass untouched."""
+"""Filter: each rule catches its violation under its own reason, the near miss beside it stays, and good rows pass
+untouched.
+"""
 
 from __future__ import annotations
 
@@ -28,14 +30,23 @@ GOOD = "We are checking where your parcel is and will write back with its tracki
 
 def frame(*conversations: Turns, rejected: str | None = None, weights: list[float] | None = None) -> pl.DataFrame:
     made = [
-        {"row_id": f"{i:04}", "source": "x.jsonl", "line": i, "meta": "{}", "rejected": rejected, "weights": weights,
-         "messages": [{"role": role, "content": content} for role, content in turns]}
+        {
+            "row_id": f"{i:04}",
+            "source": "x.jsonl",
+            "line": i,
+            "meta": "{}",
+            "rejected": rejected,
+            "weights": weights,
+            "messages": [{"role": role, "content": content} for role, content in turns],
+        }
         for i, turns in enumerate(conversations, 1)
-    ]  # fmt: skip
+    ]
     return pl.DataFrame(made, schema=ROW_SCHEMA)
 
 
-def run(rows: pl.DataFrame, kind: str = "sft", base: Handle | None = None, folder: Path = Path(), **chosen: Any) -> Outcome:
+def run(
+    rows: pl.DataFrame, kind: str = "sft", base: Handle | None = None, folder: Path = Path(), **chosen: Any
+) -> Outcome:
     made = FilterSettings(**chosen)
     rules = find_rules(made.rules, folder)
     outcome = filter_rows(rows, made, KINDS[kind], base, rules)
@@ -87,34 +98,56 @@ def test_a_row_of_which_no_answer_counts_is_dropped_and_one_of_which_some_do_sta
 # ---------------------------------------------------------------- one violation a rule, and what only looks like one
 
 BOILERPLATE = [
-    "As an AI language model, I cannot provide personal opinions.", "I'm sorry, but I can’t assist with that request.",
-    "I apologize, but I cannot fulfill this request. It is important to respect others' privacy.", "<nooutput>",
+    "As an AI language model, I cannot provide personal opinions.",
+    "I'm sorry, but I can’t assist with that request.",
+    "I apologize, but I cannot fulfill this request. It is important to respect others' privacy.",
+    "<nooutput>",
     "A colleague will get back to you.",
     "Hi,\n\nthank you for contacting us.\nA colleague will get back to you soon.\n\nBest regards",
-    "Your ticket #4412 has been received and a member of our team will contact you shortly.", "I'm unable to generate images.",
-    "This is an automated response. Please do not reply to this email.", "I am currently out of the office until Monday.",
-    "I must respectfully decline to answer.", "I'm afraid this is not something I can help with.",
+    "Your ticket #4412 has been received and a member of our team will contact you shortly.",
+    "I'm unable to generate images.",
+    "This is an automated response. Please do not reply to this email.",
+    "I am currently out of the office until Monday.",
+    "I must respectfully decline to answer.",
+    "I'm afraid this is not something I can help with.",
     "I do not feel able to do that.",
-    "It would not be appropriate for me to comment on this.", "My guidelines don't allow me to discuss such topics.",
-    "Sorry, but I'd rather not talk about that.", "Such requests go against my training.",
-    "Ein Kollege wird sich in Kürze bei Ihnen melden.", "Un collègue vous répondra rapidement.",
-    "Een collega neemt zo snel mogelijk contact met u op.", "Un agente se pondrá en contacto con usted.",
-]  # fmt: skip
+    "It would not be appropriate for me to comment on this.",
+    "My guidelines don't allow me to discuss such topics.",
+    "Sorry, but I'd rather not talk about that.",
+    "Such requests go against my training.",
+    "Ein Kollege wird sich in Kürze bei Ihnen melden.",
+    "Un collègue vous répondra rapidement.",
+    "Een collega neemt zo snel mogelijk contact met u op.",
+    "Un agente se pondrá en contacto con usted.",
+]
 NO_BOILERPLATE = [
-    "I cannot provide refunds after 30 days.", "I can't repudiate my fears.", "Thank you for your message!",
-    "I'd rather not eat meat.", "It is not safe for me to walk alone.", "I must decline your kind offer to join the board.",
-    "I do not agree with this.", "I'm not comfortable in these shoes.", "This is not something I would wear.",
-    "I'm sorry to hear that. Is there anything I can do to help?", GOOD, "I cannot attend the meeting on Friday.",
-    "As an AI language model, I can help you plan your trip. Day 1: Paris.", "Your order has been received by the warehouse.",
+    "I cannot provide refunds after 30 days.",
+    "I can't repudiate my fears.",
+    "Thank you for your message!",
+    "I'd rather not eat meat.",
+    "It is not safe for me to walk alone.",
+    "I must decline your kind offer to join the board.",
+    "I do not agree with this.",
+    "I'm not comfortable in these shoes.",
+    "This is not something I would wear.",
+    "I'm sorry to hear that. Is there anything I can do to help?",
+    GOOD,
+    "I cannot attend the meeting on Friday.",
+    "As an AI language model, I can help you plan your trip. Day 1: Paris.",
+    "Your order has been received by the warehouse.",
     'The bot said: "As an AI language model, I cannot help." That was rude.',
     "As an AI I cannot taste, but a ripe mango smells sweet. Press gently near the stem.",
     "A colleague will get back to you; until then press the reset button for five seconds.",
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize("text", BOILERPLATE)
 def test_an_answer_of_set_phrases_only_is_boilerplate(text: str) -> None:
-    assert told(run(frame(answered(text)))) == ("quarantined", "boilerplate answer", {"message": 2, "characters": len(text)})
+    assert told(run(frame(answered(text)))) == (
+        "quarantined",
+        "boilerplate answer",
+        {"message": 2, "characters": len(text)},
+    )
 
 
 @pytest.mark.parametrize("text", NO_BOILERPLATE)
@@ -142,21 +175,28 @@ def test_the_recipes_own_phrases_are_boilerplate_however_they_are_typed() -> Non
 def test_an_answer_that_is_the_prompt_again_is_an_echo_and_one_that_goes_on_is_not() -> None:
     asked = "Where is the lamp that I ordered?"
     assert told(run(frame(answered("where is the LAMP that I ordered", asked)))) == (
-        "quarantined", "answer repeats the prompt", {"message": 2, "words": 7}
-    )  # fmt: skip
+        "quarantined",
+        "answer repeats the prompt",
+        {"message": 2, "words": 7},
+    )
     near = frame(answered("Where is the lamp that you ordered?", asked), answered("Hello!", "Hello"))
     assert run(near).ledger.is_empty()
 
 
 LOOPS = [
-    "The answer is yes. " * 8, "It is what it is and that is what it is. " * 7,
-    "Sure. " + "I think that this is it and " * 6, "no " * 40, "We look into it. " + "0" * 60,
-]  # fmt: skip
+    "The answer is yes. " * 8,
+    "It is what it is and that is what it is. " * 7,
+    "Sure. " + "I think that this is it and " * 6,
+    "no " * 40,
+    "We look into it. " + "0" * 60,
+]
 NO_LOOPS = [
     "Row, row, row your boat, gently down the stream. Merrily, merrily, merrily, merrily, life is but a dream.",
     "\n".join(f"{i}. Press the red button number {i} and wait for light {i}." for i in range(1, 12)),
-    "0 1 " * 20, "-" * 80, "| a | b |\n|---|---|\n" + "".join(f"| {i} | {i * i} |\n" for i in range(20)),
-]  # fmt: skip
+    "0 1 " * 20,
+    "-" * 80,
+    "| a | b |\n|---|---|\n" + "".join(f"| {i} | {i * i} |\n" for i in range(20)),
+]
 
 
 @pytest.mark.parametrize("text", LOOPS)
@@ -184,8 +224,10 @@ def test_control_characters_are_told_by_their_code(text: str, codes: dict[str, i
 THINGS = ["lamp", "kettle", "chair", "blanket", "lantern", "basket", "stool", "mirror", "teapot", "hammock"]
 HABIT = [
     f"We have found the {thing} in the {place}, and the information about it will be sent to you. It takes {i} days."
-    for i in range(1, 7) for thing in THINGS for place in ("warehouse", "van", "shop")
-]  # fmt: skip
+    for i in range(1, 7)
+    for thing in THINGS
+    for place in ("warehouse", "van", "shop")
+]
 CUT = {
     "a word that ends no sentence": "We have found the lamp in the shop. We will send the",
     "part of a word": "We have found the informat",
@@ -210,15 +252,28 @@ CUT = {
     "an open code block": "Here:\n```python\nprint(1)\n",
 }
 WHOLE = [
-    "Blue", "Your new lamp", "1. Lamp\n2. Kettle\n3. Chair", "We found it. See the list at example.com/list", "Size: L",
+    "Blue",
+    "Your new lamp",
+    "1. Lamp\n2. Kettle\n3. Chair",
+    "We found it. See the list at example.com/list",
+    "Size: L",
     "A poem for you:\nthe lamp is lit and I am in the light\nthe kettle sings to me throughout the night",
-    "We have found the lamp.\n\nSincerely,", "The lamp (grey)", "The boxes hold 3 lamps 5 cups 7 pans 9 forks",
-    "Kind regards\nYour team", "We have found the lamp in the shop. Warm regards, Jo at Harbour",
-    "We are glad to have you! #HomeAndGarden", "We are glad to have you! #HomeAndGarden #lamps for", "```\nprint(1)\n```",
-    "Gifts: Lamps, Kettles, Chairs", "The best are: Lamps, Kettles and Chairs",
-    "Nous avons bien le plaisir de vous dire oui", 'He said: "It is in the shop"', "Verb: was\nAdverb: in the",
-    "Thing | Place\n--- | ---\nlamp | shop\n\nSee example.com/lamps", "for lamp in lamps do\n  wrap lamp\nend for",
-]  # fmt: skip
+    "We have found the lamp.\n\nSincerely,",
+    "The lamp (grey)",
+    "The boxes hold 3 lamps 5 cups 7 pans 9 forks",
+    "Kind regards\nYour team",
+    "We have found the lamp in the shop. Warm regards, Jo at Harbour",
+    "We are glad to have you! #HomeAndGarden",
+    "We are glad to have you! #HomeAndGarden #lamps for",
+    "```\nprint(1)\n```",
+    "Gifts: Lamps, Kettles, Chairs",
+    "The best are: Lamps, Kettles and Chairs",
+    "Nous avons bien le plaisir de vous dire oui",
+    'He said: "It is in the shop"',
+    "Verb: was\nAdverb: in the",
+    "Thing | Place\n--- | ---\nlamp | shop\n\nSee example.com/lamps",
+    "for lamp in lamps do\n  wrap lamp\nend for",
+]
 
 
 @pytest.mark.parametrize("case", CUT)
@@ -237,10 +292,14 @@ def test_what_is_a_habit_at_one_kind_of_place_is_no_sign_there_and_is_one_elsewh
     names = [f"{text} {name}" for text, name in zip(HABIT, ["Jo", "Kim", "Lee", "Max", "Pat"] * 36, strict=True)]
     lists = ["1. Find it.\n2. Send it."] * 30
     signed = frame(
-        answered("We have found the lamp. Nora"), answered(CUT["a list item"]), *map(answered, [*HABIT, *names[:20], *lists])
+        answered("We have found the lamp. Nora"),
+        answered(CUT["a list item"]),
+        *map(answered, [*HABIT, *names[:20], *lists]),
     )
     assert told(run(signed))[2]["sign"] == "unended list item after ended ones"
-    assert run(frame(answered("We have found the lamp. Nora"), *map(answered, HABIT))).ledger.height == 1  # who signs here?
+    assert (
+        run(frame(answered("We have found the lamp. Nora"), *map(answered, HABIT))).ledger.height == 1
+    )  # who signs here?
 
 
 def test_an_edited_sentence_ends_as_its_original_does_and_so_do_its_own_words_in_another_order() -> None:
@@ -257,7 +316,10 @@ def test_an_edited_sentence_ends_as_its_original_does_and_so_do_its_own_words_in
 
 def test_a_copy_that_stops_where_its_original_goes_on_was_cut() -> None:
     asked = "Repair this.\nWe has found the lamp in the old shop of the town"
-    assert run(frame(answered("We found the lamp in the old shop of the", asked), *map(answered, HABIT))).ledger.height == 1
+    assert (
+        run(frame(answered("We found the lamp in the old shop of the", asked), *map(answered, HABIT))).ledger.height
+        == 1
+    )
 
 
 def test_a_list_in_the_open_with_fewer_items_than_asked_for_was_cut() -> None:
@@ -267,11 +329,17 @@ def test_a_list_in_the_open_with_fewer_items_than_asked_for_was_cut() -> None:
         assert run(frame(answered(text, "Name popular gifts"), *map(answered, HABIT))).ledger.is_empty()
     items = "- Lamp\n- Kettle\n- Chair"
     rows = frame(
-        answered(items, "Name five popular gifts"), answered(items, "Name 3 gifts of the last 5 years"), *map(answered, HABIT)
+        answered(items, "Name five popular gifts"),
+        answered(items, "Name 3 gifts of the last 5 years"),
+        *map(answered, HABIT),
     )
     assert told(run(rows))[2] == {
-        "message": 2, "characters": len(items), "sign": "fewer list items than asked for", "items": 3, "asked_for": 5,
-    }  # fmt: skip
+        "message": 2,
+        "characters": len(items),
+        "sign": "fewer list items than asked for",
+        "items": 3,
+        "asked_for": 5,
+    }
 
 
 def test_where_full_stops_are_not_usual_nothing_was_cut() -> None:
@@ -284,9 +352,10 @@ def test_where_full_stops_are_not_usual_nothing_was_cut() -> None:
 FOREIGN = {
     "Wir prüfen gerade, wo Ihr Paket ist, und melden uns dann.": "de",
     "Votre commande a été annulée, nous le regrettons.": "fr",
-    "Zamówienie zostało anulowane, przepraszamy.": "pl", "Мы проверяем, где находится ваша посылка.": "ru",
+    "Zamówienie zostało anulowane, przepraszamy.": "pl",
+    "Мы проверяем, где находится ваша посылка.": "ru",
     '{"intent": "other", "reply": "Bitte senden Sie uns ein Foto des Schadens."}': "de",
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("text", FOREIGN)
@@ -297,17 +366,29 @@ def test_an_answer_in_a_language_that_the_recipe_does_not_name_is_seen(text: str
     assert run(frame(answered(text))).ledger.is_empty()  # none named, none checked
 
 
-@pytest.mark.parametrize("text", [
-    GOOD, "Guten Tag", "ok", "12 + 4 = 16", "def f(x):\n    return x", "Paris, Lyon, Nice", "K.k:)apo k.good movie.",
-    '{"intent": "autre"}',
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "text",
+    [
+        GOOD,
+        "Guten Tag",
+        "ok",
+        "12 + 4 = 16",
+        "def f(x):\n    return x",
+        "Paris, Lyon, Nice",
+        "K.k:)apo k.good movie.",
+        '{"intent": "autre"}',
+    ],
+)
 def test_short_mixed_and_formal_texts_are_not_called_foreign(text: str) -> None:
     assert run(frame(answered(text)), languages=("en",)).ledger.is_empty()
 
 
 def test_language_is_judged_where_the_kind_has_text_and_not_where_it_was_asked_for() -> None:
     german = next(iter(FOREIGN))
-    assert told(run(frame(answered("other", german)), "classification", languages=("en",)))[1] == "text in another language"
+    assert (
+        told(run(frame(answered("other", german)), "classification", languages=("en",)))[1]
+        == "text in another language"
+    )
     assert run(frame(answered(german, "Translate: we look where it is.")), languages=("en",)).ledger.is_empty()
     with pytest.raises(RecipeError, match="'english' is no language"):
         run(frame(answered(GOOD)), languages=("english",))
@@ -317,7 +398,9 @@ def test_language_is_judged_where_the_kind_has_text_and_not_where_it_was_asked_f
 
 
 def model(home: Path, context: int) -> Handle:
-    """A base model as fetch leaves it, as far as filter looks: a tokenizer for which a word is a token, and the context."""
+    """A base model as fetch leaves it, as far as filter looks: a tokenizer for which a word is a token, and the
+    context.
+    """
     from tokenizers import Tokenizer, models, pre_tokenizers
     from transformers import PreTrainedTokenizerFast
 
@@ -365,7 +448,9 @@ def broken(row):
 """
 
 
-def test_a_rule_of_ones_own_stands_beside_the_recipe_or_in_a_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_rule_of_ones_own_stands_beside_the_recipe_or_in_a_module(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "rules.py").write_text(OWN)
     rows = frame(answered(GOOD), answered(GOOD)).with_columns(meta=pl.Series(['{"score": 0.4}', '{"score": 0.6}']))
     want = ("dropped", "score is low", {"score": 0.4})
@@ -386,11 +471,17 @@ def test_a_rule_is_known_by_what_its_code_says(tmp_path: Path) -> None:
     assert "file" not in after.model_dump(mode="json")  # another machine's path is no other rule
 
 
-@pytest.mark.parametrize(("name", "problem"), [
-    ("rules.py:nonsense", "returned str"), ("rules.py:broken", "fails on row 0001: KeyError"),
-    ("rules.py:absent", "cannot be loaded"),
-    ("none.py:f", "names no file"), ("no_such_module:f", "names no module"), ("rules.py", "does not name a function"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("name", "problem"),
+    [
+        ("rules.py:nonsense", "returned str"),
+        ("rules.py:broken", "fails on row 0001: KeyError"),
+        ("rules.py:absent", "cannot be loaded"),
+        ("none.py:f", "names no file"),
+        ("no_such_module:f", "names no module"),
+        ("rules.py", "does not name a function"),
+    ],
+)
 def test_a_rule_that_cannot_be_used_is_named(tmp_path: Path, name: str, problem: str) -> None:
     (tmp_path / "rules.py").write_text(OWN)
     with pytest.raises(RecipeError, match=problem) as caught:
@@ -399,20 +490,35 @@ def test_a_rule_that_cannot_be_used_is_named(tmp_path: Path, name: str, problem:
 
 
 def test_the_phrases_are_part_of_what_decides_a_row() -> None:
-    assert {"tasks.curation.filters.boilerplate: phrases", "tasks.curation.filters.truncated"} <= set(code_files("tasks.curation.filter"))
+    assert {"tasks.curation.filters.boilerplate: phrases", "tasks.curation.filters.truncated"} <= set(
+        code_files("tasks.curation.filter")
+    )
 
 
 # ---------------------------------------------------------------- properties
 
-TEXTS = st.sampled_from([
-    GOOD, "", " ", "As an AI, I cannot help.", "no " * 40, next(iter(FOREIGN)), "a\x00", *CUT.values(), *HABIT[:9],
-    "Where is it?", "Where is it, and why is it late?",
-])  # fmt: skip
+TEXTS = st.sampled_from(
+    [
+        GOOD,
+        "",
+        " ",
+        "As an AI, I cannot help.",
+        "no " * 40,
+        next(iter(FOREIGN)),
+        "a\x00",
+        *CUT.values(),
+        *HABIT[:9],
+        "Where is it?",
+        "Where is it, and why is it late?",
+    ]
+)
 
 
 @settings(max_examples=50)
 @given(
-    st.lists(st.tuples(TEXTS, TEXTS), max_size=30), st.sampled_from(["sft", "preference", "classification"]), st.integers(0, 99)
+    st.lists(st.tuples(TEXTS, TEXTS), max_size=30),
+    st.sampled_from(["sft", "preference", "classification"]),
+    st.integers(0, 99),
 )
 def test_the_order_of_rows_is_of_no_account_and_kept_rows_are_untouched(pairs: Any, kind: str, seed: int) -> None:
     rows = frame(
@@ -428,7 +534,7 @@ def test_the_order_of_rows_is_of_no_account_and_kept_rows_are_untouched(pairs: A
 
 @pytest.mark.timeout(100)  # a quadratic pattern takes many minutes on these
 def test_long_odd_texts_are_gone_through_like_any() -> None:
-    
+
     letters = "".join(random.Random(1).choices("abcdefghijklmnop", k=300_000))
     odd = [
         "{'a':" * 80_000,

@@ -22,13 +22,18 @@ from tasks.metrics.answer_schema import AnswerSettings
 SCHEMA = AnswerSettings(
     label="intent",
     json_schema={
-        "type": "object", "additionalProperties": False, "required": ["intent", "reply"],
+        "type": "object",
+        "additionalProperties": False,
+        "required": ["intent", "reply"],
         "properties": {
-            "intent": {"enum": ["order_status", "other"]}, "reply": {"type": "string", "maxLength": 60},
-            "count": {"type": "integer"}, "urgent": {"type": "boolean"}, "price": {"type": "number"},
+            "intent": {"enum": ["order_status", "other"]},
+            "reply": {"type": "string", "maxLength": 60},
+            "count": {"type": "integer"},
+            "urgent": {"type": "boolean"},
+            "price": {"type": "number"},
         },
     },
-)  # fmt: skip
+)
 FREE = AnswerSettings()
 GOOD = '{"intent": "order_status", "reply": "We look – with \\"care\\"."}'
 Turns = list[tuple[str, str]]
@@ -36,15 +41,25 @@ Turns = list[tuple[str, str]]
 
 def frame(*conversations: Turns, rejected: str | None = None) -> pl.DataFrame:
     made = [
-        {"row_id": f"{i:04}", "source": "x.jsonl", "line": i, "meta": "{}", "rejected": rejected,
-         "messages": [{"role": role, "content": content} for role, content in turns]}
+        {
+            "row_id": f"{i:04}",
+            "source": "x.jsonl",
+            "line": i,
+            "meta": "{}",
+            "rejected": rejected,
+            "messages": [{"role": role, "content": content} for role, content in turns],
+        }
         for i, turns in enumerate(conversations, 1)
-    ]  # fmt: skip
+    ]
     return pl.DataFrame(made, schema=ROW_SCHEMA)
 
 
 def run(
-    *conversations: Turns, answer: AnswerSettings = SCHEMA, kind: str = "sft", rejected: str | None = None, **chosen: Any
+    *conversations: Turns,
+    answer: AnswerSettings = SCHEMA,
+    kind: str = "sft",
+    rejected: str | None = None,
+    **chosen: Any,
 ) -> Outcome:
     rows = frame(*conversations, rejected=rejected)
     outcome = format_answers(rows, FormatSettings(**chosen), KINDS[kind], answer)
@@ -85,23 +100,32 @@ VIOLATIONS: dict[str, tuple[Turns, str, Any]] = {
     "cut off inside an object": (answered('{"a": {"b": 1}'), "answer is cut off", None),
     "cut off in a fence": (answered("```json\n" + GOOD[:40]), "answer is cut off", None),
     "a key that comes twice": (
-        answered('{"intent": "other", "reply": "x", "reply": "y"}'), "answer breaks the schema",
+        answered('{"intent": "other", "reply": "x", "reply": "y"}'),
+        "answer breaks the schema",
         {"message": 2, "rule": "a key comes twice"},
     ),
     "an unknown label": (
-        answered('{"intent": "shipping", "reply": "x"}'), "answer breaks the schema",
+        answered('{"intent": "shipping", "reply": "x"}'),
+        "answer breaks the schema",
         {"message": 2, "rule": "intent: 'shipping' is not one of ['order_status', 'other']"},
     ),
     "a missing field": (answered('{"intent": "other"}'), "answer breaks the schema", None),
     "a text that is too long": (
-        answered(json.dumps({"intent": "other", "reply": "Dear Jo Smith, " * 10})), "answer breaks the schema",
+        answered(json.dumps({"intent": "other", "reply": "Dear Jo Smith, " * 10})),
+        "answer breaks the schema",
         {"message": 2, "rule": "reply: maxLength 60, got str"},
     ),
-    "two keys for one field": (answered('{"intent": "other", "Reply": "x", "REPLY": "y"}'), "answer breaks the schema", None),
-    "a bad answer in a later turn": (
-        [*answered(GOOD), *answered("Just prose")], "answer is not JSON", {"message": 4, "characters": 10},
+    "two keys for one field": (
+        answered('{"intent": "other", "Reply": "x", "REPLY": "y"}'),
+        "answer breaks the schema",
+        None,
     ),
-}  # fmt: skip
+    "a bad answer in a later turn": (
+        [*answered(GOOD), *answered("Just prose")],
+        "answer is not JSON",
+        {"message": 4, "characters": 10},
+    ),
+}
 
 
 @pytest.mark.parametrize("case", VIOLATIONS)
@@ -138,7 +162,9 @@ def test_what_loses_nothing_is_converted_and_told(rule: str) -> None:
 
 
 def test_several_slips_in_one_answer_are_all_mended_and_told() -> None:
-    outcome = run(answered("```\n{'INTENT': 'Order Status', 'reply': 'It\\'s \"here\".', 'urgent': True, 'count': '3',}\n```"))
+    outcome = run(
+        answered("```\n{'INTENT': 'Order Status', 'reply': 'It\\'s \"here\".', 'urgent': True, 'count': '3',}\n```")
+    )
     assert json.loads(last(outcome)) == {"intent": "order_status", "reply": 'It\'s "here".', "count": 3, "urgent": True}
     assert rules(outcome) == ["code fence", "Python dict", "key renamed", "spelling", "type"]
 
@@ -165,13 +191,16 @@ def test_a_number_with_more_digits_than_a_float_holds_stays_as_it_is_written() -
 
 def test_the_recipe_names_old_keys_values_and_formats() -> None:
     chosen = {
-        "rename": {"category": "intent", "text": "reply"}, "values": {"intent": {"tracking": "order_status"}},
+        "rename": {"category": "intent", "text": "reply"},
+        "values": {"intent": {"tracking": "order_status"}},
         "templates": ("CATEGORY: {category} | REPLY: {reply}",),
-    }  # fmt: skip
+    }
     outcome = run(
-        answered('{"category": "tracking", "text": "x"}'), answered("CATEGORY: tracking | REPLY: We look: a | b."),
-        answered("CATEGORY: a | REPLY: b | REPLY: c"), **chosen,
-    )  # fmt: skip
+        answered('{"category": "tracking", "text": "x"}'),
+        answered("CATEGORY: tracking | REPLY: We look: a | b."),
+        answered("CATEGORY: a | REPLY: b | REPLY: c"),
+        **chosen,
+    )
     assert last(outcome, 0) == '{"intent": "order_status", "reply": "x"}'
     assert last(outcome, 1) == '{"intent": "order_status", "reply": "We look: a | b."}'
     told = {row["row_id"]: row for row in outcome.ledger.iter_rows(named=True)}
@@ -182,9 +211,10 @@ def test_the_recipe_names_old_keys_values_and_formats() -> None:
 
 def test_settings_that_name_what_answers_do_not_have_are_refused() -> None:
     for chosen, where in (
-        ({"rename": {"a": "intend"}}, "format.rename"), ({"values": {"intent": {"a": "ordr_status"}}}, "format.values.intent"),
+        ({"rename": {"a": "intend"}}, "format.rename"),
+        ({"values": {"intent": {"a": "ordr_status"}}}, "format.values.intent"),
         ({"templates": ("A: {a}",)}, "format.templates"),
-    ):  # fmt: skip
+    ):
         with pytest.raises(RecipeError, match=where):
             run(answered(GOOD), **chosen)
     for wrong in ({"templates": ("no field",)}, {"templates": ("{a}{b}",)}, {"rename": {"a": "b", "b": "c"}}):
@@ -217,13 +247,19 @@ def test_a_rejected_answer_is_spelled_like_the_chosen_one_and_may_be_wrong() -> 
 
 
 def test_labels_of_a_classification_get_their_usual_spelling_and_none_is_held_back() -> None:
-    labels = ["Order Status"] * 3 + ["order_status"] * 2 + ["orderStatus", "order  status", "rare", "A long label, used once"]
+    labels = (
+        ["Order Status"] * 3
+        + ["order_status"] * 2
+        + ["orderStatus", "order  status", "rare", "A long label, used once"]
+    )
     outcome = run(*(answered(label) for label in labels), answer=FREE, kind="classification")
     assert [last(outcome, i) for i in range(9)] == ["Order Status"] * 7 + ["rare", "A long label, used once"]
     assert outcome.ledger["action"].to_list() == ["changed"] * 4
 
 
-@pytest.mark.parametrize("pair", [("US", "us"), ("A", "A-"), ("1-2", "12"), ("grade 1", "grade 1.5"), ("spam", "not spam")])
+@pytest.mark.parametrize(
+    "pair", [("US", "us"), ("A", "A-"), ("1-2", "12"), ("grade 1", "grade 1.5"), ("spam", "not spam")]
+)
 def test_labels_that_may_differ_in_meaning_are_left_alone(pair: tuple[str, str]) -> None:
     outcome = run(*(answered(label) for label in pair * 3), answer=FREE, kind="classification")
     assert outcome.ledger.is_empty()
@@ -234,20 +270,29 @@ def test_labels_that_may_differ_in_meaning_are_left_alone(pair: tuple[str, str])
 
 def objects(count: int) -> list[Turns]:
     return [
-        answered(json.dumps({"intent": ("buy", "sell")[i % 2], "note": f"number {i}", **({"extra": i} if i % 4 == 0 else {})}))
+        answered(
+            json.dumps(
+                {"intent": ("buy", "sell")[i % 2], "note": f"number {i}", **({"extra": i} if i % 4 == 0 else {})}
+            )
+        )
         for i in range(count)
     ]
 
 
 def test_the_keys_of_most_objects_become_the_schema() -> None:
-    odd = ["Just prose.", '{"intent": "buy"}', '{"intent": "buy", "note": "x", "stray": 1}', '{"intent": "buy", "note": 7}']
+    odd = [
+        "Just prose.",
+        '{"intent": "buy"}',
+        '{"intent": "buy", "note": "x", "stray": 1}',
+        '{"intent": "buy", "note": 7}',
+    ]
     outcome = run(*objects(60), *map(answered, odd), answered('{"Note": "x", "intent": "Buy"}'), answer=FREE)
     told = outcome.ledger.select("row_id", "action", "reason").rows()
     assert told == [
         ("0061", "quarantined", "answer is not JSON"),
         *((f"006{i}", "quarantined", "answer breaks the schema") for i in (2, 3, 4)),
         ("0065", "changed", "answer rewritten"),
-    ]  # fmt: skip
+    ]
     assert last(outcome, 60) == '{"intent": "buy", "note": "x"}'
 
 
@@ -263,7 +308,12 @@ def test_among_numbered_lists_a_bulleted_one_stands_out() -> None:
     lists = [f"Here you are:\n1. number {i}\n2) another\n" for i in range(60)]
     outcome = run(*map(answered, [*lists, "- one\n- two"]), answer=FREE)
     (lost,) = outcome.ledger.iter_rows(named=True)
-    assert json.loads(lost["evidence"]) == {"form": "bulleted list", "message": 2, "share": 0.9836, "usual": "numbered list"}
+    assert json.loads(lost["evidence"]) == {
+        "form": "bulleted list",
+        "message": 2,
+        "share": 0.9836,
+        "usual": "numbered list",
+    }
 
 
 def test_among_prose_an_object_stands_out_unless_it_was_asked_for_and_lists_may_be_there() -> None:
@@ -284,11 +334,26 @@ def test_data_without_a_clear_majority_keeps_all_its_forms() -> None:
 
 # ---------------------------------------------------------------- properties
 
-PARTS = st.sampled_from([
-    GOOD, GOOD[:30], *CONVERTED.values(), "Just prose.", "1. a\n2. b", '{"intent": "sell", "note": "x"}', "buy", "Buy", "sell",
-    '{"intent": "buy", "note": "y"}', "{'intent': 'buy', 'note': 'z'}", '{"intent": "BUY", "note": 1}', '{"note": "y"}',
-])  # fmt: skip
-SETS = st.builds(lambda odd, usual, times: [*odd, *[usual] * times], st.lists(PARTS, max_size=12), PARTS, st.integers(0, 60))
+PARTS = st.sampled_from(
+    [
+        GOOD,
+        GOOD[:30],
+        *CONVERTED.values(),
+        "Just prose.",
+        "1. a\n2. b",
+        '{"intent": "sell", "note": "x"}',
+        "buy",
+        "Buy",
+        "sell",
+        '{"intent": "buy", "note": "y"}',
+        "{'intent': 'buy', 'note': 'z'}",
+        '{"intent": "BUY", "note": 1}',
+        '{"note": "y"}',
+    ]
+)
+SETS = st.builds(
+    lambda odd, usual, times: [*odd, *[usual] * times], st.lists(PARTS, max_size=12), PARTS, st.integers(0, 60)
+)
 
 
 @settings(max_examples=60)

@@ -26,7 +26,11 @@ from tasks.data import readers, sources
 
 ROWS = [
     {"prompt": "Where is HP-48213?", "completion": '{"intent": "order_status"}', "created": "2026-01-02"},
-    {"prompt": "It broke.\nTwo lines, é and \u201cquotes\u201d", "completion": "Sorry; we send another.", "created": ""},
+    {
+        "prompt": "It broke.\nTwo lines, é and \u201cquotes\u201d",
+        "completion": "Sorry; we send another.",
+        "created": "",
+    },
 ]
 
 
@@ -83,10 +87,20 @@ def write_table(path: Path, kind: str) -> None:
 
 
 FORMATS = {
-    "jsonl": "x.jsonl", "json": "x.json", "json object": "x.json", "jsonl named json": "x.json", "csv": "x.csv",
-    "tsv": "x.tsv", "semicolons": "x.csv", "csv from Excel": "x.csv", "utf-16": "x.tsv", "parquet": "x.parquet",
-    "arrow file": "x.arrow", "arrow stream": "x.arrow", "dataset folder": "x",
-}  # fmt: skip
+    "jsonl": "x.jsonl",
+    "json": "x.json",
+    "json object": "x.json",
+    "jsonl named json": "x.json",
+    "csv": "x.csv",
+    "tsv": "x.tsv",
+    "semicolons": "x.csv",
+    "csv from Excel": "x.csv",
+    "utf-16": "x.tsv",
+    "parquet": "x.parquet",
+    "arrow file": "x.arrow",
+    "arrow stream": "x.arrow",
+    "dataset folder": "x",
+}
 
 
 @pytest.mark.parametrize("kind", FORMATS)
@@ -111,7 +125,8 @@ def test_a_compressed_file_reads_like_a_plain_one(tmp_path: Path, kind: str, pac
 ASKED, ANSWERED = ("user", "Hi"), ("assistant", "Hello")
 SHAPES: dict[str, tuple[dict[str, Any], list[tuple[str, str]]]] = {
     "openai": (
-        {"messages": [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello"}]}, [ASKED, ANSWERED],
+        {"messages": [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello"}]},
+        [ASKED, ANSWERED],
     ),
     "openai, developer and parts": (
         {"messages": [{"role": "developer", "content": "Be kind"}, {"role": "user", "content": [{"text": "Hi"}]}]},
@@ -120,33 +135,38 @@ SHAPES: dict[str, tuple[dict[str, Any], list[tuple[str, str]]]] = {
     "openai as text in a cell": ({"messages": '[{"role": "user", "content": "Hi"}]'}, [ASKED]),
     "openai, null content": ({"messages": [{"role": "user", "content": None}]}, [("user", "")]),
     "sharegpt": (
-        {"conversations": [{"from": "human", "value": "Hi"}, {"from": "gpt", "value": "Hello"}]}, [ASKED, ANSWERED],
+        {"conversations": [{"from": "human", "value": "Hi"}, {"from": "gpt", "value": "Hello"}]},
+        [ASKED, ANSWERED],
     ),
     "sharegpt with system": (
-        {"system": "Be kind", "conversations": [{"from": "user", "value": "Hi"}]}, [("system", "Be kind"), ASKED],
+        {"system": "Be kind", "conversations": [{"from": "user", "value": "Hi"}]},
+        [("system", "Be kind"), ASKED],
     ),
     "alpaca": ({"instruction": "Hi", "input": "", "output": "Hello"}, [ASKED, ANSWERED]),
     "alpaca with input": (
-        {"instruction": "Sum up", "input": "Text", "output": "T"}, [("user", "Sum up\n\nText"), ("assistant", "T")],
+        {"instruction": "Sum up", "input": "Text", "output": "T"},
+        [("user", "Sum up\n\nText"), ("assistant", "T")],
     ),
     "prompt and completion": ({"prompt": "Hi", "completion": "Hello"}, [ASKED, ANSWERED]),
     "question and answer, other case": ({"Question ": "Hi", "ANSWER": "Hello"}, [ASKED, ANSWERED]),
     "input and output": ({"input": "Hi", "output": "Hello"}, [ASKED, ANSWERED]),
     "an object as completion": (
-        {"prompt": "Hi", "completion": {"intent": "other"}}, [ASKED, ("assistant", '{"intent": "other"}')],
+        {"prompt": "Hi", "completion": {"intent": "other"}},
+        [ASKED, ("assistant", '{"intent": "other"}')],
     ),
     "alpaca with a history": (
         {"instruction": "Hi", "output": "Hello", "history": [["1+1?", "2"]]},
         [("user", "1+1?"), ("assistant", "2"), ASKED, ANSWERED],
     ),
     "a prompt that is JSON, but no conversation": (
-        {"prompt": '[{"a": 1}]', "completion": '[{"b": 2}]'}, [("user", '[{"a": 1}]'), ("assistant", '[{"b": 2}]')],
+        {"prompt": '[{"a": 1}]', "completion": '[{"b": 2}]'},
+        [("user", '[{"a": 1}]'), ("assistant", '[{"b": 2}]')],
     ),
     "conversational prompt and completion": (
         {"prompt": [{"role": "user", "content": "Hi"}], "completion": [{"role": "assistant", "content": "Hello"}]},
         [ASKED, ANSWERED],
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", SHAPES)
@@ -209,7 +229,15 @@ def test_evidence_names_keys_and_columns_but_never_content(tmp_path: Path) -> No
 
 
 def test_nothing_in_json_is_a_crash(tmp_path: Path) -> None:
-    odd = ["[" * 100_000, "9" * 5000, '{"a": NaN}', "null", '"text"', '{"messages": [1]}', '{"messages": [{"role": ["user"]}]}']
+    odd = [
+        "[" * 100_000,
+        "9" * 5000,
+        '{"a": NaN}',
+        "null",
+        '"text"',
+        '{"messages": [1]}',
+        '{"messages": [{"role": ["user"]}]}',
+    ]
     outcome = one(tmp_path, "\n".join([json.dumps(ROWS[0]), *odd]))
     assert (outcome.kept.height, outcome.ledger.height) == (1, len(odd))
 
@@ -231,7 +259,11 @@ def test_columns_without_a_name_or_with_the_same_name_are_all_kept(tmp_path: Pat
 REFUSED: dict[str, tuple[str, bytes, str]] = {
     "an empty file": ("x.jsonl", b"", "is empty"),
     "only blanks": ("x.csv", b"\xef\xbb\xbf \r\n\n", "is empty"),
-    "a picture under a false name": ("x.jsonl", b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 4, "no line that is a JSON object"),
+    "a picture under a false name": (
+        "x.jsonl",
+        b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 4,
+        "no line that is a JSON object",
+    ),
     "a picture as a table": ("x.csv", b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 4, "line of column names"),
     "an unknown format": ("x.docx", b"PK\x03\x04 things", "no format that Assay reads"),
     "JSON that breaks off": ("x.json", b'[{"prompt": "a",\n "completion": "b"}, {"pro', "line 2, column 23"),
@@ -262,14 +294,20 @@ def test_an_id_survives_a_new_export_and_copies_are_told_apart(tmp_path: Path) -
     assert old.kept["row_id"].equals(new.kept["row_id"])
 
 
-RECORDS = st.fixed_dictionaries({
-    "prompt": st.sampled_from(["a", "b", "c"]), "completion": st.sampled_from(["x", "y"]), "n": st.integers(0, 2),
-})  # fmt: skip
+RECORDS = st.fixed_dictionaries(
+    {
+        "prompt": st.sampled_from(["a", "b", "c"]),
+        "completion": st.sampled_from(["x", "y"]),
+        "n": st.integers(0, 2),
+    }
+)
 
 
 @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(rows=st.lists(RECORDS, min_size=2, max_size=12), data=st.data())
-def test_order_and_partition_into_files_change_no_row(tmp_path: Path, rows: list[dict[str, Any]], data: st.DataObject) -> None:
+def test_order_and_partition_into_files_change_no_row(
+    tmp_path: Path, rows: list[dict[str, Any]], data: st.DataObject
+) -> None:
     order = data.draw(st.permutations(rows))
     cut = data.draw(st.integers(1, len(rows) - 1))
     for name, part in {"all": rows, "one": order[:cut], "two": order[cut:]}.items():
@@ -309,7 +347,9 @@ def test_a_file_behind_a_url_is_read_like_one_on_disk(tmp_path: Path) -> None:
 def test_a_path_that_finds_nothing_or_too_much_is_refused(tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
     (tmp_path / "rows.jsonl").write_text(lines(ROWS))
-    datasets.DatasetDict({name: datasets.Dataset.from_list(ROWS) for name in ("test", "train")}).save_to_disk(tmp_path / "both")
+    datasets.DatasetDict({name: datasets.Dataset.from_list(ROWS) for name in ("test", "train")}).save_to_disk(
+        tmp_path / "both"
+    )
     cases: dict[str, list[Any]] = {
         "no file at missing.jsonl": ["missing.jsonl"],
         r"no file at \*\.csv": ["*.csv"],
@@ -341,7 +381,9 @@ def test_a_store_that_does_not_answer_is_an_error_that_a_retry_may_heal() -> Non
     assert type(error.value).__name__ == "OutsideError"
 
 
-@pytest.mark.parametrize("url", ["https://clerk:hunter2@exports.example/rows.jsonl", "s3://exports/rows.jsonl?sig=hunter2"])
+@pytest.mark.parametrize(
+    "url", ["https://clerk:hunter2@exports.example/rows.jsonl", "s3://exports/rows.jsonl?sig=hunter2"]
+)
 def test_a_url_with_a_password_or_a_key_is_refused_and_neither_is_repeated(url: str) -> None:
     with pytest.raises(ValidationError, match="a password has no place in a URL") as refused:
         Source(path=url)
@@ -349,11 +391,16 @@ def test_a_url_with_a_password_or_a_key_is_refused_and_neither_is_repeated(url: 
 
 
 @settings(max_examples=200)
-@given(st.lists(st.sampled_from([codecs.BOM_UTF8, b"\xff", b"\xe2", b"\x82\xac", b"\n", b"\r\n", b"{}", "é😀".encode()])))
+@given(
+    st.lists(st.sampled_from([codecs.BOM_UTF8, b"\xff", b"\xe2", b"\x82\xac", b"\n", b"\r\n", b"{}", "é😀".encode()]))
+)
 def test_lines_are_the_same_read_one_by_one_as_split_from_the_whole_text(parts: list[bytes]) -> None:
     data = b"".join(parts)
     whole, each = data.decode("utf-8-sig", "surrogateescape").split("\n"), list(readers._decoded(io.BytesIO(data)))
-    assert [*each, *[""] * (len(whole) - len(each))] == whole  # what follows the last line break is a blank line, no record
+    assert [
+        *each,
+        *[""] * (len(whole) - len(each)),
+    ] == whole  # what follows the last line break is a blank line, no record
 
 
 def test_a_file_on_disk_is_read_no_further_than_asked_and_never_as_a_whole(tmp_path: Path) -> None:

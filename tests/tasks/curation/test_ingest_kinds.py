@@ -1,4 +1,6 @@
-"""Ingest by kind: pairs, labels, ratings and weights in every shape they come in; a row of another kind is told apart."""
+"""Ingest by kind: pairs, labels, ratings and weights in every shape they come in; a row of another
+kind is told apart.
+"""
 
 from __future__ import annotations
 
@@ -57,15 +59,21 @@ PAIRS: dict[str, tuple[dict[str, Any], Turns]] = {
     "texts": ({"prompt": "Hi", "chosen": "Yes", "rejected": "No"}, SAID),
     "texts, other names and case": ({"Question": "Hi", "Chosen": "Yes", "Rejected": "No"}, SAID),
     "with a system column": (
-        {"system": "Be kind", "question": "Hi", "chosen": "Yes", "rejected": "No"}, [("system", "Be kind"), *SAID],
+        {"system": "Be kind", "question": "Hi", "chosen": "Yes", "rejected": "No"},
+        [("system", "Be kind"), *SAID],
     ),
-    "conversational": ({"prompt": [SYSTEM, ASKED], "chosen": [GOOD], "rejected": [BAD]}, [("system", "Be kind"), *SAID]),
+    "conversational": (
+        {"prompt": [SYSTEM, ASKED], "chosen": [GOOD], "rejected": [BAD]},
+        [("system", "Be kind"), *SAID],
+    ),
     "conversational, in a table's cells": (
-        {"prompt": json.dumps([ASKED]), "chosen": json.dumps([GOOD]), "rejected": json.dumps([BAD])}, SAID,
+        {"prompt": json.dumps([ASKED]), "chosen": json.dumps([GOOD]), "rejected": json.dumps([BAD])},
+        SAID,
     ),
     "conversational, the prompt in both answers": ({"chosen": [ASKED, GOOD], "rejected": [ASKED, BAD]}, SAID),
     "a prompt that both answers repeat": (
-        {"prompt": "Hi", "chosen": [SYSTEM, ASKED, GOOD], "rejected": [SYSTEM, ASKED, BAD]}, [("system", "Be kind"), *SAID],
+        {"prompt": "Hi", "chosen": [SYSTEM, ASKED, GOOD], "rejected": [SYSTEM, ASKED, BAD]},
+        [("system", "Be kind"), *SAID],
     ),
     "answers that go on from the prompt": (
         {"prompt": "Hello", "chosen": [BAD, ASKED, GOOD], "rejected": [BAD, ASKED, BAD]},
@@ -73,12 +81,16 @@ PAIRS: dict[str, tuple[dict[str, Any], Turns]] = {
     ),
     "messages and two answers": ({"messages": [ASKED], "chosen": GOOD, "rejected": BAD}, SAID),
     "sharegpt (LLaMA-Factory)": (
-        {"conversations": [{"from": "human", "value": "Hi"}], "chosen": {"from": "gpt", "value": "Yes"},
-         "rejected": {"from": "gpt", "value": "No"}}, SAID,
+        {
+            "conversations": [{"from": "human", "value": "Hi"}],
+            "chosen": {"from": "gpt", "value": "Yes"},
+            "rejected": {"from": "gpt", "value": "No"},
+        },
+        SAID,
     ),
     "alpaca (LLaMA-Factory)": ({"instruction": "Hi", "input": "", "chosen": "Yes", "rejected": "No"}, SAID),
     "openai": ({"input": {"messages": [ASKED]}, "preferred_output": [GOOD], "non_preferred_output": [BAD]}, SAID),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", PAIRS)
@@ -103,7 +115,11 @@ NO_PAIRS: dict[str, dict[str, Any]] = {
     "answers that follow another prompt": {"prompt": "Hello", "chosen": [ASKED, GOOD], "rejected": [ASKED, BAD]},
     "an answer that is not the assistant's": {"prompt": "Hi", "chosen": [GOOD], "rejected": [ASKED]},
     "a pair of answers without a prompt": {"chosen": [GOOD], "rejected": [BAD]},
-    "tool calls are not supported": {"prompt": "Hi", "chosen": [{**GOOD, "tool_calls": [{"id": "1"}]}], "rejected": [BAD]},
+    "tool calls are not supported": {
+        "prompt": "Hi",
+        "chosen": [{**GOOD, "tool_calls": [{"id": "1"}]}],
+        "rejected": [BAD],
+    },
     "a row of kind sft, where the recipe says preference": {"prompt": "Hi", "completion": "Yes"},
     "a row of kind classification, where the recipe says preference": {"text": "Hi", "label": "greeting"},
 }
@@ -142,7 +158,11 @@ NOT_LABELLED: dict[str, dict[str, Any]] = {
     "several columns could be the text or the label": {"text": "Hi", "category": "a", "topic": "b"},
     "more or less than a text and its label": {"messages": [ASKED, GOOD, ASKED, GOOD]},
     "content is not text": {"text": 3, "label": "a"},
-    "a row of kind preference, where the recipe says classification": {"prompt": "Hi", "chosen": "Yes", "rejected": "No"},
+    "a row of kind preference, where the recipe says classification": {
+        "prompt": "Hi",
+        "chosen": "Yes",
+        "rejected": "No",
+    },
 }
 
 
@@ -192,14 +212,26 @@ def test_only_a_row_with_weights_has_another_id_than_before(tmp_path: Path) -> N
 
 
 RATED: list[tuple[Any, Any]] = [
-    ({"label": True}, True), ({"label": False}, False), ({"label": "False"}, False), ({"kto_tag": False}, False),
-    ({"rating": "thumbs_down"}, False), ({"Feedback": "👍"}, True), ({"vote": "Down"}, False), ({"thumbs": "up"}, True),
-    ({"label": 0}, None), ({"label": "bad"}, None), ({"rating": 1}, None), ({"rating": None}, None), ({"score": False}, None),
-]  # fmt: skip
+    ({"label": True}, True),
+    ({"label": False}, False),
+    ({"label": "False"}, False),
+    ({"kto_tag": False}, False),
+    ({"rating": "thumbs_down"}, False),
+    ({"Feedback": "👍"}, True),
+    ({"vote": "Down"}, False),
+    ({"thumbs": "up"}, True),
+    ({"label": 0}, None),
+    ({"label": "bad"}, None),
+    ({"rating": 1}, None),
+    ({"rating": None}, None),
+    ({"score": False}, None),
+]
 
 
 @pytest.mark.parametrize(("fields", "good"), RATED)
-def test_a_bad_rating_is_a_weight_of_zero_and_numbers_are_not_guessed_at(tmp_path: Path, fields: Any, good: Any) -> None:
+def test_a_bad_rating_is_a_weight_of_zero_and_numbers_are_not_guessed_at(
+    tmp_path: Path, fields: Any, good: Any
+) -> None:
     outcome = one(tmp_path, "sft", {"prompt": "Hi", "completion": "Yes", **fields})
     assert outcome.kept["weights"].to_list() == [[0.0, 0.0] if good is False else None]
     assert json.loads(outcome.kept["meta"][0]) == fields
@@ -222,7 +254,10 @@ def test_a_table_without_a_header_is_read_by_the_names_the_recipe_gives(tmp_path
     assert labelled(outcome) == [("Go, now, there", "ham"), ('"WIN" a prize, now', "spam"), ('"so" he said', "ham")]
     assert outcome.kept["line"].sort().to_list() == [1, 2, 3]
     (tmp_path / "t.csv").write_text("a;one, two, three\nb;four\n")
-    assert labelled(read(tmp_path, "classification", path="t.csv", header=["label", "text"]))[0] == ("one, two, three", "a")
+    assert labelled(read(tmp_path, "classification", path="t.csv", header=["label", "text"]))[0] == (
+        "one, two, three",
+        "a",
+    )
 
 
 QUOTED: dict[str, tuple[str, list[tuple[str, str]], int]] = {
@@ -246,7 +281,9 @@ def test_quotes_in_tsv_are_quotes_unless_that_breaks_lines_that_fit(tmp_path: Pa
 
 
 def test_class_numbers_of_a_dataset_become_their_names(tmp_path: Path) -> None:
-    features = datasets.Features({"text": datasets.Value("string"), "label": datasets.ClassLabel(names=["ham", "spam"])})
+    features = datasets.Features(
+        {"text": datasets.Value("string"), "label": datasets.ClassLabel(names=["ham", "spam"])}
+    )
     made = datasets.Dataset.from_dict({"text": ["a", "b", "c"], "label": [1, 0, -1]}, features=features)
     made.save_to_disk(tmp_path / "folder")
     made.to_parquet(tmp_path / "rows.parquet")
@@ -256,10 +293,15 @@ def test_class_numbers_of_a_dataset_become_their_names(tmp_path: Path) -> None:
         assert held(outcome) == [(3, "no label")]
 
 
-EVERY = st.sampled_from([
-    *(record for record, _ in (*PAIRS.values(), *LABELLED.values())), *NO_PAIRS.values(), *NOT_LABELLED.values(),
-    *({"messages": [ASKED, *said]} for said, _ in WEIGHTED), {"prompt": "Hi", "completion": "Yes", "label": False},
-])  # fmt: skip
+EVERY = st.sampled_from(
+    [
+        *(record for record, _ in (*PAIRS.values(), *LABELLED.values())),
+        *NO_PAIRS.values(),
+        *NOT_LABELLED.values(),
+        *({"messages": [ASKED, *said]} for said, _ in WEIGHTED),
+        {"prompt": "Hi", "completion": "Yes", "label": False},
+    ]
+)
 
 
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -298,13 +340,19 @@ class Data(Settings):
     train: tuple[Source, ...] = Field(min_length=1)
 
 
-ADDRESSES = ("postgresql://me:hunter2@host/shop", "postgresql://host/shop?password=hunter2", "https://host/rows.csv?sig=hunter2")
+ADDRESSES = (
+    "postgresql://me:hunter2@host/shop",
+    "postgresql://host/shop?password=hunter2",
+    "https://host/rows.csv?sig=hunter2",
+)
 
 
 @pytest.mark.parametrize("address", ADDRESSES)
 @pytest.mark.parametrize("named", ["sql: select 1, database", "path"])
 @pytest.mark.parametrize("more", ["", ", nosuch: 1", ", good_from: x"])
-def test_a_password_in_a_recipe_is_refused_and_not_repeated(tmp_path: Path, address: str, named: str, more: str) -> None:
+def test_a_password_in_a_recipe_is_refused_and_not_repeated(
+    tmp_path: Path, address: str, named: str, more: str
+) -> None:
     recipe = tmp_path / "recipe.yaml"
     recipe.write_text(f'train: [{{{named}: "{address}"{more}}}]\n')
     with pytest.raises(RecipeError, match="train" if more else r"train\[0\]: a password has no place") as error:

@@ -27,18 +27,33 @@ SAID = {
     "parcel": ["my parcel is late", "the courier never came", "tracking stands still", "the delivery is lost"],
     "login": ["the password is refused", "my account is locked", "no reset mail comes", "I cannot sign in"],
 }
-AROUND = ["please help", "since monday", "for the third time", "and nobody answers", "thank you", "it is urgent", "as I wrote"]
+AROUND = [
+    "please help",
+    "since monday",
+    "for the third time",
+    "and nobody answers",
+    "thank you",
+    "it is urgent",
+    "as I wrote",
+]
 
 
 def row(text: str, answer: str, row_id: str = "") -> dict[str, Any]:
     messages = [{"role": "user", "content": text}, {"role": "assistant", "content": answer}]
-    return {"row_id": row_id or hashlib.sha256(text.encode()).hexdigest(), "source": "a.csv", "line": 1, "messages": messages}
+    return {
+        "row_id": row_id or hashlib.sha256(text.encode()).hexdigest(),
+        "source": "a.csv",
+        "line": 1,
+        "messages": messages,
+    }
 
 
 def texts(each: int = 28) -> list[tuple[str, str]]:
     """(text, label): every text says what its label says, twice, and then something that any could say."""
     random = Random(7)
-    told = [(label, *random.sample(said, 2), *random.sample(AROUND, 2)) for label, said in SAID.items() for _ in range(each)]
+    told = [
+        (label, *random.sample(said, 2), *random.sample(AROUND, 2)) for label, said in SAID.items() for _ in range(each)
+    ]
     return [(f"{a}, {b} {c}, {d}, {i}", label) for i, (label, a, b, c, d) in enumerate(told)]
 
 
@@ -70,7 +85,9 @@ def told(outcome: Outcome, reason: str = SUSPECT) -> dict[str, dict[str, Any]]:
 
 
 def answered(outcome: Outcome) -> dict[str, str]:
-    return {row_id: messages[-1]["content"] for row_id, messages in outcome.kept.select("row_id", "messages").iter_rows()}
+    return {
+        row_id: messages[-1]["content"] for row_id, messages in outcome.kept.select("row_id", "messages").iter_rows()
+    }
 
 
 def test_planted_wrong_labels_are_held_back_with_the_right_one_suggested_and_no_others() -> None:
@@ -90,8 +107,14 @@ def test_suspects_are_ranked_by_how_unlikely_their_label_is_and_the_ledger_has_n
     assert all(about["self_confidence"] < about["confidence"] for about in ranked)
     assert all(about["lift"] < 1 and about["of"] == 6 for about in ranked)
     assert {key for about in ranked for key in about} == {
-        "given", "suggested", "self_confidence", "confidence", "lift", "rank", "of"
-    }  # fmt: skip
+        "given",
+        "suggested",
+        "self_confidence",
+        "confidence",
+        "lift",
+        "rank",
+        "of",
+    }
 
 
 def test_right_labels_are_left_alone() -> None:
@@ -118,13 +141,18 @@ def test_report_keeps_every_row_and_notes_the_suspects() -> None:
 @pytest.mark.parametrize("values", [{name: name for name in SAID}, {name: n for n, name in enumerate(SAID)}])
 def test_relabel_changes_the_label_alone_in_its_own_type_and_both_states_are_on_record(values: dict[str, Any]) -> None:
     data, wrong = planted()
-    rows = [row(text, json.dumps({"intent": values[label], "urgency": "løw"}, ensure_ascii=False)) for text, label in data]
+    rows = [
+        row(text, json.dumps({"intent": values[label], "urgency": "løw"}, ensure_ascii=False)) for text, label in data
+    ]
     frame, outcome = run(rows, INTENT, SFT, policy="relabel")
     answers = {
-        row_id: json.loads(messages[-1]["content"]) for row_id, messages in outcome.kept["row_id", "messages"].iter_rows()
+        row_id: json.loads(messages[-1]["content"])
+        for row_id, messages in outcome.kept["row_id", "messages"].iter_rows()
     }
     right = {row_id: values[label] for row_id, (_, label) in wrong.items()}
-    assert {row_id: answers[row_id] for row_id in wrong} == {i: {"intent": v, "urgency": "løw"} for i, v in right.items()}
+    assert {row_id: answers[row_id] for row_id in wrong} == {
+        i: {"intent": v, "urgency": "løw"} for i, v in right.items()
+    }
     untouched = ~pl.col("row_id").is_in(list(wrong))
     assert outcome.kept.filter(untouched).equals(frame.filter(untouched).sort("row_id"))
     now = {row["row_id"]: hashlib.sha256(content_json(row).encode()).hexdigest() for row in outcome.kept.to_dicts()}

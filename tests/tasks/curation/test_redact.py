@@ -1,4 +1,6 @@
-"""Redact: personal data becomes a stable placeholder, numbers that only look like it stay, and no original is left behind."""
+"""Redact: personal data becomes a stable placeholder, numbers that only look like it stay, and no original is left
+behind.
+"""
 
 from __future__ import annotations
 
@@ -20,10 +22,17 @@ from tasks.personal_data.finders import kinds_in
 def rows(*conversations: list[str], meta: str = "{}", rejected: str | None = None) -> pl.DataFrame:
     """Conversations of alternating user and assistant turns."""
     made = [
-        {"row_id": f"{i:03}", "source": "x.jsonl", "line": i, "meta": meta, "rejected": rejected, "weights": None,
-         "messages": [{"role": ("user", "assistant")[n % 2], "content": text} for n, text in enumerate(turns)]}
+        {
+            "row_id": f"{i:03}",
+            "source": "x.jsonl",
+            "line": i,
+            "meta": meta,
+            "rejected": rejected,
+            "weights": None,
+            "messages": [{"role": ("user", "assistant")[n % 2], "content": text} for n, text in enumerate(turns)],
+        }
         for i, turns in enumerate(conversations, 1)
-    ]  # fmt: skip
+    ]
     return pl.DataFrame(made, schema=ROW_SCHEMA)
 
 
@@ -66,12 +75,30 @@ def test_personal_data_becomes_a_placeholder(value: str) -> None:
     assert text(value) == FOUND[value]
 
 
-@pytest.mark.parametrize("value", [
-    "HP-48213", "hp55471", "#46250", "HP-0791112345", "order 48213077", "4111 1111 1111 1112", "1234 5678 9012 3456",
-    "GB82 WEST 1234 5698 7654 33", "2026-01-02 12:32", "24/01/2026 08:25", "01-02-2026 12:30", "12.05.2026", "01-02-26 12:30",
-    "EUR 1,234,567.89", "a****@ and @home", "v1.2.3.4567890", "49.99 or 129.00", "20260528-1717",
-    "3 for 2 on 10 lamps, 5 x 200 cm",
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "value",
+    [
+        "HP-48213",
+        "hp55471",
+        "#46250",
+        "HP-0791112345",
+        "order 48213077",
+        "4111 1111 1111 1112",
+        "1234 5678 9012 3456",
+        "GB82 WEST 1234 5698 7654 33",
+        "2026-01-02 12:32",
+        "24/01/2026 08:25",
+        "01-02-2026 12:30",
+        "12.05.2026",
+        "01-02-26 12:30",
+        "EUR 1,234,567.89",
+        "a****@ and @home",
+        "v1.2.3.4567890",
+        "49.99 or 129.00",
+        "20260528-1717",
+        "3 for 2 on 10 lamps, 5 x 200 cm",
+    ],
+)
 def test_what_only_looks_like_personal_data_stays(value: str) -> None:
     assert text(f"It says {value} here.") == f"It says {value} here."
 
@@ -147,7 +174,14 @@ def test_meta_is_redacted_with_the_messages() -> None:
 
 
 def test_names_in_meta_are_redacted_and_say_what_a_value_is() -> None:
-    meta = {"jo@example.com": 3, "phone": 447911123456, "order": 447911123456, "password": "hunter2", "n": 1.5, "none": None}
+    meta = {
+        "jo@example.com": 3,
+        "phone": 447911123456,
+        "order": 447911123456,
+        "password": "hunter2",
+        "n": 1.5,
+        "none": None,
+    }
     got = json.loads(run(rows(["Hi"], meta=json.dumps(meta))).kept["meta"][0])
     assert got == {
         **{k: v for k, v in meta.items() if "@" not in k},

@@ -23,7 +23,8 @@ from tasks.personal_data.finders import PersonalData
 from tests.support.run_artifacts import Row, artifact, close, judged, row, rows, step
 
 ANSWER = AnswerSettings(
-    label="intent", json_schema={"properties": {"intent": {"enum": ["order", "refund", "rare"]}, "why": {"type": "string"}}}
+    label="intent",
+    json_schema={"properties": {"intent": {"enum": ["order", "refund", "rare"]}, "why": {"type": "string"}}},
 )
 SECRET = "jo.doe@example.com"
 
@@ -47,8 +48,10 @@ def books(order: int = 0, kind: str = "sft", decisions: Decisions | None = None)
     told = entries("ingest", [entry(BROKEN, "quarantined", "not JSON", near=SECRET)])
     steps = [step("ingest", None, Outcome(rows(found), told, raw), decisions)]
     held = {RARE["row_id"]: ("quarantined", "looks odd", {"score": 0.2})}
-    held |= {one["row_id"]: ("quarantined", "contradicts another row", {"partner": other["row_id"], "jaccard": 1.0})
-             for one, other in (PAIR, PAIR[::-1])}  # fmt: skip
+    held |= {
+        one["row_id"]: ("quarantined", "contradicts another row", {"partner": other["row_id"], "jaccard": 1.0})
+        for one, other in (PAIR, PAIR[::-1])
+    }
     held |= {WRONG["row_id"]: ("quarantined", "label is probably wrong", {"given": "order", "suggested": "refund"})}
     steps.append(step("redact", steps[-1], Outcome(steps[-1].frame(), entries("redact", []))))
     steps.append(judged("judge", steps[-1], lambda one: held.get(one["row_id"]), decisions))
@@ -71,9 +74,7 @@ def records(made: Handle) -> list[dict[str, Any]]:
 def test_every_quarantined_row_is_in_both_sheets_once_with_empty_cells_to_fill_in() -> None:
     made = reviewed()
     told = records(made)
-    assert sorted(one["row_id"] for one in told) == sorted(
-        one["row_id"] for one in (RARE, *PAIR, WRONG, BROKEN)
-    )  # fmt: skip
+    assert sorted(one["row_id"] for one in told) == sorted(one["row_id"] for one in (RARE, *PAIR, WRONG, BROKEN))
     assert all(one["decision"] == "" and one["note"] == "" for one in told)
     text = (made.folder / "review.csv").read_text("utf-8-sig")
     table = list(csv.DictReader(io.StringIO(text, newline="")))
@@ -93,7 +94,10 @@ def test_a_rare_row_comes_before_a_common_one_and_rows_that_contradict_stand_tog
 def test_of_two_rows_alike_the_one_that_is_read_quicker_comes_first() -> None:
     slow = reviewed(words_per_minute=1, seconds_to_decide=0)
     told = [one for one in records(slow) if one["reason"] in ("looks odd", "label is probably wrong")]
-    assert [one["prompt"] for one in told] == [WRONG["messages"][0]["content"], RARE["messages"][0]["content"]]  # 7 words, 9
+    assert [one["prompt"] for one in told] == [
+        WRONG["messages"][0]["content"],
+        RARE["messages"][0]["content"],
+    ]  # 7 words, 9
 
 
 def test_the_sheet_is_the_same_whatever_order_the_rows_came_in() -> None:
@@ -112,7 +116,9 @@ def test_nothing_personal_is_in_the_sheets_though_redact_never_saw_the_record() 
 
 def test_a_suggested_label_comes_as_a_whole_answer_and_the_row_that_contradicts_is_beside() -> None:
     told = {one["row_id"]: one for one in records(reviewed())}
-    assert "suggested" not in told[WRONG["row_id"]]["choices"]  # no curated row says refund: nobody knows how it is written
+    assert (
+        "suggested" not in told[WRONG["row_id"]]["choices"]
+    )  # no curated row says refund: nobody knows how it is written
     one, other = (told[pair["row_id"]] for pair in PAIR)
     assert one["beside"] == f"the row that says otherwise:\n{PAIR[1]['messages'][0]['content']}\n→ {other['answer']}"
     assert (one["choices"], one["why"]) == ("keep, edit, drop", "prompt the same")
@@ -136,7 +142,12 @@ def test_minutes_are_reading_and_deciding_and_a_text_that_was_shown_is_not_read_
     facts = reviewed(words_per_minute=60, seconds_to_decide=10).facts()
     by_reason = {told["reason"]: told for told in facts["reasons"]}
     # Nine words, and {"intent": "rare", "why": "so"} is four.
-    assert by_reason["looks odd"] == {"step": "judge", "reason": "looks odd", "rows": 1, "minutes": round((10 + 13) / 60, 1)}
+    assert by_reason["looks odd"] == {
+        "step": "judge",
+        "reason": "looks odd",
+        "rows": 1,
+        "minutes": round((10 + 13) / 60, 1),
+    }
     # Five words of the question and four of each answer; "the row that says otherwise" and its arrow once.
     assert by_reason["contradicts another row"]["minutes"] == round((20 + 5 + 8 + 5 + 8) / 60, 1)
     assert facts["minutes"] == pytest.approx(sum(told["minutes"] for told in facts["reasons"]), abs=0.2)
@@ -181,7 +192,13 @@ def test_a_row_with_tool_calls_shows_them_and_can_be_kept_or_dropped_but_not_edi
 
 def said(one: Row, decision: str, text: str = "Anew?", label: str = "rare") -> Decision:
     messages = [{"role": "user", "content": text}, {"role": "assistant", "content": json.dumps({"intent": label})}]
-    told = {"row_id": one["row_id"], "decision": decision, "step": "judge", "reviewer": "Ada", "at": "2026-11-24T10:00:00Z"}
+    told = {
+        "row_id": one["row_id"],
+        "decision": decision,
+        "step": "judge",
+        "reviewer": "Ada",
+        "at": "2026-11-24T10:00:00Z",
+    }
     return Decision.model_validate({**told, **({"messages": messages} if decision == "edit" else {})})
 
 
@@ -191,14 +208,19 @@ def test_what_was_dropped_goes_and_what_was_edited_says_the_new_text_with_who_sa
     outcome = decide(before, ReviewSettings(), decisions.changes)
     check_balance("decide", before, outcome)
     told = {one["row_id"]: one for one in outcome.ledger.to_dicts()}
-    assert {row_id: one["reason"] for row_id, one in told.items()} == {PAIR[0]["row_id"]: DROPPED, WRONG["row_id"]: EDITED}
+    assert {row_id: one["reason"] for row_id, one in told.items()} == {
+        PAIR[0]["row_id"]: DROPPED,
+        WRONG["row_id"]: EDITED,
+    }
     assert json.loads(told[WRONG["row_id"]]["evidence"])["reviewer"] == "Ada"
     assert told[WRONG["row_id"]]["before"] != told[WRONG["row_id"]]["after"]
     (edited,) = outcome.kept.filter(pl.col("row_id") == WRONG["row_id"]).to_dicts()
     assert edited["messages"][0]["content"] == "Anew?"
 
 
-@given(st.permutations([*PAIR, WRONG, RARE]), st.lists(st.sampled_from(["keep", "drop", "edit"]), min_size=4, max_size=4))
+@given(
+    st.permutations([*PAIR, WRONG, RARE]), st.lists(st.sampled_from(["keep", "drop", "edit"]), min_size=4, max_size=4)
+)
 def test_deciding_does_not_depend_on_order_and_is_done_once(order: list[Row], what: list[str]) -> None:
     decisions = Decisions(made=tuple(said(one, told) for one, told in zip([*PAIR, WRONG, RARE], what, strict=True)))
     outcome = decide(rows(order), ReviewSettings(), decisions.changes)
@@ -211,9 +233,7 @@ def test_deciding_does_not_depend_on_order_and_is_done_once(order: list[Row], wh
 
 def test_an_edit_keeps_source_meta_and_weights_and_a_longer_one_teaches_its_last_answer() -> None:
     one = labelled("Where?", "order", weights=[0.0, 1.0], meta='{"slice": "short"}', source="x.csv", line=7)
-    longer = said(one, "edit").model_copy(
-        update={"messages": tuple(said(one, "edit").messages) * 2}
-    )  # fmt: skip
+    longer = said(one, "edit").model_copy(update={"messages": tuple(said(one, "edit").messages) * 2})
     for decision, weights in ((said(one, "edit"), [0.0, 1.0]), (longer, [0.0, 0.0, 0.0, 1.0])):
         (new,) = decide(rows([one]), ReviewSettings(), Decisions(made=(decision,))).kept.to_dicts()
         assert (new["source"], new["line"], new["meta"], new["weights"]) == ("x.csv", 7, '{"slice": "short"}', weights)

@@ -63,7 +63,9 @@ def run(
 def gone(outcome: Outcome) -> dict[str, dict[str, Any]]:
     assert set(outcome.ledger["reason"]) <= {"beyond the row budget"}
     assert set(outcome.ledger["action"]) <= {"dropped"}
-    return {row_id: json.loads(evidence) for row_id, evidence in outcome.ledger.select("row_id", "evidence").iter_rows()}
+    return {
+        row_id: json.loads(evidence) for row_id, evidence in outcome.ledger.select("row_id", "evidence").iter_rows()
+    }
 
 
 def topics(row_ids: list[str]) -> dict[str, int]:
@@ -81,7 +83,9 @@ def test_cover_keeps_a_row_of_each_topic_where_chance_keeps_only_the_biggest() -
     rows = [*about("parcel", 90), *about("refund", 4), *about("login", 3)]
     named = {hashlib.sha256(row["row_id"].encode()).hexdigest(): row["row_id"] for row in rows}
     rows = [{**row, "row_id": row_id} for row_id, row in zip(named, rows, strict=True)]
-    by = {method: topics([named[row_id] for row_id in run(rows, 3, method=method)[0]]) for method in ("cover", "random")}
+    by = {
+        method: topics([named[row_id] for row_id in run(rows, 3, method=method)[0]]) for method in ("cover", "random")
+    }
     assert by == {"cover": {"parcel": 1, "refund": 1, "login": 1}, "random": {"parcel": 3}}
 
 
@@ -102,8 +106,11 @@ def test_rare_labels_stay_whole_and_the_rest_get_equal_parts(method: str) -> Non
     assert topics(kept) == {"parcel": 10, "refund": 10, "login": 4}
     told = next(about for row_id, about in lost.items() if row_id.startswith("refund"))
     assert {key: told[key] for key in ("label", "rows", "places", "budget")} == {
-        "label": "refund", "rows": 30, "places": 10, "budget": 24
-    }  # fmt: skip
+        "label": "refund",
+        "rows": 30,
+        "places": 10,
+        "budget": 24,
+    }
 
 
 def test_a_rare_slice_of_a_label_stays_whole() -> None:
@@ -163,7 +170,9 @@ def test_many_rows_in_blocks_fill_every_place_nearly_as_well(places: int, monkey
     monkeypatch.setattr(covering, "BLOCK", 64)
     chosen = cover(vectors, places)
     assert len(set(chosen.tolist())) == len(chosen) == min(places, 600)
-    best, got, chance = ((vectors @ vectors[some].T).max(axis=1).sum() for some in (whole, chosen, np.arange(places) % 600))
+    best, got, chance = (
+        (vectors @ vectors[some].T).max(axis=1).sum() for some in (whole, chosen, np.arange(places) % 600)
+    )
     assert got - chance >= 0.5 * (best - chance)
     who, like = nearest(vectors, chosen)
     assert set(who.tolist()) <= set(chosen.tolist())
@@ -180,8 +189,10 @@ def test_rows_without_words_and_copies_of_one_row_are_no_obstacle() -> None:
 @settings(max_examples=25)
 @given(
     st.lists(st.tuples(st.sampled_from(sorted(TOPICS)), st.integers(0, 99)), min_size=1, max_size=30, unique=True),
-    st.integers(0, 30), st.sampled_from(METHODS), st.integers(0, 9),
-)  # fmt: skip
+    st.integers(0, 30),
+    st.sampled_from(METHODS),
+    st.integers(0, 9),
+)
 def test_neither_order_nor_chance_matters_and_never_more_than_the_budget_stays(
     drawn: list[tuple[str, int]], budget: int, method: str, seed: int
 ) -> None:

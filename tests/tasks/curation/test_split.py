@@ -81,11 +81,16 @@ def test_looser_relatives_stay_on_one_side() -> None:
 
 
 def test_a_prompt_under_two_system_messages_stays_on_one_side() -> None:
-    twice = [row(f"question {n} on the {n * 7}", "xy"[n % 2], row_id=f"{n:02d}{side}") for n in range(32) for side in "ab"]
+    twice = [
+        row(f"question {n} on the {n * 7}", "xy"[n % 2], row_id=f"{n:02d}{side}") for n in range(32) for side in "ab"
+    ]
     for told in twice[::2]:
         told["messages"] = [{"role": "system", "content": "Be kind."}, *told["messages"]]
     outcome = run(twice, validation=0.5)
-    assert outcome.kept.group_by(pl.col("row_id").str.head(2)).agg(pl.col("split").n_unique())["split"].to_list() == [1] * 32
+    assert (
+        outcome.kept.group_by(pl.col("row_id").str.head(2)).agg(pl.col("split").n_unique())["split"].to_list()
+        == [1] * 32
+    )
     assert sides(outcome) == {"train": 32, "validation": 32}
 
 
@@ -95,7 +100,10 @@ def test_a_frame_of_instructions_that_all_rows_have_makes_no_relatives() -> None
     pairs = [row(text + end, "xy"[n % 2], row_id=f"{n:03d}{end}") for n, text in enumerate(words) for end in ("", " f")]
     outcome = run(pairs, validation=0.2)
     assert sides(outcome) == {"train": 320, "validation": 80}
-    assert outcome.kept.group_by(pl.col("row_id").str.head(3)).agg(pl.col("split").n_unique())["split"].to_list() == [1] * 200
+    assert (
+        outcome.kept.group_by(pl.col("row_id").str.head(3)).agg(pl.col("split").n_unique())["split"].to_list()
+        == [1] * 200
+    )
 
 
 def test_thousands_of_rows_from_a_few_templates_are_split_in_seconds() -> None:
@@ -114,7 +122,10 @@ def test_preference_pairs_are_of_one_kind_and_those_of_one_prompt_stay_together(
     ]
     outcome = run(pairs, kind="preference", validation=0.2)
     assert sides(outcome) == {"train": 48, "validation": 12}
-    assert outcome.kept.group_by(pl.col("row_id").str.head(2)).agg(pl.col("split").n_unique())["split"].to_list() == [1] * 20
+    assert (
+        outcome.kept.group_by(pl.col("row_id").str.head(2)).agg(pl.col("split").n_unique())["split"].to_list()
+        == [1] * 20
+    )
 
 
 def test_one_class_is_an_error_that_names_it_and_says_what_to_do() -> None:
@@ -138,7 +149,7 @@ def test_the_answer_of_a_classification_row_is_its_label() -> None:
 @given(
     st.lists(st.tuples(st.integers(0, 9), st.integers(0, 4), st.sampled_from("xyz")), min_size=6, max_size=40),
     st.integers(0, 9),
-)  # fmt: skip
+)
 def test_the_order_of_the_rows_does_not_matter(drawn: list[tuple[int, int, str]], seed: int) -> None:
     rows = [
         row(" ".join(f"{family}w{i}" for i in range(3 * shift, 3 * shift + 15)), label, row_id=f"{n:03d}")

@@ -26,7 +26,9 @@ def test_one_moment_in_every_form(value: object) -> None:
     assert written_at(json.dumps({"Created_At": value}), USUAL) == NEW_YEAR
 
 
-@pytest.mark.parametrize("value", ["03/04/2026", "yesterday", "", None, True, 2026, 20260101.5, {"year": 2026}, "nan", "1e400"])
+@pytest.mark.parametrize(
+    "value", ["03/04/2026", "yesterday", "", None, True, 2026, 20260101.5, {"year": 2026}, "nan", "1e400"]
+)
 def test_what_is_no_certain_date_is_none(value: object) -> None:
     assert written_at(json.dumps({"date": value}), USUAL) is None
 

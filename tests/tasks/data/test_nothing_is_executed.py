@@ -55,8 +55,15 @@ def test_no_data_file_is_unpickled(tmp_path: Path, mark: Path, name: str, protoc
         pq.write_table(table, target)
     elif name == "folder":
         target.mkdir()
-        state = {"_data_files": [{"filename": "data.arrow"}], "_fingerprint": "x", "_format_columns": None, "_split": None,
-                 "_format_kwargs": {}, "_format_type": None, "_output_all_columns": False}  # fmt: skip
+        state = {
+            "_data_files": [{"filename": "data.arrow"}],
+            "_fingerprint": "x",
+            "_format_columns": None,
+            "_split": None,
+            "_format_kwargs": {},
+            "_format_type": None,
+            "_output_all_columns": False,
+        }
         (target / "state.json").write_text(json.dumps(state))
         value = {"dtype": "string", "_type": "Value"}
         (target / "dataset_info.json").write_text(json.dumps({"features": {"prompt": value, "completion": value}}))

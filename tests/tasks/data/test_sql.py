@@ -1,4 +1,6 @@
-"""A query as a source: the same rows from a real PostgreSQL and from SQLite, read-only, kept, and no password anywhere."""
+"""A query as a source: the same rows from a real PostgreSQL and from SQLite, read-only, kept, and
+no password anywhere.
+"""
 
 from __future__ import annotations
 
@@ -71,9 +73,13 @@ def test_postgresql_and_sqlite_give_the_same_rows(tmp_path: Path, shop: str) -> 
     ours, theirs = read(tmp_path, shop), read(tmp_path, "sqlite:///shop.db")
     assert sorted(m[0]["content"] for m in ours.kept["messages"]) == sorted(str(row[1]) for row in ROWS)
     assert ours.kept.select("row_id", "messages", "line").equals(theirs.kept.select("row_id", "messages", "line"))
-    metas = [{**meta, "extra": meta["extra"] and json.loads(meta["extra"])} for meta in map(json.loads, ours.kept["meta"])]
+    metas = [
+        {**meta, "extra": meta["extra"] and json.loads(meta["extra"])} for meta in map(json.loads, ours.kept["meta"])
+    ]
     assert {meta["id"]: meta["extra"] for meta in metas} == {1: {"a": 1}, 2: ["x", {"b": None}], 3: None}
-    assert ours.kept["source"].unique().to_list() == [f"env:SHOP_DB: {SELECT[:80]} ... ({ours.kept['source'][0][-9:-1]})"]
+    assert ours.kept["source"].unique().to_list() == [
+        f"env:SHOP_DB: {SELECT[:80]} ... ({ours.kept['source'][0][-9:-1]})"
+    ]
 
 
 def test_conversations_in_a_json_column_are_read(tmp_path: Path, shop: str) -> None:
@@ -94,7 +100,9 @@ def test_types_that_json_lacks_are_read_as_text(tmp_path: Path, shop: str) -> No
 
 def test_the_digest_is_of_the_rows_and_not_of_their_order(tmp_path: Path) -> None:
     sqlite_file(tmp_path)
-    digests = [find(tmp_path, "sqlite:///shop.db", f"{SELECT} order by id {order}")[0].digest for order in ("asc", "desc")]
+    digests = [
+        find(tmp_path, "sqlite:///shop.db", f"{SELECT} order by id {order}")[0].digest for order in ("asc", "desc")
+    ]
     assert digests[0] == digests[1]
     with closing(sqlite3.connect(tmp_path / "shop.db")) as connection, connection:
         connection.execute("update tickets set reply = 'Soon.' where id = 3")

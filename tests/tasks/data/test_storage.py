@@ -91,11 +91,13 @@ def test_a_file_that_is_not_there_is_told_without_the_key(host: str, monkeypatch
 @pytest.mark.parametrize(
     ("value", "told"),
     [
-        ("", "EXPORT is not set"), ("hunter2", "EXPORT holds no URL"), ("nosuch://a/b?key=hunter2", "cannot be opened"),
+        ("", "EXPORT is not set"),
+        ("hunter2", "EXPORT holds no URL"),
+        ("nosuch://a/b?key=hunter2", "cannot be opened"),
         ("file:///nowhere/rows.jsonl?key=hunter2", "There is no file at file:///nowhere/rows.jsonl"),
         ("simplecache::nosuch://clerk:hunter2@a/rows.jsonl", "cannot be opened"),
     ],
-)  # fmt: skip
+)
 def test_a_variable_that_leads_nowhere_is_refused_with_a_way_out(
     value: str, told: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -106,7 +108,9 @@ def test_a_variable_that_leads_nowhere_is_refused_with_a_way_out(
     assert "hunter2" not in "".join(traceback.format_exception(error.value))
 
 
-def test_a_variable_does_not_lead_out_of_the_folders_that_are_allowed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_variable_does_not_lead_out_of_the_folders_that_are_allowed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "allowed").mkdir()
     (tmp_path / "rows.jsonl").write_text(ROW)
     monkeypatch.setenv("EXPORT", (tmp_path / "rows.jsonl").as_uri())

@@ -26,10 +26,11 @@ ANSWER = AnswerSettings(
     label="intent",
     graded=("intent",),
     json_schema={
-        "type": "object", "required": ["intent"],
+        "type": "object",
+        "required": ["intent"],
         "properties": {"intent": {"enum": ["refund", "order"]}, "reply": {"type": "string"}},
     },
-)  # fmt: skip
+)
 RIGHT, WRONG, PROSE = '{"intent": "refund"}', '{"intent": "order"}', "You want a refund."
 
 
@@ -37,10 +38,12 @@ def row(row_id: str, *, slice: str | None = None, expected: str = RIGHT) -> dict
     before = [("system", "Triage."), ("user", "earlier"), ("assistant", "ok")]
     said = [*before, ("user", f"q {row_id}"), ("assistant", expected)]
     return {
-        "row_id": row_id, "source": "holdout.jsonl", "line": 1,
+        "row_id": row_id,
+        "source": "holdout.jsonl",
+        "line": 1,
         "messages": [{"role": role, "content": content} for role, content in said],
         "meta": json.dumps({"slice": slice} if slice else {}),
-    }  # fmt: skip
+    }
 
 
 def kept(home: Path, step: str, frame: pl.DataFrame, file: str, facts: dict[str, Any]) -> Handle:
@@ -57,7 +60,9 @@ def rows_handle(home: Path, rows: list[dict[str, Any]]) -> Handle:
 
 
 def predicted(home: Path, variant: str, answers: list[tuple[str, str, str]]) -> Handle:
-    frame = pl.DataFrame(answers, schema=["row_id", "set", "answer"], orient="row").with_columns(calls=pl.lit(None, pl.String))
+    frame = pl.DataFrame(answers, schema=["row_id", "set", "answer"], orient="row").with_columns(
+        calls=pl.lit(None, pl.String)
+    )
     return kept(home, "predictions", frame, "predictions.parquet", {"variant": variant})
 
 
@@ -76,12 +81,17 @@ def answers(*wrong: str, prose: tuple[str, ...] = ()) -> list[tuple[str, str, st
     return [(i, s, PROSE if i in prose else WRONG if i in wrong else RIGHT) for i, s in IDS]
 
 
-def run(home: Path, *variants: tuple[str, list[tuple[str, str, str]]], **changes: Any) -> tuple[StepResult, pl.DataFrame]:
+def run(
+    home: Path, *variants: tuple[str, list[tuple[str, str, str]]], **changes: Any
+) -> tuple[StepResult, pl.DataFrame]:
     at = place(home)
     given: dict[str, Any] = {
-        "settings": EvaluateSettings(), "answer": ANSWER,
-        "holdout": rows_handle(home, HOLDOUT), "edge_cases": rows_handle(home, EDGES), **changes,
-    }  # fmt: skip
+        "settings": EvaluateSettings(),
+        "answer": ANSWER,
+        "holdout": rows_handle(home, HOLDOUT),
+        "edge_cases": rows_handle(home, EDGES),
+        **changes,
+    }
     made = evaluate(at, predictions=[predicted(home, *variant) for variant in variants], **given)
     return made, pl.read_parquet(at.out / "graded.parquet")
 
@@ -156,7 +166,7 @@ def test_free_text_answers_are_graded_by_exact_match_alone(home: Path) -> None:
         (lambda a: [*a, ("x1", "holdout", RIGHT)], "answers to rows of neither .*: 1"),
         (lambda a: [("h0", "edge_cases", RIGHT), *a[1:]], "rows without an answer: 1"),
     ],
-)  # fmt: skip
+)
 def test_a_missing_doubled_or_foreign_answer_is_an_error_that_names_it(home: Path, spoil: Any, said: str) -> None:
     with pytest.raises(DataError, match=said) as caught:
         run(home, BASE, ("tuned", spoil(answers())))
@@ -204,9 +214,12 @@ def test_the_order_of_rows_and_answers_changes_no_byte(home: Path, order: random
     first, second = place(home), place(home)
     for at, mix in ((first, list), (second, shuffled)):
         made = evaluate(
-            at, settings=EvaluateSettings(), answer=ANSWER, holdout=rows_handle(home, mix(HOLDOUT)),
+            at,
+            settings=EvaluateSettings(),
+            answer=ANSWER,
+            holdout=rows_handle(home, mix(HOLDOUT)),
             edge_cases=rows_handle(home, mix(EDGES)),
             predictions=[predicted(home, name, mix(given)) for name, given in (BASE, FEW, TUNED)],
-        )  # fmt: skip
+        )
         (at.out / FACTS).write_text(json.dumps([made.line, made.facts, made.table]))
     assert digest_path(first.out) == digest_path(second.out)

@@ -26,24 +26,47 @@ LEVEL = 0.95
 
 def measured(right: int, n: int, *, slice: str = "holdout", variant: str = "tuned") -> dict[str, Any]:
     got = rate(right, n, LEVEL)
-    return {"variant": variant, "slice": slice, "metric": "intent", "right": right, "n": n,
-            "value": got.value, "low": got.low, "high": got.high}  # fmt: skip
+    return {
+        "variant": variant,
+        "slice": slice,
+        "metric": "intent",
+        "right": right,
+        "n": n,
+        "value": got.value,
+        "low": got.low,
+        "high": got.high,
+    }
 
 
 def against(baseline: str, wins: int, losses: int, n: int = 156) -> dict[str, Any]:
     got = paired_difference(wins, losses, n, LEVEL)
-    return {"baseline": baseline, "slice": "holdout", "metric": "intent", "wins": wins, "losses": losses, "n": n,
-            "difference": got.value, "low": got.low, "high": got.high}  # fmt: skip
+    return {
+        "baseline": baseline,
+        "slice": "holdout",
+        "metric": "intent",
+        "wins": wins,
+        "losses": losses,
+        "n": n,
+        "difference": got.value,
+        "low": got.low,
+        "high": got.high,
+    }
 
 
-def judge(home: Path, rules: list[Rule], metrics: list[dict[str, Any]], differences: list[dict[str, Any]]) -> StepResult:
+def judge(
+    home: Path, rules: list[Rule], metrics: list[dict[str, Any]], differences: list[dict[str, Any]]
+) -> StepResult:
     folder = home / "artifacts" / uuid4().hex
     folder.mkdir(parents=True)
     variants = [*dict.fromkeys(d["baseline"] for d in differences), "tuned"]
     facts = {
-        "variants": variants, "best_baseline": "", "headline": "intent", "confidence": LEVEL, "metrics": metrics,
+        "variants": variants,
+        "best_baseline": "",
+        "headline": "intent",
+        "confidence": LEVEL,
+        "metrics": metrics,
         "differences": differences,
-    }  # fmt: skip
+    }
     (folder / FACTS).write_text(json.dumps(facts))
     (folder / TOLD).write_text("{}")
     scores = Handle.of(folder, step="evaluate", kind="scores", digest=digest_path(folder))
@@ -60,11 +83,16 @@ BETTER = Rule(metric="intent", better_than_baseline=True)
 @pytest.mark.parametrize(
     ("right", "n", "at_least", "verdict"),
     [
-        (156, 156, 0.95, "passed"), (154, 156, 0.95, "passed"), (153, 156, 0.95, "undecided"),
+        (156, 156, 0.95, "passed"),
+        (154, 156, 0.95, "passed"),
+        (153, 156, 0.95, "undecided"),
         (35, 35, 0.95, "undecided"),  # all right, and still too few rows for so high a floor
-        (27, 35, 0.6, "passed"), (26, 35, 0.6, "undecided"), (14, 35, 0.6, "refused"), (0, 35, 0.6, "refused"),
+        (27, 35, 0.6, "passed"),
+        (26, 35, 0.6, "undecided"),
+        (14, 35, 0.6, "refused"),
+        (0, 35, 0.6, "refused"),
     ],
-)  # fmt: skip
+)
 def test_a_floor_is_held_against_the_whole_interval(
     home: Path, right: int, n: int, at_least: float, verdict: str
 ) -> None:

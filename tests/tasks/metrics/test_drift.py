@@ -1,4 +1,6 @@
-"""Drift tests: no alarm where there is nothing, an alarm where there is something, and the same figures whatever the order."""
+"""Drift tests: no alarm where there is nothing, an alarm where there is something, and the same figures whatever the
+order.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,9 @@ SEEDS = 40
 def test_batches_of_the_same_kind_raise_no_alarm(rows: int) -> None:
     dice = np.random.default_rng(rows)
     tests = [found(sent(dice, 600), sent(dice, rows)) for _ in range(SEEDS)]
-    assert sum(any(alarms(test, what) for what, test in look.items()) for look in tests) <= 1  # at 0.01, two of 40 are rare
+    assert (
+        sum(any(alarms(test, what) for what, test in look.items()) for look in tests) <= 1
+    )  # at 0.01, two of 40 are rare
     for what in ("length", "words", "labels"):  # and p is what it claims to be
         assert sum(look[what].p < 0.1 for look in tests) <= 10
 

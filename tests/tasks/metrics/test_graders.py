@@ -1,4 +1,6 @@
-"""Answers of tool calls: each is right or wrong by what its own row wants, whatever the order of keys and of parallel calls."""
+"""Answers of tool calls: each is right or wrong by what its own row wants, whatever the order of keys and of parallel
+calls.
+"""
 
 from __future__ import annotations
 
@@ -101,15 +103,21 @@ def test_a_wanted_call_that_breaks_its_tool_is_a_fault_of_the_row() -> None:
 @pytest.mark.parametrize(
     ("pair", "tools", "told"),
     [
-        (("weather", {"city": "Jo Smith lives in the third house on the left", "days": "two"}), TOOLS,
-         'weather: days: type "integer", got str'),
+        (
+            ("weather", {"city": "Jo Smith lives in the third house on the left", "days": "two"}),
+            TOOLS,
+            'weather: days: type "integer", got str',
+        ),
         (("weather", [1]), TOOLS, "weather: arguments are no JSON object"),
         (("weather", {}), [tool("weather", {"type": "objet"})], "weather: the tool's parameters are no JSON schema"),
-        (("weather", {}), [tool("weather", {"$ref": "http://127.0.0.1:9/x"})],
-         "weather: the tool's parameters are no JSON schema"),
+        (
+            ("weather", {}),
+            [tool("weather", {"$ref": "http://127.0.0.1:9/x"})],
+            "weather: the tool's parameters are no JSON schema",
+        ),
         (("weather", {}), None, ""),
     ],
-)  # fmt: skip
+)
 def test_a_broken_call_is_told_by_tool_and_rule_and_nothing_is_fetched_for_it(pair: Any, tools: Any, told: str) -> None:
     assert broken_calls(calls(pair), tools) == told
 

@@ -33,8 +33,14 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Handle:
 
 def rows(text: str, call: dict[str, Any] | None = None, meta: dict[str, Any] | None = None) -> dict[str, pl.DataFrame]:
     messages = [{"role": "user", "content": text}, {"role": "assistant", "content": "" if call else "Yes."}]
-    row = {"row_id": "f" * 64, "source": "holdout.jsonl", "line": 7, "messages": messages,
-           "calls": [None, json.dumps([call])] if call else None, "meta": json.dumps(meta or {})}  # fmt: skip
+    row = {
+        "row_id": "f" * 64,
+        "source": "holdout.jsonl",
+        "line": 7,
+        "messages": messages,
+        "calls": [None, json.dumps([call])] if call else None,
+        "meta": json.dumps(meta or {}),
+    }
     return {"holdout": pl.DataFrame([row], schema_overrides={"calls": pl.List(pl.String)})}
 
 
@@ -57,7 +63,9 @@ def test_a_row_that_fills_the_context_to_its_end_is_asked_and_one_token_more_is_
     around = len(prompt_ids(tokenizer, [{"role": "user", "content": ""}], PLAIN))
     most = CONTEXT - PLAIN.max_new_tokens - around  # a tokenizer that was taught nothing makes a token of each byte
     check_answerable(rows("x" * most), base, PLAIN)
-    with pytest.raises(DataError, match=f"A prompt of {CONTEXT - 7} tokens leaves no room for an answer of 8") as caught:
+    with pytest.raises(
+        DataError, match=f"A prompt of {CONTEXT - 7} tokens leaves no room for an answer of 8"
+    ) as caught:
         check_answerable(rows("x" * (most + 1)), base, PLAIN)
     assert "holdout row ffffffffffff" in str(caught.value)
 
@@ -78,7 +86,9 @@ def test_a_template_of_the_recipes_own_may_write_more_than_the_row(base: Handle)
 
 
 @pytest.mark.parametrize("before", [[], ["system"], ["user", "assistant"]])
-def test_a_row_that_asks_nothing_is_named_since_no_served_model_would_answer_it(base: Handle, before: list[str]) -> None:
+def test_a_row_that_asks_nothing_is_named_since_no_served_model_would_answer_it(
+    base: Handle, before: list[str]
+) -> None:
     messages = [{"role": role, "content": "Hi"} for role in (*before, "assistant")]
     frame = rows("Rain?")["holdout"].with_columns(messages=pl.Series([messages]))
     with pytest.raises(DataError, match="The row asks nothing") as caught:
@@ -87,9 +97,14 @@ def test_a_row_that_asks_nothing_is_named_since_no_served_model_would_answer_it(
 
 
 def test_a_conversation_that_the_template_refuses_is_named_however_short(base: Handle) -> None:
-    refusing = "{% if messages[0]['role'] == 'system' %}{{ raise_exception('System role not supported') }}{% endif %}" + CHATML
+    refusing = (
+        "{% if messages[0]['role'] == 'system' %}{{ raise_exception('System role not supported') }}{% endif %}" + CHATML
+    )
     gemma = PLAIN.model_copy(update={"chat_template": refusing})
-    plain, other = rows("Rain?")["holdout"], [{"role": role, "content": "Hi"} for role in ("system", "user", "assistant")]
+    plain, other = (
+        rows("Rain?")["holdout"],
+        [{"role": role, "content": "Hi"} for role in ("system", "user", "assistant")],
+    )
     check_answerable({"holdout": plain}, base, gemma)
     two = pl.concat([plain, plain.with_columns(messages=pl.Series([other]), row_id=pl.lit("e" * 64))])
     with pytest.raises(DataError, match="refuses a conversation of system, user: System role not supported") as caught:

@@ -1,4 +1,6 @@
-"""One prompt format: a model is prompted with the very tokens it was trained on, and the loss counts on answers alone."""
+"""One prompt format: a model is prompted with the very tokens it was trained on, and the loss
+counts on answers alone.
+"""
 
 from __future__ import annotations
 
@@ -59,9 +61,31 @@ def test_one_turn_by_hand(tokenizer: Any) -> None:
     u, s, e, r, a, i, t, n, o, k, new = (tokenizer.convert_tokens_to_ids(c) for c in "useraitnokĊ")
     example = encode(tokenizer, say("u:no", "a:ok"), PromptSettings())
     assert example.input_ids == [
-        start, u, s, e, r, new, n, o, end, new,
-        start, a, s, s, i, s, t, a, n, t, new, o, k, end,
-    ]  # fmt: skip
+        start,
+        u,
+        s,
+        e,
+        r,
+        new,
+        n,
+        o,
+        end,
+        new,
+        start,
+        a,
+        s,
+        s,
+        i,
+        s,
+        t,
+        a,
+        n,
+        t,
+        new,
+        o,
+        k,
+        end,
+    ]
     assert example.labels == [X] * 21 + [o, k, end]
 
 
@@ -79,10 +103,14 @@ def test_an_answer_of_weight_zero_is_read_and_not_learnt_by_hand(tokenizer: Any)
     row = say("s:Be brief.", "u:1+1?", "a:3", "u:No.", "a:2", "u:2+2?", "a:5", "u:Thanks")
     example = encode(tokenizer, row, PromptSettings(), [0, 0, 0, 0, 1, 0, 0, 0])
     assert shown(tokenizer, example) == [
-        ("<|im_start|>system\nBe brief.<|im_end|>\n<|im_start|>user\n1+1?<|im_end|>\n<|im_start|>assistant\n3<|im_end|>\n"
-         "<|im_start|>user\nNo.<|im_end|>\n<|im_start|>assistant\n", False),
+        (
+            "<|im_start|>system\nBe "
+            "brief.<|im_end|>\n<|im_start|>user\n1+1?<|im_end|>\n<|im_start|>assistant\n3<|im_end|>\n"
+            "<|im_start|>user\nNo.<|im_end|>\n<|im_start|>assistant\n",
+            False,
+        ),
         ("2<|im_end|>", True),
-    ]  # fmt: skip
+    ]
     replaced = encode(tokenizer, row, PromptSettings(system="Triage."), [0, 0, 0, 0, 1, 0, 0, 0])
     assert shown(tokenizer, replaced)[1:] == [("2<|im_end|>", True)]
     assert encode(tokenizer, row, PromptSettings(), [0.0] * 8) == Example([], [])
@@ -132,7 +160,9 @@ def test_a_tokenizer_that_merges_over_the_border_is_prompted_with_what_it_was_tr
     row = say("u:list", "a:\n\n1", "u:more", "a:2")
     served = prompt_ids(merging, question(row), PromptSettings())
     assert len(merging.encode("\n\n")) == 1  # so that the whole text at once would be other tokens
-    assert served != merging.encode(merging.apply_chat_template(question(row), tokenize=False, add_generation_prompt=True))
+    assert served != merging.encode(
+        merging.apply_chat_template(question(row), tokenize=False, add_generation_prompt=True)
+    )
     assert encode(merging, row, PromptSettings()).input_ids[: len(served)] == served
 
 
@@ -181,7 +211,8 @@ def test_a_template_that_refuses_a_row_says_so_in_its_own_words(tokenizer: Any) 
 # ---------------------------------------------------------------- tool calls
 
 TOOLING = (  # as Qwen's and Hermes' templates: tools in a turn of their own, calls as JSON in tags
-    "{% if tools %}<|im_start|>system\nTools: {{ tools | map(attribute='function.name') | join(', ') }}<|im_end|>\n{% endif %}"
+    "{% if tools %}<|im_start|>system\nTools: "
+    "{{ tools | map(attribute='function.name') | join(', ') }}<|im_end|>\n{% endif %}"
     "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}{% for c in m.tool_calls or [] %}"
     '<call>{"name": "{{ c.function.name }}", "arguments": {{ c.function.arguments | tojson }}}</call>{% endfor %}<|im_end|>\n'
     "{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
@@ -189,17 +220,25 @@ TOOLING = (  # as Qwen's and Hermes' templates: tools in a turn of their own, ca
 TOOLS = [{"type": "function", "function": {"name": "weather"}}]
 CALLED: list[Message] = [
     {"role": "user", "content": "Rain?"},
-    {"role": "assistant", "content": None, "tool_calls": [
-        {"id": "1", "type": "function", "function": {"name": "weather", "arguments": '{"city":"Bonn"}'}}]},
+    {
+        "role": "assistant",
+        "content": None,
+        "tool_calls": [
+            {"id": "1", "type": "function", "function": {"name": "weather", "arguments": '{"city":"Bonn"}'}}
+        ],
+    },
     {"role": "tool", "content": "wet", "tool_call_id": "1"},
     {"role": "assistant", "content": "Yes."},
-]  # fmt: skip
+]
 
 
 def test_a_call_is_learnt_as_the_template_writes_it_and_the_tools_answer_is_read(tokenizer: Any) -> None:
     example = encode(tokenizer, CALLED, PromptSettings(chat_template=TOOLING), tools=TOOLS)
     assert shown(tokenizer, example) == [
-        ("<|im_start|>system\nTools: weather<|im_end|>\n<|im_start|>user\nRain?<|im_end|>\n<|im_start|>assistant\n", False),
+        (
+            "<|im_start|>system\nTools: weather<|im_end|>\n<|im_start|>user\nRain?<|im_end|>\n<|im_start|>assistant\n",
+            False,
+        ),
         ('<call>{"name": "weather", "arguments": {"city": "Bonn"}}</call><|im_end|>', True),
         ("\n<|im_start|>tool\nwet<|im_end|>\n<|im_start|>assistant\n", False),
         ("Yes.<|im_end|>", True),
@@ -210,7 +249,9 @@ def test_a_conversation_may_end_in_a_call_and_a_call_of_weight_zero_is_only_read
     prompt = PromptSettings(chat_template=TOOLING, system="Be brief.")
     last = shown(tokenizer, encode(tokenizer, CALLED[:2], prompt, tools=TOOLS))[-1]
     assert last == ('<call>{"name": "weather", "arguments": {"city": "Bonn"}}</call><|im_end|>', True)
-    learnt = [text for text, counts in shown(tokenizer, encode(tokenizer, CALLED, prompt, [0, 0, 0, 1], TOOLS)) if counts]
+    learnt = [
+        text for text, counts in shown(tokenizer, encode(tokenizer, CALLED, prompt, [0, 0, 0, 1], TOOLS)) if counts
+    ]
     assert learnt == ["Yes.<|im_end|>"]
 
 

@@ -20,7 +20,14 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 
 PROMPT = PromptSettings(system="Triage this message.", max_new_tokens=8)
 EXAMPLES = [{"role": "user", "content": "My lamp broke"}, {"role": "assistant", "content": '{"intent": "damaged"}'}]
-TEXTS = ["Where is my parcel?", "Where", "Refund, please! It has been weeks and nobody answers.", "Hi", "Hi there", "x y z"]
+TEXTS = [
+    "Where is my parcel?",
+    "Where",
+    "Refund, please! It has been weeks and nobody answers.",
+    "Hi",
+    "Hi there",
+    "x y z",
+]
 
 
 @pytest.fixture(scope="module")
@@ -103,7 +110,9 @@ def _a_token_of_its_own(speaker: Speaker, text: str) -> tuple[int, str]:
     out: Any = speaker.model.generate(torch.tensor([ids]), attention_mask=torch.ones(1, len(ids), dtype=torch.long))
     said = out[0, len(ids) :].tolist()
     texts = [speaker.tokenizer.decode([token]) for token in said]
-    alike = [i for i, token in enumerate(said) if speaker.tokenizer.encode(texts[i]) == [token] and said.index(token) == i]
+    alike = [
+        i for i, token in enumerate(said) if speaker.tokenizer.encode(texts[i]) == [token] and said.index(token) == i
+    ]
     return next((i, texts[i]) for i in alike if i)
 
 
@@ -120,7 +129,9 @@ def test_the_base_models_own_generation_settings_do_not_reach_in(base: Path, spe
     from transformers import AutoModelForCausalLM, GenerationConfig
 
     wilful = AutoModelForCausalLM.from_pretrained(base)
-    wilful.generation_config = GenerationConfig(repetition_penalty=5.0, do_sample=True, temperature=9.0, min_new_tokens=9)
+    wilful.generation_config = GenerationConfig(
+        repetition_penalty=5.0, do_sample=True, temperature=9.0, min_new_tokens=9
+    )
     assert Speaker(wilful, speaker.tokenizer, PROMPT, EXAMPLES).answer(ask(*TEXTS)) == speaker.answer(ask(*TEXTS))
 
 

@@ -1,4 +1,6 @@
-"""Tool calls as a chat template writes them: its form is found, and what an answer says in it is read back, nothing else."""
+"""Tool calls as a chat template writes them: its form is found, and what an answer says in it is read back, nothing
+else.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,12 @@ from tests.support.tiny_model import CHATML, tiny_model
 
 TOOLS = [{"type": "function", "function": {"name": "weather", "parameters": {"type": "object"}}}]
 ASKED = [{"role": "user", "content": "Rain?"}]
-FAMILIES = {"HERMES": True, "LLAMA": False, "MISTRAL": True, "DEEPSEEK": True}  # whether one turn may hold several calls
+FAMILIES = {
+    "HERMES": True,
+    "LLAMA": False,
+    "MISTRAL": True,
+    "DEEPSEEK": True,
+}  # whether one turn may hold several calls
 
 
 @pytest.fixture(scope="module")
@@ -56,11 +63,16 @@ def test_each_family_writes_calls_as_it_is_known_to(tokenizer: Any) -> None:
 
 
 values = st.recursive(
-    st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.floats(allow_nan=False, allow_infinity=False)
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**53), 2**53)
+    | st.floats(allow_nan=False, allow_infinity=False)
     | st.text(st.characters(exclude_categories=["Cs"]), max_size=8),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(st.characters(exclude_categories=["Cs"])), inner),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(st.characters(exclude_categories=["Cs"])), inner)
+    ),
     max_leaves=6,
-)  # fmt: skip
+)
 calls = st.tuples(st.from_regex(r"[A-Za-z_][\w.-]{0,20}", fullmatch=True), st.dictionaries(st.text(max_size=6), values))
 
 
@@ -90,20 +102,39 @@ def test_what_is_said_beside_calls_is_kept(forms: dict[str, CallForm]) -> None:
 
 BROKEN = {
     "HERMES": [
-        "It rains.", "", "<tool_call>", '<tool_call>{"name": "a", "arguments": {}}', '{"name": "a", "arguments": {}}',
-        '<tool_call>{"name": "a", "arguments": {}}</tool_call> and so on', '<tool_call>{"name": "a"}</tool_call>',
-        '<tool_call>{"name": "a", "arguments": [1]}</tool_call>', '<tool_call>{"name": "a", "arguments": NaN}</tool_call>',
-        '<tool_call>{"name": "", "arguments": {}}</tool_call>', '<tool_call>{"name": 3, "arguments": {}}</tool_call>',
+        "It rains.",
+        "",
+        "<tool_call>",
+        '<tool_call>{"name": "a", "arguments": {}}',
+        '{"name": "a", "arguments": {}}',
+        '<tool_call>{"name": "a", "arguments": {}}</tool_call> and so on',
+        '<tool_call>{"name": "a"}</tool_call>',
+        '<tool_call>{"name": "a", "arguments": [1]}</tool_call>',
+        '<tool_call>{"name": "a", "arguments": NaN}</tool_call>',
+        '<tool_call>{"name": "", "arguments": {}}</tool_call>',
+        '<tool_call>{"name": 3, "arguments": {}}</tool_call>',
         '<tool_call>{"name": "a", "arguments": {}}</tool_call><tool_call>{"name": "b"</tool_call>',
         "<tool_call>" + '{"name":' * 20_000,
     ],
-    "LLAMA": ["It rains.", '{"rain": true}', 'Here: {"name": "a", "parameters": {}}', '{"name": "a", "parameters": {}} {}',
-              '[{"name": "a", "parameters": {}}]'],
-    "MISTRAL": ["[TOOL_CALLS]", "[TOOL_CALLS] []", '[TOOL_CALLS] {"name": "a", "arguments": {}}',
-                '[TOOL_CALLS] [{"name": "a"}]'],
-    "DEEPSEEK": ["<call_begins>", "<call_begins><call>function<sep>a b\n```json\n{}\n```<call_end><calls_end>",
-                 "<call_begins><call>function<sep>a\n{}\n```<call_end><calls_end>"],
-}  # fmt: skip
+    "LLAMA": [
+        "It rains.",
+        '{"rain": true}',
+        'Here: {"name": "a", "parameters": {}}',
+        '{"name": "a", "parameters": {}} {}',
+        '[{"name": "a", "parameters": {}}]',
+    ],
+    "MISTRAL": [
+        "[TOOL_CALLS]",
+        "[TOOL_CALLS] []",
+        '[TOOL_CALLS] {"name": "a", "arguments": {}}',
+        '[TOOL_CALLS] [{"name": "a"}]',
+    ],
+    "DEEPSEEK": [
+        "<call_begins>",
+        "<call_begins><call>function<sep>a b\n```json\n{}\n```<call_end><calls_end>",
+        "<call_begins><call>function<sep>a\n{}\n```<call_end><calls_end>",
+    ],
+}
 
 
 @pytest.mark.parametrize(("name", "text"), [(name, text) for name, texts in BROKEN.items() for text in texts])
@@ -111,16 +142,25 @@ def test_an_answer_in_another_form_is_text(forms: dict[str, CallForm], name: str
     assert forms[name].read(text) is None
 
 
-def test_calls_are_given_back_in_openais_form_with_ids_that_the_conversation_does_not_have(forms: dict[str, CallForm]) -> None:
-    before: list[dict[str, Any]] = [*ASKED, {"role": "assistant", "content": "", "tool_calls": [made_call(1, "weather", {})]}]
-    found = read_answer(forms["HERMES"], '<tool_call>{"name": "weather", "arguments": {"city": "Köln"}}</tool_call>', before)
+def test_calls_are_given_back_in_openais_form_with_ids_that_the_conversation_does_not_have(
+    forms: dict[str, CallForm],
+) -> None:
+    before: list[dict[str, Any]] = [
+        *ASKED,
+        {"role": "assistant", "content": "", "tool_calls": [made_call(1, "weather", {})]},
+    ]
+    found = read_answer(
+        forms["HERMES"], '<tool_call>{"name": "weather", "arguments": {"city": "Köln"}}</tool_call>', before
+    )
     assert found is not None
     assert json.loads(found[1]) == [
         {"id": "call00002", "type": "function", "function": {"name": "weather", "arguments": '{"city": "Köln"}'}}
     ]
 
 
-@pytest.mark.parametrize(("template", "said"), [(chat_templates.XML, "cannot be read back"), (CHATML, "does not write")])
+@pytest.mark.parametrize(
+    ("template", "said"), [(chat_templates.XML, "cannot be read back"), (CHATML, "does not write")]
+)
 def test_a_template_without_a_form_is_refused_in_words(tokenizer: Any, template: str, said: str) -> None:
     with pytest.raises(DataError, match=said):
         call_form(tokenizer, PromptSettings(chat_template=template))

@@ -23,11 +23,11 @@ OLD = ("order", "refund")
 RULE = "has_html: values to be in set (value_set [false])"
 
 
-def asked(count: int, labels: tuple[str, ...] = OLD, text: str = "Where is thing {n} of mine?", start: int = 0) -> list[Row]:
+def asked(
+    count: int, labels: tuple[str, ...] = OLD, text: str = "Where is thing {n} of mine?", start: int = 0
+) -> list[Row]:
     """Rows with the labels in turn, none of them twice."""
-    return [
-        row(text.format(n=n), json.dumps({"intent": labels[n % len(labels)]})) for n in range(start, start + count)
-    ]  # fmt: skip
+    return [row(text.format(n=n), json.dumps({"intent": labels[n % len(labels)]})) for n in range(start, start + count)]
 
 
 def handle(told: list[Row]) -> Handle:
@@ -49,12 +49,15 @@ def snapshot(told: list[Row] | None) -> Handle:
 
 def compared(
     old: list[Row] | None, came: list[Row], passed: list[Row] | None = None, checked: Handle | None = None, **rule: Any
-) -> dict[str, Any]:  # fmt: skip
+) -> dict[str, Any]:
     """The facts of compare, its comparisons by what they are of."""
     new = handle(came if passed is None else passed) if passed != [] else None
-    made = artifact("compare", lambda place: compare(
-        place, WatchSettings(**rule), snapshot(old), handle(came), new, CONTRACT, checked, ANSWER, SFT
-    ))  # fmt: skip
+    made = artifact(
+        "compare",
+        lambda place: compare(
+            place, WatchSettings(**rule), snapshot(old), handle(came), new, CONTRACT, checked, ANSWER, SFT
+        ),
+    )
     facts = made.facts()
     assert table(CompareFacts.of(made)) == facts["table"]
     return {**facts, **{c["what"]: c for c in facts["comparisons"]}}
@@ -62,9 +65,14 @@ def compared(
 
 def expectation(rule: str, failed: int, checked: int) -> dict[str, Any]:
     return {
-        "name": rule, "rule": rule, "severity": "warn", "success": not failed, "failed": failed, "checked": checked,
+        "name": rule,
+        "rule": rule,
+        "severity": "warn",
+        "success": not failed,
+        "failed": failed,
+        "checked": checked,
         "share": failed / checked,
-    }  # fmt: skip
+    }
 
 
 def checked_as(failed: dict[str, int]) -> Handle:
@@ -116,7 +124,11 @@ def test_where_no_row_came_through_that_is_what_is_told() -> None:
 
 def test_a_snapshot_whose_rows_were_not_kept_says_that_what_needs_them_was_not_compared() -> None:
     found = compared(None, asked(60), checked=checked_as({}))
-    assert [c["what"] for c in found["comparisons"]] == ["rows held back", "lengths, words, labels", "contract break rate"]
+    assert [c["what"] for c in found["comparisons"]] == [
+        "rows held back",
+        "lengths, words, labels",
+        "contract break rate",
+    ]
     assert "register: keep_rows" in found["lengths, words, labels"]["told"]
     assert found["line"] == "60 new rows: compared with no row of the snapshot"
 

@@ -56,7 +56,9 @@ def test_without_a_registered_figure_or_with_a_margin_of_nought_there_is_no_verd
 
 def test_the_sentence_has_both_figures_with_their_intervals_and_sizes() -> None:
     said = told(120, 200).told
-    assert said.startswith("intent 60.0 % [53.0, 66.6] of 200 newest rows; registered with 90.0 % [85.0, 95.0] of 150 holdout")
+    assert said.startswith(
+        "intent 60.0 % [53.0, 66.6] of 200 newest rows; registered with 90.0 % [85.0, 95.0] of 150 holdout"
+    )
     assert said.endswith("all of the interval is below 80.0%")
 
 
@@ -64,4 +66,6 @@ def test_a_question_that_the_served_model_refuses_is_answered_wrongly_in_all_tha
     wanted = Wanted(Said("Hello"), [{"type": "function", "function": {"name": "order"}}])
     marks = marks_of(wanted, Said("Hello"), AnswerSettings())
     assert (marks["exact"], marks["call_due"], marks["call_name"]) == (True, True, None)
-    assert marks_of(wanted, None, AnswerSettings()) == {name: None if mark is None else False for name, mark in marks.items()}
+    assert marks_of(wanted, None, AnswerSettings()) == {
+        name: None if mark is None else False for name, mark in marks.items()
+    }

@@ -23,14 +23,22 @@ from tests.support.run_artifacts import artifact, row, rows, step
 
 RULE = WatchSettings()
 CHAMPION = Champion(
-    name="shop", version=3, alias="champion", unit="u", dataset="d", evidence="e", run_id="r", known=True,
-    sources={"a.jsonl": "1", "b.jsonl": "2"}, decisions=2,
-)  # fmt: skip
+    name="shop",
+    version=3,
+    alias="champion",
+    unit="u",
+    dataset="d",
+    evidence="e",
+    run_id="r",
+    known=True,
+    sources={"a.jsonl": "1", "b.jsonl": "2"},
+    decisions=2,
+)
 
 
 def seen(
     files: dict[str, str], decisions: int = 2, champion: Champion | None = CHAMPION, beside: Champion | None = None
-) -> Look:  # fmt: skip
+) -> Look:
     found = [RawFile(name=name, digest=digest, location="") for name, digest in files.items()]
     return look("name: shop", found, decisions, champion, beside)
 
@@ -43,7 +51,10 @@ def test_the_same_sources_are_unchanged_in_whatever_order() -> None:
 @pytest.mark.parametrize(
     ("files", "told"),
     [
-        ({"a.jsonl": "1", "b.jsonl": "9"}, "1 of 2 sources are as champion shop version 3 learnt from them; new or changed: b"),
+        (
+            {"a.jsonl": "1", "b.jsonl": "9"},
+            "1 of 2 sources are as champion shop version 3 learnt from them; new or changed: b",
+        ),
         ({"a.jsonl": "1"}, "1 of 1 sources are as champion shop version 3 learnt from them; no longer there: b.jsonl"),
         ({**CHAMPION.sources, **dict.fromkeys("wxyz", "7")}, "new or changed: w, x, y, ..."),
     ],
@@ -95,12 +106,16 @@ TEXTS = st.lists(st.sampled_from([f"Where is parcel {n}?" for n in range(6)]), m
 
 @settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(old=TEXTS, new=TEXTS, seed=st.integers(0, 9))
-def test_as_many_rows_are_new_as_there_are_more_of_each_text(tmp_path: Path, old: list[str], new: list[str], seed: int) -> None:
+def test_as_many_rows_are_new_as_there_are_more_of_each_text(
+    tmp_path: Path, old: list[str], new: list[str], seed: int
+) -> None:
     before = raw(tmp_path, {"a.jsonl": old})
     moved = random.Random(seed).sample(old, len(old))  # the old rows in another order, and partly in another file
     cut = seed * len(old) // 10
     after = raw(tmp_path, {"b.jsonl": [*moved[:cut], *new], **({"a.jsonl": moved[cut:]} if cut < len(old) else {})})
-    found = artifact("news", lambda place: news(place, RULE, step("ingest", None, after), snapshot(before, before.kept)))
+    found = artifact(
+        "news", lambda place: news(place, RULE, step("ingest", None, after), snapshot(before, before.kept))
+    )
     assert found.rows == len(new)
     assert found.facts() == {**found.facts(), "new": len(new), "gone": 0, "unread": 0}
     asked = sorted(messages[0]["content"] for messages in found.frame()["messages"].to_list())
@@ -110,12 +125,18 @@ def test_as_many_rows_are_new_as_there_are_more_of_each_text(tmp_path: Path, old
 def test_rows_that_were_taken_out_of_the_sources_are_counted(tmp_path: Path) -> None:
     before = raw(tmp_path, {"a.jsonl": ["One?", "Two?", "Three?"]})
     after = raw(tmp_path, {"a.jsonl": ["Two?"]})
-    found = artifact("news", lambda place: news(place, RULE, step("ingest", None, after), snapshot(before, before.kept)))
+    found = artifact(
+        "news", lambda place: news(place, RULE, step("ingest", None, after), snapshot(before, before.kept))
+    )
     assert (found.rows, found.facts()["gone"]) == (0, 2)
 
 
 def test_training_gains_nothing_from_a_new_row_that_takes_an_older_ones_place() -> None:
-    old, better, other = row("Where is my parcel?", "a"), row("Where is my parcel?", "a longer answer"), row("Money back!", "b")
+    old, better, other = (
+        row("Where is my parcel?", "a"),
+        row("Where is my parcel?", "a longer answer"),
+        row("Money back!", "b"),
+    )
     before = Outcome(rows([old]), entries("ingest", []))
     new = step("format", None, Outcome(rows([better, other]), entries("format", [])))
     both = artifact("joined", lambda place: joined(place, RULE, snapshot(before, before.kept), new))

@@ -1,4 +1,5 @@
-"""Personal data planted among what a help desk is full of: what is nobody's stays, and precision and recall of each kind.
+"""Personal data planted among what a help desk is full of: what is nobody's stays, and precision and recall of each
+kind.
 
 `like("07700 900###")` draws a digit for each # and one that is not 0 for each %.
 """
@@ -39,10 +40,14 @@ class Draw(random.Random):
 HEX = "0123456789abcdef"
 Drawn = Callable[[Draw], str]
 NOBODYS: dict[str, Drawn] = {
-    "order number": lambda r: r.like("HP-%####", "ORD-%#########", "order %######", "order no. %###########", "R%######"),
+    "order number": lambda r: r.like(
+        "HP-%####", "ORD-%#########", "order %######", "order no. %###########", "R%######"
+    ),
     "bare order number": lambda r: r.like("%#####", "%######", "%#######", "%########", "%#########", "%###########"),
     "ISO date": lambda r: r.day("{year}-{month:02}-{day:02} {hour:02}:45"),
-    "date": lambda r: r.day(r.choice(["{day:02}/{month:02}/{year} {hour}:30", "{day}.{month}.{year}", "{day}-{month}-{year}"])),
+    "date": lambda r: r.day(
+        r.choice(["{day:02}/{month:02}/{year} {hour}:30", "{day}.{month}.{year}", "{day}-{month}-{year}"])
+    ),
     "time stamp": lambda r: r.day("{year}-{month:02}-{day:02}T{hour:02}:32:11.1234567Z"),
     "seconds since 1970": lambda r: r.like("17########", "17###########"),
     "price": lambda r: r.like("£%,###,###.##", "$%##,###.##", "EUR %##,###,###.##", "%,###,###.##", "%##.## or %##.##"),
@@ -63,7 +68,7 @@ NOBODYS: dict[str, Drawn] = {
     "link": lambda r: r.like("https://example.com/p/%########?s=") + r.text(string.ascii_letters + string.digits, 16),
     "sum": lambda r: r.like("%######## + %########### = %###########", "%####### * %##### = %###########"),
     "opening hours": lambda _: "Mon-Fri 08:00-18:30, Sat 9-13, 24/7 online, 2024-2026",
-}  # fmt: skip
+}
 
 
 def barcode(digits: str) -> str:
@@ -106,9 +111,18 @@ def iban(r: Draw) -> str:
 
 
 IDS = (
-    "AB %# ## ## C", "QQ######A", "536-9#-%###", "36 574 261 809", "36574261809", "2 95 10 99 126 111 93", "54362315K",
-    "X2482300W", "RCCMNL83S18D969H", "NHS 943 476 5870", "BSN 111222333",
-)  # fmt: skip
+    "AB %# ## ## C",
+    "QQ######A",
+    "536-9#-%###",
+    "36 574 261 809",
+    "36574261809",
+    "2 95 10 99 126 111 93",
+    "54362315K",
+    "X2482300W",
+    "RCCMNL83S18D969H",
+    "NHS 943 476 5870",
+    "BSN 111222333",
+)
 PHONES = (
     "07700 900###",
     "+44 20 7946 0###",
@@ -119,17 +133,24 @@ PHONES = (
     "00353 1 679 9###",
 )
 PLANTED: dict[str, Drawn] = {
-    "email": lambda r: r.text("abcdefgh", 2, 6, 9) + r.like("@", ".x@", "_1@", "+a##@") + r.like("example.com", "x.co.uk"),
+    "email": lambda r: (
+        r.text("abcdefgh", 2, 6, 9) + r.like("@", ".x@", "_1@", "+a##@") + r.like("example.com", "x.co.uk")
+    ),
     "card": card,
     "iban": iban,
     "id": lambda r: r.like(*IDS),
-    "ip": lambda r: r.like("84.2#.1##.%#", "151.101.%.1##", "203.0.113.%#", "2a02:%##::%##", "2001:db8:%#:0:0:8a2e:370:%###"),
+    "ip": lambda r: r.like(
+        "84.2#.1##.%#", "151.101.%.1##", "203.0.113.%#", "2a02:%##::%##", "2001:db8:%#:0:0:8a2e:370:%###"
+    ),
     "phone": lambda r: r.like(*PHONES),
-    "secret": lambda r: r.choice([
-        "AKIA" + r.text("ABCDEFGHIJKLMNOP234567", 16), "gh" + "p_" + r.text(string.ascii_letters, 36),
-        "sk_" + "live_" + r.text(HEX, 24),
-    ]),
-}  # fmt: skip
+    "secret": lambda r: r.choice(
+        [
+            "AKIA" + r.text("ABCDEFGHIJKLMNOP234567", 16),
+            "gh" + "p_" + r.text(string.ascii_letters, 36),
+            "sk_" + "live_" + r.text(HEX, 24),
+        ]
+    ),
+}
 SENTENCES = [
     "Hi, it is {} by the way.",
     "{}",

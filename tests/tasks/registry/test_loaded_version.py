@@ -28,7 +28,9 @@ from tests.support.command import until
 from tests.support.registration import PREDICTIONS, TEXTS, Inputs, another, change, make_inputs, stored
 
 pytestmark = pytest.mark.timeout(600)  # a process that loads all libraries takes seconds, and on a busy machine many
-BEFORE = Path(__file__).with_name("version_before_the_rooms.zip")  # all files but the adapter and unit.json, of 2026-11-30
+BEFORE = Path(__file__).with_name(
+    "version_before_the_rooms.zip"
+)  # all files but the adapter and unit.json, of 2026-11-30
 START = loaded_version.start
 QUESTION: list[Message] = [{"role": "user", "content": TEXTS[0]}]
 REFUSED: list[Message] = [{"role": "user", "content": "refuse"}]
@@ -64,7 +66,9 @@ def folder(place: Path, made: Inputs, tmp_path: Path, monkeypatch: pytest.Monkey
 
 @pytest.fixture
 def as_users_start_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A process of its own and no fork of tests/support/preloaded.py, with our own code on its path, which must not be taken."""
+    """A process of its own and no fork of tests/support/preloaded.py, with our own code on its path, which must not be
+    taken.
+    """
     monkeypatch.setattr(loaded_version, "start", START)
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
 
@@ -105,7 +109,9 @@ def test_errors_come_back_as_what_they_are_and_refusals_only_cost_the_question_t
     packaged = folder / "code/tasks/core/errors.py"
     packaged.write_text(f"{packaged.read_text()}\n\nclass NewError(DataError):\n    pass\n")  # which nobody knows here
     with LoadedVersion(folder) as version:
-        given = version.answers_or_reasons([(QUESTION, None), (REFUSED, None), ([{"role": "tool", "content": "x"}], None)])
+        given = version.answers_or_reasons(
+            [(QUESTION, None), (REFUSED, None), ([{"role": "tool", "content": "x"}], None)]
+        )
         assert given[:2] == [(Said(truth(made)), None), (None, "no word on it")]
         assert given[2][0] is None
         with pytest.raises(DataError, match="no word on it"):
@@ -137,22 +143,32 @@ def test_a_process_that_is_killed_in_the_middle_of_an_answer_is_an_error_in_word
 def test_it_has_as_many_threads_as_this_process(folder: Path) -> None:
     import torch
 
-    change(folder / "served.py", 'told: dict[str, list[Any]] = {"answer": [answer.text', """
+    change(
+        folder / "served.py",
+        'told: dict[str, list[Any]] = {"answer": [answer.text',
+        """
         import torch
-        told: dict[str, list[Any]] = {"answer": [str(torch.get_num_threads())""")
+        told: dict[str, list[Any]] = {"answer": [str(torch.get_num_threads())""",
+    )
     assert torch.get_num_threads() == 1
     assert ask(folder, [{"messages": QUESTION}]) == [Said("1")]
 
 
 def test_it_ends_when_its_parent_is_killed_even_in_the_middle_of_an_answer(folder: Path) -> None:
-    change(folder / "served.py", "        try:\n            answers =", """\
+    change(
+        folder / "served.py",
+        "        try:\n            answers =",
+        """\
         Path("answering").write_text(str(os.getpid()))
         import time
         time.sleep(600)
         try:
-            answers =""")
-    code = "import sys; from pathlib import Path; from tasks.registry.versions import ask; ask(Path(sys.argv[1]), " \
-        f"[{{'messages': {QUESTION!r}}}])"  # fmt: skip
+            answers =""",
+    )
+    code = (
+        "import sys; from pathlib import Path; from tasks.registry.versions import ask; ask(Path(sys.argv[1]), "
+        f"[{{'messages': {QUESTION!r}}}])"
+    )
     mark = Path("answering")
     mark.unlink(missing_ok=True)
     parent = subprocess.Popen([sys.executable, "-c", code, str(folder)], env={**os.environ, "PYTHONPATH": str(ROOT)})
@@ -164,7 +180,9 @@ def test_it_ends_when_its_parent_is_killed_even_in_the_middle_of_an_answer(folde
 
 
 def make_old(inputs: Inputs, version: int) -> None:
-    """Make a registered version one that was registered before the move: its files are as that day's code wrote them."""
+    """Make a registered version one that was registered before the move: its files are as that
+    day's code wrote them.
+    """
     there = stored(inputs.name, version)
     now = yaml.safe_load((there / "MLmodel").read_text())
     for path in there.iterdir():
@@ -178,7 +196,9 @@ def make_old(inputs: Inputs, version: int) -> None:
     mlflow_client.client().set_model_version_tag(inputs.name, str(version), ARTIFACT, artifact_digest(there))
 
 
-def test_a_version_from_before_the_move_of_files_is_asked_promoted_and_rolled_back_to(folder: Path, made: Inputs) -> None:
+def test_a_version_from_before_the_move_of_files_is_asked_promoted_and_rolled_back_to(
+    folder: Path, made: Inputs
+) -> None:
     old = replace(made, name="old")
     for inputs in (old, another(old, seed=2)):
         inputs.register(checked=2)
@@ -199,4 +219,3 @@ def promoted(version: int, answers: int) -> None:
     given = check_answers(candidate, evidence)
     assert given == answers
     move(candidate, evidence, check_approval(candidate, True), "better", given)
-

@@ -37,7 +37,10 @@ def client(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 
 
 def test_a_server_that_does_not_know_us_is_no_hiccup_and_says_what_to_set(client: Any) -> None:
-    with pytest.raises(RegistrationError, match="MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"), mlflow_client.outside("x"):
+    with (
+        pytest.raises(RegistrationError, match="MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"),
+        mlflow_client.outside("x"),
+    ):
         mlflow_client.experiment(client, "x")
 
 
@@ -66,7 +69,10 @@ def test_of_two_runs_that_two_machines_made_at_the_same_moment_the_first_stays_f
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'mlflow.db'}")
     client = mlflow_client.client()
     place = client.create_experiment("refused", artifact_location=tmp_path.as_uri())
-    made = [client.create_run(place, tags={mlflow_client.DIGEST: "d"}, start_time=time).info.run_id for time in (2000, 1000, 1000)]
+    made = [
+        client.create_run(place, tags={mlflow_client.DIGEST: "d"}, start_time=time).info.run_id
+        for time in (2000, 1000, 1000)
+    ]
     kept = {mlflow_client.only_run(client, place, "refused", "d").info.run_id for _ in range(2)}
     assert kept == {run.info.run_id for run in client.search_runs([place])}
     assert len(kept) == 1

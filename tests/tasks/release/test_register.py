@@ -1,6 +1,7 @@
 """Registering: once, proven by its answers, adapter only, and served over HTTP with the very text that was evaluated.
 
-Real MLflow on SQLite, a real (tiny) base model with a real adapter. One database for the file; each test has a model name.
+Real MLflow on SQLite, a real (tiny) base model with a real adapter. One database for the file; each test has a model
+name.
 """
 
 from __future__ import annotations
@@ -81,7 +82,10 @@ def test_a_model_that_passed_becomes_challenger_with_its_evidence(inputs: Inputs
     made = inputs.register(checked=4)
     client = mlflow_client.client()
     version = client.get_model_version_by_alias(inputs.name, CHALLENGER)
-    assert made.line == f"{inputs.name} version 1 is challenger ({made.told['artifact_bytes'] / 1e6:.1f} MB, 4 answers checked)"
+    assert (
+        made.line
+        == f"{inputs.name} version 1 is challenger ({made.told['artifact_bytes'] / 1e6:.1f} MB, 4 answers checked)"
+    )
     assert version.tags[STATE] == "challenger"
     assert version.tags["assay.contract"] == "passed, 1 warning"
     assert version.tags["assay.metric"] == "exact 90.0 % [80.0, 95.0] on 6 holdout rows"
@@ -100,7 +104,9 @@ def test_the_artifact_holds_no_base_weights_and_no_path_of_this_machine(inputs: 
     stored = home() / "mlartifacts" / inputs.name
     weights = [path for path in stored.rglob("*") if path.suffix in (".safetensors", ".bin", ".pkl", ".gguf")]
     assert [path.name for path in weights] == ["adapter_model.safetensors"]
-    assert sum(path.stat().st_size for path in stored.rglob("*")) < (place / "base" / "model.safetensors").stat().st_size
+    assert (
+        sum(path.stat().st_size for path in stored.rglob("*")) < (place / "base" / "model.safetensors").stat().st_size
+    )
     texts = [path for path in stored.rglob("*") if path.is_file() and path.suffix not in (".safetensors", ".parquet")]
     assert len(texts) > 20
     machine = [str(place), str(Path.home()), str(Path(__file__).parents[2]), sys.prefix]
@@ -136,10 +142,16 @@ def test_a_kill_at_any_point_ends_in_one_version(inputs: Inputs, killed_after: s
 
 def test_another_prompt_or_adapter_is_another_unit(inputs: Inputs, tmp_path: Path) -> None:
     source = BaseModelSettings(source="base")
-    other = artifact("train", "adapter", {}, lambda out: tiny_adapter(inputs.base.folder / "model", out / "adapter", seed=2))
+    other = artifact(
+        "train", "adapter", {}, lambda out: tiny_adapter(inputs.base.folder / "model", out / "adapter", seed=2)
+    )
     units = [
         describe(prompt, source, inputs.base, adapter, inputs.dataset)
-        for prompt in (PROMPT, PROMPT.model_copy(update={"max_new_tokens": 13}), PROMPT.model_copy(update={"stop": ("a",)}))
+        for prompt in (
+            PROMPT,
+            PROMPT.model_copy(update={"max_new_tokens": 13}),
+            PROMPT.model_copy(update={"stop": ("a",)}),
+        )
         for adapter in (inputs.adapter, other)
     ]
     assert len({unit.digest for unit in units}) == 6
@@ -190,7 +202,9 @@ def test_on_another_machine_only_the_pinned_base_model_is_served(
     (tmp_path / "empty").mkdir()
     for useless in ("nowhere", "empty"):
         monkeypatch.setenv("ASSAY_BASE_MODEL", str(tmp_path / useless))
-        with pytest.raises(RegistrationError, match=r"no usable base model(.|\n)*name the right one with ASSAY_BASE_MODEL="):
+        with pytest.raises(
+            RegistrationError, match=r"no usable base model(.|\n)*name the right one with ASSAY_BASE_MODEL="
+        ):
             mlflow.pyfunc.load_model(made.told["model_uri"])
     monkeypatch.setenv("ASSAY_BASE_MODEL", str(place / "base"))
     answered = mlflow.pyfunc.load_model(made.told["model_uri"]).predict([{"message": TEXTS[0]}])

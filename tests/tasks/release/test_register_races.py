@@ -1,7 +1,8 @@
-"""Two machines register the same unit at the same moment: one version, one run, one logged model, and both go on with it.
+"""Two machines register the same unit at the same moment: one version, one run, one logged model, and both go on with
+it.
 
-Real MLflow on SQLite. What meets is the two clients: each has looked and found nothing when both go on to make. The same on
-PostgreSQL, with processes that meet by chance, is in tests/chaos.
+Real MLflow on SQLite. What meets is the two clients: each has looked and found nothing when both go on to make. The
+same on PostgreSQL, with processes that meet by chance, is in tests/chaos.
 """
 
 from __future__ import annotations
@@ -63,7 +64,11 @@ def made(place: Path, inputs_of_all: Inputs, monkeypatch: pytest.MonkeyPatch) ->
 def stored(name: str) -> tuple[list[Any], list[Any], list[Any]]:
     client = mlflow_client.client()
     ids = [client.get_experiment_by_name(name).experiment_id]
-    return list(client.search_model_versions(f"name = '{name}'")), client.search_runs(ids), client.search_logged_models(ids)
+    return (
+        list(client.search_model_versions(f"name = '{name}'")),
+        client.search_runs(ids),
+        client.search_logged_models(ids),
+    )
 
 
 @pytest.mark.parametrize("at", ["create_experiment", "create_run", "create_logged_model", "create_model_version"])
@@ -100,9 +105,13 @@ def leave_half(inputs: Inputs, kept: bool = False) -> Any:
     unit = describe(PROMPT, BaseModelSettings(source="base"), inputs.base, inputs.adapter, inputs.dataset)
     tags = {mlflow_client.DIGEST: unit.digest}
     run = client.create_run(mlflow_client.experiment(client, inputs.name), tags=tags)
-    model = client.create_logged_model(run.info.experiment_id, name=inputs.name, source_run_id=run.info.run_id, tags=tags)
+    model = client.create_logged_model(
+        run.info.experiment_id, name=inputs.name, source_run_id=run.info.run_id, tags=tags
+    )
     uri, state = f"models:/{model.model_id}", {STATE: "replaced" if kept else REGISTERED}
-    return client.create_model_version(inputs.name, uri, run.info.run_id, tags={**tags, **state}, model_id=model.model_id)
+    return client.create_model_version(
+        inputs.name, uri, run.info.run_id, tags={**tags, **state}, model_id=model.model_id
+    )
 
 
 def test_what_a_killed_loser_left_goes_with_the_next_registration(made: Inputs) -> None:

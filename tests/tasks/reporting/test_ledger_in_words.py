@@ -28,28 +28,41 @@ JUDGED = {"given": "a", "suggested": "b", "self_confidence": 0.06, "confidence":
         ({"kept": A, "of": "prompt", "jaccard": 0.9}, "prompt alike, Jaccard 0.90"),
         ({"kept": A, "of": "row", "jaccard": 1.0}, "row the same"),
         ({"kept": A, "of": "answer", "cosine": 0.97}, "answer alike, Cosine 0.97"),
-        ({"partner": A, "jaccard": 1.0, "label": "y", "labels": LABELS},
-         "it says 'y'; votes of the rows that ask the same: 'x' 3, 'y' 1; prompt the same"),
-        (JUDGED, "labelled 'a': 6% likely for its text, 0.20 times as likely as for any text; 'b': 90%; "
-                 "suspect 2 of 9, the surest first"),
+        (
+            {"partner": A, "jaccard": 1.0, "label": "y", "labels": LABELS},
+            "it says 'y'; votes of the rows that ask the same: 'x' 3, 'y' 1; prompt the same",
+        ),
+        (
+            JUDGED,
+            "labelled 'a': 6% likely for its text, 0.20 times as likely as for any text; 'b': 90%; "
+            "suspect 2 of 9, the surest first",
+        ),
         ({"match": A, "source": "holdout.jsonl", "line": 3}, "holdout.jsonl, line 3"),
-        ({"match": A, "of": "answer", "in": "answer", "coverage": 0.8, "shared": 12},
-         "its answer has 80% of the word sequences of that answer, 12 of them"),
-        ({"rows": 90, "places": 50, "budget": 600, "label": "a", "kept": A, "similarity": 0.8},
-         "50 of 90 rows of label 'a' fit into the budget of 600; similarity 0.80"),
+        (
+            {"match": A, "of": "answer", "in": "answer", "coverage": 0.8, "shared": 12},
+            "its answer has 80% of the word sequences of that answer, 12 of them",
+        ),
+        (
+            {"rows": 90, "places": 50, "budget": 600, "label": "a", "kept": A, "similarity": 0.8},
+            "50 of 90 rows of label 'a' fit into the budget of 600; similarity 0.80",
+        ),
         ({"email": 2, "phone": 1}, "2 email, 1 phone"),
         ({"name": "Ada"}, "name: Ada"),
         ({"rules": ["HTML", "blanks"]}, "HTML, blanks"),
         ({"message": 2, "rule": "intent: missing"}, "intent: missing; message 2"),
         (REVIEWED, "Ada, 2026-11-24, asked by conflicts because of: contradicts another row; note: ok"),
-        ({**REVIEWED, "found": {"jaccard": 1.0}},
-         "Ada, 2026-11-24, asked by conflicts because of: contradicts another row (prompt the same); note: ok"),
+        (
+            {**REVIEWED, "found": {"jaccard": 1.0}},
+            "Ada, 2026-11-24, asked by conflicts because of: contradicts another row (prompt the same); note: ok",
+        ),
         ({"message": 2, "characters": ["U+0007"]}, "message 2; characters: U+0007"),
-        ({"label": "x", "labels": ["x", "y"], "cosine": "high", "of": ["p"]},
-         "label: x; labels: x, y; cosine: high; of: p"),  # a rule of somebody's own, which means other things by these names
+        (
+            {"label": "x", "labels": ["x", "y"], "cosine": "high", "of": ["p"]},
+            "label: x; labels: x, y; cosine: high; of: p",
+        ),  # a rule of somebody's own, which means other things by these names
         ({}, ""),
     ],
-)  # fmt: skip
+)
 def test_each_steps_evidence_is_a_sentence(evidence: dict[str, Any], told: str) -> None:
     assert in_words(evidence) == told
 

@@ -24,7 +24,9 @@ from tasks.reporting.review_sheet import (
 
 ROLES = st.sampled_from(["system", "user", "assistant"])
 LINES = st.sampled_from(["[user]", "\\[user]", "\\\\[assistant]", "[user] no", "", " ", "Where?", "[system]"])
-TEXT = st.one_of(st.text(st.characters(exclude_characters="\r", exclude_categories=["Cs"])), st.lists(LINES).map("\n".join))
+TEXT = st.one_of(
+    st.text(st.characters(exclude_characters="\r", exclude_categories=["Cs"])), st.lists(LINES).map("\n".join)
+)
 ODD = [
     "=1+1",
     "+44",
@@ -61,7 +63,9 @@ def test_one_question_is_shown_as_it_stands_and_a_longer_conversation_says_who_s
 
 
 @given(
-    st.lists(st.one_of(st.sampled_from(ODD), TEXT.filter(lambda text: "\0" not in text and len(text) < LONGEST)), min_size=1)
+    st.lists(
+        st.one_of(st.sampled_from(ODD), TEXT.filter(lambda text: "\0" not in text and len(text) < LONGEST)), min_size=1
+    )
 )
 def test_texts_come_back_from_csv_and_jsonl_whatever_they_begin_with(texts: list[str]) -> None:
     import tempfile
@@ -85,7 +89,13 @@ def test_no_cell_is_a_formula_a_number_or_a_date_to_a_spreadsheet(tmp_path: Path
 
 
 def test_ordinary_texts_get_no_apostrophe(tmp_path: Path) -> None:
-    texts = ["Where is order HP-40012?", "May I ask something?", '{"intent": "refund"}', "order_status", "3 lamps broke"]
+    texts = [
+        "Where is order HP-40012?",
+        "May I ask something?",
+        '{"intent": "refund"}',
+        "order_status",
+        "3 lamps broke",
+    ]
     write_csv(tmp_path / "a.csv", ["prompt"], [{"prompt": text} for text in texts])
     rows = list(csv.reader(io.StringIO((tmp_path / "a.csv").read_text("utf-8-sig"), newline="")))[1:]
     assert [cell for (cell,) in rows] == texts
@@ -94,7 +104,9 @@ def test_ordinary_texts_get_no_apostrophe(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("encoding", "delimiter", "end"), [("utf-8-sig", ";", "\r\n"), ("utf-16", "\t", "\r\n"), ("utf-8", ",", "\n")]
 )
-def test_what_spreadsheets_save_is_read_whatever_its_marks(tmp_path: Path, encoding: str, delimiter: str, end: str) -> None:
+def test_what_spreadsheets_save_is_read_whatever_its_marks(
+    tmp_path: Path, encoding: str, delimiter: str, end: str
+) -> None:
     with (tmp_path / "a.csv").open("w", encoding=encoding, newline="") as file:
         writer = csv.writer(file, delimiter=delimiter, lineterminator=end)
         writer.writerows([("Decision", "prompt", "note"), ("keep", "two\nlines, or; more", "über"), ("", "x", "")])
@@ -115,8 +127,11 @@ def test_a_line_of_jsonl_that_is_broken_is_named_and_the_others_are_read(tmp_pat
     (tmp_path / "a.jsonl").write_text('{"decision": "keep"}\n{"decision"\n[1]\n\n{"decision": "drop"}\n')
     told = [(record.line, record.reason[:8], record.value) for record in read_sheet(tmp_path / "a.jsonl")]
     assert told == [
-        (1, "", {"decision": "keep"}), (2, "not JSON", None), (3, "not a JS", None), (5, "", {"decision": "drop"}),
-    ]  # fmt: skip
+        (1, "", {"decision": "keep"}),
+        (2, "not JSON", None),
+        (3, "not a JS", None),
+        (5, "", {"decision": "drop"}),
+    ]
 
 
 def test_the_check_is_of_row_and_text_and_not_of_line_ends() -> None:

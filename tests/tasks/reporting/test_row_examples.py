@@ -22,7 +22,13 @@ Row = dict[str, Any]
 
 def row(n: int, text: str) -> Row:
     messages = [{"role": "user", "content": text}]
-    return {"row_id": digest_bytes(f"{n}".encode()), "source": "raw.jsonl", "line": n, "messages": messages, "meta": "{}"}
+    return {
+        "row_id": digest_bytes(f"{n}".encode()),
+        "source": "raw.jsonl",
+        "line": n,
+        "messages": messages,
+        "meta": "{}",
+    }
 
 
 def with_text(one: Row, text: str) -> Row:
@@ -65,7 +71,11 @@ def test_a_row_that_redact_changed_is_never_shown_as_it_was():
     after = [a for a, _ in pairs]
     safe = [with_text(one, one["messages"][0]["content"].replace("Ada Lovelace", "[NAME]")) for one in after]
     told = [change(a, b, "personal data replaced", name=1) for a, b in zip(after, safe, strict=True)]
-    steps = [step("ingest", [], raw), step("clean", raw, after, [e for _, e in pairs]), step("redact", after, safe, told)]
+    steps = [
+        step("ingest", [], raw),
+        step("clean", raw, after, [e for _, e in pairs]),
+        step("redact", after, safe, told),
+    ]
     shown = changed(steps, 500)
     assert [example.step for example in shown] == ["redact"]  # no row of clean's could be shown safely
     assert "Lovelace" not in str(shown)
@@ -115,10 +125,21 @@ def test_mistakes_are_ordered_by_gravity_then_by_the_number_of_faults():
     marks = {"broken": (False, False, False), "two": (True, False, False), "one": (True, False, True)}
     marks["late"] = (True, True, False)
     rows = [
-        {"row_id": name, "set": "holdout", "slice": None, "question": "?", "expected": '{"intent": "a", "urgency": "low"}',
-         "answer": '{"intent": "b"}', "json_valid": m[0], "intent": m[1], "urgency": m[2], "all_graded": False, "exact": False}
+        {
+            "row_id": name,
+            "set": "holdout",
+            "slice": None,
+            "question": "?",
+            "expected": '{"intent": "a", "urgency": "low"}',
+            "answer": '{"intent": "b"}',
+            "json_valid": m[0],
+            "intent": m[1],
+            "urgency": m[2],
+            "all_graded": False,
+            "exact": False,
+        }
         for name, m in reversed(marks.items())
-    ]  # fmt: skip
+    ]
     rows.append({**rows[0], "row_id": "other words", "urgency": True, "all_graded": True})
     found = mistakes(pl.DataFrame(rows), ["json_valid", "intent", "urgency", "all_graded", "exact"])
     assert [m.row_id for m in found] == ["broken", "two", "one", "late"]  # another reply in prose is no mistake

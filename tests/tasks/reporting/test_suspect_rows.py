@@ -1,4 +1,6 @@
-"""What a report shows of contradictions and of doubted labels: each row once, the same whatever the order, never in raw."""
+"""What a report shows of contradictions and of doubted labels: each row once, the same whatever the order, never in
+raw.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +37,11 @@ def contradicting() -> dict[str, Any]:
     for n, one in enumerate(ASKED):
         partner: Row = ASKED[n - n % 3 + (n + 1) % 3]
         votes = [{"label": "a", "votes": 1 + n // 3}, {"label": "b", "votes": 1}]
-        told[one["row_id"]] = ("quarantined", "contradicts", {"partner": partner["row_id"], "jaccard": 1.0, "labels": votes})
+        told[one["row_id"]] = (
+            "quarantined",
+            "contradicts",
+            {"partner": partner["row_id"], "jaccard": 1.0, "labels": votes},
+        )
     return told
 
 
@@ -56,7 +62,9 @@ def test_what_is_shown_does_not_depend_on_the_order_of_rows() -> None:
 
 def test_doubted_labels_come_by_rank_and_say_what_became_of_them() -> None:
     about = {"suggested": "b", "self_confidence": 0.1, "confidence": 0.8}
-    told = {one["row_id"]: ("quarantined", "wrong", {**about, "given": "a", "rank": 9 - n}) for n, one in enumerate(ASKED)}
+    told = {
+        one["row_id"]: ("quarantined", "wrong", {**about, "given": "a", "rank": 9 - n}) for n, one in enumerate(ASKED)
+    }
     found = doubted_labels(books(told), 3, 500)
     assert (found.rows, found.done) == (9, [("quarantined", 9)])
     assert [doubt.row_id for doubt in found.shown] == [one["row_id"] for one in ASKED[:-4:-1]]

@@ -1,4 +1,6 @@
-"""embeddings: a model's vectors do not depend on the company a text is in, and a text too long to read is like nothing."""
+"""embeddings: a model's vectors do not depend on the company a text is in, and a text too long to
+read is like nothing.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +34,9 @@ def test_padding_changes_nothing(model: str) -> None:
 
 
 def test_a_text_longer_than_the_window_is_like_nothing(model: str) -> None:
-    fits, longer, other = embed(["hi " * 14, "hi " * 14 + "where", "hi " * 14 + "order"], model)  # [CLS] and [SEP] count
+    fits, longer, other = embed(
+        ["hi " * 14, "hi " * 14 + "where", "hi " * 14 + "order"], model
+    )  # [CLS] and [SEP] count
     assert fits @ fits == pytest.approx(1)
     assert longer @ other == 0
 

@@ -97,7 +97,9 @@ def test_cosines_are_those_of_every_pair_in_a_group_whatever_the_block(monkeypat
         assert set(zip(edges.a.tolist(), edges.b.tolist(), strict=True)) == truth
         assert relation.within(np.arange(60), len(truth) - 1) is None
         between = relation.between(np.arange(30, 60), np.arange(30))
-        assert set(zip(between.a.tolist(), between.b.tolist(), strict=True)) == {(a, b) for a, b in truth if a < 30 <= b}
+        assert set(zip(between.a.tolist(), between.b.tolist(), strict=True)) == {
+            (a, b) for a, b in truth if a < 30 <= b
+        }
 
 
 def test_a_crowd_is_settled_without_its_pairs() -> None:

@@ -21,7 +21,11 @@ from tasks.similarity.near_duplicates import near_duplicate_groups, near_duplica
 VOCABULARY = ["a", "b", "c", "the", "straße", "ΑΣ", "naïve", "x²", "日本", "d_1", "İ"]
 SOUP = st.lists(st.sampled_from(VOCABULARY), max_size=14).map(" ".join)
 TEXTS = st.lists(SOUP | st.text(max_size=12) | st.sampled_from(["", "!?", "👍", "a b", "A  B!"]), max_size=25)
-SMALL = [*((of, "PART", 50) for of in (parallel, word_ngrams, shingles)), (word_ngrams, "BATCH", 40), (set_join, "BUDGET", 99)]
+SMALL = [
+    *((of, "PART", 50) for of in (parallel, word_ngrams, shingles)),
+    (word_ngrams, "BATCH", 40),
+    (set_join, "BUDGET", 99),
+]
 THRESHOLDS = st.sampled_from([0.5, 0.6, 2 / 3, 0.7, 0.8, 0.9, 1.0]) | st.integers(500, 1000).map(lambda n: n / 1000)
 
 

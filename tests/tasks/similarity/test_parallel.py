@@ -29,7 +29,9 @@ def test_sort_and_order_are_those_of_numpy(cores: int, numbers: list[int]) -> No
 
 
 @CORES
-def test_parts_come_back_in_their_order_and_only_a_few_are_done_ahead(cores: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_parts_come_back_in_their_order_and_only_a_few_are_done_ahead(
+    cores: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(parallel, "usable_cores", lambda: cores)
     begun, lock = [], threading.Lock()
 

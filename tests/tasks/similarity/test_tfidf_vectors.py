@@ -1,4 +1,6 @@
-"""Text vectors: texts that say the same lie near one another, and neither threads nor the way they are made move them."""
+"""Text vectors: texts that say the same lie near one another, and neither threads nor the way they
+are made move them.
+"""
 
 from __future__ import annotations
 
@@ -50,7 +52,9 @@ def test_condensed_vectors_keep_topics_apart_and_do_not_depend_on_the_pieces(mon
 
 
 @pytest.mark.parametrize("exact", [1000, 100])
-def test_copies_of_one_text_and_texts_with_nothing_in_common_have_vectors(exact: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_copies_of_one_text_and_texts_with_nothing_in_common_have_vectors(
+    exact: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(tfidf_vectors, "EXACT_ROWS", exact)
     copies = text_vectors(["a"] * 300)
     assert np.allclose(copies @ copies[0], 1, atol=1e-5)

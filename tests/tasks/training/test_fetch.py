@@ -1,4 +1,6 @@
-"""Fetch: one folder of safetensors comes out of every kind of source, and a source that cannot serve says what would."""
+"""Fetch: one folder of safetensors comes out of every kind of source, and a source that cannot
+serve says what would.
+"""
 
 from __future__ import annotations
 
@@ -60,7 +62,9 @@ def test_a_folder_is_taken_as_it_is_and_described(model: Path) -> None:
 
 
 @pytest.mark.parametrize("config", [{"n_positions": 64}, {"text_config": {"max_position_embeddings": 64}}])
-def test_the_context_is_known_by_whatever_name_a_config_has_for_it(model: Path, tmp_path: Path, config: dict[str, Any]) -> None:
+def test_the_context_is_known_by_whatever_name_a_config_has_for_it(
+    model: Path, tmp_path: Path, config: dict[str, Any]
+) -> None:
     shutil.copytree(model, tmp_path / "other")
     told = json.loads((model / "config.json").read_text())
     del told["max_position_embeddings"]

@@ -81,7 +81,9 @@ def test_the_plan_is_told_and_kept(undisturbed: StepResult, work: Path) -> None:
     assert (plan["rows"], plan["validation_rows"], plan["cut_tokens"], plan["effective_batch"]) == (20, 4, 0, 4)
     assert 0 < plan["answer_tokens"] < plan["tokens"]
     assert plan["trainable_share"] == plan["trainable_parameters"] / plan["total_parameters"]
-    assert plan["learning_rate"] == pytest.approx(5e-4 * (2000 / 64) ** 0.78)  # the study's fit, at the model's hidden size
+    assert plan["learning_rate"] == pytest.approx(
+        5e-4 * (2000 / 64) ** 0.78
+    )  # the study's fit, at the model's hidden size
     assert plan["estimated_seconds"] > 0
     assert actual["steps"] == plan["steps"] == 60
     assert actual["resumed_from_step"] == 0
@@ -149,7 +151,10 @@ def test_killed_then_out_of_time_then_resumed_gives_the_same_adapter(
 
 def test_a_trainer_that_someone_ended_is_told_apart_from_one_that_failed(tmp_path: Path) -> None:
     """The launcher's words, as they were seen when its trainer got the signal."""
-    log, said = tmp_path / "trainer.log", "subprocess.CalledProcessError: Command '['python', '-m', 'tasks.training.trainer']'"
+    log, said = (
+        tmp_path / "trainer.log",
+        "subprocess.CalledProcessError: Command '['python', '-m', 'tasks.training.trainer']'",
+    )
     log.write_text(f"Traceback (most recent call last):\n{said} died with <Signals.SIGTERM: 15>.\n")
     told = step._failed(1, log)
     assert told.what == "The training process was told to end (SIGTERM)."
@@ -158,7 +163,9 @@ def test_a_trainer_that_someone_ended_is_told_apart_from_one_that_failed(tmp_pat
     assert step._failed(1, log).what == "The training process failed with exit code 1: ValueError: no such device."
 
 
-@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system cannot hold a process to some of its cores")
+@pytest.mark.skipif(
+    not hasattr(os, "sched_setaffinity"), reason="this system cannot hold a process to some of its cores"
+)
 def test_the_cores_of_a_machine_do_not_change_what_is_learnt(
     work: Path, given: dict[str, Handle], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -75,7 +75,10 @@ def test_a_process_that_collects_rarely_loads_a_library_without_a_look_for_cycle
         "for _ in range(200_000): cycle = []; cycle.append(cycle)\n"
         "print(len(looks) > 0)"
     )
-    told = [subprocess.check_output([sys.executable, "-c", code, word], text=True).split() for word in ("as it is", "rarely")]
+    told = [
+        subprocess.check_output([sys.executable, "-c", code, word], text=True).split()
+        for word in ("as it is", "rarely")
+    ]
     assert told == [["True", "True"], ["False", "True"]]
 
 
@@ -89,5 +92,8 @@ def test_a_process_that_ends_quickly_looks_for_no_cycles_and_still_does_what_was
         "    def __del__(self): print('found')\n"
         "Cycle()"
     )
-    told = [subprocess.check_output([sys.executable, "-c", code, word], text=True).split() for word in ("as it is", "quickly")]
+    told = [
+        subprocess.check_output([sys.executable, "-c", code, word], text=True).split()
+        for word in ("as it is", "quickly")
+    ]
     assert told == [["registered", "found"], ["registered"]]

@@ -99,8 +99,12 @@ def test_another_error_is_no_matter_of_the_page() -> None:
 def test_nothing_else_puts_an_artifact_on_a_page_but_progress_which_never_waits() -> None:
     root = Path(run_page.__file__).parents[2]
     callers = {
-        file.name for folder in ("flows", "tasks") for file in (root / folder).rglob("*.py")
-        for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, ast.Call)
-        and getattr(node.func, "id", "").startswith("create_") and getattr(node.func, "id", "").endswith("_artifact")
-    }  # fmt: skip
+        file.name
+        for folder in ("flows", "tasks")
+        for file in (root / folder).rglob("*.py")
+        for node in ast.walk(ast.parse(file.read_text()))
+        if isinstance(node, ast.Call)
+        and getattr(node.func, "id", "").startswith("create_")
+        and getattr(node.func, "id", "").endswith("_artifact")
+    }
     assert callers == {"progress.py"}

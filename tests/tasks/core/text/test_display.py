@@ -60,7 +60,9 @@ def test_a_cut_text_says_how_long_it_was():
 
 
 def test_addresses_and_long_numbers_are_left_out_and_order_numbers_are_not():
-    text = "HP-48213 or 123456 of 2026-01-02: mail jo.b@mail.example.co.uk, +44 (0)20 7946-0958, card 4111 1111 1111 1111."
+    text = (
+        "HP-48213 or 123456 of 2026-01-02: mail jo.b@mail.example.co.uk, +44 (0)20 7946-0958, card 4111 1111 1111 1111."
+    )
     assert impersonal(text) == "HP-48213 or 123456 of 2026-01-02: mail [not shown], [not shown], card [not shown]."
 
 
@@ -80,8 +82,11 @@ def test_numbers_read_as_people_write_them():
     told = [estimate(minutes).replace("\u00a0", " ") for minutes in (0.4, 59.4, 59.6, 125)]
     assert told == ["< 1 min", "59 min", "1 h 00 min", "2 h 05 min"]
     assert [duration(s).replace("\u00a0", " ") for s in (8.24, 59.97, 270, 7500)] == [
-        "8.2 s", "1 min 00 s", "4 min 30 s", "2 h 05 min",
-    ]  # fmt: skip
+        "8.2 s",
+        "1 min 00 s",
+        "4 min 30 s",
+        "2 h 05 min",
+    ]
     assert [size(n) for n in (950, 19_588_112, 2_500_000_000)] == ["950 bytes", "19.6 MB", "2.5 GB"]
 
 

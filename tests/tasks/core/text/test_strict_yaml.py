@@ -114,7 +114,11 @@ def test_all_mistakes_are_told_at_once_in_the_order_of_their_lines(tmp_path: Pat
 
 @pytest.mark.parametrize(
     ("text", "place"),
-    [("name: x\ntrain: {epochs: 1\n", "line 3"), ("name: x\n\ttrain: 1\n", "line 2"), ("name: a: b\n", "line 1, column 8")],
+    [
+        ("name: x\ntrain: {epochs: 1\n", "line 3"),
+        ("name: x\n\ttrain: 1\n", "line 2"),
+        ("name: a: b\n", "line 1, column 8"),
+    ],
 )
 def test_a_slip_of_syntax_is_told_with_line_and_column(tmp_path: Path, text: str, place: str) -> None:
     error = refused(tmp_path, text)
@@ -138,8 +142,12 @@ def test_a_tag_that_would_make_an_object_is_refused(tmp_path: Path) -> None:
     assert "not valid YAML" in refused(tmp_path, "name: !!python/object/apply:os.getcwd []\n").what
 
 
-@given(st.recursive(st.none() | st.booleans() | st.integers() | st.text(max_size=5),
-                    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3)))
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.text(max_size=5),
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    )
+)
 def test_whatever_a_file_holds_it_is_read_or_refused_and_never_crashes(tmp_path_factory: Any, value: Any) -> None:
     import yaml
 

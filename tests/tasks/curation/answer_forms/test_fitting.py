@@ -1,4 +1,6 @@
-"""Fitting: other spellings of keys, labels and numbers become the schema's, and what could mean something else stays."""
+"""Fitting: other spellings of keys, labels and numbers become the schema's, and what could mean
+something else stays.
+"""
 
 from __future__ import annotations
 
@@ -13,10 +15,12 @@ from tasks.curation.answer_forms.fitting import KEY, SPELLING, TYPE, VALUE, fit,
 SCHEMA: dict[str, Any] = {
     "type": "object",
     "properties": {
-        "intent": {"enum": ["order_status", "other", 7]}, "count": {"type": "integer"}, "open": {"type": "boolean"},
+        "intent": {"enum": ["order_status", "other", 7]},
+        "count": {"type": "integer"},
+        "open": {"type": "boolean"},
         "items": {"type": "array", "items": {"type": "object", "properties": {"size": {"enum": ["small", "large"]}}}},
     },
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize(

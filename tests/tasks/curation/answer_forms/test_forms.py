@@ -15,23 +15,37 @@ def of(texts: list[str], majority: float = 0.8) -> Form:
     return learn(pl.Series(texts, dtype=pl.String), majority)
 
 
-@pytest.mark.parametrize(("text", "shape"), [
-    ('{"a": 1}', "object"), ("```json\n{'a': 1}\n```", "object"), ("Ideas:\n1. one\n2) two\n", "numbered list"),
-    ("- one\n- two\nThat is all.", "bulleted list"), ("One. Two.\n\nThree.", "prose"), ("- one", "prose"), ("", "prose"),
-    ("Year 1. was good\nYear 2. was not", "prose"), ("a {b} c", "prose"), ("{not closed", "prose"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("text", "shape"),
+    [
+        ('{"a": 1}', "object"),
+        ("```json\n{'a': 1}\n```", "object"),
+        ("Ideas:\n1. one\n2) two\n", "numbered list"),
+        ("- one\n- two\nThat is all.", "bulleted list"),
+        ("One. Two.\n\nThree.", "prose"),
+        ("- one", "prose"),
+        ("", "prose"),
+        ("Year 1. was good\nYear 2. was not", "prose"),
+        ("a {b} c", "prose"),
+        ("{not closed", "prose"),
+    ],
+)
 def test_a_text_has_the_shape_that_it_looks_like(text: str, shape: str) -> None:
     assert pl.DataFrame({"text": [text]}).select(shapes(pl.col("text"))).item() == shape
 
 
 def test_a_schema_says_which_keys_are_in_all_objects_and_which_in_some() -> None:
-    texts = [json.dumps({"b": i, "kind": ("buy", "Sell")[i % 2], **({"a": None} if i % 5 == 0 else {})}) for i in range(50)]
+    texts = [
+        json.dumps({"b": i, "kind": ("buy", "Sell")[i % 2], **({"a": None} if i % 5 == 0 else {})}) for i in range(50)
+    ]
     found = of([*texts, json.dumps({"b": 1, "kind": "sell", "stray": 1})])
     assert found.name == "object"
     assert found.schema == {
-        "type": "object", "additionalProperties": False, "required": ["b", "kind"],
+        "type": "object",
+        "additionalProperties": False,
+        "required": ["b", "kind"],
         "properties": {"b": {"type": "number"}, "kind": {"enum": ["Sell", "buy"]}, "a": {"type": "null"}},
-    }  # fmt: skip
+    }
 
 
 def test_objects_that_share_no_keys_need_only_be_objects() -> None:

@@ -50,19 +50,43 @@ def test_the_standard_form_says_the_same_and_is_its_own_standard_form(value: dic
     assert standard(again, ["b", "a"]) == text
 
 
-@pytest.mark.parametrize(("text", "value", "rules"), [
-    ('{"a": [1, 2,], "b": ",}",}', {"a": [1, 2], "b": ",}"}, [COMMA]),
-    ("{'a': (1, -2), 'b': true, 'c': None, \"d\": 'it\\'s'}", {"a": [1, -2], "b": True, "c": None, "d": "it's"}, [PYTHON]),
-    ("```\n{'a': 1}\n```", {"a": 1}, [FENCE, PYTHON]),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("text", "value", "rules"),
+    [
+        ('{"a": [1, 2,], "b": ",}",}', {"a": [1, 2], "b": ",}"}, [COMMA]),
+        (
+            "{'a': (1, -2), 'b': true, 'c': None, \"d\": 'it\\'s'}",
+            {"a": [1, -2], "b": True, "c": None, "d": "it's"},
+            [PYTHON],
+        ),
+        ("```\n{'a': 1}\n```", {"a": 1}, [FENCE, PYTHON]),
+    ],
+)
 def test_slips_are_read(text: str, value: dict[str, Any], rules: list[str]) -> None:
     assert read(text) == (value, rules)
 
 
-@pytest.mark.parametrize("text", [
-    "{'a': 'it''s'}", "{'a': 1}  # sure", "{'a': f(1)}", "{'a': 1 + 1}", "{1: 2}", "{'a', 'b'}", "{**{'a': 1}}", '{"a": 1e999}',
-    "{'a': 1e999}", '{"a": "\\ud83d"}', "{'a': '\\ud83d'}", '{"a": NaN}', "{a: 1}", "[1]", "{'a': 'b\\/c'}", "{'a':" * 500,
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{'a': 'it''s'}",
+        "{'a': 1}  # sure",
+        "{'a': f(1)}",
+        "{'a': 1 + 1}",
+        "{1: 2}",
+        "{'a', 'b'}",
+        "{**{'a': 1}}",
+        '{"a": 1e999}',
+        "{'a': 1e999}",
+        '{"a": "\\ud83d"}',
+        "{'a': '\\ud83d'}",
+        '{"a": NaN}',
+        "{a: 1}",
+        "[1]",
+        "{'a': 'b\\/c'}",
+        "{'a':" * 500,
+    ],
+)
 def test_what_would_be_guessed_or_lost_is_not_read(text: str) -> None:
     assert read(text) == (None, [])
 
@@ -89,7 +113,9 @@ def test_a_text_that_a_template_could_have_made_in_two_ways_is_not_read() -> Non
 
 
 @given(OBJECTS.filter(bool), st.data())
-def test_every_cut_of_an_object_is_seen_as_cut_off_and_no_whole_one_is(value: dict[str, Any], data: st.DataObject) -> None:
+def test_every_cut_of_an_object_is_seen_as_cut_off_and_no_whole_one_is(
+    value: dict[str, Any], data: st.DataObject
+) -> None:
     text = json.dumps(value)
     assert not is_cut_off(text)
     cut = text[: data.draw(st.integers(1, len(text) - 1))]

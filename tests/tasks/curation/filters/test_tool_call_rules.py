@@ -1,4 +1,6 @@
-"""Rows with tools in curation: what the template cannot write, what the model cannot hold with them, what breaks a tool."""
+"""Rows with tools in curation: what the template cannot write, what the model cannot hold with them, what breaks a
+tool.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +35,10 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Handle:
 def row(n: int, *calls: tuple[str, Any], description: str = "") -> dict[str, Any]:
     """A question answered by calls, or, without any, in text that is no JSON."""
     made = json.dumps([made_call(i, *call) for i, call in enumerate(calls, 1)]) if calls else None
-    messages = [{"role": "user", "content": "Is it raining?"}, {"role": "assistant", "content": "" if calls else "It rains."}]
+    messages = [
+        {"role": "user", "content": "Is it raining?"},
+        {"role": "assistant", "content": "" if calls else "It rains."},
+    ]
     tools = [{"type": "function", "function": {"name": "weather", "description": description, "parameters": CITY}}]
     said = {"messages": messages, "calls": [None, made] if calls else None}
     return {"row_id": f"{n:064}", "source": "a.jsonl", "line": n, **said, "meta": json.dumps({"tools": tools})}
@@ -72,8 +77,11 @@ def test_a_contract_holds_calls_to_their_tools_and_text_to_the_schema() -> None:
     rows = frame(row(1, GOOD), row(2, ("weather", {})), row(3, ("clock", {})), row(4))
     facts = row_facts(rows, answer, ["answer_problem", "answer_keeps_schema", "answer_is_json"])
     assert facts["answer_problem"].to_list() == [
-        None, "weather: object: 'city' is a required property", "clock: not among the tools on offer", "not one JSON object",
-    ]  # fmt: skip
+        None,
+        "weather: object: 'city' is a required property",
+        "clock: not among the tools on offer",
+        "not one JSON object",
+    ]
     assert facts["answer_keeps_schema"].to_list() == [True, False, False, False]
     assert facts["answer_is_json"].to_list() == [True, True, True, False]
 

@@ -29,12 +29,21 @@ def call(arguments: str = '{"city":"Bonn"}', name: str = "weather", id: str = "c
     return {"id": id, "type": "function", "function": {"name": name, "arguments": arguments}}
 
 
-def conversation(*calls: dict[str, Any], asked: str = "Is it raining in Bonn?", said: str | None = None) -> dict[str, Any]:
+def conversation(
+    *calls: dict[str, Any], asked: str = "Is it raining in Bonn?", said: str | None = None
+) -> dict[str, Any]:
     """A question, calls, what the tools say, and an answer."""
     answered = [{"role": "tool", "tool_call_id": one["id"], "content": '{"rain": true}'} for one in calls]
     made = {"role": "assistant", "content": said, "tool_calls": list(calls)}
-    return {"messages": [{"role": "user", "content": asked}, made, *answered, {"role": "assistant", "content": "Yes, it is."}],
-            "tools": TOOLS}  # fmt: skip
+    return {
+        "messages": [
+            {"role": "user", "content": asked},
+            made,
+            *answered,
+            {"role": "assistant", "content": "Yes, it is."},
+        ],
+        "tools": TOOLS,
+    }
 
 
 def ends_in_call(*calls: dict[str, Any], asked: str = "Is it raining in Bonn?") -> dict[str, Any]:
@@ -89,12 +98,18 @@ def test_trl_gets_arguments_as_values(tmp_path: Path) -> None:
 BROKEN: dict[str, dict[str, Any]] = {
     "a tool call whose arguments are not JSON": ends_in_call(call('{"city": Bonn}')),
     "a tool call without a function's name": ends_in_call(call(name=" ")),
-    "a tool's answer to no call before it": {"messages": [
-        *conversation(call())["messages"][:2], {"role": "tool", "tool_call_id": "call_9", "content": "x"}]},
+    "a tool's answer to no call before it": {
+        "messages": [*conversation(call())["messages"][:2], {"role": "tool", "tool_call_id": "call_9", "content": "x"}]
+    },
     "tool_calls is no list": {"messages": [{"role": "assistant", "content": None, "tool_calls": "weather"}]},
-    "tool calls are not supported": {"conversations": [
-        {"from": "human", "value": "a"}, {"from": "function_call", "value": "{}"}, {"from": "observation", "value": "b"}]},
-}  # fmt: skip
+    "tool calls are not supported": {
+        "conversations": [
+            {"from": "human", "value": "a"},
+            {"from": "function_call", "value": "{}"},
+            {"from": "observation", "value": "b"},
+        ]
+    },
+}
 
 
 @pytest.mark.parametrize("reason", BROKEN)
@@ -116,8 +131,13 @@ def test_a_call_is_no_label(tmp_path: Path) -> None:
 
 
 def test_a_row_without_calls_has_the_id_that_it_had_before_there_were_any(tmp_path: Path) -> None:
-    row = read(tmp_path, {"messages": [{"role": "user", "content": "Hi", "name": "Jo"}, {"role": "assistant", "content": "Yo"}],
-                          "tools": TOOLS}).kept.row(0, named=True)  # fmt: skip
+    row = read(
+        tmp_path,
+        {
+            "messages": [{"role": "user", "content": "Hi", "name": "Jo"}, {"role": "assistant", "content": "Yo"}],
+            "tools": TOOLS,
+        },
+    ).kept.row(0, named=True)
     assert row["row_id"] == "71c296cb1ac2f927ab89421048752cd00a8ae3842d08144e43a0f9d87223a1b5"
     assert json.loads(row["meta"])["message_fields"] == [{"name": "Jo"}, {}]
 
@@ -133,20 +153,25 @@ def test_personal_data_in_arguments_has_the_conversations_own_placeholders(tmp_p
     mail = "ada.lovelace@example.com"
     made = call(json.dumps({"to": mail, "cc": ["bob@example.com"], "n": 3}).replace("@", "\\u0040"), name="send")
     outcome = redact(read(tmp_path, conversation(made, asked=f"Write to {mail}")).kept, RedactSettings())
-    (messages, _), = said(outcome.kept)  # fmt: skip
+    ((messages, _),) = said(outcome.kept)
     assert messages[0]["content"] == "Write to <EMAIL_1>"
     assert json.loads(messages[1]["tool_calls"][0]["function"]["arguments"]) == {
-        "to": "<EMAIL_1>", "cc": ["<EMAIL_2>"], "n": 3,
-    }  # fmt: skip
+        "to": "<EMAIL_1>",
+        "cc": ["<EMAIL_2>"],
+        "n": 3,
+    }
     assert "example.com" not in outcome.kept["calls"].list.join("", ignore_nulls=True)[0]
     assert redact(outcome.kept, RedactSettings()).kept.equals(outcome.kept)
 
 
 def test_rows_that_differ_in_a_call_are_no_copies_and_ids_of_calls_do_not_count(tmp_path: Path) -> None:
     rows = read(
-        tmp_path, ends_in_call(call()), ends_in_call(call(id="call_77")), ends_in_call(call('{"city": "Ulm"}')),
+        tmp_path,
+        ends_in_call(call()),
+        ends_in_call(call(id="call_77")),
+        ends_in_call(call('{"city": "Ulm"}')),
         {**ends_in_call(call()), "tools": [{"type": "function", "function": {"name": "other"}}]},
-    ).kept  # fmt: skip
+    ).kept
     by_pair = {"prompt": {"policy": "off"}, "pair": {"policy": "drop", "threshold": 1}}
     outcome = dedupe(rows, DedupeSettings.model_validate(by_pair))
     assert sorted(outcome.kept["line"]) in ([1, 3, 4], [2, 3, 4])
@@ -165,26 +190,37 @@ def test_what_a_row_is_compared_by_has_its_calls(tmp_path: Path) -> None:
 
 
 def test_an_answer_of_calls_alone_is_not_empty(tmp_path: Path) -> None:
-    rows = read(tmp_path, conversation(call()), ends_in_call(call(), asked="Rain?"), {
-        "messages": [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": ""}]}).kept  # fmt: skip
+    rows = read(
+        tmp_path,
+        conversation(call()),
+        ends_in_call(call(), asked="Rain?"),
+        {"messages": [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": ""}]},
+    ).kept
     outcome = filter_rows(rows, FilterSettings(), SFT)
     assert sorted(outcome.kept["line"]) == [1, 2]
     assert outcome.ledger["reason"].to_list() == ["empty answer"]
 
 
 def test_the_form_of_answers_is_not_asked_of_calls(tmp_path: Path) -> None:
-    schema = AnswerSettings(json_schema={"type": "object", "properties": {"rain": {"type": "boolean"}}, "required": ["rain"]})
+    schema = AnswerSettings(
+        json_schema={"type": "object", "properties": {"rain": {"type": "boolean"}}, "required": ["rain"]}
+    )
     broken, good = conversation(call()), conversation(call(), asked="Rain?")
     good["messages"][-1]["content"] = "{'rain': true}"
     rows = read(tmp_path, ends_in_call(call()), broken, good).kept
     outcome = format_answers(rows, FormatSettings(), SFT, schema)
     assert sorted(outcome.kept["line"]) == [1, 3]
-    assert outcome.ledger.sort("line").select("line", "reason").rows() == [(2, "answer is not JSON"), (3, "answer rewritten")]
+    assert outcome.ledger.sort("line").select("line", "reason").rows() == [
+        (2, "answer is not JSON"),
+        (3, "answer rewritten"),
+    ]
     assert outcome.kept.filter(pl.col("line") == 3)["calls"].equals(rows.filter(pl.col("line") == 3)["calls"])
 
 
 def test_rows_without_calls_are_handed_through_untouched(tmp_path: Path) -> None:
-    rows = read(tmp_path, {"messages": [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Yo"}]}).kept
+    rows = read(
+        tmp_path, {"messages": [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Yo"}]}
+    ).kept
     assert with_calls(rows) is rows
     assert with_calls(rows.drop("calls")).columns == rows.drop("calls").columns
     assert spoken({"role": "tool", "content": "x", "tool_call_id": "call_1"}) == {"role": "tool", "content": "x"}

@@ -53,20 +53,37 @@ def data(base: Path) -> Dataset:
 def adapted(base: Path) -> Any:
     torch.manual_seed(3)
     model = AutoModelForCausalLM.from_pretrained(base)
-    return get_peft_model(model, LoraConfig(r=4, target_modules="all-linear", task_type="CAUSAL_LM", init_lora_weights=False))
+    return get_peft_model(
+        model, LoraConfig(r=4, target_modules="all-linear", task_type="CAUSAL_LM", init_lora_weights=False)
+    )
 
 
 def trainer(base: Path, data: Dataset, folder: Path, micro: int = 8, accumulate: int = 1) -> AnswerTrainer:
     return AnswerTrainer(
-        model=adapted(base), processing_class=AutoTokenizer.from_pretrained(base), train_dataset=data,
+        model=adapted(base),
+        processing_class=AutoTokenizer.from_pretrained(base),
+        train_dataset=data,
         args=SFTConfig(
-            output_dir=str(folder), per_device_train_batch_size=micro, gradient_accumulation_steps=accumulate, max_steps=1,
-            optim="sgd", learning_rate=1.0, lr_scheduler_type="constant", max_grad_norm=0.0,
-            train_sampling_strategy="sequential", max_length=None, gradient_checkpointing=False,
-            bf16=False, use_cpu=True, report_to="none", disable_tqdm=True,
-            save_strategy="no", remove_unused_columns=False, dataloader_pin_memory=False,
+            output_dir=str(folder),
+            per_device_train_batch_size=micro,
+            gradient_accumulation_steps=accumulate,
+            max_steps=1,
+            optim="sgd",
+            learning_rate=1.0,
+            lr_scheduler_type="constant",
+            max_grad_norm=0.0,
+            train_sampling_strategy="sequential",
+            max_length=None,
+            gradient_checkpointing=False,
+            bf16=False,
+            use_cpu=True,
+            report_to="none",
+            disable_tqdm=True,
+            save_strategy="no",
+            remove_unused_columns=False,
+            dataloader_pin_memory=False,
         ),
-    )  # fmt: skip
+    )
 
 
 def reference(model: Any, batch: dict[str, torch.Tensor]) -> tuple[float, float]:
@@ -93,7 +110,9 @@ def test_the_loss_is_that_of_transformers_on_the_same_batch(base: Path, data: Da
     assert ours == pytest.approx(theirs, rel=1e-5)
     assert ours == pytest.approx(by_hand, rel=1e-5)
     answer_tokens = int((batch["labels"] != IGNORED).sum())
-    assert loss(loop, batch, num_items_in_batch=torch.tensor(1000)) == pytest.approx(ours * answer_tokens / 1000, rel=1e-5)
+    assert loss(loop, batch, num_items_in_batch=torch.tensor(1000)) == pytest.approx(
+        ours * answer_tokens / 1000, rel=1e-5
+    )
 
 
 @pytest.mark.parametrize("kept", [slice(0, 3), slice(1, 2), slice(-1, None), slice(0, None)])

@@ -1,4 +1,6 @@
-"""The trainer as a function: a kill at any step, even while it waits for a better loss, does not change what is learnt."""
+"""The trainer as a function: a kill at any step, even while it waits for a better loss, does not
+change what is learnt.
+"""
 
 from __future__ import annotations
 
@@ -60,9 +62,14 @@ def run(base: Handle, capsys: pytest.CaptureFixture[str]) -> Callable[..., Heard
         counted = _write_examples(folder, model, PromptSettings(), rows(count, validation), CONTEXT)
         capsys.readouterr()
         spec = TrainSpec(
-            base=model, data=folder, out=folder / "out", parent=os.getpid(), settings=settings,
-            checkpoint_seconds=checkpoint_seconds, counted=counted,
-        )  # fmt: skip
+            base=model,
+            data=folder,
+            out=folder / "out",
+            parent=os.getpid(),
+            settings=settings,
+            checkpoint_seconds=checkpoint_seconds,
+            counted=counted,
+        )
         spec.write(folder / "spec.json")
         trainer.main(TrainSpec.read(folder / "spec.json"))
         plan, *history, actual = filter(None, map(event_of, capsys.readouterr().out.splitlines()))
@@ -155,7 +162,9 @@ def test_the_trainer_ends_when_the_flow_or_the_launcher_does() -> None:
     )
     for kill in ("flow", "launcher"):
         flow = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
-        started = subprocess.Popen([sys.executable, "-c", launcher, child, str(flow.pid)], stdout=subprocess.PIPE, text=True)
+        started = subprocess.Popen(
+            [sys.executable, "-c", launcher, child, str(flow.pid)], stdout=subprocess.PIPE, text=True
+        )
         assert started.stdout is not None
         assert started.stdout.readline() == "on\n"
         (flow if kill == "flow" else started).kill()

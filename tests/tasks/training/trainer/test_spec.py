@@ -1,4 +1,6 @@
-"""What flow and trainer say to each other arrives as it was said, and a word that the other side does not know is refused."""
+"""What flow and trainer say to each other arrives as it was said, and a word that the other side does not know is
+refused.
+"""
 
 from __future__ import annotations
 
@@ -22,9 +24,14 @@ COUNTED = TokenCounts(rows=20, validation_rows=4, tokens=900, longest=60, answer
 
 def spec(**more: Any) -> TrainSpec:
     told = {
-        "base": Path("base"), "data": Path("data"), "out": Path("out"), "parent": 7, "settings": TrainSettings(rank=4),
-        "checkpoint_seconds": 5.0, "counted": COUNTED,
-    }  # fmt: skip
+        "base": Path("base"),
+        "data": Path("data"),
+        "out": Path("out"),
+        "parent": 7,
+        "settings": TrainSettings(rank=4),
+        "checkpoint_seconds": 5.0,
+        "counted": COUNTED,
+    }
     return TrainSpec(**{**told, **more})
 
 
@@ -62,9 +69,15 @@ def test_a_loss_is_said_without_the_one_that_is_not_known(said: Losses, line: st
 
 def test_the_end_without_validation_rows_says_that_there_is_no_best_step() -> None:
     said = Actual(
-        seconds=2.0, steps=3, tokens_per_second=100.0, padding_share=0.0, best_step=None, best_eval_loss=None,
-        stopped_early=False, resumed_from_step=0,
-    )  # fmt: skip
+        seconds=2.0,
+        steps=3,
+        tokens_per_second=100.0,
+        padding_share=0.0,
+        best_step=None,
+        best_eval_loss=None,
+        stopped_early=False,
+        resumed_from_step=0,
+    )
     assert json.loads(line_of(said))["best_step"] is None
     assert event_of(line_of(said)) == said
 
