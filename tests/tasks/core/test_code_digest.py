@@ -182,6 +182,11 @@ def test_the_real_steps_count_their_trainer_and_their_template() -> None:
     assert "tasks.training.trainer.loop" not in report
 
 
+def test_a_module_of_ours_that_is_not_there_has_no_digest() -> None:
+    with pytest.raises(ModuleNotFoundError, match=r"tasks\.gone"):
+        digest("tasks.gone")
+
+
 def test_a_digest_imports_nothing_heavy() -> None:
     ask = (
         "import sys; from tasks.core.code_digest import code_digest; code_digest('tasks.training.train'); "
