@@ -26,16 +26,16 @@ from ruamel.yaml.scalarstring import PlainScalarString
 from tasks.core.errors import RecipeError
 from tasks.core.text.user_input import quoted
 
-Path = tuple[str, ...]
+Key = tuple[str, ...]
 Change = tuple[int, int, list[str]]  # of lines: from, to, and what stands there instead
-Overrides = Mapping[Path, Any]  # keys from the top of the recipe, of a list the item's number from 0; and the value
+Overrides = Mapping[Key, Any]  # keys from the top of the recipe, of a list the item's number from 0; and the value
 WIDTH = 120  # characters of a line before a new value is folded
 HOW = "KEY=VALUE, such as train.epochs=2 or gate.rules.0.at_least=0.9 (the first rule is 0); the value is read as YAML"
 
 
-def assigned(assignments: Sequence[str]) -> dict[Path, Any]:
+def assigned(assignments: Sequence[str]) -> dict[Key, Any]:
     """What `KEY=VALUE` texts set. Raises RecipeError for one that is none, and for a key that is set twice."""
-    found: dict[Path, Any] = {}
+    found: dict[Key, Any] = {}
     for text in assignments:
         name, equals, value = text.partition("=")
         path = tuple(part.strip() for part in name.split("."))
@@ -80,7 +80,7 @@ def overridden(text: str, overrides: Overrides) -> str:
     return text
 
 
-def _put(root: Any, path: Path, value: Any) -> None:
+def _put(root: Any, path: Key, value: Any) -> None:
     """Set it in place, and make the sections on the way. A text in the way gives way: the strict model tells of it."""
     data = root
     for depth, part in enumerate(path):
@@ -96,7 +96,7 @@ def _put(root: Any, path: Path, value: Any) -> None:
         data = there
 
 
-def _item(data: list[Any], path: Path, depth: int) -> int:
+def _item(data: list[Any], path: Key, depth: int) -> int:
     if not (path[depth].isdecimal() and int(path[depth]) < len(data)):
         raise RecipeError(
             f"{'.'.join(path[:depth])} has no item {path[depth]!r}.",

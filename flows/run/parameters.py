@@ -18,7 +18,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from flows.overrides import Overrides, assigned
+from flows.overrides import Key, Overrides, assigned
 from flows.recipe import Recipe, load_recipe
 from flows.recipes import installed_recipes
 from tasks.core.errors import RecipeError
@@ -27,8 +27,11 @@ from tasks.training.trainer.settings import MOST_SEED
 
 DEFAULT = next(iter(installed_recipes()))  # what the form shows first
 # The recipe's keys that the form can override, and so what `planned` is given.
-ROWS, EPOCHS = ("select", "rows"), ("train", "epochs")
-RATE, SEED, MINUTES = ("train", "learning_rate"), ("train", "seed"), ("train", "deadline_minutes")
+ROWS: Key = ("select", "rows")
+EPOCHS: Key = ("train", "epochs")
+RATE: Key = ("train", "learning_rate")
+SEED: Key = ("train", "seed")
+MINUTES: Key = ("train", "deadline_minutes")
 SETTINGS = "settings"  # the parameter that no form has: flows/servers/deploy.py leaves it out
 AS_RECIPE = "0: as the recipe says."
 
