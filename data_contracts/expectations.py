@@ -1,4 +1,4 @@
-"""Runs a contract with Great Expectations (GX), its own expectations and ours (own.py). Importing
+"""Runs a contract with Great Expectations (GX), its own expectations and ours (custom_expectations.py). Importing
 this takes seconds.
 """
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import sqlite3
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ import pytest
 from filelock import FileLock
 from hypothesis import settings
 
+from tasks.registry import mlflow_client
 from tasks.core.process.hardware import collect_rarely
 from tasks.registry import loaded_version, loaded_version_main
 from tests.support.preloaded import Preloaded
@@ -49,63 +50,68 @@ def preloaded() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder that all processes of this session have in common."""
-    own = tmp_path_factory.getbasetemp()
-    return own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+def databases(pytestconfig: pytest.Config) -> Path:
+    """Where the empty databases lie that tests copy: all processes and later sessions find those that one has made."""
+    assert pytestconfig.cache
+    return pytestconfig.cache.mkdir("databases")
 
 
 @pytest.fixture(scope="session")
-def prefect_server(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def prefect_server(databases: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A Prefect server on a throwaway database, once a process, and its address; two busy cores need 10 to 30 s to
     start it.
 
-    The first of the session's processes makes the database, which costs twice what the rest of a start does, and leaves
-    a copy that the others start from.
+    To make the database costs as much as the rest of a start, so the first server leaves a copy that others start from.
     """
     from prefect.settings import PREFECT_API_URL
     from prefect.testing import utilities
 
-    folder, made = tmp_path_factory.mktemp("prefect"), shared / "prefect.db"
+    folder, made = tmp_path_factory.mktemp("prefect"), databases / f"prefect-{version('prefect')}.db"
     database = folder / "prefect-test.db"  # as the harness names it in the folder that it makes
     with ExitStack() as running:
         with FileLock(f"{made}.lock"), pytest.MonkeyPatch.context() as patch:
             if made.exists():
                 shutil.copyfile(made, database)
             patch.setattr(utilities, "mkdtemp", lambda: str(folder))
-            running.enter_context(utilities.prefect_test_harness(server_startup_timeout=60))
+            running.enter_context(utilities.prefect_test_harness(server_startup_timeout=180))
             if not made.exists():
                 copy_database(database, made)
         yield str(PREFECT_API_URL.value())
 
 
 @pytest.fixture(scope="session")
-def prefect_database(shared: Path, prefect_server: str) -> Path:
-    """The database of a Prefect server that has run nothing: copied, a server of a test's own starts in a third of the
+def prefect_database(databases: Path, request: pytest.FixtureRequest) -> Path:
+    """The database of a Prefect server that has run nothing: on a copy of it, another server starts in half the
     time.
     """
-    return shared / "prefect.db"
+    made = databases / f"prefect-{version('prefect')}.db"
+    if not made.exists():
+        request.getfixturevalue("prefect_server")
+    return made
 
 
 @pytest.fixture(scope="session")
-def mlflow_database(shared: Path) -> Path:
+def mlflow_database(databases: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The database of an MLflow registry that holds nothing. To make one takes two seconds of a core, to copy it
     nothing.
     """
-    made = shared / "mlflow.db"
-    with FileLock(f"{made}.lock"):
+    made = databases / f"mlflow-{version('mlflow')}.db"
+    with FileLock(f"{made}.lock"), pytest.MonkeyPatch.context() as patch:
         if not made.exists():
-            from mlflow import MlflowClient
-
-            MlflowClient(f"sqlite:///{made}.new").search_registered_models()
-            copy_database(Path(f"{made}.new"), made)
+            database = tmp_path_factory.mktemp("mlflow") / made.name
+            patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{database}")
+            mlflow_client.client().search_registered_models()
+            copy_database(database, made)
     return made
 
 
 def copy_database(database: Path, to: Path) -> None:
-    """A SQLite database as it is, while others may have it open."""
-    with closing(sqlite3.connect(database)) as source, closing(sqlite3.connect(to)) as target:
+    """A SQLite database as it is, while others may have it open; half a copy is never found under its name."""
+    half = to.with_suffix(".half")
+    half.unlink(missing_ok=True)
+    with closing(sqlite3.connect(database)) as source, closing(sqlite3.connect(half)) as target:
         source.backup(target)
+    half.replace(to)
 
 
 @pytest.fixture(scope="module")

@@ -22,10 +22,10 @@ PLAIN = {"Makefile", "Dockerfile", "Caddyfile", ".dockerignore", ".gitignore", "
 # Other people's words, data, and tests that make up a tree of their own.
 ELSEWHERE = ("tests/infra/schemas/", "flows/recipes/support_triage/raw/", "tests/tasks/core/test_code_digest.py")
 # A user's files, an entrypoint that must not be there, and a variable.
-NOT_OURS = {"rules.py", "none.py", "flows.nothing.nothing", "tests.items"}
+NOT_OURS = {"rules.py", "none.py", "own.py", "tasks.py", "infra.py", "flows.nothing.nothing", "tests.items"}
 
 TOP = "|".join(OURS)
-# infra/stack.py, tests/tasks, tasks/core/rules/*.py, data_contracts/<name>.yaml
+# infra/stack.py, tests/tasks, tasks/data/formats/*.py, data_contracts/<name>.yaml
 PATH = re.compile(rf"(?<![\w/.~$}}*-])(?:\./)?((?:{TOP})/[\w./*-]*)([<{{$%]?)")
 # flows.retrain.retrain, flows.cli.main:main, tasks.core.action.RETRIES
 DOTTED = re.compile(rf"(?<![\w/.$-])((?:{TOP})(?:\.\w+)+(?::\w+)?)(?![\w/])")
@@ -86,7 +86,8 @@ def is_joined(first: str, rest: str, _file: Path) -> bool:
 
 @cache
 def _names() -> frozenset[str]:
-    return frozenset(file.name for top in OURS for file in (ROOT / top).rglob("*.py"))
+    below = (file for top in OURS for file in (ROOT / top).rglob("*.py"))
+    return frozenset(file.name for file in (*below, *ROOT.glob("*.py")))
 
 
 def is_file(name: str, _rest: str, _file: Path) -> bool:
@@ -130,7 +131,7 @@ def test_every_name_in_a_text_points_somewhere() -> None:
 
 
 THERE = """
-tasks/core/step.py  tasks/core/rules/*.py  infra/kubernetes  infra/{name}.yaml  infra/stack.env  tests/tasks.  ./infra/README.md
+tasks/core/step.py  tasks/data/formats/*.py  infra/kubernetes  infra/{name}.yaml  infra/stack.env  tests/tasks.  ./infra/README.md
 tasks.core.step  tasks.core.step.RETRIES  tasks.core.step.BACK_OFF_SECONDS  flows.retrain.retrain  flows.cli.main:main  flows.recipes
 `python -m tests.chaos`  flows/recipes/support_triage/recipe.yaml  "infra" / "pictures"  see step.py  not/ours/tasks/none
 a.tasks.none  [the team's](infra/README.md#backups)  [elsewhere](https://example.com/tasks/none.py)

@@ -1,4 +1,4 @@
-"""What a step has answered already, for a contract that asks the same of the same rows (relations.py).
+"""What a step has answered already, for a contract that asks the same of the same rows (row_relations.py).
 
 An answer counts as known only where the cache holds the very work: the step's code, its settings and the digests of all
 its inputs are the key, and the digest of what it left is checked. Else the contract counts by itself: in data that

@@ -1,6 +1,6 @@
 """Facts that come from comparing rows with rows: what the steps dedupe, conflicts and decontaminate would let go of.
 
-A contract counts what the steps count, by the same code (tasks/relations/duplicates.py, contradictions.py, leaks.py)
+A contract counts what the steps count, by the same code (tasks/relations/duplicates.py, contradictions.py, leakage.py)
 and with the recipe's own settings: a row that a step cleared is no fault, and one that it would not clear is. Each fact
 is the row_id of the other row, null where there is none; it does not depend on the order of the rows.
 """

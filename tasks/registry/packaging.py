@@ -1,6 +1,6 @@
 """The registered artifact: an MLflow model folder with the adapter, unit.json and the few source files that serve them.
 
-    MLmodel  served.py  artifacts/{unit.json, adapter/}  code/tasks/...  requirements.txt, conda.yaml,
+    MLmodel  served_model.py  artifacts/{unit.json, adapter/}  code/tasks/...  requirements.txt, conda.yaml,
     input_example.json
 
 No base weights, no pickle, no path of this machine.

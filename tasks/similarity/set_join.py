@@ -1,4 +1,4 @@
-"""The exact set-similarity join that near_duplicates.py and survivors.py stand on.
+"""The exact set-similarity join that near_duplicates.py and leader_clusters.py stand on.
 
 Two sets can only be alike if they share one of their rarest shingles (prefix filter: Chaudhuri 2006; with positions
 and the shorter index prefix: PPJoin, Xiao 2008). A pair that passes must also pass a 256-bit sketch, which never

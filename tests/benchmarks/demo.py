@@ -103,7 +103,7 @@ def measure() -> Section:
 def run(home: Path) -> Run:
     """`assay run support_triage` with its servers, from start to exit; waits until the servers have ended too."""
     own = {key: value for key, value in os.environ.items() if not key.startswith(("PREFECT_", "MLFLOW_"))}
-    command = [sys.executable, "-m", "flows.cli.main", "run", "support_triage"]
+    command = [sys.executable, "-m", "assay", "run", "support_triage"]
     started = time.monotonic()
     child = subprocess.Popen(
         command,

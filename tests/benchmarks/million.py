@@ -112,7 +112,7 @@ def run(rows: int, folder: Path) -> Run:
     own = {key: value for key, value in os.environ.items() if not key.startswith(("PREFECT_", "MLFLOW_"))}
     started = time.monotonic()
     child = subprocess.Popen(
-        [sys.executable, "-m", "flows.cli.main", "curate", str(recipe)],
+        [sys.executable, "-m", "assay", "curate", str(recipe)],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

@@ -48,7 +48,7 @@ def servers() -> Iterator[Servers]:
 @pytest.fixture(scope="session")
 def recipes(servers: Servers) -> Path:
     """The folder of four recipes on one set of data, which what `assay deploy` makes can run."""
-    servers.run("flows.cli.main", "deploy")
+    servers.run("assay", "deploy")
     folder = servers.folder / "recipes"
     little_recipe(folder)
     little_recipe(folder, "refused", gate=REFUSED)

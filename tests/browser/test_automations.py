@@ -33,7 +33,7 @@ def watched(servers: Servers, recipes: Path) -> Iterator[None]:
     file.write_text(yaml.safe_dump(entries))
     servers.run_code(APPLY.format(str(file)))
     yield
-    servers.run("flows.cli.main", "deploy")
+    servers.run("assay", "deploy")
 
 
 def start(servers: Servers, recipe: Path) -> str:

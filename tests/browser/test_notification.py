@@ -69,7 +69,7 @@ def receiver(servers: Servers, recipes: Path) -> Iterator[Receiver]:
     receiver = Receiver()
     servers.run_code(BLOCK.format(url=receiver.url, token=TOKEN))
     servers.environment[NOTIFY] = "custom-webhook/assay"
-    told = servers.run("flows.cli.main", "deploy")
+    told = servers.run("assay", "deploy")
     del servers.environment[NOTIFY]
     assert "automation Assay: tell people" in told
     assert "left out" not in told

@@ -42,7 +42,7 @@ def registered(servers: Servers) -> Iterator[Servers]:
 
 def assay(servers: Servers, *words: str) -> tuple[int, str]:
     done = subprocess.run(
-        [sys.executable, "-m", "flows.cli.main", *words],
+        [sys.executable, "-m", "assay", *words],
         capture_output=True,
         text=True,
         cwd=servers.folder,

@@ -152,7 +152,7 @@ def _command_line(stage: Stage, scene: Scene, *variables: str) -> subprocess.Pop
         *variables,
         sys.executable,
         "-m",
-        "flows.cli.main",
+        "assay",
         "run",
         str(scene.recipe),
     ]

@@ -141,47 +141,62 @@ class Desk:
 
 
 @pytest.fixture(scope="module")
-def desk(tmp_path_factory: pytest.TempPathFactory, prefect_server: str) -> Iterator[Desk]:
+def desk(registry: Path, prefect_server: str) -> Iterator[Desk]:
     """The deployments, a registered model that is champion and not previous, and files to be named,
     in a fenced folder.
     """
-    place = tmp_path_factory.mktemp("forms")
-    folder = place / "allowed"
-    for inside in (folder / "folder", folder / "full.jsonl", place / "home"):
+    folder = registry / "allowed"
+    for inside in (folder / "folder", folder / "full.jsonl"):
         inside.mkdir(parents=True)
     texts = {"in.jsonl": '{"message": "x"}', "broken.yaml": "a: [", "wrong.yaml": "nam: a"}
     for name, text in {**texts, "empty.yaml": "", "../outside.yaml": ""}.items():
         (folder / name).write_text(text)
     with pytest.MonkeyPatch.context() as patch:
-        for name, value in {"PREFECT_API_URL": prefect_server, FOLDERS: str(folder)}.items():
+        for name, value in {"PREFECT_API_URL": prefect_server, FOLDERS: str(folder), **places(registry)}.items():
             patch.setenv(name, value)
+        register_shop()
         patch.setattr("tasks.core.action.RETRIES", 0)
         list(deploy.deploy())
         with get_client(sync_client=True) as client:
             yield Desk({name: client.read_deployment_by_name(f"{name}/{name}") for name in NAMES}, folder)
 
 
+def places(folder: Path) -> dict[str, str]:
+    return {"ASSAY_HOME": str(folder / "home"), "MLFLOW_TRACKING_URI": f"sqlite:///{folder / 'home' / 'mlflow.db'}"}
+
+
+def register_shop() -> None:
+    client = mlflow_client.client()
+    client.create_registered_model("shop")
+    run = client.create_run(mlflow_client.experiment(client, "shop"))
+    client.create_model_version("shop", run.info.artifact_uri, run.info.run_id)
+    for alias in (CHAMPION, CHALLENGER):
+        client.set_registered_model_alias("shop", alias, "1")
+
+
 @pytest.fixture
 def at(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
     """Where a worker would be. Without heartbeats, whose thread holds the end of each run for a second."""
-    place = desk.folder.parent / "home"
-    monkeypatch.setenv("ASSAY_HOME", str(place))
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{place / 'mlflow.db'}")
+    for variable, value in places(desk.folder.parent).items():
+        monkeypatch.setenv(variable, value)
     monkeypatch.chdir(desk.folder)
-    if not (place / "mlflow.db").exists():
-        client = mlflow_client.client()
-        client.create_registered_model("shop")
-        run = client.create_run(mlflow_client.experiment(client, "shop"))
-        client.create_model_version("shop", run.info.artifact_uri, run.info.run_id)
-        for alias in (CHAMPION, CHALLENGER):
-            client.set_registered_model_alias("shop", alias, "1")
-    quiet: dict[Any, Any] = {PREFECT_LOCAL_STORAGE_PATH: place / "results", PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}
+    quiet: dict[Any, Any] = {PREFECT_LOCAL_STORAGE_PATH: home() / "results", PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}
     with temporary_settings(quiet):
         yield desk
 
 
 def bad(table: dict[tuple[str, str], dict[Any, str]], name: str, field: str) -> dict[Any, str]:
     return {**table.get(("*", field), {}), **table.get((name, field), {})}
+
+
+def its_share(at: Desk, name: str, field: str) -> dict[Any, str]:
+    """What this deployment is tried with, of the values in SAID.
+
+    Deployments that share a field hand it to one function, so they take its values in turn: each value is tried once, and each
+    deployment with one of them at least.
+    """
+    sharing, values = [other for other in NAMES if field in at.fields(other)], list(SAID.get(("*", field), {}).items())
+    return {**dict(values[sharing.index(name) :: len(sharing)] or values[:1]), **SAID.get((name, field), {})}
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -219,7 +234,7 @@ def test_what_only_the_run_can_tell_ends_it_at_once_in_words_and_makes_nothing(
         logging.getLogger(log).addHandler(caplog.handler)
     before, files = made(), sorted(at.folder.rglob("*"))
     for field in at.fields(name):
-        for value, words in bad(SAID, name, field).items():
+        for value, words in its_share(at, name, field).items():
             run, began = at.ask(name, **{field: value}), time.monotonic()
             assert not isinstance(run, str), run
             state = at.end(name, run)

@@ -18,12 +18,26 @@ from flows.cli import main
 from tests.support.command import Ended, Work
 from tests.support.little_recipe import answer, conversation, spoken, write_lines
 
-ROWS = 60  # in the two exports: 35 and the line that is not JSON, and 24 in the CSV
+ROWS = 61  # in the two exports: 35, the line that is not JSON and the endless answer, and 24 in the CSV
 
 
 @pytest.fixture(scope="module")
-def curated(work: Work, little: Path, prefect_server: str) -> Ended:
-    return work.run("curate", little, PREFECT_API_URL=prefect_server)
+def recipe(little: Path, work: Work) -> Path:
+    """The little recipe with one row more, whose answer is endless, and a holdout that has a row to redact of the others."""
+    copy = Path(shutil.copytree(little.parent, work.folder / "odd")) / little.name
+    endless = json.dumps({**json.loads(answer("order")), "why": " ".join(f"reason {n}" for n in range(300))})
+    with (copy.parent / "raw" / "desk.jsonl").open("a") as file:
+        file.write(json.dumps(spoken("Where is the endless answer?", endless)) + "\n")
+    with (copy.parent / "holdout.jsonl").open("a") as file:
+        file.write(
+            json.dumps(conversation("Money back, and write to jo.doe@example.com when it is sent.", "refund")) + "\n"
+        )
+    return copy
+
+
+@pytest.fixture(scope="module")
+def curated(work: Work, recipe: Path, prefect_server: str) -> Ended:
+    return work.run("curate", recipe, PREFECT_API_URL=prefect_server)
 
 
 def files_told(out: str) -> dict[str, Path]:
@@ -44,12 +58,24 @@ def test_the_contract_takes_over_what_conflicts_and_decontaminate_have_answered(
     assert json.loads((made / "told.json").read_text())["answered"] == ["conflicts_with", "leaked_from"]
 
 
+@pytest.mark.usefixtures("prefect", "as_it_was")
 def test_a_drafted_contract_is_all_that_standard_output_holds(
-    work: Work, little: Path, curated: Ended, prefect_server: str
+    work: Work,
+    recipe: Path,
+    curated: Ended,
+    prefect_server: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
-    ended = work.run("contract suggest", little, PREFECT_API_URL=prefect_server)
-    assert yaml.safe_load(ended.out)["extends"] == "sft"
-    assert "account" in ended.err  # the run's progress
+    from prefect.settings import PREFECT_LOCAL_STORAGE_PATH, temporary_settings
+
+    for name, value in {"ASSAY_HOME": str(work.home), "PREFECT_API_URL": prefect_server}.items():
+        monkeypatch.setenv(name, value)
+    with temporary_settings({PREFECT_LOCAL_STORAGE_PATH: work.home / "results"}):
+        assert main.main(["contract", "suggest", str(recipe)]) == 0
+    told = capfd.readouterr()
+    assert yaml.safe_load(told.out)["extends"] == "sft"
+    assert "account" in told.err  # the run's progress
 
 
 def test_every_raw_row_is_kept_dropped_or_quarantined_exactly_once(curated: Ended) -> None:
@@ -200,33 +226,15 @@ def test_a_gate_rule_for_a_slice_that_is_not_there_exits_with_2_before_training(
     assert "allowed: edge_cases, holdout" in told
 
 
-@pytest.fixture(scope="module")
-def odd(little: Path, work: Work, prefect_server: str) -> Ended:
-    """A run on the same rows, one with an endless answer, and a holdout that has a row to redact of
-    the training rows.
-    """
-    copy = Path(shutil.copytree(little.parent, work.folder / "odd")) / little.name
-    endless = json.dumps({**json.loads(answer("order")), "why": " ".join(f"reason {n}" for n in range(300))})
-    with (copy.parent / "raw" / "desk.jsonl").open("a") as file:
-        file.write(json.dumps(spoken("Where is the endless answer?", endless)) + "\n")
-    with (copy.parent / "holdout.jsonl").open("a") as file:
-        file.write(
-            json.dumps(conversation("Money back, and write to jo.doe@example.com when it is sent.", "refund")) + "\n"
-        )
-    ended = work.run("curate", copy, PREFECT_API_URL=prefect_server)
-    assert ended.code == 0, ended.err
-    return ended
-
-
-def test_an_answer_longer_than_the_models_context_is_held_back_for_a_person(odd: Ended) -> None:
-    held = pl.read_parquet(files_told(odd.out)["quarantine"]).filter(
+def test_an_answer_longer_than_the_models_context_is_held_back_for_a_person(curated: Ended) -> None:
+    held = pl.read_parquet(files_told(curated.out)["quarantine"]).filter(
         pl.col("reason") == "longer than the model can hold"
     )
     assert "endless answer" in held["text"].item()
 
 
-def test_a_training_row_that_differs_from_the_holdout_only_by_what_redact_took_out_is_a_leak(odd: Ended) -> None:
-    ledger = pl.read_parquet(files_told(odd.out)["ledger"])
+def test_a_training_row_that_differs_from_the_holdout_only_by_what_redact_took_out_is_a_leak(curated: Ended) -> None:
+    ledger = pl.read_parquet(files_told(curated.out)["ledger"])
     assert ledger.filter(pl.col("reason") == "also in the holdout").height == 1
 
 

@@ -190,7 +190,7 @@ def test_evidence_that_was_changed_since_is_refused(model: str, file: str) -> No
 def test_a_file_of_the_model_that_was_changed_is_refused_before_its_code_runs(model: str) -> None:
     client = mlflow_client.client()
     code = (
-        stored_at(client.get_logged_model(model_id(find_candidate(model, 3).version)).artifact_location) / "served.py"
+        stored_at(client.get_logged_model(model_id(find_candidate(model, 3).version)).artifact_location) / "served_model.py"
     )
     text = code.read_text()
     code.write_text(text + "\nraise SystemExit('this code ran')\n")
@@ -342,9 +342,9 @@ def test_of_two_promotions_at_once_one_wins_and_the_other_says_so(model: str) ->
 
 def test_of_two_processes_at_once_on_one_number_exactly_one_writes_it(model: str, place: Path) -> None:
     code = (
-        "import sys; from tasks.core import tracking; from tasks.registry.promotion_ledger import append, read, "
+        "import sys; from tasks.registry import mlflow_client; from tasks.registry.promotion_ledger import append, read, "
         "OvertakenError\n"
-        "client = tracking.client(); ledger = read(client, sys.argv[1]); print('ready', flush=True); "
+        "client = mlflow_client.client(); ledger = read(client, sys.argv[1]); print('ready', flush=True); "
         "sys.stdin.readline()\n"
         "try:\n    append(client, ledger, action='promote', who='p', why='', champion=1, previous=0); print('won')\n"
         "except OvertakenError: print('overtaken')\n"

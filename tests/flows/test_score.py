@@ -109,7 +109,7 @@ def test_a_killed_run_goes_on_behind_the_last_saved_part(here: Inputs, place: Pa
 def test_one_question_that_the_model_refuses_costs_no_other_row_its_answer(
     here: Inputs, place: Path, tmp_path: Path
 ) -> None:
-    served = stored("shop") / "served.py"
+    served = stored("shop") / "served_model.py"
     text = served.read_text()
     asks = "            answers = self.speaker"
     touchy = "            if 'money' in str(questions): raise DataError('It refuses it.')"

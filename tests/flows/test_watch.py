@@ -203,14 +203,6 @@ def test_a_few_new_rows_are_too_few_to_tell_and_below_the_rule(desk: Desk, deplo
     assert started() == []
 
 
-def test_new_rows_like_the_old_ones_are_no_drift(desk: Desk, deployed: None) -> None:
-    desk.adds(asked()[LEARNT : LEARNT + BATCH])
-    state = desk.watch()
-    assert state.name == "Quiet"
-    assert "60 of 180 rows are new" in message(state)
-    assert {table(state)[what]["verdict"] for what in ("words", "prompt length", "labels")} == {"chance explains it"}
-
-
 def test_more_rows_of_the_same_kind_start_a_run_once_they_are_enough(desk: Desk, deployed: None) -> None:
     desk.adds(asked()[LEARNT:])
     assert desk.watch(grown_by=0.1).name == "Started"
@@ -333,11 +325,15 @@ def test_a_champion_that_is_right_less_often_than_registered_starts_a_run(desk: 
     assert "intent 0.0 % [0.0, " in why(started()[0])
 
 
-def test_the_snapshot_comes_from_home_or_from_the_registry_and_says_the_same(
+def test_new_rows_like_the_old_ones_are_no_drift_whether_the_snapshot_comes_from_the_registry_or_from_home(
     desk: Desk, deployed: None, learnt: Path, home: Path
 ) -> None:
     desk.adds(asked()[LEARNT : LEARNT + BATCH])
-    first = table(desk.watch())
+    state = desk.watch()
+    assert state.name == "Quiet"
+    assert "60 of 180 rows are new" in message(state)
+    first = table(state)
+    assert {first[what]["verdict"] for what in ("words", "prompt length", "labels")} == {"chance explains it"}
     (found,) = (home / "artifacts" / "snapshot").iterdir()
     assert set(json.loads((found / "told.json").read_text())["from"].values()) == {"the registry"}
     shutil.rmtree(home / "artifacts")

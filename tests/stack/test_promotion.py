@@ -26,8 +26,8 @@ ROUNDS = 5
 # ended.
 RACER = """
 import sys
-from tasks.core.promotions import OvertakenError
-from tasks.promote import check_answers, check_approval, check_evidence, find_candidate, move
+from tasks.registry.promotion_ledger import OvertakenError
+from tasks.release.promote import check_answers, check_approval, check_evidence, find_candidate, move
 candidate = find_candidate(sys.argv[1], int(sys.argv[2]))
 evidence = check_evidence(candidate)
 answers = check_answers(candidate, evidence)
@@ -111,7 +111,7 @@ def test_of_two_promotions_at_once_one_wins_and_the_other_says_so_and_has_moved_
 
 def assay(*words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "flows.cli.main", *words], capture_output=True, text=True, cwd=CODE, timeout=580
+        [sys.executable, "-m", "assay", *words], capture_output=True, text=True, cwd=CODE, timeout=580
     )
 
 

@@ -28,7 +28,7 @@ ENDED = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
 # minute.
 DEPLOY = """
 import sys
-from flows.deploy import DEPLOYMENTS, _deployment, _read
+from flows.servers.deploy import DEPLOYMENTS, _deployment, _read
 for entry in _read(DEPLOYMENTS)["deployments"]:
     if entry["name"] in ("watch", "retrain"):
         often = [{"slug": "often", "cron": "* * * * *", "timezone": "Etc/UTC"}] if entry["name"] == "watch" else []

@@ -54,7 +54,7 @@ class Work:
         clean = {k: v for k, v in os.environ.items() if not k.startswith(("PREFECT_", "MLFLOW_"))}
         with (self.folder / "out.txt").open("w") as out, (self.folder / "err.txt").open("w") as err:
             return subprocess.Popen(
-                [sys.executable, "-m", "flows.cli.main", *command.split(), str(recipe)],
+                [sys.executable, "-m", "assay", *command.split(), str(recipe)],
                 stdout=out,
                 stderr=err,
                 text=True,

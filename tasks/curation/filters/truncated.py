@@ -8,7 +8,7 @@ answer that ends in a letter, a comma or an open bracket was cut if one of these
     it names one thing after another and does not come to the "and";
     its last line lacks what both lines above it have: a colon, a dash, the bar of a table;
     it is a list that ends in the open before the number of items that was asked for, or announced, is reached;
-    it ends at a kind of place where nearly all answers here are ended (last_lines.py): in a sentence after another one,
+    it ends at a kind of place where nearly all answers here are ended (last_line.py): in a sentence after another one,
     in plain words of some length, in an item of a list whose other items are ended.
 What is open at an answer's end is itself in question, so nothing is learned of it.
 Verses, headings, labels, tags, links and lists that end without a full stop stay, and so do an edited sentence whose

@@ -18,10 +18,11 @@ from flows.cli import main
 from flows.servers import environment, run_flow
 from tasks.core.errors import AssayError, ContractError, RecipeError
 
-ASSAY = [sys.executable, "-m", "flows.cli.main"]
+ASSAY = [sys.executable, "-m", "assay"]
 FLOW = """
 import sys
-from flows import cli, start, summary
+from flows.cli import main, summary
+from flows.servers import run_flow
 
 def load(name):  # imports Prefect only once the environment is set, as the real flows do
     from prefect import flow, get_run_logger, task
@@ -41,8 +42,8 @@ def load(name):  # imports Prefect only once the environment is set, as the real
     return throwaway
 
 summary.print_summary = lambda results, state, seconds: print("state", state)
-start.load = load
-sys.exit(cli.main(["run", "support_triage"]))
+run_flow.load = load
+sys.exit(main.main(["run", "support_triage"]))
 """
 
 
@@ -53,7 +54,7 @@ def assay(*arguments: str, **environment: str) -> subprocess.CompletedProcess[st
 
 
 def test_help_imports_no_library_that_takes_long() -> None:
-    code = "import sys; from flows import cli\ntry: cli.main(['--help'])\nfinally: print(*sys.modules, file=sys.stderr)"
+    code = "import sys; from flows.cli import main\ntry: main.main(['--help'])\nfinally: print(*sys.modules, file=sys.stderr)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
     assert "run" in done.stdout
     assert not {"torch", "polars", "prefect", "mlflow", "pandas", "transformers"} & set(done.stderr.split())

@@ -18,12 +18,12 @@ def test_both_pages_answer_until_an_interrupt_and_the_model_is_linked(
 ) -> None:
     from mlflow import MlflowClient
 
-    for database in (prefect_database, mlflow_database):
-        shutil.copyfile(database, home / database.name)
+    shutil.copyfile(prefect_database, home / "prefect.db")
+    shutil.copyfile(mlflow_database, home / "mlflow.db")
     MlflowClient(f"sqlite:///{home / 'mlflow.db'}").create_registered_model("support-triage")
     clean = {k: v for k, v in os.environ.items() if not k.startswith(("PREFECT_", "MLFLOW_"))}
     page = subprocess.Popen(
-        [sys.executable, "-m", "flows.cli.main", "ui"],
+        [sys.executable, "-m", "assay", "ui"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

@@ -5,17 +5,20 @@ kept, and in no word.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TextIO
 
 import polars as pl
 import pytest
 
+from flows.cli import main
 from tests.support.command import Ended, Work
 from tests.support.keyed_server import KEY, NEXT_KEY, keyed
 from tests.support.little_recipe import little_recipe
 
-pytestmark = [pytest.mark.timeout(600), pytest.mark.usefixtures("server")]
+pytestmark = pytest.mark.timeout(600)
 SECRETS = ("hunter2", "hunter3")
 
 
@@ -32,8 +35,24 @@ def recipe(little: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def trained(work: Work, recipe: Path, host: str) -> Ended:
+def trained(work: Work, recipe: Path, host: str, server: TextIO, mlflow_database: Path) -> Ended:
+    shutil.copyfile(mlflow_database, work.home / "mlflow.db")
     return work.run("run", recipe, DESK=f"http://{host}/desk.jsonl?key={KEY}")
+
+
+@pytest.fixture
+def here(
+    work: Work, as_it_was: None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[[str, Path | str], Ended]:
+    """A command that needs no server, in this process and for the same home: to start one takes seconds."""
+    monkeypatch.setenv("ASSAY_HOME", str(work.home))
+
+    def run(command: str, data: Path | str) -> Ended:
+        code = main.main([*command.split(), str(data)])
+        said = capsys.readouterr()
+        return Ended(code, said.out, said.err)
+
+    return run
 
 
 def kept(home: Path) -> Iterator[tuple[str, str]]:
@@ -69,12 +88,18 @@ def test_another_key_to_the_same_bytes_changes_nothing(work: Work, trained: Ende
 
 @pytest.mark.parametrize("place", ["locked", "broken", "gone"])
 def test_a_server_that_refuses_or_is_away_ends_the_run_in_words_that_hold_no_key(
-    place: str, work: Work, recipe: Path, host: str
+    place: str,
+    work: Work,
+    recipe: Path,
+    host: str,
+    server: TextIO,
+    here: Callable[[str, Path | str], Ended],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     where = "127.0.0.1:9" if place == "gone" else host  # the discard port: nothing listens
-    url, logged = f"http://clerk:{NEXT_KEY}@{where}/{place}/desk.jsonl", {"PREFECT_LOGGING_LEVEL": "DEBUG"}
-    for command, data in (("curate", recipe), ("contract suggest", "env:DESK")):
-        ended = work.run(command, data, DESK=f"{url}?key={KEY}", **logged)
+    url = f"http://clerk:{NEXT_KEY}@{where}/{place}/desk.jsonl?key={KEY}"
+    monkeypatch.setenv("DESK", url)
+    for ended in (work.run("curate", recipe, PREFECT_LOGGING_LEVEL="DEBUG"), here("contract suggest", "env:DESK")):
         assert ended.code == 1
         assert f"http://{where}/{place}/desk.jsonl did not answer" in ended.err
         assert leaks(work, ended) == []
@@ -83,7 +108,7 @@ def test_a_server_that_refuses_or_is_away_ends_the_run_in_words_that_hold_no_key
 
 
 def test_a_key_in_a_recipe_or_on_the_command_line_is_refused_before_anything_keeps_it(
-    work: Work, recipe: Path, host: str
+    work: Work, recipe: Path, host: str, here: Callable[[str, Path | str], Ended]
 ) -> None:
     url = f"http://{host}/desk.jsonl?key={KEY}"
     typed = little_recipe(recipe.parent, "typed", data={"train": [url], "holdout": ["holdout.jsonl"]})
@@ -97,7 +122,7 @@ def test_a_key_in_a_recipe_or_on_the_command_line_is_refused_before_anything_kee
         ("contract suggest", url),
     )
     for command, data in (*asked, ("score little --out x.jsonl", url)):
-        ended = work.run(command, data)
+        ended = here(command, data)
         assert ended.code == 2, ended.err
         assert "to do:" in ended.err
         assert leaks(work, ended) == []

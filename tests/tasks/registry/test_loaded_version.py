@@ -104,8 +104,8 @@ def test_errors_come_back_as_what_they_are_and_refusals_only_cost_the_question_t
     asks = "        try:\n            answers = self.speaker"
     for name, kind in (("refuse", "errors.NewError"), ("away", "errors.OutsideError"), ("broken", "KeyError")):
         raises = f"        if questions[-1][-1]['content'] == '{name}':\n            raise {kind}('no word on it')\n"
-        change(folder / "served.py", asks, raises + asks)
-    change(folder / "served.py", "import mlflow\n", "import mlflow\nfrom tasks.core import errors\n")
+        change(folder / "served_model.py", asks, raises + asks)
+    change(folder / "served_model.py", "import mlflow\n", "import mlflow\nfrom tasks.core import errors\n")
     packaged = folder / "code/tasks/core/errors.py"
     packaged.write_text(f"{packaged.read_text()}\n\nclass NewError(DataError):\n    pass\n")  # which nobody knows here
     with LoadedVersion(folder) as version:
@@ -129,10 +129,10 @@ def test_errors_come_back_as_what_they_are_and_refusals_only_cost_the_question_t
 
 def test_a_process_that_is_killed_in_the_middle_of_an_answer_is_an_error_in_words(folder: Path) -> None:
     asks = "        try:\n            answers ="
-    change(folder / "served.py", asks, f"        os.kill(os.getpid(), 9)\n{asks}")
+    change(folder / "served_model.py", asks, f"        os.kill(os.getpid(), 9)\n{asks}")
     with LoadedVersion(folder) as version, pytest.raises(VersionError, match=r"ended by SIGKILL .*out of memory"):
         version.answers_or_reasons([(QUESTION, None)])
-    change(folder / "served.py", "os.kill(os.getpid(), 9)", "os._exit(3)")
+    change(folder / "served_model.py", "os.kill(os.getpid(), 9)", "os._exit(3)")
     with LoadedVersion(folder) as version:
         with pytest.raises(VersionError, match="ended with exit code 3"):
             version.answers([QUESTION], [None])
@@ -144,7 +144,7 @@ def test_it_has_as_many_threads_as_this_process(folder: Path) -> None:
     import torch
 
     change(
-        folder / "served.py",
+        folder / "served_model.py",
         'told: dict[str, list[Any]] = {"answer": [answer.text',
         """
         import torch
@@ -156,7 +156,7 @@ def test_it_has_as_many_threads_as_this_process(folder: Path) -> None:
 
 def test_it_ends_when_its_parent_is_killed_even_in_the_middle_of_an_answer(folder: Path) -> None:
     change(
-        folder / "served.py",
+        folder / "served_model.py",
         "        try:\n            answers =",
         """\
         Path("answering").write_text(str(os.getpid()))
