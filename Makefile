@@ -1,5 +1,5 @@
 # make demo    from a messy export to a registered model, on the example recipe
-# make test    linter, types, tests
+# make test    linter, types, arrows between rooms, tests
 # make bench   the benchmarks, written as a table into tests/benchmarks
 # make bench-quality DATA=folder   what curation finds of planted defects, and in real data sets
 # make pictures                    the pages in a real browser (apt install chromium): proofs, and the pictures of the docs
@@ -24,6 +24,7 @@ demo: $(READY)
 test: $(READY)
 	$(BIN)/ruff check
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo --no-cache
 	$(BIN)/pytest
 
 bench: $(READY)

@@ -8,7 +8,8 @@
         why: A message of more than 400 words is mostly a quoted thread.
 
 Every expectation of Great Expectations (GX) that runs on pandas works by its name, snake_case or CamelCase, with the
-arguments of GX, and so do our own (custom_expectations.py). sft.yaml lists the columns. Reading one imports nothing heavy.
+arguments of GX, and so do our own (custom_expectations.py). sft.yaml lists the columns. Reading one imports nothing
+heavy.
 """
 
 from __future__ import annotations

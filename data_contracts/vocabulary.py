@@ -65,7 +65,8 @@ def _rate(required: str, **properties: Any) -> dict[str, Any]:
     return {"required": [required], "properties": {**properties, **_SOME}}
 
 
-# The arguments of our own expectations (custom_expectations.py), told in the way that GX tells its own: as JSON schemas.
+# The arguments of our own expectations (custom_expectations.py), told in the way that GX tells its own: as JSON
+# schemas.
 OWN: dict[str, dict[str, Any]] = {
     "expect_column_values_to_be_balanced": _rate(
         "column",

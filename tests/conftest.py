@@ -15,9 +15,8 @@ import pytest
 from filelock import FileLock
 from hypothesis import settings
 
-from tasks.registry import mlflow_client
 from tasks.core.process.hardware import collect_rarely
-from tasks.registry import loaded_version, loaded_version_main
+from tasks.registry import loaded_version, loaded_version_main, mlflow_client
 from tests.support.preloaded import Preloaded
 
 settings.register_profile("shared", deadline=None)  # machines are shared: no example fails for the time it takes

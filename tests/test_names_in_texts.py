@@ -33,6 +33,8 @@ DOTTED = re.compile(rf"(?<![\w/.$-])((?:{TOP})(?:\.\w+)+(?::\w+)?)(?![\w/])")
 PIECES = re.compile(rf'"({TOP})"((?: / "[\w.-]+")+)')
 # answered.py
 FILE = re.compile(r"(?<![\w/.*{}<>-])(\w+\.py)\b(?!\w)")
+# from flows.servers import deploy, environment: in code that a text holds, too
+IMPORT = re.compile(rf"\bfrom ((?:{TOP})(?:\.\w+)*) import ((?:\w+(?: as \w+)?, )*\w+)")
 # [the team's page](../infra/README.md#backups)
 LINK = re.compile(r"\]\((?!\w+:)([^)#\s]+)")
 DEFINED = r"^(?:async def|def|class) {0}\b|^(?:\w+, )*{0}\b.*=|^(?:from|import) .*\b{0}\b|^    {0},?$"
@@ -94,6 +96,10 @@ def is_file(name: str, _rest: str, _file: Path) -> bool:
     return name in _names()
 
 
+def is_imported(module: str, names: str, _file: Path) -> bool:
+    return all(is_name(f"{module}.{name.split()[0]}", "", HERE) for name in names.split(", "))
+
+
 def is_linked(target: str, _rest: str, file: Path) -> bool:
     return file.suffix != ".md" or (file.parent / target).exists()
 
@@ -103,6 +109,7 @@ LOOKS: dict[re.Pattern[str], Callable[[str, str, Path], bool]] = {
     DOTTED: is_name,
     PIECES: is_joined,
     FILE: is_file,
+    IMPORT: is_imported,
     LINK: is_linked,
 }
 

@@ -21,9 +21,9 @@ NOT_OURS = "import pathlib\npathlib.Path(__file__ + '.ran').touch()\nraise Syste
 USER = f"""
 import sys
 sys.path.insert(0, {str(ROOT)!r})
-from flows import environment, services
+from flows.servers import embedded, environment
 environment.prepare()
-server = services.join(services.PREFECT)
+server = embedded.join(embedded.PREFECT)
 server.wait()
 """
 

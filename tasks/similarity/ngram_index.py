@@ -1,8 +1,8 @@
 """The word n-grams of a few texts (a holdout, a benchmark), looked up in a million others.
 
-Words are those of word_ngrams.py: the maximal runs of `\\w` in the lower-cased text; an n-gram is `n` words in a row, and
-a text of fewer words has none. Only the few texts are indexed; of the many, a run of words is followed as long as the
-index knows it, so most positions are given up at the first or second word. Numbers stand for words and runs, never
+Words are those of word_ngrams.py: the maximal runs of `\\w` in the lower-cased text; an n-gram is `n` words in a row,
+and a text of fewer words has none. Only the few texts are indexed; of the many, a run of words is followed as long as
+the index knows it, so most positions are given up at the first or second word. Numbers stand for words and runs, never
 hashes.
 """
 

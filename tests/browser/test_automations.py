@@ -21,7 +21,7 @@ from tests.browser.servers import Servers, until
 
 pytestmark = pytest.mark.timeout(1800)
 HEARTBEAT, WINDOW = 30, 75  # seconds instead of 180 and 600
-APPLY = "from pathlib import Path; from flows import deploy; deploy.AUTOMATIONS = Path({!r}); deploy.print_applied()"
+APPLY = "from pathlib import Path; from flows.servers import deploy; deploy.AUTOMATIONS = Path({!r}); deploy.print_applied()"
 
 
 @pytest.fixture

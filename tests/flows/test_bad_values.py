@@ -192,8 +192,8 @@ def bad(table: dict[tuple[str, str], dict[Any, str]], name: str, field: str) -> 
 def its_share(at: Desk, name: str, field: str) -> dict[Any, str]:
     """What this deployment is tried with, of the values in SAID.
 
-    Deployments that share a field hand it to one function, so they take its values in turn: each value is tried once, and each
-    deployment with one of them at least.
+    Deployments that share a field hand it to one function, so they take its values in turn: each value is tried once,
+    and each deployment with one of them at least.
     """
     sharing, values = [other for other in NAMES if field in at.fields(other)], list(SAID.get(("*", field), {}).items())
     return {**dict(values[sharing.index(name) :: len(sharing)] or values[:1]), **SAID.get((name, field), {})}

@@ -23,7 +23,9 @@ ROWS = 61  # in the two exports: 35, the line that is not JSON and the endless a
 
 @pytest.fixture(scope="module")
 def recipe(little: Path, work: Work) -> Path:
-    """The little recipe with one row more, whose answer is endless, and a holdout that has a row to redact of the others."""
+    """The little recipe with one row more, whose answer is endless, and a holdout that has a row to redact of the
+    others.
+    """
     copy = Path(shutil.copytree(little.parent, work.folder / "odd")) / little.name
     endless = json.dumps({**json.loads(answer("order")), "why": " ".join(f"reason {n}" for n in range(300))})
     with (copy.parent / "raw" / "desk.jsonl").open("a") as file:

@@ -190,7 +190,8 @@ def test_evidence_that_was_changed_since_is_refused(model: str, file: str) -> No
 def test_a_file_of_the_model_that_was_changed_is_refused_before_its_code_runs(model: str) -> None:
     client = mlflow_client.client()
     code = (
-        stored_at(client.get_logged_model(model_id(find_candidate(model, 3).version)).artifact_location) / "served_model.py"
+        stored_at(client.get_logged_model(model_id(find_candidate(model, 3).version)).artifact_location)
+        / "served_model.py"
     )
     text = code.read_text()
     code.write_text(text + "\nraise SystemExit('this code ran')\n")

@@ -28,7 +28,7 @@ pytestmark = pytest.mark.timeout(900)  # the first test waits for three runs
 
 STUDY = """
 import sys
-from flows import environment, start
+from flows.servers import environment, run_flow
 
 def load(name):
     from flows.curate import curated
@@ -45,8 +45,8 @@ def load(name):
     return study
 
 environment.prepare()
-start.load = load
-start.run_with("study", "a recipe", recipe=sys.argv[1]).result()
+run_flow.load = load
+run_flow.run_with("study", "a recipe", recipe=sys.argv[1]).result()
 """
 
 

@@ -1,8 +1,8 @@
 """The last line of an answer, and the kind of place at which it ends, which says whether a full stop is due there.
 
-How often one really stands at each kind of place is learned from the dataset (ending_habits.py): where 99 of 100 sentences
-after another sentence are ended, one that is not was cut; where people sign with their names, a name after a sentence
-was not.
+How often one really stands at each kind of place is learned from the dataset (ending_habits.py): where 99 of 100
+sentences after another sentence are ended, one that is not was cut; where people sign with their names, a name after a
+sentence was not.
 """
 
 from __future__ import annotations

@@ -20,10 +20,10 @@ from flows.servers import embedded
 
 USER = """
 import sys
-from flows import environment, services
+from flows.servers import embedded, environment
 from tasks.core.errors import AssayError
 environment.prepare()
-server = services.join(services.PREFECT)
+server = embedded.join(embedded.PREFECT)
 try:
     server.wait()
 except AssayError as error:

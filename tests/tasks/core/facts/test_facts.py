@@ -1,4 +1,6 @@
-"""Facts are read as they were written, by models of this version from files of another, and in the bytes they always had."""
+"""Facts are read as they were written, by models of this version from files of another, and in the bytes they always
+had.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,16 @@ from tasks.core.facts.verdict import Verdict
 from tasks.core.handle import FACTS, Handle
 from tasks.core.home import TOLD
 
-CELL = {"variant": "tuned", "slice": "holdout", "metric": "intent", "right": 9, "value": 0.9, "low": 0.6, "high": 0.98, "n": 10}
+CELL = {
+    "variant": "tuned",
+    "slice": "holdout",
+    "metric": "intent",
+    "right": 9,
+    "value": 0.9,
+    "low": 0.6,
+    "high": 0.98,
+    "n": 10,
+}
 SCORES = {
     "variants": ["tuned"], "best_baseline": "", "headline": "intent", "confidence": 0.95, "metrics": [CELL],
     "differences": [],
