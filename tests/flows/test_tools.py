@@ -139,7 +139,8 @@ def test_a_row_whose_call_breaks_its_tool_is_held_back_with_the_rule(done: Done)
     assert json.loads(held["evidence"][0])["rule"].startswith("order: when: 'some day' is not one of ['on Monday'")
 
 
-def test_what_is_served_is_what_was_evaluated(done: Done) -> None:
+def test_what_is_served_is_what_was_evaluated(done: Done, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ASSAY_HOME", str(done.home))  # where its base model lies
     graded = pl.read_parquet(done.made("evaluate") / "graded.parquet").filter(variant="tuned").sort("row_id")
     questions = [[{"role": "user", "content": text}] for text in graded["question"]]
     with LoadedVersion(done.version) as version:
@@ -154,6 +155,7 @@ def test_tools_and_earlier_calls_are_taken_in_a_request_and_what_is_malformed_is
     from mlflow import pyfunc
     from mlflow.exceptions import MlflowException
 
+    monkeypatch.setenv("ASSAY_HOME", str(done.home))
     monkeypatch.setattr(sys, "path", list(sys.path))  # MLflow leaves the version's code in it
     model = pyfunc.load_model(str(done.version))
     turns = called("order", "lamp", "last week")["messages"]
