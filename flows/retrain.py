@@ -33,8 +33,6 @@ from flows.run.parameters import (
     planned,
 )
 from tasks.core.errors import RecipeError
-from tasks.core.facts.verdict import Verdict
-from tasks.core.facts.version import VersionFacts
 from tasks.core.handle import Handle
 from tasks.core.process import terminal
 from tasks.core.row_kind import KINDS
@@ -44,6 +42,8 @@ from tasks.evaluation.evaluate import SETS, evaluate, measured_in
 from tasks.evaluation.gate import check_rules, gate
 from tasks.evaluation.predict import PredictSettings, predict
 from tasks.evaluation.report import report
+from tasks.facts.verdict import Verdict
+from tasks.facts.version import VersionFacts
 from tasks.model.answerable import check_answerable
 from tasks.model.chat_template import PromptSettings
 from tasks.registry import mlflow_client

@@ -24,7 +24,6 @@ from flows.run.final_states import ends_in_words
 from flows.run.parameters import DEFAULT, RecipeName, RecipePath, planned
 from tasks.core.action import act
 from tasks.core.errors import NothingLeftError
-from tasks.core.facts.watched import CompareFacts, GainedFacts, RescoreFacts
 from tasks.core.handle import Handle
 from tasks.core.process import terminal
 from tasks.core.process.run_page import show
@@ -34,6 +33,7 @@ from tasks.curation.check import check
 from tasks.curation.conflicts import conflicts
 from tasks.curation.dedupe import dedupe
 from tasks.curation.ingest import RawFile, find_sources
+from tasks.facts.watched import CompareFacts, GainedFacts, RescoreFacts
 from tasks.model.base_model import find_model
 from tasks.monitoring.compare import compare, table
 from tasks.monitoring.rescore import rescore

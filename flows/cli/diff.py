@@ -15,9 +15,9 @@ from typing import Any
 import polars as pl
 
 from flows.run.dataset_history import SHORT, STEP, find_dataset
-from tasks.core.facts.dataset import DatasetFacts
 from tasks.core.handle import CURATED, LEDGER, Handle
 from tasks.core.ledger import GONE
+from tasks.facts.dataset import DatasetFacts
 
 NAMED = 3  # row ids a reason: enough to ask `assay why` about
 DIGITS = 12

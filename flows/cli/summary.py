@@ -17,16 +17,16 @@ from typing import Any
 from rich.markup import escape
 
 from flows.servers.environment import own_mlflow
-from tasks.core.facts.dataset import DatasetFacts
-from tasks.core.facts.review import ReviewFacts
-from tasks.core.facts.scores import Scores
-from tasks.core.facts.verdict import Verdict
-from tasks.core.facts.version import VersionFacts
 from tasks.core.handle import Handle
 from tasks.core.process import terminal
 from tasks.core.row_kind import KINDS
 from tasks.core.text.interval_text import percent
 from tasks.core.variants import TUNED
+from tasks.facts.dataset import DatasetFacts
+from tasks.facts.review import ReviewFacts
+from tasks.facts.scores import Scores
+from tasks.facts.verdict import Verdict
+from tasks.facts.version import VersionFacts
 
 REASONS = 8  # of each kind; the report has them all
 COLOURS = {"passed": "green", "refused": "red", "undecided": "yellow"}

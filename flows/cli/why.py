@@ -17,11 +17,11 @@ import polars as pl
 
 from flows.run.dataset_history import STEP, find_dataset, folders
 from tasks.core.errors import DataError
-from tasks.core.facts.dataset import ClosedStep, DatasetFacts
 from tasks.core.handle import LEDGER, ROWS, Handle
 from tasks.core.home import home
 from tasks.core.ledger import GONE
 from tasks.core.text.display import short, visible
+from tasks.facts.dataset import ClosedStep, DatasetFacts
 from tasks.reporting.ledger_in_words import in_words, rows_named
 from tasks.reporting.row_examples import REDACT, texts_of
 

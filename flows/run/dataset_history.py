@@ -14,9 +14,9 @@ from typing import Any
 from filelock import FileLock
 
 from tasks.core.errors import DataError
-from tasks.core.facts.dataset import DatasetFacts
 from tasks.core.handle import CURATED, FACTS, Handle
 from tasks.core.home import digest_path, home, home_folder
+from tasks.facts.dataset import DatasetFacts
 
 RUNS = "runs.jsonl"
 STEP = "account"  # whose artifacts are datasets

@@ -14,12 +14,12 @@ from prefect.logging import get_run_logger
 
 from flows.run.final_states import NEXT_BY_VERDICT
 from tasks.core.errors import AssayError
-from tasks.core.facts.report import ReportFacts
-from tasks.core.facts.rows import RowFacts
-from tasks.core.facts.version import VersionFacts, VersionTold
+from tasks.core.facts import RowFacts
 from tasks.core.handle import Handle
 from tasks.core.process.run_page import show
 from tasks.evaluation.report import PAGE, publish
+from tasks.facts.report import ReportFacts
+from tasks.facts.version import VersionFacts, VersionTold
 from tasks.registry import mlflow_client
 
 

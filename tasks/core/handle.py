@@ -54,7 +54,7 @@ class Handle(BaseModel):
     def facts(self) -> dict[str, Any]:
         """The small numbers that the step left beside its data: those of its digest and those that were only told.
 
-        Read them by the model of their kind, as `Scores.of(handle)` (tasks/core/facts); this is for all kinds alike.
+        Read them by the model of their kind, as `Scores.of(handle)` (tasks/facts); this is for all kinds alike.
         """
         texts = [(self.folder / name).read_text() for name in (FACTS, TOLD)]
         facts, told = (json.loads(text) for text in texts)

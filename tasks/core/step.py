@@ -21,7 +21,7 @@ from pydantic import BaseModel
 
 from tasks.core.decisions import Decisions
 from tasks.core.errors import NothingLeftError
-from tasks.core.facts.rows import RowFacts
+from tasks.core.facts import RowFacts
 from tasks.core.handle import FACTS, Handle
 from tasks.core.home import TOLD, commit, home_folder, new_artifact
 from tasks.core.ledger import GONE, Outcome

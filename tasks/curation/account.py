@@ -15,13 +15,13 @@ import polars as pl
 
 from tasks.core.batches import Growing, batches
 from tasks.core.decisions import Decisions
-from tasks.core.facts.dataset import ClosedStep, DatasetFacts, DatasetTold, StepRows
-from tasks.core.facts.rows import RowFacts
+from tasks.core.facts import RowFacts
 from tasks.core.handle import CURATED, LEDGER, QUARANTINE, REFERENCE, ROWS, Handle
 from tasks.core.ledger import GONE, LEDGER_SCHEMA, LedgerError, count_reasons
 from tasks.core.row import ROW_SCHEMA
 from tasks.core.settings import Settings
 from tasks.core.work import StepDirs, StepResult
+from tasks.facts.dataset import ClosedStep, DatasetFacts, DatasetTold, StepRows
 from tasks.metrics.drift import drawn
 
 if TYPE_CHECKING:

@@ -37,7 +37,6 @@ from tasks.contract.known_answers import GivenTo, seen_by_steps
 from tasks.contract.measure import Given, facts_for
 from tasks.contract.row_relations import Measures
 from tasks.core.errors import ContractError
-from tasks.core.facts.contract import ContractFacts, ExpectationFacts, FailingRow
 from tasks.core.handle import FACTS, Handle
 from tasks.core.home import digest_path, home
 from tasks.core.process import terminal
@@ -46,6 +45,7 @@ from tasks.core.row_kind import SFT, RowKind
 from tasks.core.settings import Settings
 from tasks.core.text.display import DIGEST
 from tasks.core.work import StepDirs, StepResult
+from tasks.facts.contract import ContractFacts, ExpectationFacts, FailingRow
 from tasks.metrics.answer_schema import AnswerSettings
 from tasks.model.chat_template import PromptSettings
 from tasks.personal_data.finders import PersonalData

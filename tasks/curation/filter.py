@@ -10,8 +10,8 @@ rejected answer may be as bad as it likes, but must be there, readable and of a 
 and label are there and readable, and the text is in a language that the recipe names.
 
 Applied to training rows only: an empty message is a fair question in a set of edge cases. A rule is a few lines in
-tasks/core/rules, or of one's own (tasks/curation/filters/custom.py); of several that a row breaks the first in RULES is
-told.
+tasks/curation/filters, or of one's own (tasks/curation/filters/custom.py); of several that a row breaks the first in
+RULES is told.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ class FilterSettings(Settings):
     actions: dict[RuleName, Action] = Field(default_factory=dict)
     # Languages that answers are written in, as ISO 639 codes (en, de); none named, none is checked.
     languages: tuple[str, ...] = ()
-    # Whole answers that are boilerplate here, besides those known (tasks/core/rules/phrases), whatever case and
+    # Whole answers that are boilerplate here, besides those known (tasks/curation/filters/phrases), whatever case and
     # punctuation.
     phrases: tuple[str, ...] = ()
     # Rules of one's own, applied after the others: tasks/curation/filters/custom.py says how one is written.

@@ -21,7 +21,6 @@ from pydantic import Field
 
 from tasks.core.batches import row_by_row
 from tasks.core.decisions import BY_REVIEWERS, DROPPED, EDITED, Decisions, new_row
-from tasks.core.facts.review import ReviewFacts, ReviewReason
 from tasks.core.handle import CURATED, LEDGER, QUARANTINE, Handle
 from tasks.core.ledger import Outcome, changed, entries, entry
 from tasks.core.row import spoken
@@ -29,6 +28,7 @@ from tasks.core.row_kind import RowKind
 from tasks.core.settings import Settings
 from tasks.core.text.display import visible
 from tasks.core.work import StepDirs, StepResult
+from tasks.facts.review import ReviewFacts, ReviewReason
 from tasks.metrics.answer_schema import AnswerSettings
 from tasks.personal_data.finders import PersonalData, suspect
 from tasks.personal_data.hiding import hidden, hidden_in

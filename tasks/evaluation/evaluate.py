@@ -17,13 +17,13 @@ import polars as pl
 from pydantic import Field
 
 from tasks.core.errors import DataError
-from tasks.core.facts.predictions import PredictionFacts
-from tasks.core.facts.scores import Difference, Measured, Scores
 from tasks.core.handle import Handle
 from tasks.core.settings import Settings
 from tasks.core.text.interval_text import percent
 from tasks.core.variants import TUNED
 from tasks.core.work import StepDirs, StepResult
+from tasks.facts.predictions import PredictionFacts
+from tasks.facts.scores import Difference, Measured, Scores
 from tasks.metrics.answer_schema import AnswerSettings
 from tasks.metrics.graders import Said, Wanted, headline, measured
 from tasks.metrics.intervals import paired_difference, rate

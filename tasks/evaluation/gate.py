@@ -18,13 +18,13 @@ from typing import Any, Self
 from pydantic import Field, model_validator
 
 from tasks.core.errors import RecipeError, nearest
-from tasks.core.facts.scores import Difference, Scores
-from tasks.core.facts.verdict import JudgedRule, Verdict, Word
 from tasks.core.handle import Handle
 from tasks.core.settings import MisfitError, Settings
 from tasks.core.text.interval_text import percent
 from tasks.core.variants import TUNED
 from tasks.core.work import StepDirs, StepResult
+from tasks.facts.scores import Difference, Scores
+from tasks.facts.verdict import JudgedRule, Verdict, Word
 from tasks.metrics.answer_schema import CALL_METRICS
 from tasks.metrics.intervals import rows_to_decide
 

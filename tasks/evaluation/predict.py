@@ -14,13 +14,13 @@ import polars as pl
 from pydantic import Field
 
 from tasks.core.errors import DataError
-from tasks.core.facts.base_model import ModelFacts
-from tasks.core.facts.predictions import PredictionFacts
 from tasks.core.handle import CURATED, Handle
 from tasks.core.row import name_of, spoken, tools_of, turns
 from tasks.core.settings import Settings
 from tasks.core.variants import Variant
 from tasks.core.work import StepDirs, StepResult
+from tasks.facts.base_model import ModelFacts
+from tasks.facts.predictions import PredictionFacts
 from tasks.metrics.answer_schema import AnswerSettings, label_of
 from tasks.model.chat_template import Message, PromptSettings, expected, prompt_ids, question
 from tasks.model.generation import Speaker, load_speaker

@@ -16,17 +16,17 @@ from typing import Any
 import polars as pl
 from pydantic import Field
 
-from tasks.core.facts.base import Facts
-from tasks.core.facts.report import HeadlineRow, ReportFacts
-from tasks.core.facts.scores import Measured, Scores
-from tasks.core.facts.verdict import JudgedRule, Verdict
-from tasks.core.facts.version import VersionFacts, VersionTold
+from tasks.core.facts import Facts
 from tasks.core.handle import Handle
 from tasks.core.process.run_page import show
 from tasks.core.settings import Settings
 from tasks.core.text import display
 from tasks.core.variants import TUNED
 from tasks.core.work import StepDirs, StepResult
+from tasks.facts.report import HeadlineRow, ReportFacts
+from tasks.facts.scores import Measured, Scores
+from tasks.facts.verdict import JudgedRule, Verdict
+from tasks.facts.version import VersionFacts, VersionTold
 from tasks.metrics.answer_schema import AnswerSettings
 from tasks.model.chat_template import PromptSettings
 from tasks.registry import mlflow_client

@@ -7,9 +7,9 @@ from typing import Any
 import polars as pl
 
 from tasks.core.errors import DataError
-from tasks.core.facts.base_model import ModelFacts
 from tasks.core.handle import Handle
 from tasks.core.row import any_tools, tools_of, turns, with_arguments
+from tasks.facts.base_model import ModelFacts
 from tasks.model.chat_template import ASKING, WHERE, PromptSettings, check_room, prompt_ids, question, written_calls
 from tasks.model.tool_call_syntax import CallForm, call_form
 

@@ -17,10 +17,10 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from tasks.core.allowed_folders import check_inside
 from tasks.core.errors import OutsideError, RecipeError
-from tasks.core.facts.base_model import ModelFacts
 from tasks.core.home import digest_path
 from tasks.core.settings import Settings
 from tasks.core.urls import is_address
+from tasks.facts.base_model import ModelFacts
 
 CONTEXTS = ("max_position_embeddings", "n_positions")  # what a config.json calls the context; the second is GPT-2's
 PICKLES = ("*.bin", "*.pt", "*.pth", "*.h5", "*.ckpt")  # weights that could run code when they are loaded

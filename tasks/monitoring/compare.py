@@ -16,13 +16,13 @@ import numpy as np
 import polars as pl
 
 from data_contracts.contract import Contract
-from tasks.core.facts.contract import ContractFacts
-from tasks.core.facts.dataset import DatasetFacts
-from tasks.core.facts.watched import CompareFacts, Comparison, SnapshotFacts
 from tasks.core.handle import CURATED, REFERENCE, Handle
 from tasks.core.row_kind import RowKind
 from tasks.core.text.display import short
 from tasks.core.work import StepDirs, StepResult
+from tasks.facts.contract import ContractFacts
+from tasks.facts.dataset import DatasetFacts
+from tasks.facts.watched import CompareFacts, Comparison, SnapshotFacts
 from tasks.metrics import drift
 from tasks.metrics.answer_schema import AnswerSettings, label_of
 from tasks.monitoring.retrain_rule import WatchSettings

@@ -12,13 +12,13 @@ from typing import Any
 
 import polars as pl
 
-from tasks.core.facts.scores import Scores
-from tasks.core.facts.watched import RescoreFacts, Share
 from tasks.core.handle import Handle
 from tasks.core.row import tools_of, turns
 from tasks.core.variants import TUNED
 from tasks.core.work import StepDirs, StepResult
 from tasks.data.dates import USUAL, written_at
+from tasks.facts.scores import Scores
+from tasks.facts.watched import RescoreFacts, Share
 from tasks.metrics.answer_schema import AnswerSettings
 from tasks.metrics.graders import Marks, Said, Wanted, headline, measured
 from tasks.metrics.intervals import rate

@@ -9,8 +9,8 @@ from typing import Literal
 
 from pydantic import Field
 
-from tasks.core.facts.watched import CompareFacts, RescoreFacts
 from tasks.core.settings import Settings
+from tasks.facts.watched import CompareFacts, RescoreFacts
 
 
 class WatchSettings(Settings):

@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from tasks.core.facts.dataset import DatasetFacts
-from tasks.core.facts.watched import GainedFacts, JoinedFacts, NewsFacts, SnapshotFacts
 from tasks.core.handle import CURATED, LEDGER, ROWS, Handle
 from tasks.core.home import digest_json
 from tasks.core.work import StepDirs, StepResult
+from tasks.facts.dataset import DatasetFacts
+from tasks.facts.watched import GainedFacts, JoinedFacts, NewsFacts, SnapshotFacts
 from tasks.monitoring.retrain_rule import WatchSettings
 from tasks.registry.champion import Champion, fill
 

@@ -18,9 +18,9 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from tasks.core.errors import RegistrationError
-from tasks.core.facts.dataset import DatasetTold
 from tasks.core.handle import CURATED, LEDGER, REFERENCE
 from tasks.core.home import digest_bytes, digest_path, home, home_folder
+from tasks.facts.dataset import DatasetTold
 from tasks.registry import mlflow_client
 from tasks.registry.evidence import FILES, LIST, SOURCES
 from tasks.registry.versions import AGAIN, CHALLENGER, CHAMPION, EVIDENCE

@@ -15,13 +15,13 @@ from typing import Any
 
 import yaml
 
-from tasks.core.facts.dataset import DatasetFacts
-from tasks.core.facts.scores import Scores
-from tasks.core.facts.training import Losses
 from tasks.core.handle import CURATED, FACTS, LEDGER, REFERENCE, Handle
 from tasks.core.home import digest_bytes, digest_path
 from tasks.core.text.interval_text import percent
 from tasks.core.variants import TUNED
+from tasks.facts.dataset import DatasetFacts
+from tasks.facts.scores import Scores
+from tasks.facts.training import Losses
 
 WHOLE = ("holdout", "edge_cases")  # baselines are logged on these; on every slice they would bury the tuned model
 # Of the run's artifacts: the sha256 of each by its path, the gate's verdict, and the answers that a loaded model must

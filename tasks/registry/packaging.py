@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from tasks.core.code_digest import ROOT, code_digest, code_files
-from tasks.core.facts.base_model import ModelFacts
 from tasks.core.handle import Handle
 from tasks.core.home import digest_path
+from tasks.facts.base_model import ModelFacts
 from tasks.model.base_model import BaseModelSettings
 from tasks.model.chat_template import PromptSettings, stop_ids
 from tasks.registry.unit import UNIT, Base, Unit

@@ -30,12 +30,12 @@ from filelock import FileLock
 from mlflow.exceptions import MlflowException
 
 from tasks.core.errors import DataError, OutsideError, RecipeError, RegistrationError
-from tasks.core.facts.base_model import ModelFacts
 from tasks.core.handle import FACTS
 from tasks.core.home import commit, digest_path, home, home_folder, new_artifact
 from tasks.core.row import name_of
 from tasks.data.formats.messages import UnadaptedError
 from tasks.data.formats.tool_calls import asked_turns
+from tasks.facts.base_model import ModelFacts
 from tasks.model.base_model import BaseModelSettings, find_model, write_model
 from tasks.model.chat_template import ASKING, Message, check_room
 from tasks.model.generation import load_speaker

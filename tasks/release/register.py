@@ -16,18 +16,18 @@ import polars as pl
 from pydantic import BaseModel, ConfigDict, Field
 
 from tasks.core.errors import AssayError, RegistrationError
-from tasks.core.facts.contract import ContractFacts
-from tasks.core.facts.dataset import DatasetTold
-from tasks.core.facts.scores import Scores
-from tasks.core.facts.training import TrainingFacts
-from tasks.core.facts.verdict import Verdict
-from tasks.core.facts.version import VersionFacts, VersionTold
 from tasks.core.handle import Handle
 from tasks.core.personal_kinds import KINDS
 from tasks.core.row import tools_of, turns
 from tasks.core.settings import Settings
 from tasks.core.text.display import short
 from tasks.core.urls import public
+from tasks.facts.contract import ContractFacts
+from tasks.facts.dataset import DatasetTold
+from tasks.facts.scores import Scores
+from tasks.facts.training import TrainingFacts
+from tasks.facts.verdict import Verdict
+from tasks.facts.version import VersionFacts, VersionTold
 from tasks.model.base_model import BaseModelSettings
 from tasks.model.chat_template import PromptSettings
 from tasks.registry import evidence, mlflow_client

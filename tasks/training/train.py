@@ -1,8 +1,8 @@
 """Train a LoRA adapter, in a child process, on the assistant's tokens only.
 
 This side counts every token, writes what to train on, starts the child with accelerate's launcher, shows its progress
-and enforces the deadline; `tasks/trainer` is the other side. Checkpoints lie in the step's scratch folder, so the same
-step run again after a kill goes on from the last one.
+and enforces the deadline; `tasks/training/trainer` is the other side. Checkpoints lie in the step's scratch folder, so
+the same step run again after a kill goes on from the last one.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from typing import Any
 import polars as pl
 
 from tasks.core.errors import DataError, TrainingError
-from tasks.core.facts.base_model import ModelFacts
-from tasks.core.facts.training import Actual, Losses, Plan, TokenCounts, TrainingFacts, TrainingTold
 from tasks.core.handle import CURATED, Handle
 from tasks.core.process import terminal
 from tasks.core.process.child import child_environment
 from tasks.core.row import tools_of, turns
 from tasks.core.work import StepDirs, StepResult
+from tasks.facts.base_model import ModelFacts
+from tasks.facts.training import Actual, Losses, Plan, TokenCounts, TrainingFacts, TrainingTold
 from tasks.model.chat_template import IGNORED, Example, PromptSettings, encode
 from tasks.training import trainer
 from tasks.training.trainer.settings import TrainSettings

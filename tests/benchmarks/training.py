@@ -23,11 +23,11 @@ from statistics import median
 from types import SimpleNamespace
 
 from flows.recipe import Recipe, load_recipe
-from tasks.core.facts.training import Plan, TrainingTold
 from tasks.core.handle import Handle
 from tasks.core.process.hardware import choose_device_and_dtype
 from tasks.core.process.progress import Progress
 from tasks.core.work import StepDirs
+from tasks.facts.training import Plan, TrainingTold
 from tasks.model.chat_template import IGNORED, Example, Message, conversation, encode
 from tasks.training.train import train
 from tasks.training.trainer.settings import TrainSettings

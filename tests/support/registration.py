@@ -121,7 +121,7 @@ def measured(value: float) -> dict[str, Any]:
 
 def scores_of(metrics: list[dict[str, Any]], differences: Sequence[dict[str, Any]] = ()) -> dict[str, Any]:
     """The facts of evaluate. metrics, differences: as Measured and Difference have them
-    (tasks/core/facts/scores.py).
+    (tasks/facts/scores.py).
     """
     variants = [*dict.fromkeys(m["variant"] for m in metrics)]
     return {

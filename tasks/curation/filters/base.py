@@ -9,11 +9,11 @@ from typing import Any, Literal
 
 import polars as pl
 
-from tasks.core.facts.base_model import ModelFacts
 from tasks.core.handle import Handle
 from tasks.core.row import any_calls, any_tools, messages_of, with_calls
 from tasks.core.row_kind import RowKind
 from tasks.curation.filters.ending_habits import Habits, habits
+from tasks.facts.base_model import ModelFacts
 from tasks.model.chat_template import PromptSettings
 
 Row = dict[str, Any]

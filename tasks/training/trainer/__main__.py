@@ -22,7 +22,7 @@ from peft.helpers import disable_input_dtype_casting
 from transformers import AutoModelForCausalLM, AutoTokenizer, EarlyStoppingCallback, set_seed
 from trl import SFTConfig
 
-from tasks.core.facts.training import Actual, Plan, TokenCounts
+from tasks.facts.training import Actual, Plan, TokenCounts
 from tasks.training.trainer.events import Reporter, TimedCheckpoints, die_with, last_checkpoint, say
 from tasks.training.trainer.loop import AnswerTrainer, estimate_seconds, padding_share, row_order
 from tasks.training.trainer.settings import TrainSettings

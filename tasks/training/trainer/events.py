@@ -13,7 +13,7 @@ from typing import Any
 import psutil
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from tasks.core.facts.training import Losses, Plan
+from tasks.facts.training import Losses, Plan
 from tasks.training.trainer.spec import Event, line_of
 
 

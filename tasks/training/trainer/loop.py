@@ -14,7 +14,7 @@ import torch
 from torch.nn import functional
 from trl import SFTTrainer
 
-from tasks.core.facts.training import TokenCounts
+from tasks.facts.training import TokenCounts
 from tasks.model.chat_template import IGNORED
 
 # Share of the measured matmul rate that training reaches (tests/benchmarks/RESULTS.md: 0.37 to 0.46 in bfloat16,

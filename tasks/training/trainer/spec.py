@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
-from tasks.core.facts.training import Actual, Losses, Plan, TokenCounts
+from tasks.facts.training import Actual, Losses, Plan, TokenCounts
 from tasks.training.trainer.settings import TrainSettings
 
 Event = Plan | Losses | Actual

@@ -28,7 +28,7 @@ def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "tasks/rooms/chest/drawer.py": "from .. import corner\n",
         "tasks/step.py": 'import polars\ndef step():\n    from tasks.core import helper\n    return "templates"\n',
         "tasks/templates/page.html": "<p>",
-        "tasks/training/train.py": "from tasks import trainer\n",
+        "tasks/training/train.py": "from tasks.training import trainer\n",
         "tasks/named.py": "from tasks.rooms import CHAIR\n",
         "tasks/inner.py": "from tasks.rooms.chest.drawer import *\n",
         "tasks/training/trainer/__init__.py": "",

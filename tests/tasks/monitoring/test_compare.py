@@ -6,11 +6,11 @@ import json
 from typing import Any
 
 from data_contracts.contract import read_contract
-from tasks.core.facts.watched import CompareFacts
 from tasks.core.handle import REFERENCE, Handle
 from tasks.core.ledger import Outcome, entries
 from tasks.core.row_kind import SFT
 from tasks.core.work import StepDirs, StepResult
+from tasks.facts.watched import CompareFacts
 from tasks.metrics.answer_schema import AnswerSettings
 from tasks.monitoring.compare import compare, table
 from tasks.monitoring.retrain_rule import WatchSettings

@@ -8,8 +8,8 @@ from typing import Any
 import polars as pl
 import pytest
 
-from tasks.core.facts.watched import RescoreFacts, Share
 from tasks.core.row import ROW_SCHEMA
+from tasks.facts.watched import RescoreFacts, Share
 from tasks.metrics.answer_schema import AnswerSettings
 from tasks.metrics.graders import Said, Wanted
 from tasks.metrics.intervals import rate

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tasks.core.facts.watched import CompareFacts, Comparison, RescoreFacts, Share
+from tasks.facts.watched import CompareFacts, Comparison, RescoreFacts, Share
 from tasks.monitoring.retrain_rule import WatchSettings, decide
 
 WORDS = Comparison(what="words", snapshot="", new="", told="words are used otherwise", found=True)

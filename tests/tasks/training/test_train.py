@@ -19,10 +19,10 @@ import pytest
 from pydantic import ValidationError
 
 from tasks.core.errors import DataError, TrainingError
-from tasks.core.facts.training import TrainingTold
 from tasks.core.handle import Handle
 from tasks.core.home import digest_path
 from tasks.core.work import StepResult
+from tasks.facts.training import TrainingTold
 from tasks.model.chat_template import PromptSettings
 from tasks.training import train as step
 from tasks.training.train import train

@@ -18,7 +18,7 @@ from torch.nn import functional
 from transformers import AutoModelForCausalLM, AutoTokenizer
 from trl import SFTConfig
 
-from tasks.core.facts.training import TokenCounts
+from tasks.facts.training import TokenCounts
 from tasks.model.chat_template import IGNORED, PromptSettings, encode
 from tasks.training.trainer.loop import (
     AnswerTrainer,

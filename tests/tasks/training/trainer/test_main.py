@@ -14,10 +14,10 @@ from typing import Any
 
 import pytest
 
-from tasks.core.facts.training import Actual, Losses, Plan
 from tasks.core.handle import Handle
 from tasks.core.home import digest_path
 from tasks.core.process.hardware import Machine
+from tasks.facts.training import Actual, Losses, Plan
 from tasks.model.chat_template import PromptSettings
 from tasks.training.train import _write_examples
 from tasks.training.trainer import __main__ as trainer

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from tasks.core.facts.training import Actual, Losses, TokenCounts
+from tasks.facts.training import Actual, Losses, TokenCounts
 from tasks.training.trainer.settings import TrainSettings
 from tasks.training.trainer.spec import TrainSpec, event_of, line_of
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from tasks.core.handle import Handle
 
@@ -38,3 +38,11 @@ class Facts(BaseModel):
     def written(self) -> dict[str, Any]:
         """As JSON, for facts.json or told.json."""
         return self.model_dump(mode="json", by_alias=True)
+
+
+class RowFacts(Facts):
+    """Of every row step. Rows that came in (`in` in the file) and that were kept; counts: rows by action and reason."""
+
+    came: int = Field(validation_alias="in", serialization_alias="in")
+    kept: int
+    counts: dict[str, dict[str, int]] = Field(default_factory=dict)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from tasks.core.facts.base import Facts
+from tasks.core.facts import Facts
 
 
 class StepRows(Facts):

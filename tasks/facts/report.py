@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from tasks.core.facts.base import Facts
-from tasks.core.facts.scores import Measured
-from tasks.core.facts.verdict import JudgedRule, Word
+from tasks.core.facts import Facts
+from tasks.facts.scores import Measured
+from tasks.facts.verdict import JudgedRule, Word
 
 
 class HeadlineRow(Facts):

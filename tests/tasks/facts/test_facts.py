@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from tasks.core.facts.dataset import DatasetFacts, StepRows
-from tasks.core.facts.rows import RowFacts
-from tasks.core.facts.scores import Scores
-from tasks.core.facts.training import Losses, TrainingFacts
-from tasks.core.facts.verdict import Verdict
+from tasks.core.facts import RowFacts
 from tasks.core.handle import FACTS, Handle
 from tasks.core.home import TOLD
+from tasks.facts.dataset import DatasetFacts, StepRows
+from tasks.facts.scores import Scores
+from tasks.facts.training import Losses, TrainingFacts
+from tasks.facts.verdict import Verdict
 
 CELL = {
     "variant": "tuned",

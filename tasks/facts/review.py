@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tasks.core.facts.base import Facts
+from tasks.core.facts import Facts
 
 
 class ReviewReason(Facts):

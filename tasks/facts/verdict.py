@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from tasks.core.facts.base import Facts
+from tasks.core.facts import Facts
 
 Word = Literal["passed", "refused", "undecided"]
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
-from tasks.core.facts.base import Facts
+from tasks.core.facts import Facts
 
 
 class TokenCounts(Facts):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tasks.core.facts.base import Facts
+from tasks.core.facts import Facts
 
 
 class VersionFacts(Facts):
