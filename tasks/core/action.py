@@ -18,10 +18,11 @@ from tasks.core.process.retry import may_heal
 
 P = ParamSpec("P")
 T = TypeVar("T")
+# Outlasts a hiccup; a person waits for a promotion, so not half a minute more.
 RETRIES, WAIT_SECONDS = (
     3,
     [1.0, 3.0, 9.0],
-)  # outlasts a hiccup; a person waits for a promotion, so not half a minute more
+)
 
 
 def act(name: str, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:

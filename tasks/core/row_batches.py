@@ -14,9 +14,8 @@ from tasks.core.handle import LEDGER, QUARANTINE, ROWS, Handle
 from tasks.core.ledger import Outcome, by_action, check_balance, counted, quarantine
 from tasks.core.process.progress import Progress
 
-Judged = tuple[
-    pl.DataFrame | None, Outcome
-]  # rows as they came (None: the step reads what is no row yet), what became of them
+# Rows as they came (None: the step reads what is no row yet), what became of them.
+Judged = tuple[pl.DataFrame | None, Outcome]
 
 
 def judged(

@@ -60,9 +60,8 @@ def account(
             told.add(_kept(rows))
     pl.concat([step.frame(QUARANTINE) for step in steps]).sort("row_id").write_parquet(place.out / QUARANTINE)
     alone = next((step for step in steps if step.step == LAST_ALONE), steps[-1])
-    drawn(next(batches(alone.folder / ROWS))).select(*ROW_SCHEMA).write_parquet(
-        place.out / REFERENCE
-    )  # the first by row_id
+    # The first by row_id.
+    drawn(next(batches(alone.folder / ROWS))).select(*ROW_SCHEMA).write_parquet(place.out / REFERENCE)
     facts = _facts(waterfall, ledger, steps)
     line = "{raw:,} raw = {kept:,} kept + {dropped:,} dropped + {quarantined:,} quarantined".format(**facts.totals)
     origin = DatasetTold(sources={file.name: file.digest for file in files}, decisions=len(decisions.made))

@@ -90,9 +90,8 @@ def decide(rows: pl.DataFrame, settings: ReviewSettings, decisions: Decisions) -
     decided = rows.filter(pl.col("row_id").is_in(list(said))).to_dicts()
     dropped = [row for row in decided if said[row["row_id"]].decision == "drop"]
     pairs = [(row, new_row(row, said[row["row_id"]])) for row in decided if said[row["row_id"]].decision == "edit"]
-    edited = [
-        (old, new) for old, new in pairs if new != old
-    ]  # a record that ingest took in as it was mended says it already
+    # A record that ingest took in as it was mended says it already.
+    edited = [(old, new) for old, new in pairs if new != old]
     told = [entry(row, "dropped", DROPPED, **said[row["row_id"]].evidence) for row in dropped]
     told += [changed(old, new, EDITED, **said[old["row_id"]].evidence) for old, new in edited]
     moved = [row["row_id"] for row in (*dropped, *(old for old, _ in edited))]

@@ -90,9 +90,8 @@ def _rows(sql: str, database: str, base: Path) -> pl.DataFrame:
     with connection:
         try:
             _for_reading(connection)
-            utc = pl.selectors.datetime(time_zone="*").dt.convert_time_zone(
-                "UTC"
-            )  # not the session's, which may differ
+            # Not the session's, which may differ.
+            utc = pl.selectors.datetime(time_zone="*").dt.convert_time_zone("UTC")
             return pl.read_database(_escaped(sql), connection, infer_schema_length=None).with_columns(utc)
         except DBAPIError as error:
             gone = error.connection_invalidated or type(error.orig).__name__ == "OperationalError"

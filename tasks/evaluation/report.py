@@ -145,9 +145,8 @@ def summary(scores: Scores, verdict: Verdict, version: Handle | None) -> ReportF
     sentence = f"The tuned model gets {_metric(metric)} on {display.percent(tuned.value)} of {tuned.n:,} holdout rows"
     sentence += f"; the same base model, prompted, on {display.percent(against.value)}." if against else "."
     holdout = [m for m in scores.metrics if m.slice == "holdout"]
-    first = sorted(
-        (m for m in holdout if m.variant == TUNED), key=lambda m: m.metric != metric
-    )  # the sentence's comes first
+    # The sentence's comes first.
+    first = sorted((m for m in holdout if m.variant == TUNED), key=lambda m: m.metric != metric)
     missed = sorted((r for r in verdict.rules if r.verdict != "passed"), key=lambda r: list(WORDS).index(r.verdict))
     return ReportFacts(
         verdict=verdict.verdict,

@@ -91,9 +91,8 @@ def labels(before: pl.Series, now: pl.Series) -> Test:
     from scipy.stats import random_table
 
     name, table = "chi-square, Monte Carlo", _shares(before, now).select("before", "now").to_numpy().T
-    by_margins = random_table(table.sum(axis=1), table.sum(axis=0)).rvs(
-        RESAMPLES, random_state=SEED
-    )  # of the same margins
+    # Of the same margins.
+    by_margins = random_table(table.sum(axis=1), table.sum(axis=0)).rvs(RESAMPLES, random_state=SEED)
     expected = table.sum(axis=1, keepdims=True) * table.sum(axis=0) / table.sum()
     observed, by_chance = (((tables - expected) ** 2 / expected).sum(axis=(-2, -1)) for tables in (table, by_margins))
     p = (1 + int((by_chance >= observed - 1e-9).sum())) / (RESAMPLES + 1)

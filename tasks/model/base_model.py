@@ -107,9 +107,8 @@ def write_model(target: Path, settings: BaseModelSettings, found: FoundModel) ->
 def _link_or_copy(source: str, target: str) -> None:
     """Weights are large and never written to, so a hard link serves where the file system has them."""
     try:
-        os.link(
-            os.path.realpath(source), target
-        )  # the hub's cache is a folder of symbolic links, which would not travel
+        # The hub's cache is a folder of symbolic links, which would not travel.
+        os.link(os.path.realpath(source), target)
     except OSError:
         shutil.copy2(source, target)
 
@@ -155,10 +154,11 @@ def _describe(target: Path, settings: BaseModelSettings) -> ModelFacts:
         with safe_open(file, "pt") as weights:
             parameters += sum(math.prod(weights.get_slice(name).get_shape()) for name in weights.keys())  # noqa: SIM118
     config = json.loads((target / "config.json").read_text())
+    # Of a model that sees pictures too, the part that reads text.
     told = {
         **config,
         **(config.get("text_config") or {}),
-    }  # of a model that sees pictures too, the part that reads text
+    }
     return ModelFacts(
         digest=digest_path(target),
         parameters=parameters,

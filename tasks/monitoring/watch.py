@@ -112,9 +112,8 @@ def joined(place: StepDirs, settings: WatchSettings, snapshot: Handle, new: Hand
     """
     fresh = new.frame()
     kept = snapshot.frame(CURATED) if CURATED in SnapshotFacts.of(snapshot).files else fresh.clear()
-    both = pl.concat(
-        [kept, fresh.join(kept, on="row_id", how="anti")], how="diagonal"
-    )  # an old snapshot has no `calls`
+    # An old snapshot has no `calls`.
+    both = pl.concat([kept, fresh.join(kept, on="row_id", how="anti")], how="diagonal")
     both = both.select(fresh.columns).sort("row_id")
     both.write_parquet(place.out / ROWS)
     line = f"{kept.height:,} rows of the snapshot and {both.height - kept.height:,} new ones"

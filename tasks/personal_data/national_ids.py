@@ -47,9 +47,8 @@ def _nino(number: str) -> bool:
 
 def _belgian(number: str) -> bool:
     digits = alnum(number)
-    return any(
-        97 - int(century + digits[:9]) % 97 == int(digits[9:]) for century in ("", "2")
-    )  # born since 2000: a 2 first
+    # Born since 2000: a 2 first.
+    return any(97 - int(century + digits[:9]) % 97 == int(digits[9:]) for century in ("", "2"))
 
 
 def _norwegian(number: str) -> bool:

@@ -28,18 +28,16 @@ PHONE = (
 _CALL = re.compile(rf"(?:^|[\W\d_]){_CALLED}(?:[\W_]\D{{0,20}})?$")
 _JOINS = re.compile(r"\s*[,;/&|]?\s*(?:(?:and|or|und|oder|et|ou|y|o|e|en|of)\s)?\s*")
 _CALLED_AT_ONCE = re.compile(rf"(?:^|[\W\d_]){_CALLED}[:-]?$")  # call09050000327
-_GLUED = re.compile(
-    r"\w-?$|#$|\d\W$|[\d\w][.,]$"
-)  # before the tail of an order number (HP-0791112345) or of a longer number
+# Before the tail of an order number (HP-0791112345) or of a longer number.
+_GLUED = re.compile(r"\w-?$|#$|\d\W$|[\d\w][.,]$")
 _ADDED = re.compile(r"[\d)=+*×] ?$")  # before a term of a sum, or before the + of one
 _ISBN = re.compile(r"(?:97[89][- ])?\d{1,5}[- ]\d{1,7}[- ]\d{1,7}[- ][\dX](?!\w)")
 _D = r"(?:0?[1-9]|[12]\d|3[01])"  # of a day, or of a month where it comes second
 _LOOSE_DATE = re.compile(
     rf"{_D}[-. ]{_D}[-. ]\d\d(?: \d\d)?$|{_D}[-. ]{_D}[-. ](?:19|20)\d\d\b|(?:19|20)\d\d[-. ]\d\d?[-. ]{_D}\b"
 )
-_DECIMAL = re.compile(
-    r"\d{1,3}\.\d+|[1-9]\d{0,2}(?:[ .]\d{3})+"
-)  # a coordinate; a price, when the money stands beside it
+# A coordinate; a price, when the money stands beside it.
+_DECIMAL = re.compile(r"\d{1,3}\.\d+|[1-9]\d{0,2}(?:[ .]\d{3})+")
 _MONEY_BEFORE = re.compile(r"(?:[$€£¥]|\b[A-Z]{3}) ?$")
 _MONEY_AFTER = re.compile(r",\d\d\b| ?(?:[$€£¥]|(?:EUR|USD|GBP|CHF|euros?|dollars?|pounds?)\b)")
 

@@ -49,9 +49,8 @@ class OnlyPackaged:
 
 def main(folder: Path, threads: int) -> None:
     """Load the version, then answer requests until there are no more; does not return."""
-    gc.set_threshold(
-        100_000
-    )  # most objects are the libraries' and stay: tasks/core/process/hardware.py, collect_rarely
+    # Most objects are the libraries' and stay: tasks/core/process/hardware.py, collect_rarely.
+    gc.set_threshold(100_000)
     requests, replies = _channel()
     reply = _told(_load, folder, threads)
     model = reply.pop("model", None)

@@ -19,9 +19,8 @@ from tasks.core.urls import masked, public
 
 DIGEST = "assay.digest"  # the tag by which a unit's run, model and version are found again
 EXISTS = "RESOURCE_ALREADY_EXISTS"  # MLflow's error code
-CLASH = re.compile(
-    r"UNIQUE constraint failed|UniqueViolation|Duplicate entry"
-)  # in SQLite's, PostgreSQL's and MySQL's words
+# In SQLite's, PostgreSQL's and MySQL's words.
+CLASH = re.compile(r"UNIQUE constraint failed|UniqueViolation|Duplicate entry")
 DEFAULTS = {
     # MLflow's own 7 retries and 120 s would keep each call of a dead server waiting for minutes; the step wrapper
     # retries the whole step with a longer back-off, so MLflow itself only bridges a hiccup. Uploads have a limit of

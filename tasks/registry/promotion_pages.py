@@ -16,11 +16,12 @@ from tasks.registry.versions import STATE, find_version
 MOVE = "alias.{}"  # an entry of the ledger, by its number
 APPROVAL = "approval"  # a person writes `approved by NAME` here, on the version's page in MLflow
 OUTCOME = "approval.outcome"  # why it is not champion yet, and what to do
+# What its champion became, by action.
 LOST = {
     "promote": "replaced",
     "rollback": "rolled back",
     "by hand": "replaced by hand",
-}  # what its champion became, by action
+}
 NOTE = "mlflow.note.content"  # the description of a run, in Markdown
 NOTE_CHARACTERS = 7500  # of the 8000 that MLflow takes
 COLUMNS = ("entry", "at (UTC)", "champion", "action", "who", "why", "approval")

@@ -198,9 +198,8 @@ def _log_evidence(
     evidence.log_dataset(client, run_id, recipe.name, proof["dataset"])
     checked = json.dumps(asked, indent=1, ensure_ascii=False)
     texts = {"recipe.yaml": recipe.yaml, UNIT: unit.model_dump_json(indent=1), evidence.CHECKED: checked}
-    told = DatasetTold.of(proof["dataset"]).model_dump(
-        exclude_unset=True
-    )  # a dataset of before they were told has none
+    # A dataset of before they were told has none.
+    told = DatasetTold.of(proof["dataset"]).model_dump(exclude_unset=True)
     texts |= {evidence.SOURCES: json.dumps(told, indent=1, ensure_ascii=False)} if told else {}
     return evidence.log_files(client, run_id, texts, proof)
 

@@ -123,9 +123,8 @@ def mistakes(graded: pl.DataFrame, metrics: Sequence[str]) -> list[Mistake]:
     for row in wrong.sort("set", "row_id", descending=[True, False]).iter_rows(named=True):  # holdout before edge cases
         failed = [m for m in checks if row[m] is False]
         fields = _fields(row["expected"], row["answer"], failed)
-        texts = {
-            key: impersonal(row[key] or "") for key in ("question", "expected", "answer")
-        }  # redact saw none of these
+        # Redact saw none of these.
+        texts = {key: impersonal(row[key] or "") for key in ("question", "expected", "answer")}
         found.append(Mistake(row["row_id"], row["set"], row["slice"] or "", failed, **texts, fields=fields))
     return sorted(found, key=lambda m: (checks.index(m.failed[0]), -len(m.failed)))
 

@@ -16,9 +16,8 @@ import numpy.typing as npt
 
 from tasks.core.process.hardware import usable_cores
 
-PART = (
-    1 << 17
-)  # numbers worked on at a time: some columns of them stay in a core's cache, and threads seldom wait for Python
+# Numbers worked on at a time: some columns of them stay in a core's cache, and threads seldom wait for Python.
+PART = 1 << 17
 GOLDEN = np.uint64(0x9E3779B97F4A7C15)  # 2**64 / golden ratio: the high bits of its multiples are spread (Knuth, 6.4)
 Ints = npt.NDArray[np.int64]
 Bits = npt.NDArray[np.uint64]

@@ -34,9 +34,8 @@ def words_of(texts: pl.Series, ngram: int) -> tuple[npt.NDArray[np.uint32], Ints
     How words are numbered depends on which thread meets them first, and nothing that leaves this module on the numbers.
     """
     vocabulary = pl.Categorical(pl.Categories.random())  # private, so that it is freed with the last column of it
-    anchor = pl.Series(
-        [""], dtype=vocabulary
-    )  # keeps the numbering alive between batches, and makes the empty string 0
+    # Keeps the numbering alive between batches, and makes the empty string 0.
+    anchor = pl.Series([""], dtype=vocabulary)
 
     def read(batch: pl.Series) -> tuple[npt.NDArray[np.uint32], Ints]:
         # A word is cut out at spaces in a third of the time that a pattern takes to find it.

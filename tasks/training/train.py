@@ -33,10 +33,11 @@ from tasks.training import trainer
 from tasks.training.trainer.settings import TrainSettings
 from tasks.training.trainer.spec import Event, TrainSpec, event_of
 
+# Whose errors follow the trainer's in its log.
 LAUNCHERS = (
     "subprocess.CalledProcessError",
     "torch.distributed.elastic",
-)  # whose errors follow the trainer's in its log
+)
 SPLITS = ("train", "validation")
 SPEC = "spec.json"  # in the scratch folder
 NAMED_ROWS = 5  # rows named in an error; more would scroll the message away

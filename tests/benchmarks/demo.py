@@ -28,9 +28,8 @@ SAMPLE_SECONDS = 0.5
 GB = 1000**3
 OVERHEAD_SHARE, SECOND_SECONDS, PEAK_BYTES = 0.15, 20.0, 4 * GB  # the aims
 VARIANTS = ("zero_shot", "few_shot", "tuned")  # the steps that answer; each tells its seconds
-STEP_LINE = re.compile(
-    r"^\s+(done|cached)\s+(\w+)"
-)  # tasks/core/process/terminal.py prints one when a step is finished
+# Tasks/core/process/terminal.py prints one when a step is finished.
+STEP_LINE = re.compile(r"^\s+(done|cached)\s+(\w+)")
 
 
 @dataclass(frozen=True)

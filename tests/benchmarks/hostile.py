@@ -77,9 +77,8 @@ def frame(prompts: list[str], labels: list[str]) -> pl.DataFrame:
 def main(shape: str, rows: str, folder: str) -> None:
     draw, kind = random.Random(0), CLASSIFICATION
     prompts = SHAPES[shape](int(rows), draw)
-    given = frame(
-        prompts, ["refund" if draw.random() < 0.01 else "notice" for _ in prompts]
-    )  # one label in a hundred is wrong
+    # One label in a hundred is wrong.
+    given = frame(prompts, ["refund" if draw.random() < 0.01 else "notice" for _ in prompts])
     told: dict[str, dict[str, Any]] = {}
     steps: dict[str, Callable[[], Outcome]] = {
         "dedupe": lambda: dedupe(given, DedupeSettings(), kind),

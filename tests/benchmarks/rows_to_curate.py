@@ -43,9 +43,8 @@ def write_recipe(rows: int, folder: Path) -> Path:
     """raw.jsonl of `rows` rows, holdout.jsonl, a tiny base model and recipe.yaml in `folder`; returns the recipe."""
     base = tiny_model(folder / "base", ["made up"])
     config = json.loads((base / "config.json").read_text())
-    (base / "config.json").write_text(
-        json.dumps({**config, "max_position_embeddings": CONTEXT})
-    )  # as a usual model has
+    # As a usual model has.
+    (base / "config.json").write_text(json.dumps({**config, "max_position_embeddings": CONTEXT}))
     draw = np.random.default_rng(0)
     words = _words(draw)
     asked = list(_texts(draw.integers(30, 59, HOLDOUT), words, draw))

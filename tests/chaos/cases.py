@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import groupby
 
+# As a run comes to them; `tuned`: it answers the holdout.
 STEPS = (
     "ingest",
     "check",
@@ -20,7 +21,7 @@ STEPS = (
     "tuned",
     "register",
     "report",
-)  # as a run comes to them; `tuned`: it answers the holdout
+)
 SERVICES = ("prefect-server", "mlflow", "postgres")
 WHO = {
     "worker": "the worker alone; its flow run lives on until the worker's next start ends it",

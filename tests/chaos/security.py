@@ -21,9 +21,8 @@ from tests.chaos.play import Played
 from tests.chaos.stage import Scene, Stage
 
 DATABASES = ("prefect", "mlflow", "mlflow_auth")
-OPEN = (
-    "S3_ACCESS_KEY",
-)  # a user's name, which every S3 request carries in clear, and which SeaweedFS writes to its log
+# A user's name, which every S3 request carries in clear, and which SeaweedFS writes to its log.
+OPEN = ("S3_ACCESS_KEY",)
 DOORS = {  # what a stranger asks each server for, by the variable that holds its port
     "PREFECT_PUBLIC_PORT": "/api/flows/count",
     "PREFECT_PORT": "/api/flows/count",
@@ -39,9 +38,8 @@ def refuses_without_credentials(stage: Stage, scene: Scene, wanted: Outcome) -> 
     """Each door answers a stranger with 401 or 403; so does a wrong password."""
     played, values = Played("no credentials"), stage.values()
     for door, path in DOORS.items():
-        host = (
-            "localhost" if "PUBLIC" in door else "127.0.0.1"
-        )  # MLflow refuses another name before it asks who is there
+        # MLflow refuses another name before it asks who is there.
+        host = "localhost" if "PUBLIC" in door else "127.0.0.1"
         url = f"http://{host}:{values[door]}{path}"
         for who in ("", "c3RyYW5nZXI6Z3Vlc3N3b3Jr"):  # stranger:guesswork
             status = _status(url, who, b"{}" if "PREFECT" in door else None)

@@ -33,11 +33,12 @@ from infra.services import read_services
 from tests.stack.stacks import Stack
 from tests.support.little_recipe import little_recipe
 
+# What the button Retry asks for.
 RETRIED = {
     "type": "SCHEDULED",
     "name": "AwaitingRetry",
     "message": "Retried by a person.",
-}  # what the button Retry asks for
+}
 
 
 @dataclass(frozen=True)

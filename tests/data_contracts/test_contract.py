@@ -157,9 +157,8 @@ def test_names_and_arguments_read_from_files_are_those_of_the_classes() -> None:
     for name in vocabulary.expectations():
         fields = get_expectation_impl(name).__fields__.values()
         schema = vocabulary._schema(name)
-        rate = (
-            {"column", "mostly"} if vocabulary.fact_of(name, {}) else set()
-        )  # what a rate of ours is of, it says itself
+        # What a rate of ours is of, it says itself.
+        rate = {"column", "mostly"} if vocabulary.fact_of(name, {}) else set()
         rate |= {"max_rate"} if "min_rate" in schema["properties"] else set()
         if schema["properties"]:
             assert set(schema["properties"]) == {f.alias for f in fields} - vocabulary.BOOKKEEPING - rate, name

@@ -100,12 +100,13 @@ REFUSED: dict[str, dict[Any, str]] = {
     "reason": {LONG: "is too long"},
     "out": {"": "should be non-empty"},
 }
+# Of the fields that must be given.
 RIGHT = {
     "model": "shop",
     "reason": "why not",
     "data": "in.jsonl",
     "out": "out.jsonl",
-}  # of the fields that must be given
+}
 NAMES = [entry["name"] for entry in yaml.safe_load(deploy.DEPLOYMENTS.read_text())["deployments"]]
 
 

@@ -68,9 +68,8 @@ def tool_recipe(folder: Path) -> Path:
     ]
     folder.mkdir()
     write_lines(folder / "raw.jsonl", [*rows, broken, answered])
-    others = [
-        pair for pair in product(THINGS, WHEN) if pair not in pairs
-    ]  # in words that it has seen, put together anew
+    # In words that it has seen, put together anew.
+    others = [pair for pair in product(THINGS, WHEN) if pair not in pairs]
     held_out = [called(label, *pair) for label, pair in product(ASKED, others)]
     write_lines(folder / "holdout.jsonl", [*held_out, *map(said, THINGS[1::2])])
     tiny_model(folder / "model", [json.dumps(row) for row in rows])

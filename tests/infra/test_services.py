@@ -25,12 +25,13 @@ SETTINGS = {
     **{name: value or "" for name, value in dotenv_values(EXAMPLE).items()},
     **{name: f"secret-of-{name.lower().replace('_', '-')}" for name in SECRETS},
 }
+# Only containers need them; they have defaults.
 HERE = {
     "STACK_CERTIFICATES",
     "BACKUPS",
     "STACK_PUBLISH",
     "ASSAY_VERSION",
-}  # only containers need them; they have defaults
+}
 # What the containers' defaults are called on this machine, by `places`.
 CONTAINER = {
     "POSTGRES_HOST": "postgres",

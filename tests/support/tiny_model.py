@@ -71,10 +71,11 @@ def tiny_adapter(base: Path, out: Path, seed: int = 1) -> Path:
     tuned.save_pretrained(out)
     (out / "README.md").unlink(missing_ok=True)
     config = json.loads((out / "adapter_config.json").read_text())
+    # As the trainer does.
     config |= {
         "base_model_name_or_path": None,
         "target_modules": sorted(config["target_modules"]),
-    }  # as the trainer does
+    }
     (out / "adapter_config.json").write_text(json.dumps(config, indent=1, sort_keys=True))
     return out
 

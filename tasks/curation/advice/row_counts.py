@@ -98,9 +98,8 @@ def labels(asked: pl.DataFrame, least: int) -> Advice | None:
         return None
     few = {label: rows for label, rows in counts.items() if rows < least}
     shares = [rows / train.height for rows in counts.values()]
-    even = math.exp(-sum(share * math.log(share) for share in shares)) / len(
-        counts
-    )  # exp of the entropy: effective labels
+    # Exp of the entropy: effective labels.
+    even = math.exp(-sum(share * math.log(share) for share in shares)) / len(counts)
     rarest, commonest = next(iter(counts)), next(reversed(counts))
     numbers = {
         "labels": len(counts),

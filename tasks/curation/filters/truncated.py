@@ -36,9 +36,8 @@ _UNENDED = re.compile(
 )
 JSON = r"^\s*(?:\{|\[\s*(?:[\"'{\[\d-]|$))"  # how JSON begins; "[Name]" is a gap to fill
 _JSON = re.compile(JSON)
-_GIVEN = re.compile(
-    r"\n([^\n]+)|[\"“]([^\"”\n]{3,})[\"”]|:[ \t]+([^\n]+)$"
-)  # below the first line, quoted, after a colon
+# Below the first line, quoted, after a colon.
+_GIVEN = re.compile(r"\n([^\n]+)|[\"“]([^\"”\n]{3,})[\"”]|:[ \t]+([^\n]+)$")
 COPIED = 3  # words
 ALIKE = 0.5  # of the words of an edited sentence that its original has too, and at least so much of its length
 

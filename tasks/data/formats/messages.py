@@ -23,12 +23,13 @@ ROLES = {
     "bot": "assistant",
     "model": "assistant",
 }
+# Roles of OpenAI and of ShareGPT that are parts of tool calls.
 CALLS = (
     "tool",
     "function",
     "function_call",
     "observation",
-)  # roles of OpenAI and of ShareGPT that are parts of tool calls
+)
 CORE = ("role", "from", "content", "value", "weight")
 
 

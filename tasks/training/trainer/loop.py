@@ -46,9 +46,8 @@ class AnswerTrainer(SFTTrainer):  # type: ignore[misc]
         tokens = (labels != IGNORED).sum() if num_items_in_batch is None else num_items_in_batch
         loss = total / tokens
         if self.args.average_tokens_across_devices and num_items_in_batch is not None:
-            loss = (
-                loss * self.accelerator.num_processes
-            )  # data parallel averages gradients; the count is of all processes
+            # Data parallel averages gradients; the count is of all processes.
+            loss = loss * self.accelerator.num_processes
         return (loss, outputs) if return_outputs else loss
 
 

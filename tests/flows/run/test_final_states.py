@@ -87,9 +87,8 @@ def test_what_a_task_says_after_its_last_try_is_in_words_too(lines: Lines, monke
     with pytest.raises(OutsideError):
         run(lambda: act("ask", away))
     assert "Traceback" not in lines.text()
-    assert (
-        lines.text().count("MLflow does not answer.\n  to do:   start it") == 2
-    )  # the task's last word, and the run's
+    # The task's last word, and the run's.
+    assert lines.text().count("MLflow does not answer.\n  to do:   start it") == 2
 
 
 @pytest.mark.parametrize(

@@ -408,7 +408,6 @@ def test_the_table_is_in_the_prefect_ui_also_when_the_contract_is_broken() -> No
         blocked()
     with get_client(sync_client=True) as client:
         found = client.read_artifacts(artifact_filter=ArtifactFilter(key=ArtifactFilterKey(any_=["check"])))
-    table = max(
-        (a for a in found if a.type == "table"), key=lambda a: a.created
-    )  # other tests of the session made some too
+    # Other tests of the session made some too.
+    table = max((a for a in found if a.type == "table"), key=lambda a: a.created)
     assert json.loads(str(table.data))[0]["result"] == "FAILED"

@@ -218,9 +218,8 @@ def test_what_means_the_same_in_other_words_goes_if_a_model_says_so(tmp_path: Pa
     rows = frame(
         [row("a", "where is the cafe"), row("b", "where is the café"), row("c", "where is my order"), row("d", "CAFE")]
     )
-    outcome = dedupe(
-        rows, DedupeSettings(prompt=Likeness(ngram=5), semantic=meaning)
-    )  # by shingles a and b share nothing
+    # By shingles a and b share nothing.
+    outcome = dedupe(rows, DedupeSettings(prompt=Likeness(ngram=5), semantic=meaning))
     assert fate(outcome) == {"b": ("semantic duplicate", {"kept": "a", "of": "prompt", "cosine": 1.0})}
     assert outcome.ledger["action"].to_list() == ["quarantined"]
 

@@ -297,9 +297,8 @@ def test_what_is_a_habit_at_one_kind_of_place_is_no_sign_there_and_is_one_elsewh
         *map(answered, [*HABIT, *names[:20], *lists]),
     )
     assert told(run(signed))[2]["sign"] == "unended list item after ended ones"
-    assert (
-        run(frame(answered("We have found the lamp. Nora"), *map(answered, HABIT))).ledger.height == 1
-    )  # who signs here?
+    # Who signs here?
+    assert run(frame(answered("We have found the lamp. Nora"), *map(answered, HABIT))).ledger.height == 1
 
 
 def test_an_edited_sentence_ends_as_its_original_does_and_so_do_its_own_words_in_another_order() -> None:

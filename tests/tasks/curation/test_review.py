@@ -94,10 +94,11 @@ def test_a_rare_row_comes_before_a_common_one_and_rows_that_contradict_stand_tog
 def test_of_two_rows_alike_the_one_that_is_read_quicker_comes_first() -> None:
     slow = reviewed(words_per_minute=1, seconds_to_decide=0)
     told = [one for one in records(slow) if one["reason"] in ("looks odd", "label is probably wrong")]
+    # 7 words, 9.
     assert [one["prompt"] for one in told] == [
         WRONG["messages"][0]["content"],
         RARE["messages"][0]["content"],
-    ]  # 7 words, 9
+    ]
 
 
 def test_the_sheet_is_the_same_whatever_order_the_rows_came_in() -> None:
@@ -116,9 +117,8 @@ def test_nothing_personal_is_in_the_sheets_though_redact_never_saw_the_record() 
 
 def test_a_suggested_label_comes_as_a_whole_answer_and_the_row_that_contradicts_is_beside() -> None:
     told = {one["row_id"]: one for one in records(reviewed())}
-    assert (
-        "suggested" not in told[WRONG["row_id"]]["choices"]
-    )  # no curated row says refund: nobody knows how it is written
+    # No curated row says refund: nobody knows how it is written.
+    assert "suggested" not in told[WRONG["row_id"]]["choices"]
     one, other = (told[pair["row_id"]] for pair in PAIR)
     assert one["beside"] == f"the row that says otherwise:\n{PAIR[1]['messages'][0]['content']}\n→ {other['answer']}"
     assert (one["choices"], one["why"]) == ("keep, edit, drop", "prompt the same")

@@ -29,10 +29,15 @@ CELL = {
     "high": 0.98,
     "n": 10,
 }
+# Fmt: skip.
 SCORES = {
-    "variants": ["tuned"], "best_baseline": "", "headline": "intent", "confidence": 0.95, "metrics": [CELL],
+    "variants": ["tuned"],
+    "best_baseline": "",
+    "headline": "intent",
+    "confidence": 0.95,
+    "metrics": [CELL],
     "differences": [],
-}  # fmt: skip
+}
 
 
 def left(folder: Path, facts: dict[str, Any], **told: Any) -> Handle:

@@ -21,9 +21,8 @@ SEEDS = 40
 def test_batches_of_the_same_kind_raise_no_alarm(rows: int) -> None:
     dice = np.random.default_rng(rows)
     tests = [found(sent(dice, 600), sent(dice, rows)) for _ in range(SEEDS)]
-    assert (
-        sum(any(alarms(test, what) for what, test in look.items()) for look in tests) <= 1
-    )  # at 0.01, two of 40 are rare
+    # At 0.01, two of 40 are rare.
+    assert sum(any(alarms(test, what) for what, test in look.items()) for look in tests) <= 1
     for what in ("length", "words", "labels"):  # and p is what it claims to be
         assert sum(look[what].p < 0.1 for look in tests) <= 10
 

@@ -20,12 +20,13 @@ from tests.support.tiny_model import CHATML, tiny_model
 
 TOOLS = [{"type": "function", "function": {"name": "weather", "parameters": {"type": "object"}}}]
 ASKED = [{"role": "user", "content": "Rain?"}]
+# Whether one turn may hold several calls.
 FAMILIES = {
     "HERMES": True,
     "LLAMA": False,
     "MISTRAL": True,
     "DEEPSEEK": True,
-}  # whether one turn may hold several calls
+}
 
 
 @pytest.fixture(scope="module")

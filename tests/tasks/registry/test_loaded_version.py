@@ -28,13 +28,12 @@ from tests.support.command import until
 from tests.support.registration import PREDICTIONS, TEXTS, Inputs, another, change, make_inputs, stored
 
 pytestmark = pytest.mark.timeout(600)  # a process that loads all libraries takes seconds, and on a busy machine many
-BEFORE = Path(__file__).with_name(
-    "version_before_the_rooms.zip"
-)  # all files but the adapter and unit.json, of 2026-11-30
+# All files but the adapter and unit.json, of 2026-11-30.
+BEFORE = Path(__file__).with_name("version_before_the_rooms.zip")
 START = loaded_version.start
 QUESTION: list[Message] = [{"role": "user", "content": TEXTS[0]}]
 REFUSED: list[Message] = [{"role": "user", "content": "refuse"}]
-GENERATE = "code/tasks/core/generate.py"
+GENERATE, GENERATE_BEFORE = "code/tasks/model/generation.py", "code/tasks/core/generate.py"
 
 
 @pytest.fixture(scope="module")
@@ -87,8 +86,8 @@ def test_a_version_whose_packaged_code_was_changed_answers_with_that_code(
 
 
 def test_a_file_that_the_version_lacks_does_not_come_from_the_checkout(folder: Path, as_users_start_it: None) -> None:
-    (folder / "code/tasks/core/call_form.py").unlink()
-    with pytest.raises(Exception, match=r"packaged without its module 'tasks\.core\.call_form'"), LoadedVersion(folder):
+    (folder / "code/tasks/model/tool_call_syntax.py").unlink()
+    with pytest.raises(Exception, match=r"packaged without its module 'tasks\.model\.tool_call_syntax'"), LoadedVersion(folder):
         pass
 
 
@@ -208,7 +207,7 @@ def test_a_version_from_before_the_move_of_files_is_asked_promoted_and_rolled_ba
     assert rollback("old", "as good as before").champion == 1
     there = aliases(mlflow_client.client(), "old")
     assert (there[CHAMPION], there.get(PREVIOUS)) == (1, None)
-    change(stored("old", 1) / GENERATE, "text.strip()", "text.strip().upper()")
+    change(stored("old", 1) / GENERATE_BEFORE, "text.strip()", "text.strip().upper()")
     told = download(mlflow_client.client().get_model_version("old", "1"), folder.parent / "again")
     assert ask(told, [{"messages": QUESTION}]) == [Said(truth(made).upper())]
 

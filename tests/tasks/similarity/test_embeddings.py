@@ -34,9 +34,8 @@ def test_padding_changes_nothing(model: str) -> None:
 
 
 def test_a_text_longer_than_the_window_is_like_nothing(model: str) -> None:
-    fits, longer, other = embed(
-        ["hi " * 14, "hi " * 14 + "where", "hi " * 14 + "order"], model
-    )  # [CLS] and [SEP] count
+    # [CLS] and [SEP] count.
+    fits, longer, other = embed(["hi " * 14, "hi " * 14 + "where", "hi " * 14 + "order"], model)
     assert fits @ fits == pytest.approx(1)
     assert longer @ other == 0
 

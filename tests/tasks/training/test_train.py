@@ -81,9 +81,8 @@ def test_the_plan_is_told_and_kept(undisturbed: StepResult, work: Path) -> None:
     assert (plan["rows"], plan["validation_rows"], plan["cut_tokens"], plan["effective_batch"]) == (20, 4, 0, 4)
     assert 0 < plan["answer_tokens"] < plan["tokens"]
     assert plan["trainable_share"] == plan["trainable_parameters"] / plan["total_parameters"]
-    assert plan["learning_rate"] == pytest.approx(
-        5e-4 * (2000 / 64) ** 0.78
-    )  # the study's fit, at the model's hidden size
+    # The study's fit, at the model's hidden size.
+    assert plan["learning_rate"] == pytest.approx(5e-4 * (2000 / 64) ** 0.78)
     assert plan["estimated_seconds"] > 0
     assert actual["steps"] == plan["steps"] == 60
     assert actual["resumed_from_step"] == 0
