@@ -89,11 +89,21 @@ def _put(root: Any, path: Key, value: Any) -> None:
         last = depth == len(path) - 1
         if last or not isinstance(there, dict | list):
             there = value if last else type(root)()
+            if isinstance(data, CommentedMap) and key in data.ca.items:
+                _free_comment(data, key)
             if isinstance(data, CommentedMap) and key not in data and depth:
                 data.insert(0, key, there)  # at the end it would stand behind the comment on the next section
             else:
                 data[key] = there
         data = there
+
+
+def _free_comment(data: CommentedMap, key: str) -> None:
+    """The comment after the `|` of a text that is replaced, as one that any value can have behind it."""
+    comments = data.ca.items[key]
+    if len(comments) > 3 and comments[3]:
+        del data.ca.items[key]
+        data.yaml_add_eol_comment("".join(comments[3]).strip(), key)
 
 
 def _item(data: list[Any], path: Key, depth: int) -> int:
@@ -184,17 +194,20 @@ class _OneLine(yaml.SafeDumper):
         return True
 
 
-_OneLine.add_representer(
-    str, lambda dumper, text: dumper.represent_scalar("tag:yaml.org,2002:str", text, '"' if "\n" in text else None)
-)
+def _text(dumper: yaml.SafeDumper, text: str) -> yaml.Node:
+    breaks = {*text} & {*"\n\x85\u2028\u2029"}  # which YAML writes as lines, unless between these quotes
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style='"' if breaks else None)
+
+
+_OneLine.add_representer(str, _text)
 
 
 def _written(value: Any) -> str:
-    """A value on one line."""
-    text = yaml.dump(
-        value, Dumper=_OneLine, default_flow_style=True, allow_unicode=True, width=math.inf, sort_keys=False
+    """A value on one line, as it can stand anywhere: between brackets more must be quoted than behind a key."""
+    listed = yaml.dump(
+        [value], Dumper=_OneLine, default_flow_style=True, allow_unicode=True, width=math.inf, sort_keys=False
     )
-    return text.removesuffix("...\n").rstrip("\n")
+    return listed.strip()[1:-1]
 
 
 def _meaning(text: str) -> str:

@@ -25,7 +25,6 @@ from tasks.core.variants import TUNED
 from tasks.core.work import StepDirs, StepResult
 from tasks.facts.scores import Difference, Scores
 from tasks.facts.verdict import JudgedRule, Verdict, Word
-from tasks.metrics.answer_schema import CALL_METRICS
 from tasks.metrics.intervals import rows_to_decide
 
 WORST_FIRST: tuple[Word, ...] = ("refused", "undecided", "passed")
@@ -64,8 +63,7 @@ class GateSettings(Settings):
     rules: tuple[Rule, ...] = Field(min_length=1)
 
     def fitted(self, recipe: Any, folder: Path) -> Self:
-        # Whether the rows that judge have tools is seen once they are read.
-        known = (*recipe.answer.metrics, *CALL_METRICS)
+        known = recipe.answer.all_metrics
         for i, rule in enumerate(self.rules):
             if rule.metric not in known:
                 problem = f"{rule.metric!r} is no metric that is measured"

@@ -88,6 +88,11 @@ class AnswerSettings(Settings):
             return ("exact",)
         return ("json_valid", "schema_valid", *self.graded, *(("all_graded",) if self.graded else ()), "exact")
 
+    @property
+    def all_metrics(self) -> tuple[str, ...]:
+        """What may be measured: whether the rows that judge have tools, and so calls, is seen once they are read."""
+        return (*self.metrics, *CALL_METRICS)
+
 
 @lru_cache(maxsize=64)  # the recipe's, and those of the tools on offer
 def _validators(schema: str) -> tuple[Any, jsonschema.Draft202012Validator]:

@@ -35,7 +35,7 @@ def nodes(node: yaml.Node, path: tuple[str, ...] = ()) -> dict[tuple[str, ...], 
 
 THERE = nodes(yaml.compose(TEXT, Loader=yaml.SafeLoader))
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text()
-ODD = ["yes", "on", "012", "1e5", "0x1F", "12:30:45", "2024-01-01", "~", "=", "<<", "- a", "# b", "a: b", "é"]
+ODD = ["yes", "on", "012", "1e5", "0x1F", "12:30:45", "2024-01-01", "~", "=", "<<", "- a", "# b", "a: b", "a?b", "\x85"]
 VALUES = st.recursive(
     SCALARS | st.sampled_from(ODD),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
@@ -71,6 +71,10 @@ def test_any_key_can_be_set_to_anything_and_no_other_line_changes(path: tuple[st
     (first, last), before, after = lines_of(path), TEXT.split("\n"), new.split("\n")
     assert after[:first] == before[:first]
     assert after[len(after) - len(before[last:]) :] == before[last:]
+    if not (
+        isinstance(THERE[path], yaml.CollectionNode) and not THERE[path].flow_style
+    ):  # whose own comments go with it
+        assert [comment for comment in re.findall("# .*", TEXT) if comment not in new] == []
 
 
 @settings(max_examples=20)
@@ -156,7 +160,9 @@ def test_comments_stay_and_stay_where_they_are() -> None:
             "a:\n    - x   # 1\n    - z\n# b\nb: [1,\n  2]\n",
         ),
         ("a: |\n  # text\n  b\n\n# c\nc: 'x'\n", "a", "n", "a: n\n\n# c\nc: 'x'\n"),
+        ("a: |  # why\n  b\n\n# c\nc: 1\n", "a", [1], "a: [1]  # why\n\n# c\nc: 1\n"),
         ("---\na: 0x1F\nb: yes\nc: 2.50\n...\n", "b", "on", "---\na: 0x1F\nb: 'on'\nc: 2.50\n...\n"),
+        ("a: {b: 1}\n", "a.c", "d?e", "a: {c: 'd?e', b: 1}\n"),
         ("{name: a}\n", "train.epochs", 2, "{name: a, train: {epochs: 2}}\n"),
         ("a: &x {b: 1}\nc:\n  <<: *x\n  d: 2\n", "c.d", 3, "a: &x {b: 1}\nc:\n  <<: *x\n  d: 3\n"),
     ],

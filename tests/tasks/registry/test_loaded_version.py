@@ -87,7 +87,10 @@ def test_a_version_whose_packaged_code_was_changed_answers_with_that_code(
 
 def test_a_file_that_the_version_lacks_does_not_come_from_the_checkout(folder: Path, as_users_start_it: None) -> None:
     (folder / "code/tasks/model/tool_call_syntax.py").unlink()
-    with pytest.raises(Exception, match=r"packaged without its module 'tasks\.model\.tool_call_syntax'"), LoadedVersion(folder):
+    with (
+        pytest.raises(Exception, match=r"packaged without its module 'tasks\.model\.tool_call_syntax'"),
+        LoadedVersion(folder),
+    ):
         pass
 
 
