@@ -13,15 +13,15 @@ from tasks.core.handle import CURATED, Handle
 from tasks.core.process import terminal
 from tasks.core.row import ROW_SCHEMA
 from tasks.core.row_kind import KINDS
-from tasks.curation.export import ExportFormat, export
+from tasks.curation.export import export
 
 
-def export_recipe(recipe: str, dataset: Handle, format: ExportFormat, out: Path) -> None:
+def export_recipe(recipe: str, dataset: Handle, format: str, out: Path) -> None:
     """Write what a recipe's curation left. dataset: made by account."""
     _tell(export(dataset.frame(CURATED), format, out, load_recipe(recipe).rows_are), out)
 
 
-def export_file(curated: Path, kind: str, format: ExportFormat, out: Path) -> None:
+def export_file(curated: Path, kind: str, format: str, out: Path) -> None:
     """Write the rows of a curated.parquet. Raises DataError when it is none."""
     try:
         columns = set(pl.read_parquet_schema(curated))

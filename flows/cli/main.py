@@ -7,7 +7,7 @@ import contextlib
 import sys
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,6 @@ from tasks.core.errors import AssayError
 from tasks.core.row_kind import KINDS, SFT
 
 REFUSED = 4  # the run went well, and the model was not good enough
-FORMATS = ("openai", "trl", "alpaca", "huggingface")
 RUN = "newest, previous, a run's name, the first digits of a dataset's digest, or its folder"
 SETTING = """set any key of the recipe for this run, such as train.epochs=2 or gate.rules.0.at_least=0.9 (the first rule
 is 0); the value is read as YAML; may be given again for another key"""
@@ -94,7 +93,13 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--kind", choices=KINDS, default=SFT.name, help=f"of a file: {kind}")
     command = _command(commands, export, "write a curated dataset in another format")
     command.add_argument("data", metavar="DATA", help="a recipe, which is curated first; or a curated.parquet")
-    command.add_argument("--format", choices=FORMATS, required=True, help="what to write it for")
+    command.add_argument(
+        "--format",
+        metavar="FORMAT",
+        choices=_WritableFormats(),
+        required=True,
+        help="what to write it for: %(choices)s",
+    )
     command.add_argument("--out", metavar="PATH", type=Path, required=True, help="the folder to write, a file a split")
     command.add_argument("--kind", choices=KINDS, default=SFT.name, help=f"of a curated.parquet: {kind}")
     register_model_commands(commands, _command)
@@ -105,6 +110,15 @@ def _parser() -> argparse.ArgumentParser:
     )
     _command(commands, ui, "open the Prefect and MLflow pages of this home, until Ctrl-C")
     return parser
+
+
+class _WritableFormats:
+    """The names of the formats that can be written, imported only when `export` is asked for."""
+
+    def __iter__(self) -> Iterator[str]:
+        from tasks.data.formats.catalog import writable
+
+        return iter(writable())
 
 
 def _command(commands: Any, function: Callable[..., int], text: str, name: str = "") -> argparse.ArgumentParser:

@@ -1,24 +1,24 @@
 """Filter: rows that cannot teach, each with the rule it breaks. Nothing is changed here; format mends what can be
 mended.
 
-Which rules apply, and whether a row that breaks one is dropped or quarantined, is preset by the dataset's kind (RULES)
-and can be chosen for each rule. No rule is made for web pages: fine-tuning rows are short, and a good answer may be one
-word.
+Which rules apply, and whether a row that breaks one is dropped or quarantined, is preset by each rule and the dataset's
+kind (tasks/curation/filters) and can be chosen for each rule. No rule is made for web pages: fine-tuning rows are
+short, and a good answer may be one word.
 
 sft: questions and the answers that teach (weights). preference: the same of the prompt and the chosen answer; a
 rejected answer may be as bad as it likes, but must be there, readable and of a length that fits. classification: text
 and label are there and readable, and the text is in a language that the recipe names.
 
-Applied to training rows only: an empty message is a fair question in a set of edge cases. A rule is a few lines in
+Applied to training rows only: an empty message is a fair question in a set of edge cases. A rule is one file in
 tasks/curation/filters, or of one's own (tasks/curation/filters/custom.py); of several that a row breaks the first in
-RULES is told.
+tasks/curation/filters/catalog.py is told.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Self
 
 import polars as pl
 from pydantic import Field, field_validator
@@ -27,56 +27,26 @@ from tasks.core.batches import row_by_row
 from tasks.core.handle import Handle
 from tasks.core.ledger import ACTIONS, Outcome, entries, entry
 from tasks.core.row_kind import RowKind
-from tasks.core.settings import Settings
-from tasks.curation.filters.base import About, Action, Rule
-from tasks.curation.filters.boilerplate import is_boilerplate, may_be_boilerplate
-from tasks.curation.filters.control_characters import has_control_characters, may_have_control_characters
+from tasks.core.settings import Settings, one_of
+from tasks.curation.filters import truncated
+from tasks.curation.filters.base import Action, Filter, FilterContext
+from tasks.curation.filters.catalog import FILTERS
 from tasks.curation.filters.custom import OwnRule, find_rules, load_rule
-from tasks.curation.filters.echo import echoes, loops, may_echo, may_loop
-from tasks.curation.filters.empty import lacks_something, may_lack_something, may_teach_nothing, teaches_nothing
 from tasks.curation.filters.ending_habits import SAMPLE, Habits, habits
-from tasks.curation.filters.language import check_languages, is_foreign, may_be_foreign
-from tasks.curation.filters.too_long import is_too_long, may_be_too_long
-from tasks.curation.filters.truncated import is_cut, may_be_cut
-from tasks.curation.filters.unwritable import is_unwritable, may_be_unwritable
+from tasks.curation.filters.language import check_languages
 from tasks.model.chat_template import PromptSettings
 
 __all__ = ["FilterSettings", "filter_rows", "find_rules"]
 
 PLAIN = PromptSettings()
-TRUNCATED = Rule("truncated", may_be_cut, is_cut, "quarantine", of_answers=True)
-# drop: no person could mend it. quarantine: a person may see what the rule does not.
-RULES = (
-    Rule("empty", may_lack_something, lacks_something, "drop"),
-    Rule("unrated", may_teach_nothing, teaches_nothing, "drop"),
-    Rule("control_characters", may_have_control_characters, has_control_characters, "quarantine"),
-    Rule("boilerplate", may_be_boilerplate, is_boilerplate, "quarantine", of_answers=True),
-    Rule("echo", may_echo, echoes, "quarantine", of_answers=True),
-    Rule("repetition", may_loop, loops, "quarantine", of_answers=True),
-    TRUNCATED,
-    Rule("language", may_be_foreign, is_foreign, "quarantine"),
-    Rule("template", may_be_unwritable, is_unwritable, "quarantine"),
-    Rule("too_long", may_be_too_long, is_too_long, "quarantine"),
-)
-RuleName = Literal[
-    "empty",
-    "unrated",
-    "control_characters",
-    "boilerplate",
-    "echo",
-    "repetition",
-    "truncated",
-    "language",
-    "template",
-    "too_long",
-]
+FilterName = Annotated[str, one_of(lambda: [rule.name for rule in FILTERS])]
 
 
 class FilterSettings(Settings):
     """Which rows cannot teach."""
 
-    # What becomes of a row that breaks a rule, where it is to be otherwise than the kind's preset (RULES).
-    actions: dict[RuleName, Action] = Field(default_factory=dict)
+    # What becomes of a row that breaks a rule, where it is to be otherwise than preset (tasks/curation/filters).
+    actions: dict[FilterName, Action] = Field(default_factory=dict)
     # Languages that answers are written in, as ISO 639 codes (en, de); none named, none is checked.
     languages: tuple[str, ...] = ()
     # Whole answers that are boilerplate here, besides those known (tasks/curation/filters/phrases), whatever case and
@@ -104,11 +74,11 @@ def how_answers_end(
     """What the rule `truncated` must know of a dataset before it can judge one of its rows: the
     step's input `learnt`.
     """
-    if _action(TRUNCATED, settings, kind) == "off":
+    if _action(truncated.RULE, settings, kind) == "off":
         return {}
     texts, found = list[pl.DataFrame](), 0
     for rows in batches:
-        texts.append(About(rows, kind).answers.select("text"))
+        texts.append(FilterContext(rows, kind).answers.select("text"))
         found += texts[-1].height
         if found >= SAMPLE:
             break
@@ -134,14 +104,14 @@ def filter_rows(
     """
     rows = rows.sort("row_id")
     check_languages(settings.languages)
-    about = About(rows, kind, settings.languages, settings.phrases, base, learnt, prompt)
+    context = FilterContext(rows, kind, settings.languages, settings.phrases, base, learnt, prompt)
     told: dict[int, dict[str, Any]] = {}
-    for rule in RULES:
+    for rule in FILTERS:
         action = _action(rule, settings, kind)
         if action != "off":
-            places = [place for place in rule.suspects(about).unique().sort() if place not in told]
+            places = [place for place in rule.suspects(context).unique().sort() if place not in told]
             for place, row in zip(places, rows[places].iter_rows(named=True), strict=True):
-                if found := rule.judge(row, about):
+                if found := rule.judge(row, context):
                     told[place] = entry(row, ACTIONS[action], found[0], **found[1])
     _apply_own(rows, rules, told)
     gone = pl.Series(sorted(told), dtype=pl.UInt32)
@@ -149,9 +119,8 @@ def filter_rows(
     return Outcome(kept, entries("filter", list(told.values())))
 
 
-def _action(rule: Rule, settings: FilterSettings, kind: RowKind) -> Action:
-    chosen: dict[str, Action] = {str(name): action for name, action in settings.actions.items()}
-    return chosen.get(rule.name) or ("off" if rule.of_answers and kind.answer_is_label else rule.action)
+def _action(rule: Filter, settings: FilterSettings, kind: RowKind) -> Action:
+    return settings.actions.get(rule.name) or ("off" if rule.of_answers and kind.answer_is_label else rule.action)
 
 
 def _apply_own(rows: pl.DataFrame, rules: Sequence[OwnRule], told: dict[int, dict[str, Any]]) -> None:

@@ -33,7 +33,7 @@ from tasks.curation.answer_forms.conform import Old, conform
 from tasks.curation.answer_forms.fitting import only_match
 from tasks.curation.answer_forms.forms import Form, learn
 from tasks.curation.answer_forms.json_text import check_template, template_fields
-from tasks.curation.filters.base import About, Found, answers
+from tasks.curation.filters.base import FilterContext, Found, answers
 from tasks.metrics.answer_schema import AnswerSettings
 from tasks.metrics.graders import broken_calls
 
@@ -84,7 +84,7 @@ def format_answers(rows: pl.DataFrame, settings: FormatSettings, kind: RowKind, 
     done: dict[str, list[str]] = {}
     form: Form | None = None
     while (now := _form(kept, settings, kind, answer)) != form:
-        form, found = now, conform(About(kept, kind), now, old)
+        form, found = now, conform(FilterContext(kept, kind), now, old)
         lost |= found.lost if settings.policy != "keep" else {}
         done |= {row_id: [*done.get(row_id, []), *rules] for row_id, rules in found.done.items()}
         new = pl.DataFrame(found.new, schema=rows.schema)
@@ -133,7 +133,7 @@ def _form(rows: pl.DataFrame, settings: FormatSettings, kind: RowKind, answer: A
         return Form("label")
     if answer.json_schema:
         return Form("object", schema=answer.json_schema)
-    return learn(About(rows, kind).written["text"], settings.majority)
+    return learn(FilterContext(rows, kind).written["text"], settings.majority)
 
 
 def _told(

@@ -21,8 +21,8 @@ from tasks.core.errors import AssayError
 from tasks.core.row import parsed
 from tasks.core.settings import Settings
 from tasks.core.work import StepDirs, StepResult
+from tasks.data.formats.alpaca import instruction
 from tasks.data.formats.messages import UnadaptedError, content, spoken, turn_list
-from tasks.data.formats.preference_pairs import instruction
 from tasks.data.formats.ratings import TEXTS
 from tasks.data.formats.tool_calls import asked_turns
 from tasks.data.records import Record

@@ -11,7 +11,7 @@ import polars as pl
 from tasks.curation.answer_forms.fitting import VALUE, fit, folded
 from tasks.curation.answer_forms.forms import Form, shapes, spellings
 from tasks.curation.answer_forms.json_text import TwiceError, is_cut_off, read, says_the_same, standard, strict
-from tasks.curation.filters.base import REJECTED, About, Found, Row, answers, written
+from tasks.curation.filters.base import REJECTED, FilterContext, Found, Row, answers, written
 from tasks.metrics.answer_schema import AnswerSettings, broken_rule
 
 STANDARD, SPELLING = "standard JSON form", "spelling of the label"
@@ -41,21 +41,21 @@ class Conformed:
     lost: dict[str, Found] = field(default_factory=dict)
 
 
-def conform(about: About, form: Form, old: Old) -> Conformed:
+def conform(context: FilterContext, form: Form, old: Old) -> Conformed:
     """Rows of another form are lost as they are; the others come out in the form. Conforming again changes nothing."""
     if form.name == "object":
-        return _objects(about, AnswerSettings(json_schema=form.schema), old)
+        return _objects(context, AnswerSettings(json_schema=form.schema), old)
     if form.name == "label":
-        return _labels(about, form, old.values.get(LABEL, {}))
-    return _other_shapes(about, form)
+        return _labels(context, form, old.values.get(LABEL, {}))
+    return _other_shapes(context, form)
 
 
 # ---------------------------------------------------------------- objects
 
 
-def _objects(about: About, answer: AnswerSettings, old: Old) -> Conformed:
+def _objects(context: FilterContext, answer: AnswerSettings, old: Old) -> Conformed:
     out = Conformed()
-    for row in about.rows.iter_rows(named=True):
+    for row in context.rows.iter_rows(named=True):
         new, done, found = _object_row(row, answer, old)
         if found is not None:
             out.lost[row["row_id"]] = found
@@ -127,11 +127,11 @@ def _rejected(text: str | None, answer: AnswerSettings, old: Old, done: list[str
 # ---------------------------------------------------------------- labels
 
 
-def _labels(about: About, form: Form, values: Mapping[str, str]) -> Conformed:
+def _labels(context: FilterContext, form: Form, values: Mapping[str, str]) -> Conformed:
     """Labels in their usual spelling. form.labels: those that are used often enough; empty where any label may be
     meant.
     """
-    said = pl.concat([about.written, about.texts.filter(role=REJECTED)])
+    said = pl.concat([context.written, context.texts.filter(role=REJECTED)])
     counts = said.group_by("text").len()
     renamed: dict[str, int] = {}
     for text, times in counts.iter_rows():
@@ -142,7 +142,7 @@ def _labels(about: About, form: Form, values: Mapping[str, str]) -> Conformed:
     strange = {text for text in new if form.labels and folded(text) not in form.labels and text not in values}
     touched = said.filter(pl.col("text").is_in([text for text in new if new[text] != text or text in strange]))
     out = Conformed()
-    for row in about.rows[touched["row"].unique().sort()].iter_rows(named=True):
+    for row in context.rows[touched["row"].unique().sort()].iter_rows(named=True):
         row_id, taught = row["row_id"], {number: text for number, text, _ in written(row)}
         if odd := [number for number, text in taught.items() if text in strange]:
             evidence = {"message": odd[0], "characters": len(taught[odd[0]]), "labels": len(form.labels)}
@@ -161,16 +161,16 @@ def _labels(about: About, form: Form, values: Mapping[str, str]) -> Conformed:
 # ---------------------------------------------------------------- lists and prose
 
 
-def _other_shapes(about: About, form: Form) -> Conformed:
+def _other_shapes(context: FilterContext, form: Form) -> Conformed:
     """Nothing is changed here: no list is prose with its marks taken away."""
     if form.name == "any":
         return Conformed()
     shape = shapes(pl.col("text"))
     other = shape == "object" if form.name == "prose" else shape != form.name
-    odd = about.written.filter(other).select("row", "number", shape=shape).sort("row", "number")
+    odd = context.written.filter(other).select("row", "number", shape=shape).sort("row", "number")
     first = {row: (number, shape) for row, number, shape in reversed(list(odd.iter_rows()))}
     out = Conformed()
-    for place, row in zip(sorted(first), about.rows[sorted(first)].iter_rows(named=True), strict=True):
+    for place, row in zip(sorted(first), context.rows[sorted(first)].iter_rows(named=True), strict=True):
         number, is_now = first[place]
         asked = {n: question for n, _, question in answers(row)}[number]
         if not (is_now == "object" and _ASKED_FOR.search(asked)):

@@ -1,3 +1,1 @@
-"""What filter judges rows by: one module a rule, or a few that belong together; filter.py lists
-them and what they do.
-"""
+"""Filter rules: one file each, or a few that belong together; catalog.py lists them."""

@@ -1,4 +1,4 @@
-"""What a filter rule is, and what it may look at."""
+"""Filter: one rule about rows that cannot teach, and FilterContext: all that a rule may look at."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ REJECTED = "rejected"  # the role that a preference row's other answer has among
 
 
 @dataclass(frozen=True, eq=False)
-class About:
+class FilterContext:
     """All that rules look at. rows: the dataset or a part of it, sorted by row_id. languages, phrases, prompt: as the
     recipe states them. learnt: how answers of the whole dataset end; without it that is learned from `rows`.
     """
@@ -35,7 +35,7 @@ class About:
     base: Handle | None = None
     learnt: Habits | None = None
     prompt: PromptSettings = field(default_factory=PromptSettings)
-    # By row_id, of rows with tools, what rules/template.py found: tokens as trained, or why the template cannot write
+    # By row_id, of rows with tools, what unwritable.py found: tokens as trained, or why the template cannot write
     # the row.
     sizes: dict[str, int | str] = field(default_factory=dict)
 
@@ -78,7 +78,7 @@ class About:
         return pl.concat([said, other.filter(pl.col("text").is_not_null())]).collect()
 
     @cached_property
-    def context(self) -> int | None:
+    def most_tokens(self) -> int | None:
         """The most tokens that the base model holds; None when that is not known."""
         return ModelFacts.of(self.base).context if self.base else None
 
@@ -103,17 +103,18 @@ class About:
 
 
 @dataclass(frozen=True)
-class Rule:
-    """One way in which a row cannot teach.
+class Filter:
+    """One rule: a way in which a row cannot teach.
 
     suspects: positions of the rows that may be meant, found by Polars, as few as is cheap; the same row may come twice.
     judge: (reason, evidence) for a row that is, None for one that is not. action: what becomes of it, where the recipe
-    says nothing else. of_answers: it is about written answers, so it is off where an answer is a label.
+    says nothing else; drop is for what no person could mend, quarantine where one may see what the rule does not.
+    of_answers: it is about written answers, so it is off where an answer is a label.
     """
 
     name: str
-    suspects: Callable[[About], pl.Series]
-    judge: Callable[[Row, About], Found | None]
+    suspects: Callable[[FilterContext], pl.Series]
+    judge: Callable[[Row, FilterContext], Found | None]
     action: Action
     of_answers: bool = False
 

@@ -16,7 +16,7 @@ from typing import Any, Literal
 import polars as pl
 import yaml
 
-from tasks.curation.filters.base import About, Found, Row, answers
+from tasks.curation.filters.base import Filter, FilterContext, Found, Row, answers
 
 FILE = Path(__file__).parent / "phrases" / "boilerplate.yaml"
 CHARACTERS = 1200  # the longest refusal in 600 real answers had 614; what is longer says something
@@ -48,17 +48,17 @@ _HINT = (
 )
 
 
-def may_be_boilerplate(about: About) -> pl.Series:
-    short = about.answers.filter(pl.col("text").str.len_chars() <= CHARACTERS)
+def may_be_boilerplate(context: FilterContext) -> pl.Series:
+    short = context.answers.filter(pl.col("text").str.len_chars() <= CHARACTERS)
     hinted = pl.col("text").str.contains(_HINT)
-    if about.phrases:
-        own = set(map(_plain, about.phrases))
+    if context.phrases:
+        own = set(map(_plain, context.phrases))
         hinted |= pl.col("text").map_elements(lambda text: _plain(text) in own, return_dtype=pl.Boolean)
     return short.filter(hinted)["row"]
 
 
-def is_boilerplate(row: Row, about: About) -> Found | None:
-    own = set(map(_plain, about.phrases))
+def is_boilerplate(row: Row, context: FilterContext) -> Found | None:
+    own = set(map(_plain, context.phrases))
     for number, text, asked in answers(row):
         if _plain(text) in own:
             return "boilerplate answer", {"message": number, "phrase": "filter.phrases"}
@@ -86,3 +86,6 @@ def _pattern(group: Literal["phrases", "filler"]) -> re.Pattern[str]:
 def _plain(text: str) -> str:
     """Without case, punctuation and blanks: a phrase however it is typed."""
     return re.sub(r"[\W_]+", " ", unicodedata.normalize("NFKC", text).casefold()).strip()
+
+
+RULE = Filter("boilerplate", may_be_boilerplate, is_boilerplate, "quarantine", of_answers=True)

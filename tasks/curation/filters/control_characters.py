@@ -10,21 +10,24 @@ from collections import Counter
 import polars as pl
 
 from tasks.core.text.control_characters import CONTROL
-from tasks.curation.filters.base import REJECTED, About, Found, Row
+from tasks.curation.filters.base import REJECTED, Filter, FilterContext, Found, Row
 
 # U+FFFD stands where a character was lost for good, U+FFFE and U+FFFF are none.
 _CONTROL = re.compile(f"[{CONTROL}\ufffd\ufffe\uffff]")
 _CODES = 5  # different ones that the evidence names
 
 
-def may_have_control_characters(about: About) -> pl.Series:
-    return about.texts.filter(pl.col("text").str.contains(rf"[{CONTROL}\x{{fffd}}\x{{fffe}}\x{{ffff}}]"))["row"]
+def may_have_control_characters(context: FilterContext) -> pl.Series:
+    return context.texts.filter(pl.col("text").str.contains(rf"[{CONTROL}\x{{fffd}}\x{{fffe}}\x{{ffff}}]"))["row"]
 
 
-def has_control_characters(row: Row, _: About) -> Found | None:
+def has_control_characters(row: Row, _: FilterContext) -> Found | None:
     said = [*((n, m["content"] or "") for n, m in enumerate(row["messages"], 1)), (REJECTED, row["rejected"] or "")]
     for number, text in said:
         if found := Counter(_CONTROL.findall(text)):
             codes = {f"U+{ord(character):04X}": times for character, times in sorted(found.items())[:_CODES]}
             return "control characters", {"message": number, "characters": codes}
     return None
+
+
+RULE = Filter("control_characters", may_have_control_characters, has_control_characters, "quarantine")

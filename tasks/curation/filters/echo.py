@@ -1,97 +1,37 @@
-"""Answers that say again what is there already: the prompt, or themselves over and over."""
+"""Answers that repeat the prompt."""
 
 from __future__ import annotations
 
 import re
-from collections import Counter
-from itertools import islice
-from operator import eq
 
 import polars as pl
 
-from tasks.curation.filters.base import About, Found, Row, answers
+from tasks.curation.filters.base import Filter, FilterContext, Found, Row, answers
 
 WORDS = 4  # "Hello" answered by "Hello!" is polite, and a label may well be the text it labels
-# A loop is told by these three together: a refrain is shorter, a table's cells are fewer, a list's items differ.
-TIMES, LOOP_WORDS, SHARE = 4, 16, 0.4
-PERIODS = 3  # lengths of a block that are tried
-_WANTED = re.compile(r"(?i)\b(?:repeat|repeated(?:ly)?|times|loop|refrain|chant|mantra)\b")
 _WORD = re.compile(r"\w+")
-_RUN = re.compile(r"(\w{1,20}?)\1{39,}")  # one or a few characters forty times; rules and dotted lines are no words
 
 
-def may_echo(about: About) -> pl.Series:
+def may_echo(context: FilterContext) -> pl.Series:
     """Answers about as long as what stands before them, and then alike as far as letters and digits go."""
     before = {"asked": pl.col("text").shift(1), "same": pl.col("row").shift(1) == pl.col("row")}
     length = pl.col("text").str.len_bytes().cast(pl.Int64)
     near = (length - pl.col("asked").str.len_bytes().cast(pl.Int64)).abs() <= 10 + length // 5
     letters = (pl.col(name).str.to_lowercase().str.replace_all(r"[\W_]+", "") for name in ("text", "asked"))
-    pairs = about.texts.lazy().with_columns(**before).filter("taught", "same", near)
+    pairs = context.texts.lazy().with_columns(**before).filter("taught", "same", near)
     return pairs.filter(next(letters) == next(letters)).select("row").collect()["row"]
 
 
-def echoes(row: Row, _: About) -> Found | None:
+def echoes(row: Row, _: FilterContext) -> Found | None:
     for number, text, asked in answers(row):
-        if len(words := _words(text)) >= WORDS and words == _words(asked):
+        if len(words := words_of(text)) >= WORDS and words == words_of(asked):
             return "answer repeats the prompt", {"message": number, "words": len(words)}
     return None
 
 
-def _words(text: str) -> list[str]:
+def words_of(text: str) -> list[str]:
+    """The words of a text in lower case, without punctuation."""
     return _WORD.findall(text.lower())
 
 
-def may_loop(about: About) -> pl.Series:
-    """Answers in which few words are different ones, and those with a very long word."""
-    words = pl.col("text").str.to_lowercase().str.extract_all(r"\w+")
-    few = (words.list.len() >= LOOP_WORDS) & (words.list.n_unique() <= (1 - SHARE + SHARE / TIMES) * words.list.len())
-    return about.answers.filter(few | pl.col("text").str.contains(r"\w{40}"))["row"]
-
-
-def loops(row: Row, _: About) -> Found | None:
-    for number, text, asked in answers(row):
-        if _WANTED.search(asked):
-            continue
-        if run := _RUN.search(text):
-            return "answer repeats itself", {"message": number, "characters": len(run[0])}
-        words = _words(text)
-        period, covered = _longest_loop(words)
-        if period and covered >= max(TIMES * period, LOOP_WORDS, SHARE * len(words)):
-            share = round(covered / len(words), 3)
-            return "answer repeats itself", {
-                "message": number,
-                "words": period,
-                "times": covered // period,
-                "share": share,
-            }
-    return None
-
-
-def _longest_loop(words: list[str]) -> tuple[int, int]:
-    """(words in a block, words covered) of the longest stretch in which one block follows itself; (0, 0) without one.
-
-    Linear: a block shows by the distance at which its three-word sequences come again, the commonest of which are
-    tried. A sequence that stands in the block twice has other distances, but fewer. Blocks of digits alone are data.
-    """
-    last: dict[tuple[str, ...], int] = {}
-    gaps: Counter[int] = Counter()
-    for i, gram in enumerate(zip(words, islice(words, 1, None), islice(words, 2, None), strict=False)):
-        if gram in last:
-            gaps[i - last[gram]] += 1
-        last[gram] = i
-    found = (0, 0)
-    for period in sorted(sorted(gaps), key=lambda gap: -gaps[gap])[:PERIODS]:
-        streak = 0
-        for i, same in enumerate(map(eq, words, islice(words, period, None))):
-            streak = streak + 1 if same else 0
-            if (
-                streak + period > found[1]
-                and streak >= period
-                and any(_is_word(word) for word in words[i - period + 1 : i + 1])
-            ):
-                found = (period, streak + period)
-    return found
-
-
-def _is_word(word: str) -> bool:
-    return len(word) > 1 and word.isalpha()
+RULE = Filter("echo", may_echo, echoes, "quarantine", of_answers=True)

@@ -4,26 +4,26 @@ from __future__ import annotations
 
 import polars as pl
 
-from tasks.curation.filters.base import REJECTED, About, Found, Row, answers, turns
+from tasks.curation.filters.base import REJECTED, Filter, FilterContext, Found, Row, answers, turns
 
 
-def may_lack_something(about: About) -> pl.Series:
-    texts, everything = about.texts, pl.Series("row", range(about.rows.height), pl.UInt32)
+def may_lack_something(context: FilterContext) -> pl.Series:
+    texts, everything = context.texts, pl.Series("row", range(context.rows.height), pl.UInt32)
     blank = texts.filter(pl.col("text").str.strip_chars() == "")["row"]
     has = (texts.filter(role=role)["row"].implode() for role in ("user", "assistant"))
     lacking = [everything.filter(~everything.is_in(rows)) for rows in has]
-    if about.kind.has_rejected:
-        lacking.append(everything.filter(about.rows["rejected"].is_null()))
+    if context.kind.has_rejected:
+        lacking.append(everything.filter(context.rows["rejected"].is_null()))
     return pl.concat([blank, *lacking])
 
 
-def lacks_something(row: Row, about: About) -> Found | None:
+def lacks_something(row: Row, context: FilterContext) -> Found | None:
     """A rejected answer must be there too: without it there is nothing to prefer the other to."""
     roles = [message["role"] for message in row["messages"]]
     for role, name in (("user", "user message"), ("assistant", "assistant answer")):
         if role not in roles:
             return f"no {name}", {"roles": roles}
-    if about.kind.has_rejected and row["rejected"] is None:
+    if context.kind.has_rejected and row["rejected"] is None:
         return "no rejected answer", {"roles": roles}
     said = [
         *((number, text, "message") for number, text in turns(row, "user")),
@@ -33,14 +33,4 @@ def lacks_something(row: Row, about: About) -> Found | None:
     return next(((f"empty {what}", {"message": number}) for number, text, what in said if not text.strip()), None)
 
 
-def may_teach_nothing(about: About) -> pl.Series:
-    teaching = about.answers["row"].unique().implode()
-    answered = about.texts.filter(role="assistant")["row"]
-    return answered.filter(~answered.is_in(teaching))
-
-
-def teaches_nothing(row: Row, _: About) -> Found | None:
-    """All answers have weight 0: that is how ingest writes a bad rating, and how OpenAI's format
-    takes an answer out.
-    """
-    return None if any(answers(row)) else ("rated bad by its source", {"weights": row["weights"]})
+RULE = Filter("empty", may_lack_something, lacks_something, "drop")

@@ -36,7 +36,7 @@ class Habits:
     places: dict[str, tuple[int, int, int]] = field(default_factory=dict)
 
     def ended_at(self, place: str) -> float:
-        """The share of whole answers that are ended at such a place, but for the one that is asked about, which is
+        """The share of whole answers that are ended at such a place, but for the one that is asked context, which is
         open.
 
         0 where there is no such place, or leaving it out is a habit as well.

@@ -13,7 +13,7 @@ from typing import Any
 import polars as pl
 
 from tasks.core.errors import RecipeError
-from tasks.curation.filters.base import About, Found, Row, answers, turns
+from tasks.curation.filters.base import Filter, FilterContext, Found, Row, answers, turns
 from tasks.metrics.answer_schema import parse
 
 # On 18,600 English texts (instructions, bank questions, SMS) 0.95 and 20 letters flagged what was in another language
@@ -31,20 +31,20 @@ _ASKED_FOR = re.compile(
 _NOT_PROSE = re.compile(r"```.*?```|`[^`\n]+`|https?://\S+|\S+@\S+|<[A-Z]+_\d+>", re.S)
 
 
-def may_be_foreign(about: About) -> pl.Series:
-    if not about.languages:
+def may_be_foreign(context: FilterContext) -> pl.Series:
+    if not context.languages:
         return pl.Series("row", [], pl.UInt32)
-    judged = about.texts.filter(role="user") if about.kind.answer_is_label else about.answers
+    judged = context.texts.filter(role="user") if context.kind.answer_is_label else context.answers
     letters = pl.col("text").str.count_matches(r"\p{L}")
     return judged.filter(letters >= LETTERS_OF_OTHER_SCRIPTS)["row"]
 
 
-def is_foreign(row: Row, about: About) -> Found | None:
-    labelled = about.kind.answer_is_label
+def is_foreign(row: Row, context: FilterContext) -> Found | None:
+    labelled = context.kind.answer_is_label
     said = [(n, text, "") for n, text in turns(row, "user")] if labelled else list(answers(row))
     for number, text, asked in said:
         language, probability = _language(_prose(text))
-        if language not in (*about.languages, NO_LANGUAGE) and probability >= SURE and not _ASKED_FOR.search(asked):
+        if language not in (*context.languages, NO_LANGUAGE) and probability >= SURE and not _ASKED_FOR.search(asked):
             evidence = {"message": number, "language": language, "probability": round(probability, 3)}
             return "answer in another language" if not labelled else "text in another language", evidence
     return None
@@ -90,3 +90,6 @@ def _identifier() -> Any:
     from py3langid.langid import MODEL_FILE, LanguageIdentifier
 
     return LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
+
+
+RULE = Filter("language", may_be_foreign, is_foreign, "quarantine")

@@ -22,7 +22,7 @@ from typing import Any
 
 import polars as pl
 
-from tasks.curation.filters.base import About, Found, Row, answers
+from tasks.curation.filters.base import Filter, FilterContext, Found, Row, answers
 from tasks.curation.filters.ending_habits import OPEN, Habits, place_of
 from tasks.curation.filters.last_line import LastLine, fewer_than_asked, is_open
 from tasks.curation.filters.last_word import sign
@@ -42,15 +42,15 @@ COPIED = 3  # words
 ALIKE = 0.5  # of the words of an edited sentence that its original has too, and at least so much of its length
 
 
-def may_be_cut(about: About) -> pl.Series:
+def may_be_cut(context: FilterContext) -> pl.Series:
     text = pl.col("text").str.strip_chars_end()
     fenced = text.str.contains("```", literal=True) & (text.str.count_matches("```", literal=True) % 2 == 1)
     several = text.str.contains(r"\s") & ~text.str.contains(JSON)
     plain = several & text.str.contains(OPEN + r"|\n\s*(?:[-*•·–]|\d{1,3}[.):])$")
-    return about.answers.filter(fenced | (plain if about.habits.punctuated else pl.lit(False)))["row"]
+    return context.answers.filter(fenced | (plain if context.habits.punctuated else pl.lit(False)))["row"]
 
 
-def is_cut(row: Row, about: About) -> Found | None:
+def is_cut(row: Row, context: FilterContext) -> Found | None:
     for number, text, asked in answers(row):
         text = text.strip()
         if not text or _JSON.match(text):
@@ -58,16 +58,16 @@ def is_cut(row: Row, about: About) -> Found | None:
         evidence: dict[str, Any] = {"message": number, "characters": len(text)}
         if text.count("```") % 2:
             return "answer is cut off", evidence | {"sign": "open code block"}
-        if about.habits.punctuated:
+        if context.habits.punctuated:
             end = LastLine.of(text)
             if _is_given(end, asked):
                 continue
-            if found := sign(end, about.habits.words, asked):
+            if found := sign(end, context.habits.words, asked):
                 return "answer is cut off", evidence | {"sign": found}
             if counted := fewer_than_asked(end, asked):
                 return "answer is cut off", evidence | {"sign": "fewer list items than asked for"} | counted
-            place = place_of(end, about.habits.words)
-            if share := _due(end, place, asked, about.habits):
+            place = place_of(end, context.habits.words)
+            if share := _due(end, place, asked, context.habits):
                 return "answer is cut off", evidence | {"sign": f"unended {place}", "usually_ended": share}
     return None
 
@@ -111,3 +111,6 @@ def _given(asked: str) -> list[str]:
 
 def _words(text: str) -> set[str]:
     return set(re.findall(r"\w+", text.lower()))
+
+
+RULE = Filter("truncated", may_be_cut, is_cut, "quarantine", of_answers=True)

@@ -15,16 +15,16 @@ import polars as pl
 from tasks.core.errors import DataError, RecipeError
 from tasks.core.handle import Handle
 from tasks.core.row import tools_of, turns
-from tasks.curation.filters.base import About, Found, Row
+from tasks.curation.filters.base import Filter, FilterContext, Found, Row
 from tasks.model.chat_template import encode
 
 
-def may_be_unwritable(about: About) -> pl.Series:
-    return about.with_tools if about.base else about.with_tools.clear()
+def may_be_unwritable(context: FilterContext) -> pl.Series:
+    return context.with_tools if context.base else context.with_tools.clear()
 
 
-def is_unwritable(row: Row, about: About) -> Found | None:
-    written = tokens_as_trained(row, about)
+def is_unwritable(row: Row, context: FilterContext) -> Found | None:
+    written = tokens_as_trained(row, context)
     return (
         ("the chat template cannot write its tools or calls", {"template": written})
         if isinstance(written, str)
@@ -32,23 +32,25 @@ def is_unwritable(row: Row, about: About) -> Found | None:
     )
 
 
-def tokens_as_trained(row: Row, about: About) -> int | str:
+def tokens_as_trained(row: Row, context: FilterContext) -> int | str:
     """Tokens of a row as the template writes it, tools and all; of a pair the longer side. A text
     says why it cannot.
     """
-    if row["row_id"] not in about.sizes:
+    if row["row_id"] not in context.sizes:
         said, rejected = turns(row), row["rejected"]
         sides = [said] if rejected is None else [said, [*said[:-1], {"role": "assistant", "content": rejected}]]
         try:
-            about.sizes[row["row_id"]] = max(_tokens(side, row, about) for side in sides)
+            context.sizes[row["row_id"]] = max(_tokens(side, row, context) for side in sides)
         except (DataError, RecipeError) as error:
-            about.sizes[row["row_id"]] = error.what
-    return about.sizes[row["row_id"]]
+            context.sizes[row["row_id"]] = error.what
+    return context.sizes[row["row_id"]]
 
 
-def _tokens(side: list[dict[str, Any]], row: Row, about: About) -> int:
-    assert about.base, "suspects are named only with a base model"
-    return len(encode(tokenizer_of(about.base), side, about.prompt, row["weights"], tools_of(row["meta"])).input_ids)
+def _tokens(side: list[dict[str, Any]], row: Row, context: FilterContext) -> int:
+    assert context.base, "suspects are named only with a base model"
+    return len(
+        encode(tokenizer_of(context.base), side, context.prompt, row["weights"], tools_of(row["meta"])).input_ids
+    )
 
 
 def tokenizer_of(base: Handle) -> Any:
@@ -61,3 +63,6 @@ def _tokenizer(folder: Path) -> Any:
     from transformers import AutoTokenizer
 
     return AutoTokenizer.from_pretrained(str(folder))
+
+
+RULE = Filter("template", may_be_unwritable, is_unwritable, "quarantine")

@@ -17,8 +17,9 @@ from tasks.core.errors import DataError
 from tasks.core.home import digest_path
 from tasks.core.row import ROW_SCHEMA
 from tasks.core.row_kind import CLASSIFICATION, PREFERENCE, SFT, RowKind
-from tasks.curation.export import FORMATS, export
+from tasks.curation.export import export
 from tasks.curation.ingest import IngestSettings, Source, find_sources, ingest
+from tasks.data.formats.catalog import writable
 
 FILES = {"openai": ".jsonl", "trl": ".jsonl", "alpaca": ".json", "huggingface": ""}
 
@@ -77,8 +78,8 @@ def test_tools_that_came_with_openai_rows_go_with_them(tmp_path: Path) -> None:
 
 def test_a_pair_in_every_format_is_what_its_tools_read(tmp_path: Path) -> None:
     pair = rows({"messages": turns("s:B", "u:Hi", "a:Yo"), "rejected": "No"})
-    for name in FORMATS:
-        export(pair, name, tmp_path / name, PREFERENCE)  # type: ignore[arg-type]
+    for name in writable():
+        export(pair, name, tmp_path / name, PREFERENCE)
     prompt, chosen, rejected = turns("s:B", "u:Hi"), turns("a:Yo"), turns("a:No")
     assert by_line(tmp_path / "openai/train.jsonl") == [
         {"input": {"messages": prompt}, "preferred_output": chosen, "non_preferred_output": rejected}
@@ -121,13 +122,13 @@ UNHELD = {
 def test_a_row_that_a_format_cannot_hold_is_named_and_nothing_is_written(tmp_path: Path, case: str) -> None:
     name, kind, row = UNHELD[case]
     with pytest.raises(DataError, match=case.split(", ")[1]) as error:
-        export(rows(row), name, tmp_path / "out", kind)  # type: ignore[arg-type]
+        export(rows(row), name, tmp_path / "out", kind)
     assert f"{1:064x}"[:12] in error.value.what
     assert error.value.todo
     assert not list(tmp_path.glob("*out*"))
 
 
-@pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.parametrize("name", writable())
 def test_the_same_rows_in_any_order_give_the_same_bytes_and_nothing_else_is_overwritten(
     tmp_path: Path, name: Any
 ) -> None:
@@ -156,7 +157,7 @@ MANY = st.lists(SINGLE, min_size=1, max_size=3).map(lambda parts: [said for part
 @st.composite
 def curated(draw: st.DrawFn) -> tuple[str, RowKind, pl.DataFrame]:
     """Rows of one kind that the drawn format can hold."""
-    name = draw(st.sampled_from(FORMATS))
+    name = draw(st.sampled_from(writable()))
     kind = draw(st.sampled_from([SFT, PREFERENCE, CLASSIFICATION]))
     several = SINGLE if name == "alpaca" or kind is CLASSIFICATION else MANY
     system = SYSTEM if name != "alpaca" else st.just(turns("s:Be brief."))

@@ -1,0 +1,73 @@
+"""Format: a format of other tools' files. It has shapes of records that it reads, a writer, or both."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tasks.core.row import Message
+from tasks.core.row_kind import SFT, RowKind
+
+Record = dict[str, Any]  # as the other tool has it
+Row = dict[str, Any]  # as in ROW_SCHEMA
+
+
+@dataclass
+class Shaped:
+    """What a record holds. used: the lower-case keys it was taken from. fields: what single messages hold besides."""
+
+    messages: list[Message]
+    used: set[str]
+    rejected: str | None = None
+    weights: list[float] | None = None
+    calls: list[str | None] | None = None
+    fields: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Shape:
+    """One shape of records, and the kind of the rows that are read from it.
+
+    keys: sets of lower-case keys, of which a record must have one to be of this shape at all. read: from a record with
+    lower-case keys; None where it is of another shape after all. It raises UnadaptedError for a record of this shape
+    that cannot be a row.
+    """
+
+    keys: tuple[frozenset[str], ...]
+    read: Callable[[Record], Shaped | None]
+    kind: RowKind = SFT
+
+    def may_be(self, names: frozenset[str]) -> bool:
+        """Whether a record of these keys can be of this shape."""
+        return any(keys <= names for keys in self.keys)
+
+
+class UnheldError(ValueError):
+    """Why a format cannot hold a row, in words that follow the row's id: "has ...", "is ..."."""
+
+
+@dataclass(frozen=True)
+class Writer:
+    """How rows are written.
+
+    record: a row as the format has it; raises UnheldError for one that the format cannot hold. files: writes the
+    records of each split into an empty folder. has_weights: whether conversations with weights have a place in it.
+    """
+
+    record: Callable[[Row, RowKind], Record]
+    files: Callable[[dict[str, list[Record]], Path], None]
+    has_weights: bool = False
+
+
+@dataclass(frozen=True)
+class Format:
+    """A format by its name in a recipe (`data: [{format: ...}]`) and on the command line (`assay export --format`).
+
+    shapes: what is read as it, in the order in which they are tried. writer: None where it is only read.
+    """
+
+    name: str
+    shapes: tuple[Shape, ...] = ()
+    writer: Writer | None = None

@@ -1,0 +1,52 @@
+"""Two columns, a question and its answer, under the usual names; pairs with chosen and rejected (TRL).
+
+A prompt and a completion may each be a list of messages (TRL's conversational form), and chosen and rejected two whole
+conversations.
+"""
+
+from __future__ import annotations
+
+from tasks.data.formats.base import Format, Record, Shape, Shaped
+from tasks.data.formats.conversations import conversation, with_system
+from tasks.data.formats.messages import answer, content, spoken
+from tasks.data.formats.preference_pairs import has_both, pair, pair_shape, paired
+
+COLUMNS = (
+    ("prompt", "completion"),
+    ("prompt", "response"),
+    ("question", "answer"),
+    ("instruction", "response"),
+    ("query", "response"),
+    ("input", "output"),
+    ("message", "reply"),
+)
+
+
+def _read(record: Record) -> Shaped:
+    return read_columns(record, *next(names for names in COLUMNS if record.keys() >= set(names)))
+
+
+def read_columns(record: Record, question: str, answered: str) -> Shaped:
+    """A question and its answer from these two columns."""
+    before, after = spoken(record[question]), spoken(record[answered])
+    if before and after:  # TRL's conversational prompt and completion
+        return conversation(before + after, {question, answered})
+    asked = {"role": "user", "content": content(record[question])}
+    return with_system(record, Shaped([asked, answer(record[answered])], {question, answered}))
+
+
+def _read_whole(record: Record) -> Shaped | None:
+    """{chosen, rejected}, each a whole conversation."""
+    if not has_both(record) or not spoken(record["chosen"]):
+        return None
+    return pair([], record["chosen"], record["rejected"], {"chosen", "rejected"})
+
+
+FORMAT = Format(
+    "prompt_completion",
+    shapes=(
+        paired(("prompt", "question", "query", "input")),
+        pair_shape(_read_whole, "chosen", "rejected"),
+        Shape(tuple(map(frozenset, COLUMNS)), _read),
+    ),
+)
