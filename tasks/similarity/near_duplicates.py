@@ -19,8 +19,7 @@ PAIRS_SCHEMA = {"row_id_a": pl.String, "row_id_b": pl.String, "jaccard": pl.Floa
 
 
 class TooManyPairsError(DataError):
-    """The answer would not fit into memory; leader_clusters.py needs no pairs where only those who stay are asked for.
-    """
+    """The answer would not fit into memory; leader_clusters.py needs no pairs where only those who stay are asked for."""
 
 
 def near_duplicate_pairs(texts: pl.DataFrame, threshold: float = 0.7, ngram: int = 3) -> pl.DataFrame:
