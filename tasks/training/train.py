@@ -225,8 +225,8 @@ def _show(event: Losses, plan: Plan | None, place: StepDirs) -> None:
 def _plan_line(plan: Plan) -> str:
     return (
         f"{plan.method}, {plan.weights}: {plan.rows:,} rows, {plan.tokens:,} tokens, {plan.cut_tokens} cut; "
-        f"{plan.trainable_share:.1%} of {plan.total_parameters / 1e6:,.0f} M parameters; {plan.steps} steps in {plan.dtype} on {_device(plan)}; "
-        f"about {plan.estimated_seconds / 60:.1f} min"
+        f"{plan.trainable_share:.1%} of {plan.total_parameters / 1e6:,.0f} M parameters; "
+        f"{plan.steps} steps in {plan.dtype} on {_device(plan)}; about {plan.estimated_seconds / 60:.1f} min"
     )
 
 
