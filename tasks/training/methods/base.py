@@ -39,7 +39,7 @@ class Method(Protocol):
     settings: type[TrainSettings]
     learns_from: frozenset[str]
 
-    def encode(self, tokenizer: Any, row: Mapping[str, Any], prompt: PromptSettings) -> Example:
+    def encode(self, tokenizer: Any, row: dict[str, Any], prompt: PromptSettings) -> Example:
         """A curated row as what is learnt of it. In the flow, which counts its tokens and refuses one that would be
         cut or in which no label counts. Fields of a class derived from Example become columns too. Raises DataError.
         """

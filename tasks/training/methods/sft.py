@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any, Literal
 
 from tasks.core.row import tools_of, turns
@@ -25,7 +24,7 @@ class SupervisedFineTuning:
     settings = SftSettings
     learns_from = frozenset({SFT.name, CLASSIFICATION.name})
 
-    def encode(self, tokenizer: Any, row: Mapping[str, Any], prompt: PromptSettings) -> Example:
+    def encode(self, tokenizer: Any, row: dict[str, Any], prompt: PromptSettings) -> Example:
         """The whole conversation, with labels on the assistant turns that teach."""
         return encode(tokenizer, turns(row), prompt, row.get("weights"), tools_of(row["meta"]))
 

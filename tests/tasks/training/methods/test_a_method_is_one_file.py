@@ -98,9 +98,8 @@ def copy(tmp_path: Path) -> Path:
     folder = tmp_path / "code"
     for package in ("tasks", "data_contracts", "tests/support"):
         shutil.copytree(code_digest.ROOT / package, folder / package, ignore=shutil.ignore_patterns("__pycache__"))
-    (folder / "tests" / "__init__.py").touch()
-    (folder / "tasks/training/methods/last_tokens.py").write_text(METHOD)
-    (folder / "tasks/training/weights/norms.py").write_text(WEIGHTS_FORM)
+    for seam, member, text in (("methods", "last_tokens", METHOD), ("weights", "norms", WEIGHTS_FORM)):
+        (folder / f"tasks/training/{seam}/{member}.py").write_text(text)
     return folder
 
 
