@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import warnings
 from pathlib import Path
+from typing import Annotated, cast
 
 from pydantic import Field, PrivateAttr
 
@@ -46,7 +47,8 @@ from tasks.model.chat_template import PromptSettings
 from tasks.monitoring.retrain_rule import WatchSettings
 from tasks.release.promote import PromoteSettings
 from tasks.release.register import RegisterSettings
-from tasks.training.trainer.settings import TrainSettings
+from tasks.training.methods import METHODS
+from tasks.training.settings import TrainSettings
 
 # Every class has a `register` of ABCMeta, which nobody calls on a recipe.
 warnings.filterwarnings("ignore", message='Field name "register" in "Recipe" shadows')
@@ -70,8 +72,8 @@ class Recipe(Settings):
 
     # Becomes the registered model's name in MLflow, which refuses slashes and colons.
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100)
-    # What the rows are: conversations, preference pairs, or texts with a label. Pairs are curated and exported, not
-    # trained on.
+    # What the rows are: conversations, preference pairs, or texts with a label. What can be
+    # trained on them: the method says.
     kind: KindName = SFT.name
     base_model: BaseModelSettings
     prompt: PromptSettings = Field(default_factory=PromptSettings)
@@ -93,7 +95,7 @@ class Recipe(Settings):
     check: CheckSettings = Field(default_factory=CheckSettings)
     split: SplitSettings = Field(default_factory=SplitSettings)
     advise: AdviseSettings = Field(default_factory=AdviseSettings)
-    train: TrainSettings = Field(default_factory=TrainSettings)
+    train: Annotated[TrainSettings, METHODS] = Field(default_factory=lambda: cast(TrainSettings, METHODS.chosen()))
     evaluate: EvaluateSettings = Field(default_factory=EvaluateSettings)
     gate: GateSettings
     register: RegisterSettings = Field(default_factory=RegisterSettings)
@@ -117,6 +119,11 @@ class Recipe(Settings):
     def rows_are(self) -> RowKind:
         """The kind, as steps are given it."""
         return KINDS[self.kind]
+
+    @property
+    def is_trainable(self) -> bool:
+        """Whether the training method learns from rows of this kind; else they can be curated and exported."""
+        return self.kind in METHODS.get(self.train.method).learns_from
 
     @property
     def decisions_file(self) -> Path:

@@ -48,6 +48,7 @@ from tasks.model.answerable import check_answerable
 from tasks.model.chat_template import PromptSettings
 from tasks.registry import mlflow_client
 from tasks.release.register import RecipeText, is_challenger, register
+from tasks.training.methods import METHODS
 from tasks.training.train import train
 
 
@@ -123,13 +124,14 @@ def check_judges(plan: Recipe, base: Handle, sets: Results) -> None:
 
 
 def check_trainable(plan: Recipe) -> None:
-    """Raise RecipeError for preference pairs before anything runs."""
-    if not plan.rows_are.is_trained_on:
+    """Raise RecipeError, before anything runs, for rows that the training method does not learn from."""
+    if not plan.is_trainable:
+        method = METHODS.get(plan.train.method)
         raise RecipeError(
-            "Preference pairs are curated and exported here, not trained on.",
-            where="recipe: kind",
-            allowed=", ".join(name for name, kind in KINDS.items() if kind.is_trained_on),
-            todo="`assay curate` this recipe, then `assay export` it for a trainer of preferences",
+            f"Rows of kind {plan.kind} are curated and exported here; {method.title} does not learn from them.",
+            where=f"recipe: kind, and train.method ({plan.train.method})",
+            allowed=f"for this method: {', '.join(name for name in KINDS if name in method.learns_from)}",
+            todo="`assay curate` this recipe, then `assay export` it for another trainer",
         )
 
 

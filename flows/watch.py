@@ -118,7 +118,7 @@ def measured(
         compare, plan.watch, snapshot=learnt, came=came, new=passed, contract=contract, checked=checked, **asked
     )
     compared, scored = CompareFacts.of(told), None
-    if left and left.rows and plan.watch.scored_rows and plan.rows_are.is_trained_on:
+    if left and left.rows and plan.watch.scored_rows and plan.is_trainable:
         scored = RescoreFacts.of(
             work_step(
                 rescore,

@@ -14,7 +14,9 @@ import pytest
 from tasks.core.code_digest import ROOT
 from tasks.core.process.child import child_environment
 from tasks.model.chat_template import PromptSettings
-from tasks.training.train import TrainSettings, train
+from tasks.training.methods.sft import SftSettings
+from tasks.training.train import train
+from tasks.training.weights.lora import LoraSettings
 from tests.support.training import base_handle, dataset_handle, place, rows
 
 NOT_OURS = "import pathlib\npathlib.Path(__file__ + '.ran').touch()\nraise SystemExit('this is not ours')\n"
@@ -57,7 +59,7 @@ def taken(folder: Path) -> list[str]:
 
 def test_a_training_starts_from_there(elsewhere: Path) -> None:
     given = {"base": base_handle(elsewhere / "base"), "dataset": dataset_handle(elsewhere / "dataset", rows(4))}
-    settings = TrainSettings(epochs=1, batch_rows=4, threads=1, rank=4)
+    settings = SftSettings(epochs=1, batch_rows=4, threads=1, weights=LoraSettings(rank=4))
     made = train(place(elsewhere / "work"), settings=settings, prompt=PromptSettings(system="Triage."), **given)
     assert made.told["actual"]["steps"] == 1
     assert not taken(elsewhere)

@@ -151,8 +151,8 @@ def curate(arguments: argparse.Namespace) -> int:
     from flows.recipe import load_recipe
 
     asked = [arguments.recipe, *(word for setting in arguments.settings for word in ("--set", setting))]
-    kind = load_recipe(arguments.recipe, assigned(arguments.settings)).kind
-    print_curated(results, asked, kind, time.monotonic() - started)
+    plan = load_recipe(arguments.recipe, assigned(arguments.settings))
+    print_curated(results, asked, plan.is_trainable, time.monotonic() - started)
     return 0
 
 

@@ -19,7 +19,6 @@ from rich.markup import escape
 from flows.servers.environment import own_mlflow
 from tasks.core.handle import Handle
 from tasks.core.process import terminal
-from tasks.core.row_kind import KINDS
 from tasks.core.text.interval_text import percent
 from tasks.core.variants import TUNED
 from tasks.facts.dataset import DatasetFacts
@@ -52,11 +51,11 @@ def print_summary(results: Mapping[str, Handle], state_name: str, seconds: float
     _next(f"{command('assay')} ui", *([_serve(version)] if version else []))
 
 
-def print_curated(results: Mapping[str, Handle], asked: Sequence[str], kind: str, seconds: float) -> None:
+def print_curated(results: Mapping[str, Handle], asked: Sequence[str], trainable: bool, seconds: float) -> None:
     """Print the closing lines of `assay curate`: the rows, where they lie, and what a person should look at.
 
     results: handles by name: dataset and review; others are left out. asked: the recipe and what was set in it, as
-    words of the command. kind: the recipe's.
+    words of the command. trainable: `assay run` would train on these rows.
     """
     dataset, sheet = results["dataset"], results["review"]
     print()
@@ -68,7 +67,7 @@ def print_curated(results: Mapping[str, Handle], asked: Sequence[str], kind: str
     _line("", f"{left.rows:,} rows, about {left.minutes:.0f} minutes", "dim")
     _line("time", _time(seconds))
     then = f"{command('assay')} run {shlex.join(asked)}"
-    if not KINDS[kind].is_trained_on:
+    if not trainable:
         then = f"{command('assay')} export {shlex.quote(asked[0])} --format trl --out pairs"
     _next(then, f"{command('assay')} ui")
 

@@ -23,7 +23,7 @@ from flows.recipe import Recipe, load_recipe
 from flows.recipes import installed_recipes
 from tasks.core.errors import RecipeError
 from tasks.core.text.user_input import quoted
-from tasks.training.trainer.settings import MOST_SEED
+from tasks.training.settings import MOST_SEED
 
 DEFAULT = next(iter(installed_recipes()))  # what the form shows first
 # The recipe's keys that the form can override, and so what `planned` is given.

@@ -24,7 +24,6 @@ class RowKind:
     has_label: it may say which class it is of: in the field answer.label of its answer, or by the whole answer.
     answer_is_label: its answer is the name of a class, and no text that somebody wrote.
     compared_by: in what it must be like another row to repeat it: the prompt, or the pair of prompt and answers.
-    is_trained_on: `assay run` trains on such rows; else they are curated and exported.
     """
 
     name: KindName
@@ -33,10 +32,9 @@ class RowKind:
     has_label: bool = False
     answer_is_label: bool = False
     compared_by: Literal["prompt", "pair"] = "prompt"
-    is_trained_on: bool = True
 
 
 SFT = RowKind("sft", is_conversation=True, has_label=True)
-PREFERENCE = RowKind("preference", has_rejected=True, compared_by="pair", is_trained_on=False)
+PREFERENCE = RowKind("preference", has_rejected=True, compared_by="pair")
 CLASSIFICATION = RowKind("classification", has_label=True, answer_is_label=True)
 KINDS: dict[str, RowKind] = {kind.name: kind for kind in (SFT, PREFERENCE, CLASSIFICATION)}

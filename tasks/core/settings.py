@@ -24,6 +24,12 @@ class Settings(BaseModel):
         """
         return self
 
+    def members(self) -> tuple[str, ...]:
+        """Modules that these settings choose (tasks/core/members.py): their code does the work beside the step's own,
+        and is part of its cache key.
+        """
+        return ()
+
 
 class MisfitError(Exception):
     """A value that is well formed and does not go with the rest of the recipe, or with what lies beside it.

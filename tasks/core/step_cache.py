@@ -17,6 +17,7 @@ from pydantic import BaseModel
 from tasks.core.code_digest import code_digest
 from tasks.core.handle import Handle
 from tasks.core.home import digest_json, digest_path, home
+from tasks.core.settings import Settings
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -30,7 +31,8 @@ Input = Value | Sequence[Value] | None
 def work_key(name: str, function: Function, settings: BaseModel, inputs: Mapping[str, Input]) -> str:
     """The key of the work of step `name`, done by `function`."""
     given = {key: _identity(value) for key, value in inputs.items()}
-    return digest_json([name, settings.model_dump(mode="json"), given, code_digest(function.__module__)])
+    modules = (function.__module__, *(settings.members() if isinstance(settings, Settings) else ()))
+    return digest_json([name, settings.model_dump(mode="json"), given, *map(code_digest, modules)])
 
 
 def _identity(value: Input) -> Any:

@@ -26,8 +26,14 @@ class TokenCounts(Facts):
 
 
 class Plan(TokenCounts):
-    """What will be done, with what, and how long it should take: known before the first step."""
+    """What will be done, with what, and how long it should take: known before the first step.
 
+    method, weights: how is learnt and what is trained, as a person is told of them; runs of before there was more than
+    one of each have none.
+    """
+
+    method: str = "supervised fine-tuning"
+    weights: str = "LoRA"
     trainable_parameters: int
     total_parameters: int
     trainable_share: float

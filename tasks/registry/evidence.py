@@ -43,7 +43,8 @@ BATCH = 100  # parameters that MLflow takes at once
 
 
 def log_parameters(client: Any, run: Any, recipe: str, training: Mapping[str, Any]) -> None:
-    """The recipe's values as parameters `section.key`, the resolved training settings among them; once a run.
+    """The recipe's values as parameters `section.key`, the resolved training settings among them, and of their parts
+    `train.part.key`; once a run.
 
     MLflow refuses to change a parameter, so a run that has them keeps those it was made with.
     """
@@ -51,7 +52,9 @@ def log_parameters(client: Any, run: Any, recipe: str, training: Mapping[str, An
 
     if run.data.params:
         return
-    values = {**_flat(yaml.safe_load(recipe) or {}), **_flat({"train": training})}
+    parts = {f"train.{key}": value for key, value in training.items() if isinstance(value, Mapping)}
+    values = {**_flat(yaml.safe_load(recipe) or {}), **_flat({"train": training}), **_flat(parts)}
+    values = {key: text for key, text in values.items() if key not in parts}
     params = [Param(key, text[:PARAM_CHARACTERS]) for key, text in sorted(values.items())]
     for start in range(0, len(params), BATCH):
         client.log_batch(run.info.run_id, params=params[start : start + BATCH])

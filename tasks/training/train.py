@@ -1,4 +1,4 @@
-"""Train a LoRA adapter, in a child process, on the assistant's tokens only.
+"""Train a model by a method (tasks/training/methods), in a child process, on the tokens that the method says.
 
 This side counts every token, writes what to train on, starts the child with accelerate's launcher, shows its progress
 and enforces the deadline; `tasks/training/trainer` is the other side. Checkpoints lie in the step's scratch folder, so
@@ -14,7 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -24,13 +24,14 @@ from tasks.core.errors import DataError, TrainingError
 from tasks.core.handle import CURATED, Handle
 from tasks.core.process import terminal
 from tasks.core.process.child import child_environment
-from tasks.core.row import tools_of, turns
 from tasks.core.work import StepDirs, StepResult
 from tasks.facts.base_model import ModelFacts
 from tasks.facts.training import Actual, Losses, Plan, TokenCounts, TrainingFacts, TrainingTold
-from tasks.model.chat_template import IGNORED, Example, PromptSettings, encode
+from tasks.model.chat_template import IGNORED, Example, PromptSettings
 from tasks.training import trainer
-from tasks.training.trainer.settings import TrainSettings
+from tasks.training.methods import METHODS
+from tasks.training.methods.base import Method
+from tasks.training.settings import TrainSettings
 from tasks.training.trainer.spec import Event, TrainSpec, event_of
 
 # Whose errors follow the trainer's in its log.
@@ -46,12 +47,14 @@ NAMED_ROWS = 5  # rows named in an error; more would scroll the message away
 def train(
     place: StepDirs, *, settings: TrainSettings, prompt: PromptSettings, base: Handle, dataset: Handle
 ) -> StepResult:
-    """Train on dataset's curated rows (column `split`: train, validation); leaves place.out/adapter, a PEFT folder.
+    """Train on dataset's curated rows (column `split`: train, validation); leaves place.out/adapter, as the form of
+    weights keeps it.
 
     Raises DataError when an answer would be cut or nothing would be learnt, TrainingError when the child fails.
     """
     model = base.folder / "model"
-    counted = _write_examples(place.scratch, model, prompt, dataset.frame(CURATED), ModelFacts.of(base).context)
+    method, rows = METHODS.get(settings.method), dataset.frame(CURATED)
+    counted = _write_examples(place.scratch, model, method, prompt, rows, ModelFacts.of(base).context)
     TrainSpec(
         base=model,
         data=place.scratch,
@@ -67,14 +70,16 @@ def train(
 
 
 def _write_examples(
-    scratch: Path, model: Path, prompt: PromptSettings, rows: pl.DataFrame, context: int | None
+    scratch: Path, model: Path, method: Method, prompt: PromptSettings, rows: pl.DataFrame, context: int | None
 ) -> TokenCounts:
-    """Tokenise both splits into scratch/{train,validation}, as datasets of input_ids and labels. Returns the counts."""
+    """Tokenise both splits into scratch/{train,validation}, datasets with the fields of the method's examples. Returns
+    the counts.
+    """
     from datasets import Dataset
     from transformers import AutoTokenizer
 
     tokenizer = AutoTokenizer.from_pretrained(model)
-    examples = [_encode(tokenizer, row, prompt) for row in rows.iter_rows(named=True)]
+    examples = [_encode(tokenizer, method, row, prompt) for row in rows.iter_rows(named=True)]
     _refuse_cut(rows, examples, context)
     _refuse_silent(rows, examples)
     by_split = {split: [e for e, s in zip(examples, rows["split"], strict=True) if s == split] for split in SPLITS}
@@ -83,8 +88,8 @@ def _write_examples(
         raise DataError("There is no row to train on.", where="step train", todo="loosen the steps before, or add data")
     for split, chosen in by_split.items():
         if chosen:  # datasets cannot read back what has no row
-            data = Dataset.from_dict({"input_ids": [e.input_ids for e in chosen], "labels": [e.labels for e in chosen]})
-            data.save_to_disk(str(scratch / split))
+            columns = {one.name: [getattr(e, one.name) for e in chosen] for one in fields(chosen[0])}
+            Dataset.from_dict(columns).save_to_disk(str(scratch / split))
     return TokenCounts(
         rows=len(trained),
         validation_rows=len(by_split["validation"]),
@@ -94,9 +99,9 @@ def _write_examples(
     )
 
 
-def _encode(tokenizer: Any, row: dict[str, Any], prompt: PromptSettings) -> Example:
+def _encode(tokenizer: Any, method: Method, row: dict[str, Any], prompt: PromptSettings) -> Example:
     try:
-        return encode(tokenizer, turns(row), prompt, row.get("weights"), tools_of(row["meta"]))
+        return method.encode(tokenizer, row, prompt)
     except DataError as error:
         where = f"row {row['row_id'][:12]} ({row['source']}, line {row['line']}); {error.where}"
         raise DataError(error.what, where=where, allowed=error.allowed, todo=error.todo) from error
@@ -220,9 +225,9 @@ def _show(event: Losses, plan: Plan | None, place: StepDirs) -> None:
 
 def _plan_line(plan: Plan) -> str:
     return (
-        f"{plan.rows:,} rows, {plan.tokens:,} tokens, {plan.cut_tokens} cut; {plan.trainable_share:.1%} of "
-        f"{plan.total_parameters / 1e6:,.0f} M parameters; {plan.steps} steps in {plan.dtype} on {_device(plan)}; "
-        f"about {plan.estimated_seconds / 60:.1f} min"
+        f"{plan.method}, {plan.weights}: {plan.rows:,} rows, {plan.tokens:,} tokens, {plan.cut_tokens} cut; "
+        f"{plan.trainable_share:.1%} of {plan.total_parameters / 1e6:,.0f} M parameters; "
+        f"{plan.steps} steps in {plan.dtype} on {_device(plan)}; about {plan.estimated_seconds / 60:.1f} min"
     )
 
 

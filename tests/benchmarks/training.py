@@ -29,8 +29,9 @@ from tasks.core.process.progress import Progress
 from tasks.core.work import StepDirs
 from tasks.facts.training import Plan, TrainingTold
 from tasks.model.chat_template import IGNORED, Example, Message, conversation, encode
+from tasks.training.methods.sft import SftSettings
 from tasks.training.train import train
-from tasks.training.trainer.settings import TrainSettings
+from tasks.training.weights.lora import LoraSettings
 from tests.benchmarks.example import base_model, conversations, dataset
 from tests.benchmarks.table import Figure, Section, spread
 
@@ -74,7 +75,7 @@ class StepClock(Progress):
 def measure(rounds: int = ROUNDS, steps: int = STEPS) -> Section:
     """Run both in turns; about ten minutes on two cores."""
     recipe = load_recipe("support_triage")
-    base, settings = base_model(recipe), TrainSettings(epochs=1)
+    base, settings = base_model(recipe), SftSettings(epochs=1)
     messages = conversations(recipe, steps * settings.batch_rows)
     done = []
     for number in range(1, rounds + 1):
@@ -84,7 +85,7 @@ def measure(rounds: int = ROUNDS, steps: int = STEPS) -> Section:
     return _section(done, len(messages), steps)
 
 
-def _round(recipe: Recipe, base: Handle, settings: TrainSettings, messages: list[list[Message]], folder: Path) -> Round:
+def _round(recipe: Recipe, base: Handle, settings: SftSettings, messages: list[list[Message]], folder: Path) -> Round:
     from transformers import AutoTokenizer
 
     place = StepDirs(folder / "out", folder / "scratch", clock := StepClock())
@@ -104,7 +105,7 @@ def _round(recipe: Recipe, base: Handle, settings: TrainSettings, messages: list
     )
 
 
-def _batches(examples: list[Example], micro: int, settings: TrainSettings) -> list[list[Example]]:
+def _batches(examples: list[Example], micro: int, settings: SftSettings) -> list[list[Example]]:
     """The rows of each training step, in the order that the trainer takes them."""
     from tasks.training.trainer.loop import row_order
 
@@ -130,14 +131,15 @@ def _flops(base: Handle, plan: Plan, count: dict[str, int]) -> float:
 
 
 def _trl_rates(
-    recipe: Recipe, base: Handle, settings: TrainSettings, messages: list[list[Message]], folder: Path
+    recipe: Recipe, base: Handle, settings: SftSettings, messages: list[list[Message]], folder: Path
 ) -> list[float]:
-    machine = choose_device_and_dtype()
+    machine, lora = choose_device_and_dtype(), settings.weights
+    assert isinstance(lora, LoraSettings)
     spec = {
         "base": str(base.folder / "model"),
         "messages": [conversation(turns, recipe.prompt) for turns in messages],
-        "rank": settings.rank,
-        "alpha": settings.alpha,
+        "rank": lora.rank,
+        "alpha": lora.alpha,
         "batch_rows": settings.batch_rows,
         "dtype": machine.dtype,
         "device": machine.device,
@@ -145,7 +147,7 @@ def _trl_rates(
     }
     (folder / "trl.json").write_text(json.dumps(spec))
     command = [sys.executable, "-m", "tests.benchmarks.trl_defaults", str(folder / "trl.json")]
-    threads = str(TrainSettings().threads)  # as many as ours has
+    threads = str(SftSettings().threads)  # as many as ours has
     environment = {**os.environ, "OMP_NUM_THREADS": threads, "TOKENIZERS_PARALLELISM": "false", "HF_HUB_OFFLINE": "1"}
     with (folder / "trl.log").open("w+") as log:
         ended = subprocess.run(command, stdout=subprocess.PIPE, stderr=log, text=True, env=environment, check=False)

@@ -367,7 +367,7 @@ def test_without_a_version_the_reason_is_first_and_without_a_deployment_it_runs_
     desk.says(name="unheard-of", kind="preference", contract="preference")  # which retrain refuses before anything runs
     state = desk.watch()
     assert state.name == "Failed"
-    assert "Preference pairs are curated and exported here" in message(state)
+    assert "Rows of kind preference are curated and exported here" in message(state)
     with get_client(sync_client=True) as client:
         tagged = FlowRunFilter(tags=FlowRunFilterTags(all_=["model:unheard-of"]))
         (run,) = client.read_flow_runs(flow_run_filter=tagged)

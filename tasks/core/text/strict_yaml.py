@@ -16,8 +16,10 @@ from typing import Any, TypeVar
 
 import yaml
 from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
 
 from tasks.core.errors import RecipeError, nearest
+from tasks.core.members import Members
 from tasks.core.urls import masked
 
 M = TypeVar("M", bound=BaseModel)
@@ -141,7 +143,7 @@ def _mistake(error: Any, root: yaml.Node, model: type[BaseModel]) -> Mistake:
     location, kind, got = error["loc"], error["type"], error["input"]
     line, path = _line(root, location), _path(location)
     if kind == "extra_forbidden":
-        keys = [key for m in _models_at(model, location[:-1]) for key in m.model_fields]
+        keys = [key for m in _models_at(model, root, location[:-1]) for key in m.model_fields]
         return Mistake(line, f"{path}: no such key", ", ".join(keys), nearest(str(location[-1]), keys))
     if kind == "missing":
         return Mistake(line, f"{path}: missing, but required", "", "add this key")
@@ -177,14 +179,29 @@ def _line(node: yaml.Node | None, location: Location) -> int:
     return int(line) + 1
 
 
-def _models_at(model: type[BaseModel], location: Location) -> list[type[BaseModel]]:
+def _models_at(model: type[BaseModel], root: yaml.Node, location: Location) -> list[type[BaseModel]]:
     """The models that may stand at `location`; several where a field takes one of several."""
+    node: yaml.Node | None = root
     models = [model]
     for part in location:
         named = [m for m in models if m.__name__ == part]  # pydantic puts the member of a union into the location
         fields = [m.model_fields[part] for m in models if isinstance(part, str) and part in m.model_fields]
-        models = named or ([found for f in fields for found in _models_in(f.annotation)] if fields else models)
+        node = node if named else _child(node, part)
+        models = named or ([found for f in fields for found in _models_of(f, node)] if fields else models)
     return models
+
+
+def _child(node: yaml.Node | None, part: str | int) -> yaml.Node | None:
+    if isinstance(node, yaml.SequenceNode) and isinstance(part, int):
+        return node.value[part] if part < len(node.value) else None
+    return {key.value: value for key, value in node.value}.get(part) if isinstance(node, yaml.MappingNode) else None
+
+
+def _models_of(field: FieldInfo, node: yaml.Node | None) -> list[type[BaseModel]]:
+    """The models of a field whose value is `node`: of one with members, what reads the member that is chosen there."""
+    seams = [one for one in field.metadata if isinstance(one, Members)]
+    chosen = {key.value: value.value for key, value in node.value} if isinstance(node, yaml.MappingNode) else None
+    return [seam.settings(chosen) for seam in seams] or _models_in(field.annotation)
 
 
 def _models_in(annotation: Any) -> list[type[BaseModel]]:

@@ -1,10 +1,9 @@
-"""Train one adapter: `accelerate launch -m tasks.training.trainer spec.json` (tasks/training/train.py writes the spec
+"""Train one model: `accelerate launch -m tasks.training.trainer spec.json` (tasks/training/train.py writes the spec
 and starts it).
 """
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 from pathlib import Path
@@ -17,46 +16,42 @@ collect_rarely()  # before the libraries are loaded, which is when it saves most
 # ruff: noqa: E402
 import torch
 from datasets import load_from_disk
-from peft import LoraConfig, get_peft_model
 from peft.helpers import disable_input_dtype_casting
-from transformers import AutoModelForCausalLM, AutoTokenizer, EarlyStoppingCallback, set_seed
-from trl import SFTConfig
+from transformers import AutoTokenizer, EarlyStoppingCallback, set_seed
 
 from tasks.facts.training import Actual, Plan, TokenCounts
+from tasks.training.methods import METHODS
+from tasks.training.methods.base import TrainingData
+from tasks.training.settings import TrainSettings
 from tasks.training.trainer.events import Reporter, TimedCheckpoints, die_with, last_checkpoint, say
-from tasks.training.trainer.loop import AnswerTrainer, estimate_seconds, padding_share, row_order
-from tasks.training.trainer.settings import TrainSettings
+from tasks.training.trainer.loop import estimate_seconds, padding_share, parameters_of, row_order
 from tasks.training.trainer.spec import TrainSpec
-
-SHORT_ROW = 256  # tokens; see _adapted_model
+from tasks.training.weights import WEIGHTS
 
 
 def main(spec: TrainSpec) -> None:
-    """Train, or go on from the last checkpoint, and save the adapter whose validation loss was best."""
+    """Train, or go on from the last checkpoint, and save the weights whose validation loss was best."""
     die_with(spec.parent)
     reuse_memory()
     exit_quickly()
     settings, counted, scratch = spec.settings, spec.counted, spec.data
     machine = choose_device_and_dtype()
     set_seed(settings.seed)
-    model = _adapted_model(spec.base, settings, machine, counted.longest)
+    method, weights = METHODS.get(settings.method), WEIGHTS.get(settings.weights.form)
+    model = weights.load(spec.base, settings.weights, machine, counted.longest)
     tokenizer = AutoTokenizer.from_pretrained(spec.base)
     rows = load_from_disk(str(scratch / "train"))
     watched = load_from_disk(str(scratch / "validation")) if counted.validation_rows else None
     lengths = [len(ids) for ids in rows["input_ids"]]
     micro = _micro_batch(settings, machine)
     order = row_order(lengths, micro, settings.epochs, settings.seed)
-    arguments = _arguments(settings, machine, scratch, micro, len(lengths), model.config.hidden_size, bool(watched))
+    arguments = _arguments(settings, machine, scratch, micro, len(lengths), watched=bool(watched))
+    arguments["learning_rate"] = settings.learning_rate or weights.learning_rate(model.config.hidden_size)
     plan = _plan(settings, counted, machine, model, arguments, len(order))
     callbacks = [TimedCheckpoints(spec.checkpoint_seconds), Reporter(plan)]
-    trainer = AnswerTrainer(
-        model=model,
-        args=arguments,
-        processing_class=tokenizer,
-        train_dataset=rows.select(order),
-        eval_dataset=watched,
-        callbacks=[*callbacks, EarlyStoppingCallback(settings.patience)] if watched else callbacks,
-    )
+    callbacks += [EarlyStoppingCallback(settings.patience)] if watched else []
+    data = TrainingData(rows.select(order), watched, arguments, callbacks)
+    trainer = method.trainer(settings, model, tokenizer, data)
     last = last_checkpoint(scratch / "checkpoints")
     started = time.monotonic()
     with disable_input_dtype_casting(
@@ -64,24 +59,8 @@ def main(spec: TrainSpec) -> None:
     ):  # the Trainer's autocast does it, once; the adapter's own weights stay float32
         trainer.train(resume_from_checkpoint=last)
     if trainer.is_world_process_zero():
-        _save(trainer, spec.out)
+        weights.save(trainer.accelerator.unwrap_model(trainer.model), spec.out)
         say(_actual(trainer, lengths, order, micro, time.monotonic() - started, last))
-
-
-def _adapted_model(base: Path, settings: TrainSettings, machine: Machine, longest: int) -> Any:
-    # Measured in bfloat16 on a CPU: below about 500 tokens torch's fused attention is up to four times slower than the
-    # plain one, whose memory grows with the square of the length.
-    plain = machine.device == "cpu" and machine.dtype == "bfloat16" and longest <= SHORT_ROW
-    attention = {"attn_implementation": "eager"} if plain else {}
-    model = AutoModelForCausalLM.from_pretrained(base, dtype=machine.torch_dtype(), **attention)
-    lora = LoraConfig(
-        r=settings.rank,
-        lora_alpha=settings.alpha,
-        lora_dropout=0.0,  # the study: no gain, and it would blur resume
-        target_modules="all-linear",
-        task_type="CAUSAL_LM",
-    )
-    return get_peft_model(model, lora)
 
 
 def _micro_batch(settings: TrainSettings, machine: Machine) -> int:
@@ -92,57 +71,59 @@ def _micro_batch(settings: TrainSettings, machine: Machine) -> int:
 
 
 def _arguments(
-    settings: TrainSettings, machine: Machine, scratch: Path, micro: int, rows: int, hidden: int, watched: bool
-) -> SFTConfig:
-    """watched: there are validation rows. Without them nothing can tell a best step, and the last one is kept."""
+    settings: TrainSettings, machine: Machine, scratch: Path, micro: int, rows: int, watched: bool
+) -> dict[str, Any]:
+    """For transformers' TrainingArguments, whatever the method.
+
+    watched: there are validation rows. Without them nothing can tell a best step, and the last one is kept.
+    """
     accumulate = max(1, settings.batch_rows // (micro * settings.processes))
     steps_per_epoch = max(1, rows // settings.batch_rows)
     every = max(1, steps_per_epoch // settings.validations_per_epoch)
-    return SFTConfig(
-        output_dir=str(scratch / "checkpoints"),
-        seed=settings.seed,
-        data_seed=settings.seed,
-        num_train_epochs=1,  # row_order lays all epochs out in one sequence, so a resume only has to skip
-        train_sampling_strategy="sequential",
-        shuffle_dataset=False,
-        per_device_train_batch_size=micro,
-        per_device_eval_batch_size=micro,
-        gradient_accumulation_steps=accumulate,
-        learning_rate=settings.learning_rate or 5e-4 * (2000 / hidden) ** 0.78,
-        lr_scheduler_type="linear",
-        warmup_steps=0.05,
-        max_grad_norm=1.0,
-        optim="adamw_torch",
-        max_length=None,  # nothing is ever cut here: tasks/training/train.py refused rows that do not fit
-        gradient_checkpointing=False,
-        bf16=machine.dtype == "bfloat16",
-        fp16=False,
-        use_cpu=machine.device == "cpu",
-        eval_strategy="steps" if watched else "no",
-        eval_steps=every,
-        save_strategy="steps",
-        save_steps=every,
-        save_total_limit=2,
-        load_best_model_at_end=watched,
-        metric_for_best_model="eval_loss",
-        greater_is_better=False,
+    return {
+        "output_dir": str(scratch / "checkpoints"),
+        "seed": settings.seed,
+        "data_seed": settings.seed,
+        "num_train_epochs": 1,  # row_order lays all epochs out in one sequence, so a resume only has to skip
+        "train_sampling_strategy": "sequential",
+        "per_device_train_batch_size": micro,
+        "per_device_eval_batch_size": micro,
+        "gradient_accumulation_steps": accumulate,
+        "lr_scheduler_type": "linear",
+        "warmup_steps": 0.05,
+        "max_grad_norm": 1.0,
+        "optim": "adamw_torch",
+        "gradient_checkpointing": False,
+        "bf16": machine.dtype == "bfloat16",
+        "fp16": False,
+        "use_cpu": machine.device == "cpu",
+        "eval_strategy": "steps" if watched else "no",
+        "eval_steps": every,
+        "save_strategy": "steps",
+        "save_steps": every,
+        "save_total_limit": 2,
+        "load_best_model_at_end": watched,
+        "metric_for_best_model": "eval_loss",
+        "greater_is_better": False,
         # Else a resumed run forgets how long it has waited for a better loss.
-        restore_callback_states_from_checkpoint=True,
-        logging_steps=1,
-        report_to="none",
-        disable_tqdm=True,
-        dataloader_pin_memory=False,
-        remove_unused_columns=False,
-    )
+        "restore_callback_states_from_checkpoint": True,
+        "logging_steps": 1,
+        "report_to": "none",
+        "disable_tqdm": True,
+        "dataloader_pin_memory": False,
+        "remove_unused_columns": False,
+    }
 
 
 def _plan(
-    settings: TrainSettings, counted: TokenCounts, machine: Machine, model: Any, arguments: SFTConfig, passes: int
+    settings: TrainSettings, counted: TokenCounts, machine: Machine, model: Any, arguments: dict[str, Any], passes: int
 ) -> Plan:
-    trainable, total = model.get_nb_trainable_parameters()
-    micro = arguments.per_device_train_batch_size
+    trainable, total = parameters_of(model)
+    micro = arguments["per_device_train_batch_size"]
     return Plan(
         **counted.model_dump(),
+        method=METHODS.get(settings.method).title,
+        weights=WEIGHTS.get(settings.weights.form).title,
         trainable_parameters=trainable,
         total_parameters=total,
         trainable_share=trainable / total,
@@ -150,7 +131,7 @@ def _plan(
         epochs=settings.epochs,
         effective_batch=settings.batch_rows,
         micro_batch=micro,
-        learning_rate=arguments.learning_rate,
+        learning_rate=arguments["learning_rate"],
         dtype=machine.dtype,
         device=machine.device,
         torch=torch.__version__,
@@ -160,19 +141,7 @@ def _plan(
     )
 
 
-def _save(trainer: AnswerTrainer, out: Path) -> None:
-    """Weights and configuration, and nothing that names this machine: the same training gives the same bytes."""
-    trainer.accelerator.unwrap_model(trainer.model).save_pretrained(out)
-    (out / "README.md").unlink(missing_ok=True)
-    config = json.loads((out / "adapter_config.json").read_text())
-    config["base_model_name_or_path"] = None  # the registry pins the base by digest
-    config["target_modules"] = sorted(config["target_modules"])
-    (out / "adapter_config.json").write_text(json.dumps(config, indent=1, sort_keys=True))
-
-
-def _actual(
-    trainer: AnswerTrainer, lengths: list[int], order: list[int], micro: int, seconds: float, last: str | None
-) -> Actual:
+def _actual(trainer: Any, lengths: list[int], order: list[int], micro: int, seconds: float, last: str | None) -> Actual:
     state = trainer.state
     resumed = int(last.rsplit("-", 1)[1]) if last else 0
     rows = state.global_step * trainer.args.gradient_accumulation_steps * micro * trainer.args.world_size

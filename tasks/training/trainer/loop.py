@@ -1,7 +1,6 @@
-"""The parts of the training loop that are ours: the order of rows, the loss on answers only, the time estimate.
+"""The parts of the training loop that are ours for every method: the order of rows and the time estimate.
 
-What they save on a processor: padding (rows of like length are computed together), and the output layer, a fifth of a
-small model, which is computed only at positions that predict an answer token in some row of a micro-batch.
+The order saves padding: rows of like length are computed together.
 """
 
 from __future__ import annotations
@@ -11,44 +10,12 @@ import time
 from typing import Any
 
 import torch
-from torch.nn import functional
-from trl import SFTTrainer
 
 from tasks.facts.training import TokenCounts
-from tasks.model.chat_template import IGNORED
 
 # Share of the measured matmul rate that training reaches (tests/benchmarks/RESULTS.md: 0.37 to 0.46 in bfloat16,
 # 2026-11-24): in it the products are so quick that the rest, elementwise work, takes more than half of the time.
 MATMUL_SHARE = {torch.float32: 0.8, torch.bfloat16: 0.4}
-
-
-class AnswerTrainer(SFTTrainer):  # type: ignore[misc]
-    """TRL's SFTTrainer with logits computed only where an answer may be: same loss, less work.
-
-    TRL's own loss scores every position on devices without Triton and logs entropy and accuracy at each step.
-    """
-
-    def compute_loss(
-        self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
-    ) -> Any:
-        """Mean negative log-likelihood of the answer tokens, over the whole effective batch (num_items_in_batch
-        tokens).
-        """
-        labels = inputs.pop("labels")[:, 1:]  # position i predicts token i + 1
-        # As an index, not a count from the end: a count gives a slice whose product copies the output weights for each
-        # row.
-        keep = (labels != IGNORED).any(dim=0).nonzero().flatten()
-        outputs = model(**inputs, use_cache=False, logits_to_keep=keep)
-        wanted = labels[:, keep].flatten()
-        total = functional.cross_entropy(
-            outputs.logits.float().flatten(0, 1), wanted, ignore_index=IGNORED, reduction="sum"
-        )
-        tokens = (labels != IGNORED).sum() if num_items_in_batch is None else num_items_in_batch
-        loss = total / tokens
-        if self.args.average_tokens_across_devices and num_items_in_batch is not None:
-            # Data parallel averages gradients; the count is of all processes.
-            loss = loss * self.accelerator.num_processes
-        return (loss, outputs) if return_outputs else loss
 
 
 def row_order(lengths: list[int], micro: int, epochs: int, seed: int) -> list[int]:
@@ -96,15 +63,24 @@ def matmul_rate(rows: int, inner: int, outer: int, dtype: torch.dtype, device: s
     return best
 
 
-def training_flops(model: Any, tokens: int, answer_tokens: int) -> float:
-    """Operations of LoRA training on so many tokens, answer_tokens of them in answers.
+def parameters_of(model: Any) -> tuple[int, int]:
+    """How many parameters are trained, and how many there are; PEFT counts quantised ones as what they stand for."""
+    if hasattr(model, "get_nb_trainable_parameters"):
+        trainable, total = model.get_nb_trainable_parameters()
+        return trainable, total
+    sizes = [(p.numel(), p.requires_grad) for p in model.parameters()]
+    return sum(n for n, trained in sizes if trained), sum(n for n, _ in sizes)
 
-    Forward and back through the frozen weights are 2 + 2 operations a weight and token (no gradient of the weights
-    themselves), the adapter's are 2 + 4; the output layer counts for answer tokens only.
+
+def training_flops(model: Any, tokens: int, answer_tokens: int) -> float:
+    """Operations of training on so many tokens, answer_tokens of them in answers.
+
+    Forward and back through frozen weights are 2 + 2 operations a weight and token (no gradient of the weights
+    themselves), trained ones are 2 + 4; a frozen output layer counts for answer tokens only.
     """
-    trainable, total = model.get_nb_trainable_parameters()
+    trainable, total = parameters_of(model)
     head = model.config.vocab_size * model.config.hidden_size
-    frozen = total - trainable - head * (1 if model.config.tie_word_embeddings else 2)
+    frozen = max(0, total - trainable - head * (1 if model.config.tie_word_embeddings else 2))
     return float(tokens * (4 * frozen + 6 * trainable) + answer_tokens * 4 * head)
 
 

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict
 
 from tasks.facts.training import Actual, Losses, Plan, TokenCounts
-from tasks.training.trainer.settings import TrainSettings
+from tasks.training.methods import METHODS
+from tasks.training.settings import TrainSettings
 
 Event = Plan | Losses | Actual
 EVENTS: dict[str, type[Event]] = {"plan": Plan, "progress": Losses, "actual": Actual}
@@ -33,7 +35,7 @@ class TrainSpec(BaseModel):
     data: Path
     out: Path
     parent: int
-    settings: TrainSettings
+    settings: Annotated[TrainSettings, METHODS]
     checkpoint_seconds: float
     counted: TokenCounts
 

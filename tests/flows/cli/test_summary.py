@@ -141,14 +141,14 @@ def test_a_curated_dataset_is_told_with_the_paths_of_its_tables_and_what_review_
     told = {"decided": {}, "reasons": [], "order": "", "words_per_minute": 240, "seconds_to_decide": 6}
     left = {"rows": 1_234, "cases": 900, "minutes": 95.4, "shown": 1_234, **told}
     dataset, sheet = artifact("dataset", GIVEN["dataset"]), artifact("review", left)
-    summary.print_curated({"dataset": dataset, "review": sheet}, ["ours", "--set", "select.rows=9"], "sft", 3.0)
+    summary.print_curated({"dataset": dataset, "review": sheet}, ["ours", "--set", "select.rows=9"], True, 3.0)
     out = capsys.readouterr().out
     for name in ("curated", "ledger", "quarantine"):
         assert str(dataset.folder / f"{name}.parquet") in out
     assert str(sheet.folder / "review.csv") in out
     assert "1,234 rows, about 95 minutes" in out
     assert "run ours --set select.rows=9" in out
-    summary.print_curated({"dataset": dataset, "review": sheet}, ["ours"], "preference", 3.0)
+    summary.print_curated({"dataset": dataset, "review": sheet}, ["ours"], False, 3.0)
     assert "export ours --format trl" in capsys.readouterr().out  # a run would refuse pairs
 
 

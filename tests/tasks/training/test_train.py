@@ -25,8 +25,9 @@ from tasks.core.work import StepResult
 from tasks.facts.training import TrainingTold
 from tasks.model.chat_template import PromptSettings
 from tasks.training import train as step
+from tasks.training.methods.sft import SftSettings
 from tasks.training.train import train
-from tasks.training.trainer.settings import TrainSettings
+from tasks.training.weights.lora import LoraSettings
 from tests.support.training import base_handle, dataset_handle, place, rows
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -34,7 +35,9 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 ROOT = Path(__file__).parents[2]
 PROMPT = PromptSettings(system="Triage.")
 # Five steps and one validation an epoch, each with a checkpoint: long enough to be killed in the middle.
-LONG = TrainSettings(epochs=12, batch_rows=4, validations_per_epoch=1, patience=100, rank=4, threads=1)
+LONG = SftSettings(
+    epochs=12, batch_rows=4, validations_per_epoch=1, patience=100, weights=LoraSettings(rank=4), threads=1
+)
 
 
 @pytest.fixture(scope="module")
@@ -270,4 +273,4 @@ def test_deadline_and_checkpoints_are_no_part_of_what_is_learnt_so_they_keep_the
 
 def test_rows_that_processes_cannot_share_evenly_are_refused() -> None:
     with pytest.raises(ValidationError, match="batch_rows 16 is not a multiple of processes 3"):
-        TrainSettings(processes=3)
+        SftSettings(processes=3)

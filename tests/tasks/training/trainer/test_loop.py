@@ -20,8 +20,8 @@ from trl import SFTConfig
 
 from tasks.facts.training import TokenCounts
 from tasks.model.chat_template import IGNORED, PromptSettings, encode
+from tasks.training.answer_trainer import AnswerTrainer
 from tasks.training.trainer.loop import (
-    AnswerTrainer,
     estimate_seconds,
     matmul_rate,
     padding_share,

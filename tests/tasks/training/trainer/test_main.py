@@ -19,18 +19,28 @@ from tasks.core.home import digest_path
 from tasks.core.process.hardware import Machine
 from tasks.facts.training import Actual, Losses, Plan
 from tasks.model.chat_template import PromptSettings
+from tasks.training.methods import METHODS
+from tasks.training.methods.sft import SftSettings
 from tasks.training.train import _write_examples
 from tasks.training.trainer import __main__ as trainer
 from tasks.training.trainer.events import Reporter, last_checkpoint
-from tasks.training.trainer.settings import TrainSettings
 from tasks.training.trainer.spec import TrainSpec, event_of
+from tasks.training.weights.lora import LoraSettings
 from tests.support.tiny_model import CONTEXT
 from tests.support.training import base_handle, rows
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 # So high a rate that validation gets worse; five steps an epoch, each validated.
-HASTY = TrainSettings(epochs=4, batch_rows=4, validations_per_epoch=5, patience=3, rank=4, learning_rate=0.1, threads=1)
+HASTY = SftSettings(
+    epochs=4,
+    batch_rows=4,
+    validations_per_epoch=5,
+    patience=3,
+    weights=LoraSettings(rank=4),
+    learning_rate=0.1,
+    threads=1,
+)
 
 
 class KilledError(Exception):
@@ -56,10 +66,12 @@ def run(base: Handle, capsys: pytest.CaptureFixture[str]) -> Callable[..., Heard
     """Train in `folder`; gives what it said."""
 
     def train(
-        folder: Path, settings: TrainSettings, count: int = 20, validation: int = 4, checkpoint_seconds: float = 1e-6
+        folder: Path, settings: SftSettings, count: int = 20, validation: int = 4, checkpoint_seconds: float = 1e-6
     ) -> Heard:
         model = base.folder / "model"
-        counted = _write_examples(folder, model, PromptSettings(), rows(count, validation), CONTEXT)
+        counted = _write_examples(
+            folder, model, METHODS.get(settings.method), PromptSettings(), rows(count, validation), CONTEXT
+        )
         capsys.readouterr()
         spec = TrainSpec(
             base=model,
@@ -111,7 +123,7 @@ def test_a_run_killed_while_it_waits_for_a_better_loss_stops_where_the_undisturb
 def test_a_checkpoint_by_the_clock_between_two_validations_is_resumed_exactly(
     run: Callable[..., Heard], tmp_path: Path
 ) -> None:
-    calm = TrainSettings(epochs=2, batch_rows=4, validations_per_epoch=1, rank=4, threads=1)
+    calm = SftSettings(epochs=2, batch_rows=4, validations_per_epoch=1, weights=LoraSettings(rank=4), threads=1)
     whole = run(tmp_path / "whole", calm)
     killed_at(8, lambda: run(tmp_path / "killed", calm))
     again = run(tmp_path / "killed", calm)
@@ -126,7 +138,7 @@ def test_a_checkpoint_by_the_clock_between_two_validations_is_resumed_exactly(
 def test_a_batch_that_divides_neither_rows_nor_micro_batches_trains_every_row_without_validation_too(
     run: Callable[..., Heard], tmp_path: Path, count: int, batch_rows: int, steps: int
 ) -> None:
-    settings = TrainSettings(epochs=2, batch_rows=batch_rows, rank=4, threads=1)
+    settings = SftSettings(epochs=2, batch_rows=batch_rows, weights=LoraSettings(rank=4), threads=1)
     told = run(tmp_path, settings, count, validation=0, checkpoint_seconds=60)
     assert (tmp_path / "out" / "adapter_model.safetensors").exists()
     assert told.plan.rows == count
@@ -138,10 +150,10 @@ def test_a_batch_that_divides_neither_rows_nor_micro_batches_trains_every_row_wi
 
 def test_a_micro_batch_is_a_share_of_each_process() -> None:
     cpu, gpu = (Machine(device, "float32", "", 1) for device in ("cpu", "cuda"))
-    assert trainer._micro_batch(TrainSettings(batch_rows=16, processes=1), cpu) == 4
-    assert trainer._micro_batch(TrainSettings(batch_rows=16, processes=8), cpu) == 2
-    assert trainer._micro_batch(TrainSettings(batch_rows=48, processes=2), gpu) == 12
-    assert trainer._micro_batch(TrainSettings(batch_rows=7, processes=1), cpu) == 1
+    assert trainer._micro_batch(SftSettings(batch_rows=16, processes=1), cpu) == 4
+    assert trainer._micro_batch(SftSettings(batch_rows=16, processes=8), cpu) == 2
+    assert trainer._micro_batch(SftSettings(batch_rows=48, processes=2), gpu) == 12
+    assert trainer._micro_batch(SftSettings(batch_rows=7, processes=1), cpu) == 1
 
 
 def test_the_last_whole_checkpoint_is_taken_and_halves_are_removed(tmp_path: Path) -> None:

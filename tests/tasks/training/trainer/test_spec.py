@@ -15,8 +15,9 @@ import pytest
 from pydantic import ValidationError
 
 from tasks.facts.training import Actual, Losses, TokenCounts
-from tasks.training.trainer.settings import TrainSettings
+from tasks.training.methods.sft import SftSettings
 from tasks.training.trainer.spec import TrainSpec, event_of, line_of
+from tasks.training.weights.lora import LoraSettings
 
 ROOT = Path(__file__).parents[3]
 COUNTED = TokenCounts(rows=20, validation_rows=4, tokens=900, longest=60, answer_tokens=200)
@@ -28,7 +29,7 @@ def spec(**more: Any) -> TrainSpec:
         "data": Path("data"),
         "out": Path("out"),
         "parent": 7,
-        "settings": TrainSettings(rank=4),
+        "settings": SftSettings(weights=LoraSettings(rank=4)),
         "checkpoint_seconds": 5.0,
         "counted": COUNTED,
     }
@@ -41,7 +42,7 @@ def test_a_spec_is_read_as_it_was_written(tmp_path: Path) -> None:
 
 
 def test_seconds_between_checkpoints_arrive_though_the_settings_leave_them_out(tmp_path: Path) -> None:
-    spec(settings=TrainSettings(checkpoint_seconds=5.0)).write(tmp_path / "spec.json")
+    spec(settings=SftSettings(checkpoint_seconds=5.0)).write(tmp_path / "spec.json")
     assert "checkpoint_seconds" not in json.loads((tmp_path / "spec.json").read_text())["settings"]
     assert TrainSpec.read(tmp_path / "spec.json").checkpoint_seconds == 5.0
 

@@ -1,10 +1,18 @@
-"""How to train: the recipe's section `train`, read by the flow and by the training process."""
+"""How to train: what the recipe's section `train` has for every method, read by the flow and by the training process.
+
+A method's own class adds its keys (tasks/training/methods); what belongs to a form of weights stands in
+`train.weights` (tasks/training/weights).
+"""
 
 from __future__ import annotations
+
+from typing import Annotated, Any, cast
 
 from pydantic import Field, model_validator
 
 from tasks.core.settings import Settings
+from tasks.training.weights import WEIGHTS
+from tasks.training.weights.base import WeightsSettings
 
 MOST_SEED = 2**32 - 1  # numpy takes no more, which the trainer would find out after everything else
 
@@ -14,16 +22,18 @@ class TrainSettings(Settings):
     2025) unless said.
     """
 
+    # How the model learns; a method's own class has its name here.
+    method: str
+    # What of the model is trained, with the keys of the form that is chosen.
+    weights: Annotated[WeightsSettings, WEIGHTS] = Field(
+        default_factory=lambda: cast(WeightsSettings, WEIGHTS.chosen()), validate_default=True
+    )
     # On small sets two to four passes are usual; early stopping ends a run that stops learning.
     epochs: int = Field(default=3, ge=1, le=100)
     # Rows a step (effective batch). The study finds LoRA loses to full fine-tuning at large batches: stay under 32.
     batch_rows: int = Field(default=16, ge=1, le=512)
-    # Peak rate. 0 takes the study's fit for LoRA, 10 times full fine-tuning's: 5e-4 * (2000 / hidden size) ** 0.78.
+    # Peak rate. 0 takes what the form of weights is known to learn best at (tasks/training/weights).
     learning_rate: float = Field(default=0.0, ge=0.0, le=0.1)
-    # Rank matters little on small sets; 16 is ample for hundreds to thousands of rows.
-    rank: int = Field(default=16, ge=1, le=512)
-    # The study's alpha; the update is scaled by alpha / rank.
-    alpha: int = Field(default=32, ge=1, le=1024)
     # Initial weights and the order of rows follow from it, and from nothing else.
     seed: int = Field(default=7, ge=0, le=MOST_SEED)
     # Validations an epoch; each is also a point that early stopping may return to.
@@ -42,8 +52,25 @@ class TrainSettings(Settings):
     # Minutes after which the child is ended; the next run goes on from its checkpoint.
     deadline_minutes: float = Field(default=720.0, gt=0, exclude=True)
 
+    @model_validator(mode="before")
+    @classmethod
+    def _keys_of_lora(cls, given: Any) -> Any:
+        """Recipes of before there were other forms of weights have LoRA's two keys beside the others; they mean the
+        same as in `weights`, and are kept there.
+        """
+        weights = given.get("weights", {}) if isinstance(given, dict) else None
+        if not isinstance(weights, dict) or not (old := {k: given[k] for k in ("rank", "alpha") if k in given}):
+            return given
+        if twice := sorted(old.keys() & weights.keys()):
+            raise ValueError(f"{twice[0]} stands here and in weights")
+        return {**{k: v for k, v in given.items() if k not in old}, "weights": {**weights, **old}}
+
     @model_validator(mode="after")
     def _rows_for_each_process(self) -> TrainSettings:
         if self.batch_rows % self.processes:
             raise ValueError(f"batch_rows {self.batch_rows} is not a multiple of processes {self.processes}")
         return self
+
+    def members(self) -> tuple[str, ...]:
+        """The files of the chosen method and of the chosen form of weights."""
+        return type(self).__module__, type(self.weights).__module__

@@ -1,0 +1,50 @@
+"""What a training method is: which rows it learns from, how it reads one, and the trainer that does it.
+
+A method is one file beside this one. It ends in `MEMBER`, an object that is a `Method`, and has a class of its own
+settings, whose keys stand among the others of the recipe's section `train: {method: NAME, ...}`. No torch at the top of
+such a file: reading a recipe imports it, and so does the flow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from tasks.model.chat_template import Example, PromptSettings
+from tasks.training.settings import TrainSettings
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """What a method's trainer is made with.
+
+    rows, validation: datasets with the fields of its examples as columns, in the order that they are trained in;
+    validation is None where there are no such rows. arguments: of transformers' TrainingArguments, the same for every
+    method, so that resume, early stopping and the bytes of the result are. callbacks: to be given to the trainer.
+    """
+
+    rows: Any
+    validation: Any
+    arguments: Mapping[str, Any]
+    callbacks: list[Any]
+
+
+class Method(Protocol):
+    """A training method. title: what a person is told it is. learns_from: names of row kinds
+    (tasks/core/row_kind.py).
+    """
+
+    title: str
+    settings: type[TrainSettings]
+    learns_from: frozenset[str]
+
+    def encode(self, tokenizer: Any, row: dict[str, Any], prompt: PromptSettings) -> Example:
+        """A curated row as what is learnt of it. In the flow, which counts its tokens and refuses one that would be
+        cut or in which no label counts. Fields of a class derived from Example become columns too. Raises DataError.
+        """
+        ...
+
+    def trainer(self, settings: Any, model: Any, tokenizer: Any, data: TrainingData) -> Any:
+        """A transformers Trainer, made and not started. In the training process. settings: of this method."""
+        ...
