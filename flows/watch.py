@@ -18,10 +18,10 @@ from prefect.states import Completed
 
 from data_contracts.contract import Contract, read_contract
 from flows import start_retrain
-from flows.curate import Results, as_trained, each_alone, judged_by, read
+from flows.curate import Results, cleaned_and_redacted, evaluation_rows, read, run_rowwise_steps
 from flows.recipe import Recipe
 from flows.run.final_states import ends_in_words
-from flows.run.parameters import DEFAULT, RecipeName, RecipePath, planned
+from flows.run.parameters import DEFAULT, RecipeName, RecipePath, recipe_from_form
 from tasks.core.action import act
 from tasks.core.errors import NothingLeftError
 from tasks.core.facts.watched import CompareFacts, GainedFacts, RescoreFacts
@@ -52,7 +52,7 @@ def watch(recipe: RecipeName = DEFAULT, recipe_path: RecipePath = "") -> State[d
     """Look for rows that the champion has not learnt from, compare them, and retrain where the recipe's rule asks for
     it.
     """
-    plan = planned(recipe, recipe_path)
+    plan = recipe_from_form(recipe, recipe_path)
     files, seen = act("check the sources for changes", looked, plan)
     asked = {"recipe": recipe, "recipe_path": recipe_path}
     if seen.champion and seen.champion.known and seen.unchanged:
@@ -136,7 +136,7 @@ def measured(
 def _alone(plan: Recipe, came: Handle, base: Handle) -> Handle | None:
     """What the steps that judge each row alone leave of the new rows; None when that is nothing."""
     try:
-        return each_alone(plan, came, base)[-1]
+        return run_rowwise_steps(plan, came, base)[-1]
     except NothingLeftError:  # their task has failed with the reasons, and that is the finding
         return None
 
@@ -154,7 +154,7 @@ def _checked(plan: Recipe, contract: Contract, left: Handle, base: Handle) -> Ha
     """The new rows against the contract, every expectation as a warning: what is broken is counted here, and stops
     nothing.
     """
-    judges: Results = {name: as_trained(plan, name, judge) for name, judge in judged_by(plan).items()}
+    judges: Results = {name: cleaned_and_redacted(plan, name, judge) for name, judge in evaluation_rows(plan).items()}
     told = tuple(e.model_copy(update={"severity": "warn"}) for e in contract.expectations)
     return work_step(
         check,
