@@ -10,9 +10,9 @@ from prefect import flow
 
 from data_contracts.contract import read_contract
 from flows.recipe import Recipe
-from flows.run.dataset_history import remember
+from flows.run.dataset_history import record_dataset
 from flows.run.final_states import ends_in_words
-from flows.run.parameters import DEFAULT, ROWS, Assignments, RecipeName, RecipePath, Rows, planned
+from flows.run.parameters import DEFAULT, ROWS, Assignments, RecipeName, RecipePath, Rows, recipe_from_form
 from tasks.contract.known_answers import GivenTo
 from tasks.core.handle import Handle
 from tasks.core.step import row_step, work_step
@@ -64,29 +64,29 @@ def curate(
     recipe: RecipeName = DEFAULT, recipe_path: RecipePath = "", rows: Rows = 0, settings: Assignments = ()
 ) -> Results:
     """Turn raw exports into a dataset that keeps its contract, and account for every row."""
-    return curated(planned(recipe, recipe_path, {ROWS: rows}, settings)).results
+    return curated(recipe_from_form(recipe, recipe_path, {ROWS: rows}, settings)).results
 
 
 def curated(plan: Recipe) -> Curated:
     """The first part of a run: the rows that are trained on, and those that judge."""
     kind, answer, said = plan.rows_are, plan.answer, plan.decisions
     base = work_step(fetch, plan.base_model, found=find_model(plan.base_model, plan.folder))
-    judges = judged_by(plan)
+    judges = evaluation_rows(plan)
     files = find_sources(plan.data.train, plan.folder)
-    steps = each_alone(plan, read(plan, "ingest", files), base)
+    steps = run_rowwise_steps(plan, read(plan, "ingest", files), base)
 
-    def then(function: Callable[..., Any], settings: Any, name: str = "", **inputs: Any) -> None:
+    def run_next(function: Callable[..., Any], settings: Any, name: str = "", **inputs: Any) -> None:
         steps.append(row_step(function, settings, name, rows=steps[-1], reviewed=said, **inputs))
 
     # Whose votes and wording cleared the rows that are left.
     whole: dict[str, GivenTo] = {"seen_by_conflicts": (steps[-1], conflicts)}
-    then(conflicts, plan.conflicts, kind=kind, answer=answer)
-    then(dedupe, plan.dedupe, kind=kind, answer=answer)
-    then(label_errors, plan.label_errors, kind=kind, answer=answer)
-    compared = {name: as_trained(plan, name, judge) for name, judge in judges.items()}
+    run_next(conflicts, plan.conflicts, kind=kind, answer=answer)
+    run_next(dedupe, plan.dedupe, kind=kind, answer=answer)
+    run_next(label_errors, plan.label_errors, kind=kind, answer=answer)
+    compared = {name: cleaned_and_redacted(plan, name, judge) for name, judge in judges.items()}
     whole["seen_by_decontaminate"] = (steps[-1], decontaminate)
-    then(decontaminate, plan.decontaminate, "", kind=kind, answer=answer, **compared)
-    then(select, plan.select, kind=kind, answer=answer)
+    run_next(decontaminate, plan.decontaminate, "", kind=kind, answer=answer, **compared)
+    run_next(select, plan.select, kind=kind, answer=answer)
     asked: dict[str, Input] = {"kind": kind, "answer": answer, "prompt": plan.prompt}
     contract = work_step(
         check,
@@ -102,33 +102,33 @@ def curated(plan: Recipe) -> Curated:
         **compared,
         **asked,
     )
-    then(split, plan.split, kind=kind, answer=answer)
+    run_next(split, plan.split, kind=kind, answer=answer)
     dataset = work_step(account, AccountSettings(), steps=steps, files=files, decisions=said)
-    remember(plan.name, dataset)
+    record_dataset(plan.name, dataset)
     advice = work_step(advise, plan.advise, dataset=dataset, **asked)
     sheet = work_step(review, plan.review, steps=steps, dataset=dataset, kind=kind, answer=answer, personal=plan.redact)
     return Curated(tuple(steps), base, dataset, contract, advice, sheet, judges)
 
 
-def each_alone(plan: Recipe, rows: Handle, base: Handle) -> list[Handle]:
+def run_rowwise_steps(plan: Recipe, rows: Handle, base: Handle) -> list[Handle]:
     """`rows`, and what the steps make of them that judge each row by itself, in order: so of new rows alone as well
     (watch).
     """
     kind, said, steps = plan.rows_are, plan.decisions, [rows]
 
-    def then(function: Callable[..., Any], settings: Any, name: str = "", **inputs: Any) -> None:
+    def run_next(function: Callable[..., Any], settings: Any, name: str = "", **inputs: Any) -> None:
         steps.append(row_step(function, settings, name, rows=steps[-1], reviewed=said, **inputs))
 
-    then(decide, plan.review, decisions=said.changes)
-    then(clean, plan.clean)
-    then(redact, plan.redact)
+    run_next(decide, plan.review, decisions=said.changes)
+    run_next(clean, plan.clean)
+    run_next(redact, plan.redact)
     rules = find_rules(plan.filter.rules, plan.folder)
-    then(filter_rows, plan.filter, "filter", kind=kind, base=base, rules=rules, prompt=plan.prompt)
-    then(format_answers, plan.format, "format", kind=kind, answer=plan.answer)
+    run_next(filter_rows, plan.filter, "filter", kind=kind, base=base, rules=rules, prompt=plan.prompt)
+    run_next(format_answers, plan.format, "format", kind=kind, answer=plan.answer)
     return steps
 
 
-def judged_by(plan: Recipe) -> Results:
+def evaluation_rows(plan: Recipe) -> Results:
     """The rows that judge, as they were written, by what they are."""
     named = {name: getattr(plan.data, name) for name in JUDGES}
     return {name: read(plan, name, find_sources(sources, plan.folder)) for name, sources in named.items() if sources}
@@ -139,7 +139,7 @@ def read(plan: Recipe, label: str, files: list[RawFile]) -> Handle:
     return row_step(ingest, plan.ingest, label, reviewed=plan.decisions, files=files, kind=plan.rows_are)
 
 
-def as_trained(plan: Recipe, label: str, judge: Handle) -> Handle:
+def cleaned_and_redacted(plan: Recipe, label: str, judge: Handle) -> Handle:
     """Rows that judge, in the form of the rows they are compared with: else an address in both would hide a copy."""
     cleaned = row_step(clean, plan.clean, f"{label}_cleaned", rows=judge)
     return row_step(redact, plan.redact, f"{label}_redacted", rows=cleaned)

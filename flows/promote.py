@@ -38,12 +38,12 @@ def promote(model: Model, version: Version = 0, approve: Approve = False, reason
     number = 0
     try:
         said, number = why(reason), version
-        candidate = act("find the version", find_candidate, model, version)
+        candidate = act("find version", find_candidate, model, version)
         number = candidate.number
         return promoted(candidate, approve, said)
     except PromotionError as error:
         if number and not isinstance(error, OvertakenError):
-            act("tag the version", tell, model, number, error)
+            act("tag version with the outcome", tell, model, number, error)
         return not_promoted(error, model, number)
 
 
@@ -52,9 +52,9 @@ def promoted(candidate: Candidate, approve: bool, reason: str) -> State[dict[str
     if candidate.is_champion:
         line = f"{candidate.name} is champion already; nothing was moved."
         return Completed(name=PROMOTED, message=line, data=outcome(candidate.ledger, line))
-    evidence = act("read the evidence", check_evidence, candidate)
-    approval = act("look for approval", check_approval, candidate, approve)
-    answers = act("ask again", check_answers, candidate, evidence)
+    evidence = act("check evidence", check_evidence, candidate)
+    approval = act("check approval", check_approval, candidate, approve)
+    answers = act("repeat recorded answers", check_answers, candidate, evidence)
     ledger = act("move champion", move, candidate, evidence, approval, reason, answers, decision())
     was = ledger.entries[-1].was
     place = f"in the place of version {was}" if was else "the first one"

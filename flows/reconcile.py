@@ -17,7 +17,7 @@ from flows.run.model_parameters import AnyModel, publish_ledger, publish_words
 from tasks.core.action import act
 from tasks.core.errors import PromotionError
 from tasks.release.reconcile import Reconciled, models
-from tasks.release.reconcile import reconcile as look
+from tasks.release.reconcile import reconcile as compare
 
 FLAGGED, RECORDED = "Flagged", "Recorded"
 
@@ -28,8 +28,8 @@ def reconcile(model: AnyModel = "") -> State[dict[str, Any]]:
     """Compare the aliases with the promotion ledger. Flagged, a failure, until the champion is one that passed its
     gate.
     """
-    names = [model] if model else act("list the models", models)
-    seen = [act(f"look at {name}", look, name) for name in names]
+    names = [model] if model else act("list models", models)
+    seen = [act(f"compare aliases of {name} with the ledger", compare, name) for name in names]
     for found in seen:
         if found.moved or found.flag:
             publish_ledger(found.ledger)

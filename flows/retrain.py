@@ -12,9 +12,9 @@ from flows.curate import Curated, Results, curated
 from flows.overrides import Overrides
 from flows.promote import promote
 from flows.recipe import Recipe
-from flows.run.final_states import ends_in_words, judged
-from flows.run.lock import alone
-from flows.run.outcome_page import tell_outcome
+from flows.run.final_states import ends_in_words, verdict_state
+from flows.run.lock import one_run_per_model
+from flows.run.outcome_page import publish_outcome
 from flows.run.parameters import (
     DEFAULT,
     EPOCHS,
@@ -30,7 +30,7 @@ from flows.run.parameters import (
     RecipePath,
     Rows,
     Seed,
-    planned,
+    recipe_from_form,
 )
 from tasks.core.errors import RecipeError
 from tasks.core.handle import Handle
@@ -68,10 +68,10 @@ def retrain(
     refused, not registered.
     """
     asked: Overrides = {ROWS: rows, EPOCHS: epochs, RATE: learning_rate, SEED: seed, MINUTES: minutes}
-    plan = planned(recipe, recipe_path, asked, settings)
+    plan = recipe_from_form(recipe, recipe_path, asked, settings)
     check_trainable(plan)
     mlflow_client.check_access()
-    with alone(plan.name):
+    with one_run_per_model(plan.name):
         return retrained(plan)
 
 
@@ -111,7 +111,7 @@ def released(plan: Recipe, data: Curated, model: Evaluated) -> State[Results]:
     steps = list(data.steps)
     page = work_step(report, plan.report, steps=steps, prompt=plan.prompt, answer=plan.answer, **seen, **proof)
     promoted = follow_gate(plan, version)
-    tell_outcome(plan.name, page, version, steps, data.contract, promoted)
+    publish_outcome(plan.name, page, version, steps, data.contract, promoted)
     made = {**proof, "review": data.review, "training": model.adapter, "report": page, "version": version}
     return finished({name: handle for name, handle in made.items() if handle}, promoted)
 
@@ -183,4 +183,4 @@ def follow_gate(plan: Recipe, version: Handle | None) -> str:
 
 def finished(results: Results, promoted: str) -> State[Results]:
     """The flow's final state, in the gate's words. A refusal is no crash."""
-    return judged(Verdict.of(results["verdict"]).verdict, results["report"].line, results, promoted)
+    return verdict_state(Verdict.of(results["verdict"]).verdict, results["report"].line, results, promoted)

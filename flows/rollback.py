@@ -26,7 +26,7 @@ ROLLED_BACK = "Rolled back"
 def rollback(model: Model, reason: NeededReason) -> State[dict[str, Any]]:
     """Point champion at the version that was champion before. It proved itself then, so nothing is loaded now."""
     try:
-        ledger = act("move champion back", move_back, model, why(reason, needed=True), decision())
+        ledger = act("move champion back to previous", move_back, model, why(reason, needed=True), decision())
     except PromotionError as error:
         return not_promoted(error, model, 0)
     line = (

@@ -64,11 +64,11 @@ def score(model: Model, data: Data, out: Out, alias: Alias = "champion") -> Stat
     its error beside it.
     """
     target, source = check_target(typed_path(out, "parameter: out")), Source(path=typed_source(data, "parameter: data"))
-    served = act("find the version", find_served, model, alias)  # once: the alias may move while rows are answered
+    served = act("find version", find_served, model, alias)  # once: the alias may move while rows are answered
     files = find_sources([source], Path.cwd())
     check_apart(target, files)
     answers = work_step(answer, ScoreSettings(), "score", served=served, files=files)
-    act("write the file", write, answers, target)
+    act("write answers", write, answers, target)
     line = f"{answers.line}: {target}"
     return Completed(message=line, data={"answers": answers, "line": line})
 

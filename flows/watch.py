@@ -18,10 +18,10 @@ from prefect.states import Completed
 
 from data_contracts.contract import Contract, read_contract
 from flows import start_retrain
-from flows.curate import Results, as_trained, each_alone, judged_by, read
+from flows.curate import Results, cleaned_and_redacted, evaluation_rows, read, run_rowwise_steps
 from flows.recipe import Recipe
 from flows.run.final_states import ends_in_words
-from flows.run.parameters import DEFAULT, RecipeName, RecipePath, planned
+from flows.run.parameters import DEFAULT, RecipeName, RecipePath, recipe_from_form
 from tasks.core.action import act
 from tasks.core.errors import NothingLeftError
 from tasks.core.handle import Handle
@@ -52,12 +52,12 @@ def watch(recipe: RecipeName = DEFAULT, recipe_path: RecipePath = "") -> State[d
     """Look for rows that the champion has not learnt from, compare them, and retrain where the recipe's rule asks for
     it.
     """
-    plan = planned(recipe, recipe_path)
-    files, seen = act("look", looked, plan)
+    plan = recipe_from_form(recipe, recipe_path)
+    files, seen = act("check the sources for changes", looked, plan)
     asked = {"recipe": recipe, "recipe_path": recipe_path}
     if seen.champion and seen.champion.known and seen.unchanged:
         return _ended(UNCHANGED, plan, f"{seen.line}. Nothing was read, nothing was run.")
-    if why := act("who is at it", busy, plan, seen):
+    if why := act("check for runs under way", busy, plan, seen):
         return _ended(WAITING, plan, f"{seen.line}. {why}")
     if seen.champion is None or not seen.champion.known:
         known = "no version is registered" if seen.champion is None else "its training snapshot is not in the registry"
@@ -106,7 +106,7 @@ def measured(
     """(the new rows, facts of compare and of rescore where they ran, what the rule says)."""
     base = work_step(fetch, plan.base_model, found=find_model(plan.base_model, plan.folder))
     learnt = work_step(snapshot, plan.watch, champion=seen.champion)
-    came = work_step(news, plan.watch, "news", rows=read(plan, "ingest", files), snapshot=learnt)
+    came = work_step(news, plan.watch, "new_rows", rows=read(plan, "ingest", files), snapshot=learnt)
     if not came.rows:
         return came, None, None, decide(plan.watch, learnt.rows, seen.decided, None, None)
     passed = _alone(plan, came, base)
@@ -136,7 +136,7 @@ def measured(
 def _alone(plan: Recipe, came: Handle, base: Handle) -> Handle | None:
     """What the steps that judge each row alone leave of the new rows; None when that is nothing."""
     try:
-        return each_alone(plan, came, base)[-1]
+        return run_rowwise_steps(plan, came, base)[-1]
     except NothingLeftError:  # their task has failed with the reasons, and that is the finding
         return None
 
@@ -144,17 +144,17 @@ def _alone(plan: Recipe, came: Handle, base: Handle) -> Handle | None:
 def _compared(plan: Recipe, learnt: Handle, passed: Handle) -> Handle:
     """Of the new rows, those that neither copy nor contradict a row of the snapshot or each other."""
     kind: dict[str, Input] = {"kind": plan.rows_are, "answer": plan.answer}
-    both = work_step(joined, plan.watch, snapshot=learnt, new=passed)
+    both = work_step(joined, plan.watch, "join_snapshot", snapshot=learnt, new=passed)
     clear = row_step(conflicts, plan.conflicts, rows=both, reviewed=plan.decisions, **kind)
     apart = row_step(dedupe, plan.dedupe, rows=clear, reviewed=plan.decisions, **kind)
-    return work_step(gained, plan.watch, rows=apart, both=both, new=passed)
+    return work_step(gained, plan.watch, "unseen_rows", rows=apart, both=both, new=passed)
 
 
 def _checked(plan: Recipe, contract: Contract, left: Handle, base: Handle) -> Handle:
     """The new rows against the contract, every expectation as a warning: what is broken is counted here, and stops
     nothing.
     """
-    judges: Results = {name: as_trained(plan, name, judge) for name, judge in judged_by(plan).items()}
+    judges: Results = {name: cleaned_and_redacted(plan, name, judge) for name, judge in evaluation_rows(plan).items()}
     told = tuple(e.model_copy(update={"severity": "warn"}) for e in contract.expectations)
     return work_step(
         check,
@@ -205,12 +205,12 @@ def _data(name: str, line: str, rows: Sequence[dict[str, Any]]) -> dict[str, Any
 
 def _show(name: str, plan: Recipe, line: str, rows: Sequence[dict[str, Any]]) -> None:
     """The comparisons on the page of the run, or the one line where nothing was compared."""
-    told = list(rows) or [{"what": "sources", "verdict": line}]
+    told = list(rows) or [{"compared": "sources", "result": line}]
     show(create_table_artifact, table=told, key="watch", description=f"**watch {plan.name}: {name}**. {line}")
 
 
 def _table(compared: CompareFacts | None, scored: RescoreFacts | None) -> list[dict[str, Any]]:
     rows = table(compared) if compared else []
     if scored:
-        rows.append({"what": f"champion: {scored.metric}", "verdict": scored.told})
+        rows.append({"compared": f"champion: {scored.metric}", "result": scored.told})
     return rows

@@ -7,8 +7,8 @@ A backup is a folder named by its time, with FILES in it:
     prefect.dump mlflow.dump mlflow_auth.dump   pg_dump's custom format, each one consistent snapshot
     artifacts/                                  the bucket's objects, by key
     home.tar                                    ASSAY_HOME
-    manifest.json                               written last: sha256 and bytes of every file; a folder without it is no
-    backup
+    manifest.json                               written last: sha256 and bytes of every file; without it a folder
+                                                is no backup
 
 Databases go first: what a snapshot names was stored before it, so the artifacts copied afterwards hold at least that.
 Of ASSAY_HOME stay out what is being made (artifacts/.new) and locks; a run that was under way starts that step again.

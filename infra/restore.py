@@ -1,8 +1,8 @@
 """Restore a backup into an empty stack whose servers are not started yet; then start it.
 
     make stack-restore FROM=.stack/backups/2026-11-24T13-00-00Z && make stack
-    docker compose ... run --rm restore python -m infra.restore /backups/2026-11-24T13-00-00Z && docker compose ... up
-    -d
+    docker compose ... run --rm restore python -m infra.restore /backups/2026-11-24T13-00-00Z \\
+        && docker compose ... up -d
 
 Every file is checked against the manifest first. Nothing is overwritten: a stack that holds runs or a home with
 artifacts refuses. MLflow's users and their passwords come from the backup, every other secret from the settings file.

@@ -1,9 +1,9 @@
 """The stack as processes of this machine, on 127.0.0.1: what `make stack` and its companions run.
 
-python -m infra.stack up                        everything, in order, until all is healthy; again: what is missing or
-stuck python -m infra.stack down                      everything ended, nothing left behind; data stays python -m
-infra.stack run assay curate RECIPE   a command with the worker's settings (addresses, credentials, home) python -m
-infra.stack tool backup               a service of the compose file's `tools` profile
+python -m infra.stack up                        start all in order, until healthy; again: what is missing or stuck
+python -m infra.stack down                      end everything, leave nothing behind; data stays
+python -m infra.stack run assay curate RECIPE   run a command with the worker's settings (addresses, credentials, home)
+python -m infra.stack tool backup               run a service of the compose file's `tools` profile
 """
 
 from __future__ import annotations

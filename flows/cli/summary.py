@@ -80,9 +80,9 @@ def print_watched(results: Mapping[str, Any]) -> None:
     print()
     for row in results["table"]:
         sides = " -> ".join(row[side] for side in ("snapshot", "new rows") if row.get(side))
-        tested = f"{row['test']} {row['statistic']}, p {row['p']}" if row.get("test") else ""
-        told = [sides, tested, f"effect {row['effect']}" if row.get("effect") else "", row["verdict"]]
-        _line("compared", f"{row['what']}: {'; '.join(filter(None, told))}")
+        tested = f"{row['test']} {row['statistic']}, p {row['p-value']}" if row.get("test") else ""
+        told = [sides, tested, f"effect {row['effect']}" if row.get("effect") else "", row["result"]]
+        _line("compared", f"{row['compared']}: {'; '.join(filter(None, told))}")
     _line(results["state"].lower(), results["line"])
 
 

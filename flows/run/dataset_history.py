@@ -24,7 +24,7 @@ SHORT = 16  # digits of a digest that name a folder
 NAMES = "newest, previous, a run's name, the first digits of a dataset's digest, or its folder"
 
 
-def remember(recipe: str, dataset: Handle) -> None:
+def record_dataset(recipe: str, dataset: Handle) -> None:
     """Note that a run of `recipe` has just ended with `dataset`; the Prefect run it stands in gives it its name."""
     from prefect.context import FlowRunContext
 

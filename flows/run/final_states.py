@@ -115,7 +115,7 @@ def in_markdown(error: AssayError) -> str:
     return "\n\n".join(told)
 
 
-def judged(verdict: str, line: str, results: Any, promoted: str) -> State[Any]:
+def verdict_state(verdict: str, line: str, results: Any, promoted: str) -> State[Any]:
     """The final state of a run that came to its end. verdict: the gate's. line: the outcome in a sentence.
 
     promoted: what became of the promotion, where the recipe follows its gate.

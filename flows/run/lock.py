@@ -17,7 +17,7 @@ from tasks.core.process.lock import only_one
 
 
 @contextmanager
-def alone(model: str) -> Iterator[None]:
+def one_run_per_model(model: str) -> Iterator[None]:
     """Hold the lock of `model`; wait, and say so, while another run has it."""
     waiting = f"another run trains {model}; waiting until it is done"
     with only_one(home_folder("locks") / f"{model}.lock", waiting, _tell):

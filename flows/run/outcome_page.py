@@ -23,10 +23,10 @@ from tasks.facts.version import VersionFacts, VersionTold
 from tasks.registry import mlflow_client
 
 
-def tell_outcome(
+def publish_outcome(
     model: str, report: Handle, version: Handle | None, steps: Sequence[Handle], contract: Handle, promoted: str
 ) -> None:
-    """Publish it on the page of the flow run under way. steps: the row steps in order. promoted: as `judged` has it."""
+    """Publish it on the page of the flow run. steps: the row steps in order. promoted: as in verdict_state."""
     links = _links(model, report, version)
     for key, (title, address, described) in links.items():
         show(create_link_artifact, link=address, link_text=title, key=key, description=described)

@@ -2,7 +2,7 @@
 union.
 
     def retrain(recipe: RecipeName = DEFAULT, recipe_path: RecipePath = "", rows: Rows = 0, ..., settings=()): ...
-    plan = planned(recipe, recipe_path, {ROWS: rows, ...}, settings)
+    plan = recipe_from_form(recipe, recipe_path, {ROWS: rows, ...}, settings)
 
 The form shows them in the order of the signature, and `enum` as a drop-down; the server refuses what breaks the schema
 before a run exists. 0 (or nothing, for a text) means: as the recipe says.
@@ -26,7 +26,7 @@ from tasks.core.text.user_input import quoted
 from tasks.training.settings import MOST_SEED
 
 DEFAULT = next(iter(installed_recipes()))  # what the form shows first
-# The recipe's keys that the form can override, and so what `planned` is given.
+# The recipe's keys that the form can override, and so what `recipe_from_form` is given.
 ROWS: Key = ("select", "rows")
 EPOCHS: Key = ("train", "epochs")
 RATE: Key = ("train", "learning_rate")
@@ -108,7 +108,7 @@ Assignments = Annotated[
 ]
 
 
-def planned(
+def recipe_from_form(
     recipe: str, recipe_path: str = "", overrides: Overrides | None = None, settings: Sequence[str] = ()
 ) -> Recipe:
     """The recipe that a form or the command asks for. settings: KEY=VALUE texts, which count before the form's fields.

@@ -1,6 +1,6 @@
 """The embedded servers: Prefect and MLflow on SQLite below ASSAY_HOME, each a process of our own.
 
-    server = services.join(services.PREFECT)    # starts it, or joins the one another `assay` started; returns at once
+    server = embedded.join(embedded.PREFECT)    # starts it, or joins the one another `assay` started; returns at once
     server.wait()                               # until it answers
 
 Prefect's own ephemeral server gives up after 20 s, which two busy cores need, and prints tracebacks when it stops.

@@ -1,1 +1,4 @@
-"""What every step shares: errors, the home folder, handles, the ledger, the step wrapper, the prompt format."""
+"""What every step stands on: rows, the ledger, handles, the step wrapper and its cache, settings, errors.
+
+Nothing goes here that knows a subject: texts, models, the registry.
+"""

@@ -1,7 +1,7 @@
 """Decisions: what people said of quarantined rows, one JSON object a line, only ever added to, beside the recipe.
 
-    {"row_id": "...", "decision": "keep", "step": "conflicts", "reason": "...", "reviewer": "Ada", "at":
-    "2026-11-24T10:00:00Z"}
+    {"row_id": "...", "decision": "keep", "step": "conflicts", "reason": "...", "reviewer": "Ada",
+     "at": "2026-11-24T10:00:00Z"}
 
 keep  the row stays as it is, against the doubt of the step that asked, and of that step only: no other was looked at.
 edit  its messages (and rejected) are replaced as soon as it is read. The new text is judged anew by every step.

@@ -2,10 +2,10 @@
 
 Canonical row (`ROW_SCHEMA`), one for every dataset kind:
     row_id     sha256 of the raw content and of its occurrence number; never of a position, so a new export keeps it
-    source     file the row came from, relative to the recipe's folder; line  1-based line, record or element in it
-    messages   list of {role, content}; of a classification row the text and, as the answer, its label; of a preference
-    pair
-               the prompt and the chosen answer
+    source     file the row came from, relative to the recipe's folder
+    line       1-based line, record or element in it
+    messages   list of {role, content}; of a classification row the text and, as the answer, its label; of a
+               preference pair the prompt and the chosen answer
     rejected   the answer that a preference pair says is worse; null in every other row
     weights    how much each message teaches, 0 or 1, as its source says; null when every answer teaches
     calls      the tool calls of each message (below); null in a row without any

@@ -67,7 +67,7 @@ def advise(
     found = sorted(_advice(rows, settings, answer, kind, prompt), key=lambda a: WORST_FIRST.index(a.level))
     counts = {level: sum(a.level == level for a in found) for level in WORST_FIRST}
     told = {"goal": settings.goal, "rows": rows.height, "warnings": counts["warning"], "notes": counts["note"]}
-    table = [{"level": a.level, "topic": a.topic, "says": a.says, "do": a.do, "rows": len(a.rows)} for a in found]
+    table = [{"level": a.level, "topic": a.topic, "finding": a.says, "to do": a.do, "rows": len(a.rows)} for a in found]
     return StepResult(
         "advice", _line(found, counts), {**told, "advice": [asdict(a) for a in found]}, table, rows.height
     )

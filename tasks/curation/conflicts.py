@@ -1,12 +1,10 @@
 """conflicts: rows that ask the same thing and answer it differently; one side may stay, a person sees the rest.
 
     classification  the same or nearly the same text with another label
-    sft             with a label (answer.label) the same or nearly the same prompt with another label. Without one only
-    the
-                    very same prompt with another answer
+    sft             with a label (answer.label) the same or nearly the same prompt with another label. Without one
+                    only the very same prompt with another answer
     preference      the same or nearly the same prompt and the same two answers, preferred the other way round; and
-    pairs
-                    whose chosen answer is the rejected one
+                    pairs whose chosen answer is the rejected one
 
 When two rows contradict each other and who is right: tasks/relations/contradictions.py.
 """

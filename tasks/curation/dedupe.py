@@ -5,8 +5,8 @@ all are weighed in one pass. When two rows are the same, and which one stays: ta
 
     sft             by prompt. What is left under one prompt after conflicts says the same thing in other words.
     classification  by text, which is the prompt. A label is no answer to compare by.
-    preference      by pair: prompt, chosen and rejected answer. One prompt with several judged answers is what such
-    data is.
+    preference      by pair: prompt, chosen and rejected answer. One prompt with several judged answers is what
+                    such data is.
 
 A copy of a whole row always goes, whatever else is on.
 """

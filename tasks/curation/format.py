@@ -5,9 +5,9 @@ The form is the recipe's answer.json_schema; without one it is the form that mos
 clear majority keeps all its forms.
 
     sft             every answer that teaches (weights). One of tool calls must keep their tools' schemas, and stays as
-    it is. preference      the chosen answer must keep the form. A rejected one may break it, that can be why it was
-    rejected; if it
-                    is JSON it is spelled as the chosen one is, so that a pair does not teach spelling.
+                    it is.
+    preference      the chosen answer must keep the form. A rejected one may break it, that can be why it was rejected;
+                    if it is JSON it is spelled as the chosen one is, so that a pair does not teach spelling.
     classification  labels that differ in case, width and separators only get the spelling used most. None is held back.
 
 Converted (tasks/curation/answer_forms/json_text.py, fitting.py): code fences, trailing commas, Python dicts, old

@@ -1,8 +1,9 @@
 """Ingest: raw files of any known format become canonical rows; what cannot be read is quarantined with file and line.
 
     sft              conversations; what its source says must not teach (a message weight of 0, a bad rating) has
-    weights preference       a prompt and the chosen answer, with the rejected one classification   a text and, as the
-    answer, its label
+                     weights
+    preference       a prompt and the chosen answer, with the rejected one
+    classification   a text and, as the answer, its label
 A row of another kind than the recipe's is quarantined: tasks/data/formats/adapter.py says what is recognised as what.
 
 The id of a row is the sha256 of what it says (content_json), so the same conversation in a new export, with a new

@@ -4,8 +4,8 @@ The budget is shared out among the labels (and, if the recipe names a column of 
 rare ones are kept whole, the others get equal parts. Within each the method chooses:
 
 cover    rows such that every row has a kept one like it (tasks/similarity/facility_location.py), by words and letters
-of its prompt. Many rows
-         that say much the same get one place between them; a lone oddity gets one only when there are places enough.
+         of its prompt. Many rows that say much the same get one place between them; a lone oddity gets one only when
+         there are places enough.
 random   by row_id, which is a sha256: a shuffle that every run repeats.
 longest  the longest answers, then the longest prompts. Often recommended; here as a control, like random.
 

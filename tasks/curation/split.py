@@ -1,8 +1,7 @@
 """split: training and validation rows, apart from each other.
 
 1. Rows that are loose relatives of each other (`group_threshold`) go to the same side, under any system message. What
-many
-   rows share, a frame of instructions, makes no relatives.
+   many rows share, a frame of instructions, makes no relatives.
 2. Validation rows are drawn by label, in proportion: of a classification row the label is its answer, of an sft row the
    recipe's answer.label. Rows without one, preference pairs among them, are of one kind.
 

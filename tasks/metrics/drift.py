@@ -1,18 +1,16 @@
 """Whether new rows differ from older ones: lengths, words and labels, each by a stated test and by how large the
 difference is.
 
-    lengths   two-sample Kolmogorov-Smirnov test. Effect: its statistic D, the share of rows by which the two differ at
-    the
-              length where they differ most, but a tenth longer or shorter counts as the same: where all rows are alike,
-              a digit more in an order number moves every one of them
-    words     Jensen-Shannon divergence (base 2: 0 the same words, 1 none in common) between the shares that words have,
-    a word
-              counted once a row. p by permutation of whole rows, since the words of one row come together. Effect: the
-              divergence above its mean over the permutations, because in few rows it is large by chance alone
+    lengths   two-sample Kolmogorov-Smirnov test. Effect: its statistic D, the share of rows by which the two differ
+              at the length where they differ most, but a tenth longer or shorter counts as the same: where all rows
+              are alike, a digit more in an order number moves every one of them
+    words     Jensen-Shannon divergence (base 2: 0 the same words, 1 none in common) between the shares that words
+              have, a word counted once a row. p by permutation of whole rows, since the words of one row come
+              together. Effect: the divergence above its mean over the permutations, because in few rows it is large
+              by chance alone
     labels    chi-square test of homogeneity, p from random tables of the same margins, since labels may be rare.
-    Effect: total
-              variation distance, the share of rows that would need another label for the two to be alike, above its
-              mean
+              Effect: total variation distance, the share of rows that would need another label for the two to be
+              alike, above its mean
 
 With many rows every p is small, and with few every effect may be large: a drift is what is both (`Test.found`). Rows
 count as drawn at random from what is sent. Every draw here is seeded, so the same rows give the same figures.

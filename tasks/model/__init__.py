@@ -1,0 +1,1 @@
+"""The base model: its files, chat template, tool calls and generation, the same in training, evaluation and serving."""

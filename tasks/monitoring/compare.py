@@ -78,12 +78,12 @@ def table(facts: CompareFacts) -> list[dict[str, Any]]:
     """The comparisons as the Prefect page shows them: five columns or so, and the rest by scrolling."""
     return [
         {
-            "what": c.what,
-            "verdict": c.told,
+            "compared": c.what,
+            "result": c.told,
             "snapshot": c.snapshot,
             "new rows": c.new,
             "effect": f"{c.effect:.3f} (limit {c.limit:g})" if c.rule else "",
-            "p": f"{c.p:.3f}" if c.test else "",
+            "p-value": f"{c.p:.3f}" if c.test else "",
             "test": c.test,
             "statistic": f"{c.statistic:.3f}" if c.test else "",
         }

@@ -1,10 +1,9 @@
-"""What counts as personal data in a text, and where it stands: the finders that redact replaces by and contracts count
-by.
+"""Finders of personal data in a text, and where it stands: redact replaces by them, contracts count by them.
 
-    kinds_in(rows)                  # for each row "email, phone", in the order of KINDS, or null: what a contract
-    counts kinds_in(rows, recipe.redact)   # the same with the recipe's own kinds, countries and names suspect(text,
-    settings)         # a Polars expression: could this text hold any? Never false where `find` finds find(text,
-    settings)            # {kind: spans} of one text
+    kinds_in(rows)                  # for each row "email, phone", in the order of KINDS, or null: for contracts
+    kinds_in(rows, recipe.redact)   # the same with the recipe's own kinds, countries and names
+    suspect(text, settings)         # a Polars expression: could this text hold any? Never false where `find` finds
+    find(text, settings)            # [(kind, span)] of one text, in order
 
 Only what a checksum, a numbering plan, an issuer's format or the recipe confirms is found: an order number such as
 HP-48213 is none. Polars reads every text once for candidates; checksums and plans are asked about candidates only.

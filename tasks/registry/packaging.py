@@ -1,7 +1,7 @@
 """The registered artifact: an MLflow model folder with the adapter, unit.json and the few source files that serve them.
 
-    MLmodel  served_model.py  artifacts/{unit.json, adapter/}  code/tasks/...  requirements.txt, conda.yaml,
-    input_example.json
+    MLmodel  served_model.py  artifacts/{unit.json, adapter/}  code/tasks/...
+    requirements.txt  conda.yaml  input_example.json
 
 No base weights, no pickle, no path of this machine.
 """

@@ -9,9 +9,8 @@ the unit's system prompt is put before both. All rows of a request ask in the sa
 mixture) and are answered in one batch. Beside either may stand `tools` in OpenAI's form, and in `messages` its
 tool_calls and tool_call_id; then each answer has `tool_calls` too, null without any:
 
-    {"messages": [{"role": "user", "content": "Is it raining in Bonn?"}], "tools": [{"type": "function", "function":
-    {...}}]} {"answer": "", "tool_calls": [{"id": "call00001", "type": "function", "function": {"name": ...,
-    "arguments": "{...}"}}]}
+    {"messages": [{"role": "user", "content": "Is it raining in Bonn?"}], "tools": [...]}
+    {"answer": "", "tool_calls": [{"id": "call00001", "type": "function", "function": {"name": ..., "arguments": ...}}]}
 
 The artifact holds the adapter and unit.json. The base model comes from ASSAY_HOME if it is there, else from the source
 that the unit names, and must have the unit's digest: another base model, however alike, is refused.

@@ -1,14 +1,13 @@
 """Which rows contradict others and are not cleared: what conflicts holds back, and what a contract counts.
 
     classification  the same or nearly the same text with another label
-    sft             with a label (answer.label) the same or nearly the same prompt with another label. Without one only
-    the
-                    very same prompt with another answer: two free texts under two similar prompts rarely contradict.
+    sft             with a label (answer.label) the same or nearly the same prompt with another label. Without one
+                    only the very same prompt with another answer: two free texts under two similar prompts rarely
+                    contradict.
                     Nearly the same prompts with other labels do not contradict where a word that only one has explains
                     its label (minimal_pairs.py); so it is for classification.
     preference      the same or nearly the same prompt and the same two answers, preferred the other way round; and
-    pairs
-                    whose chosen answer is the rejected one
+                    pairs whose chosen answer is the rejected one
 
 Who is right is asked of a prompt's direct neighbours, itself included (never neighbours of neighbours, or a chain of
 small edits would make strangers vote). Copies of a row, same prompt and same answer, are one vote: an export that

@@ -4,9 +4,9 @@ A row does if its prompt is the same as a judging row's or nearly so, if one of 
 its answer holds a judging row's answer (contamination.py: how, and why wording that many rows share is no leak). The
 system message does not count: what judges is not to be seen under any.
 
-    sft             prompts, and everything that the assistant says in training against the judging rows' answers. Of
-    answers
-                    that are JSON the free text is compared: no keys, and not the fields that are labels or graded.
+    sft             prompts, and everything that the assistant says in training against the judging rows' answers.
+                    Of answers that are JSON the free text is compared: no keys, and not the fields that are labels or
+                    graded.
     preference      prompts, and both answers on both sides: whichever is preferred, it was read
     classification  texts only: everybody has the labels
 """

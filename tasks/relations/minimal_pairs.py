@@ -1,9 +1,10 @@
 """Two nearly equal texts with different labels may both be right: "I forgot my PIN" and "I forgot my passcode".
 
 They are when both of these hold in the rest of the data, which is counted and not guessed:
-    a word that only one of them has speaks for its label: it is in at least OTHERS more texts of that label, and in a
-    share of them LIFT times its share of the other label's texts; all words of each text together do not speak much for
-    the other's label (naive Bayes of the two labels, ODDS to one).
+    - a word that only one of them has speaks for its label: it is in at least OTHERS more texts of that label, and in
+      a share of them LIFT times its share of the other label's texts;
+    - all words of each text together do not speak much for the other's label (naive Bayes of the two labels, ODDS to
+      one).
 So "please", a spelling mistake or a word left out clears no pair: what both texts say would have to fit both labels as
 well. One text more than there is is counted everywhere, so that a label of few texts proves nothing.
 """

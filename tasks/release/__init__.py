@@ -1,0 +1,1 @@
+"""The stage that gives a model out: register, promote, roll back, reconcile, score."""

@@ -1,0 +1,1 @@
+"""What people read: ledger entries in words, charts, examples, suspect rows, review sheets."""

@@ -4,17 +4,15 @@ Of two whole prompts the similarity is Jaccard's (near_duplicates.py). A text in
 the field does it (GPT-3, appendix C; Llama 2, A.6; Tulu 3, 3.2), with what goes wrong there put right:
 
     templates         n-grams that a hundredth of either side has belong to the form of the data (a frame of
-    instructions, a
-                      signature): they do not count, in the texts that are looked for nor in those that are looked
-                      through
+                      instructions, a signature): they do not count, in the texts that are looked for nor in those
+                      that are looked through
     canned answers    a text that stands in more than `common` rows is what everybody says
-    short texts       n-grams of 3 words, not 8 or 13: one changed word breaks three. A text with fewer than `least` of
-    its own
-                      must stand in the other word for word; one with fewer than VERBATIM is only compared as a whole
+    short texts       n-grams of 3 words, not 8 or 13: one changed word breaks three. A text with fewer than `least`
+                      of its own must stand in the other word for word; one with fewer than VERBATIM is only compared
+                      as a whole
     chance            the n-grams must lie close together: within three times the length of the judging text
     the other way     a training text that is most of a judging one, less a greeting, is found too; and so are two
-    prompts that
-                      are nearly the same but for their templates, however short
+                      prompts that are nearly the same but for their templates, however short
 """
 
 from __future__ import annotations

@@ -124,7 +124,7 @@ def test_watch_says_that_nothing_is_new_and_runs_nothing(work: Work, nothing_new
     assert nothing_new.code == 0, nothing_new.err
     assert "unchanged  2 of 2 sources are as champion rounds version 1 learnt from them" in nothing_new.out
     assert nothing_new.err == ""
-    assert not (work.home / "artifacts" / "news").exists()
+    assert not (work.home / "artifacts" / "new_rows").exists()
 
 
 def test_watch_retrains_for_a_reason_once_rows_have_come_and_the_new_version_becomes_champion(

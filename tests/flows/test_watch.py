@@ -168,7 +168,7 @@ def message(state: State[Any]) -> str:
 
 def table(state: State[Any]) -> dict[str, dict[str, Any]]:
     """The comparisons, by what is compared, as the page of the run shows them."""
-    return {row["what"]: row for row in json.loads(shown(state.state_details.flow_run_id, "watch"))}
+    return {row["compared"]: row for row in json.loads(shown(state.state_details.flow_run_id, "watch"))}
 
 
 def why(run: FlowRun) -> str:
@@ -181,7 +181,7 @@ def test_nothing_new_is_said_after_a_look_and_nothing_else_is_run(desk: Desk, ho
     state = desk.watch()
     assert state.name == "Unchanged"
     assert "1 of 1 sources are as challenger watched version 1 learnt from them" in message(state)
-    assert steps(state) == ["look"]
+    assert steps(state) == ["check the sources for changes"]
     assert sorted(home.rglob("*.parquet")) == before
 
 
@@ -199,7 +199,7 @@ def test_a_few_new_rows_are_too_few_to_tell_and_below_the_rule(desk: Desk, deplo
     state = desk.watch()
     assert state.name == "Quiet"
     assert "5 of 125 rows are new" in message(state)
-    assert table(state)["words"]["verdict"] == "too few new rows to tell (5 of 20)"
+    assert table(state)["words"]["result"] == "too few new rows to tell (5 of 20)"
     assert started() == []
 
 
@@ -226,7 +226,7 @@ def test_rows_in_another_language_are_a_drift_and_retrain_is_started_with_the_re
     told = table(state)["words"]
     assert told["test"] == "Jensen-Shannon, permutation"
     assert float(told["p"]) < 0.01
-    assert "colis 0% -> 100%" in told["verdict"]
+    assert "colis 0% -> 100%" in told["result"]
 
 
 def try_once(desk: Desk, attempt: int = 0) -> FlowRun:
@@ -257,7 +257,7 @@ def test_the_same_data_is_not_tried_again_after_a_verdict_nor_while_a_run_of_it_
     after = desk.watch()
     assert after.name == "Waiting"
     assert "ended as Refused: The gate said no." in message(after)
-    assert sorted(steps(after)) == ["look", "who is at it"]
+    assert sorted(steps(after)) == ["check for runs under way", "check the sources for changes"]
     assert len(started()) == 1
 
 
@@ -314,14 +314,14 @@ def test_a_label_it_never_saw_starts_a_run_and_one_the_recipe_does_not_know_asks
     state = desk.watch(new_label_share=0.02)
     assert state.name == "Started"
     assert "labels it never saw: invoice (4)" in why(started()[0])
-    assert table(state)["labels the recipe does not know"]["verdict"].endswith("complaint (4)")
+    assert table(state)["labels the recipe does not know"]["result"].endswith("complaint (4)")
 
 
 def test_a_champion_that_is_right_less_often_than_registered_starts_a_run(desk: Desk, deployed: None) -> None:
     desk.adds(asked()[LEARNT : LEARNT + BATCH])
     state = desk.watch(scored_rows=20, accuracy_drop=0.1, least_rows=10)
     assert state.name == "Started"
-    assert "registered with 90.0 %" in table(state)["champion: intent"]["verdict"]
+    assert "registered with 90.0 %" in table(state)["champion: intent"]["result"]
     assert "intent 0.0 % [0.0, " in why(started()[0])
 
 
@@ -333,7 +333,7 @@ def test_new_rows_like_the_old_ones_are_no_drift_whether_the_snapshot_comes_from
     assert state.name == "Quiet"
     assert "60 of 180 rows are new" in message(state)
     first = table(state)
-    assert {first[what]["verdict"] for what in ("words", "prompt length", "labels")} == {"chance explains it"}
+    assert {first[what]["result"] for what in ("words", "prompt length", "labels")} == {"chance explains it"}
     (found,) = (home / "artifacts" / "snapshot").iterdir()
     assert set(json.loads((found / "told.json").read_text())["from"].values()) == {"the registry"}
     shutil.rmtree(home / "artifacts")

@@ -1,7 +1,6 @@
 """Processes of loaded versions in tests: forked from one that has imported the libraries, and computed nothing.
 
-    python -P -B tests/support/preloaded.py SOCKET PROGRAM          (started by `Preloaded`, ends with its standard
-    input)
+    python -P -B tests/support/preloaded.py SOCKET PROGRAM    (started by `Preloaded`, ends with its standard input)
 
 To import torch, transformers, peft and MLflow takes seconds of a core, and the suite loads dozens of versions. What
 runs in the fork is the program itself, tasks/registry/loaded_version_main.py; test_loaded_version.py starts that one as

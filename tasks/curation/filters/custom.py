@@ -1,10 +1,8 @@
 """A data team's own filter rules: one small function each, named in the recipe.
 
-    filter: {rules: ["rules.py:no_signature", "ours.curation:short"]}     # a file beside the recipe, or a module to
-    import
+    filter: {rules: ["rules.py:no_signature", "ours.curation:short"]}     # a file beside the recipe, or a module
 
-    def no_signature(row):                       # row: row_id, source, line, messages, rejected, weights, meta (an
-    object)
+    def no_signature(row):      # row: row_id, source, line, messages, rejected, weights, meta (an object)
         if "Regards" not in row["messages"][-1]["content"]:
             return "drop", "no signature", {"message": len(row["messages"])}     # action, reason, evidence
 

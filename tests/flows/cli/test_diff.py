@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from flows.cli.diff import diff, tell
-from flows.run.dataset_history import RUNS, find_dataset, remember
+from flows.run.dataset_history import RUNS, find_dataset, record_dataset
 from tasks.core.errors import DataError
 from tasks.core.handle import Handle
 from tasks.core.home import home
@@ -95,7 +95,7 @@ def test_every_row_that_differs_is_told_once_and_the_counts_add_up(
 def test_datasets_go_by_run_digest_folder_newest_and_previous() -> None:
     a, b = dataset(ALL, {}), dataset(ALL[1:], {})
     for one in (a, b, a):
-        remember("little", one)  # the last run found that nothing had changed, and made nothing
+        record_dataset("little", one)  # the last run found that nothing had changed, and made nothing
     assert find_dataset() == a
     assert find_dataset("previous") == b
     assert find_dataset(b.digest[:8]) == find_dataset(str(b.folder)) == find_dataset(b.digest) == b
@@ -113,7 +113,7 @@ def test_a_dataset_is_found_by_the_name_of_its_prefect_run(prefect: None) -> Non
         assert context
         assert context.flow_run
         names.append(context.flow_run.name)
-        remember("little", made)
+        record_dataset("little", made)
 
     for made in (a, b):
         flow(run, name="run", persist_result=False, validate_parameters=False)(made)
@@ -133,7 +133,7 @@ def test_a_name_that_means_none_or_several_says_which_there_are() -> None:
 
 def test_a_line_that_a_kill_cut_off_is_passed_over() -> None:
     a = dataset(ALL, {})
-    remember("little", a)
+    record_dataset("little", a)
     with (home() / RUNS).open("a") as file:
         file.write('{"at": "2026-')
     assert find_dataset() == a

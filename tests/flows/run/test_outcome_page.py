@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from flows.run.final_states import in_markdown, judged, stopped
+from flows.run.final_states import in_markdown, stopped, verdict_state
 from flows.run.outcome_page import waterfall
 from tasks.core.errors import AssayError, ContractError, DataError
 from tasks.core.handle import FACTS, Handle
@@ -68,7 +68,7 @@ def test_a_broken_contract_and_a_failure_are_different_states_and_both_say_what_
     ("verdict", "name"), [("passed", "Completed"), ("refused", "Refused"), ("undecided", "Undecided")]
 )
 def test_each_verdict_is_a_state_of_its_own_and_says_what_to_do(verdict: str, name: str) -> None:
-    state: Any = judged(verdict, "It answers.", {}, "")
+    state: Any = verdict_state(verdict, "It answers.", {}, "")
     assert (state.name, state.type.value) == (name, "COMPLETED")
     assert "To do: " in state.message
 

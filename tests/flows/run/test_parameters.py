@@ -11,7 +11,7 @@ from prefect.utilities.callables import parameter_schema
 from flows.curate import curate
 from flows.recipes import installed_recipes
 from flows.retrain import retrain
-from flows.run.parameters import EPOCHS, planned
+from flows.run.parameters import EPOCHS, recipe_from_form
 from flows.servers.deploy import closed
 from tasks.core.errors import RecipeError
 
@@ -41,7 +41,7 @@ def test_the_recipe_comes_first_and_is_a_drop_down_of_what_is_installed() -> Non
 def test_the_form_left_as_it_is_is_valid_and_is_the_recipe_itself() -> None:
     told = schema(retrain)
     jsonschema.validate({name: field["default"] for name, field in told["properties"].items()}, told)
-    assert planned("support_triage", "", {EPOCHS: 0}).text == installed_recipes()["support_triage"].read_text()
+    assert recipe_from_form("support_triage", "", {EPOCHS: 0}).text == installed_recipes()["support_triage"].read_text()
 
 
 BAD: list[dict[str, Any]] = [{"recipe": "nonsense"}, {"epochs": 101}, {"rows": -1}, {"learning_rate": "fast"}]
@@ -55,9 +55,9 @@ def test_the_form_refuses_a_bad_value(given: dict[str, Any]) -> None:
 
 def test_a_name_that_slips_past_the_form_is_told_with_what_is_allowed() -> None:
     with pytest.raises(RecipeError, match=r"no installed recipe 'nonsense'[\s\S]*support_triage[\s\S]*recipe_path"):
-        planned("nonsense")
+        recipe_from_form("nonsense")
 
 
 def test_what_is_set_on_the_command_line_counts_before_the_fields_of_the_form() -> None:
-    plan = planned("support_triage", "", {EPOCHS: 5}, ["train.epochs=4", "train.patience=9"])
+    plan = recipe_from_form("support_triage", "", {EPOCHS: 5}, ["train.epochs=4", "train.patience=9"])
     assert (plan.train.epochs, plan.train.patience) == (4, 9)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from data_contracts.contract import read_contract
-from flows.run.parameters import planned
+from flows.run.parameters import recipe_from_form
 from flows.score import check_target
 from tasks.core.errors import RecipeError
 from tasks.curation.filters.custom import find_rules
@@ -85,13 +85,13 @@ def test_a_recipe_is_run_from_the_folder_only_and_an_installed_one_always(
     inside: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     mine, theirs = little_recipe(inside / "mine"), little_recipe(inside.parent / "theirs")
-    assert planned("support_triage").name == planned("support_triage", "").name
-    assert planned("support_triage", str(mine)).name == "little"
+    assert recipe_from_form("support_triage").name == recipe_from_form("support_triage", "").name
+    assert recipe_from_form("support_triage", str(mine)).name == "little"
     for path in (theirs, inside / ".." / "theirs" / "little.yaml"):
         with pytest.raises(RecipeError, match=TOLD):
-            planned("support_triage", str(path))
+            recipe_from_form("support_triage", str(path))
     decided = little_recipe(inside / "mine", "other", review={"decisions": "../../decided.jsonl"})
     with pytest.raises(RecipeError, match=TOLD):
-        assert planned("support_triage", str(decided)).decisions
+        assert recipe_from_form("support_triage", str(decided)).decisions
     monkeypatch.delenv("ASSAY_RECIPES")
-    assert planned("support_triage", str(theirs)).name == "little"
+    assert recipe_from_form("support_triage", str(theirs)).name == "little"
