@@ -27,7 +27,8 @@ def _read_pair(record: Record) -> Shaped | None:
     if prompt is None:
         raise UnadaptedError("a prompt without messages")
     rest = {key: value for key, value in given.items() if key != "messages" and value not in (None, [])}
-    found = pair(prompt, *(record[name] for name in ANSWERS), {"input", *ANSWERS})
+    better, worse = (record[name] for name in ANSWERS)
+    found = pair(prompt, better, worse, {"input", *ANSWERS})
     found.fields |= {"input": rest} if rest else {}
     return found
 
