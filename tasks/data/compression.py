@@ -1,4 +1,4 @@
-"""Packed bytes unpacked, by gzip or zstd, and never to more than this machine can hold: a few kilobytes may say
+"""Decompress gzip and zstd, never to more than this machine can hold: a few kilobytes may unpack to
 terabytes.
 """
 

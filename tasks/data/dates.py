@@ -1,4 +1,4 @@
-"""When a row was written, as its export says: a date among the row's other columns (meta)."""
+"""Dates of rows: when a row was written, from a date among its other columns (meta)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Text tables to records: CSV and TSV, with quotes, line breaks inside fields, and the semicolons that Excel writes.
+"""Read text tables: CSV and TSV, with quotes, line breaks inside fields, and the semicolons that Excel writes.
 
 Some write TSV with quotes, some hold that TSV has none. A file whose lines fit as they stand, and would break or run
 into each other if its quotes were taken for quotes, has none: else messages that begin with a quote would be lost.

@@ -1,4 +1,4 @@
-"""Bytes of a file to records: JSONL, JSON, CSV, TSV, Parquet and Arrow, each also compressed with gzip or zstd.
+"""Read records from a file's bytes: JSONL, JSON, CSV, TSV, Parquet and Arrow, each also compressed with gzip or zstd.
 
 A record that cannot be read comes out with a reason in the place of a value, so that it can be quarantined; only a
 file that cannot be trusted as a whole is an error. Lines are counted from 1: physical lines in JSONL, records after

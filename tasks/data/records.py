@@ -1,4 +1,4 @@
-"""A record as it stood in a file, readable or not; and the error for a file that cannot be used as a whole."""
+"""Record: one record of a file, readable or not; and the error for a file that cannot be used as a whole."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sources: what the recipe says of where rows come from, and what is found there.
+"""Sources: find the files and queries that the recipe names, with their digests, and read them.
 
 A file on disk or behind an fsspec URL is digested where it lies. A query is asked once, when it is found
 (tasks/data/sql.py): what it gave is kept below ASSAY_HOME and read from there, so that a database in use cannot change

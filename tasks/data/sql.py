@@ -1,4 +1,4 @@
-"""A query as a source: asked once, by Polars' database reader, read-only; its rows kept as JSONL named by their
+"""Run a SQL query as a source: once, by Polars' database reader, read-only; its rows kept as JSONL named by their
 content.
 
 The rows are sorted, because a database promises no order, so the same rows give the same file and the same digest. A

@@ -1,5 +1,6 @@
-"""Stores: a disk, or what fsspec knows behind a URL; opened and digested, with failures in words that a person can act
-on.
+"""Storage: open and digest files on a disk or behind a URL that fsspec knows.
+
+Failures are told in words that a person can act on.
 
 A URL with a key, env:NAME, is opened as the variable holds it and told by its public part (tasks/core/urls.py).
 """

@@ -93,7 +93,7 @@ def speaks(turn: Any) -> bool:
     return isinstance(turn, dict) and ("role" in turn or "from" in turn)
 
 
-def spoken(value: Any) -> list[dict[str, Any]] | None:
+def conversation_turns(value: Any) -> list[dict[str, Any]] | None:
     """A list of turns with at least one, each said by someone: not just any JSON, which a prompt may well be."""
     turns = turn_list(value)
     return turns if turns and all(map(speaks, turns)) else None

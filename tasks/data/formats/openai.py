@@ -10,7 +10,7 @@ from tasks.core.row import parsed, turns
 from tasks.core.row_kind import RowKind
 from tasks.data.formats.base import Format, Record, Row, Shaped, Writer
 from tasks.data.formats.conversations import turns_under
-from tasks.data.formats.messages import UnadaptedError, spoken
+from tasks.data.formats.messages import UnadaptedError, conversation_turns
 from tasks.data.formats.preference_pairs import has_both, pair, pair_shape, paired
 from tasks.data.formats.writing import assistant, offered_tools, write_jsonl
 
@@ -23,11 +23,12 @@ def _read_pair(record: Record) -> Shaped | None:
     given = parsed(record.get("input"), "{")
     if not isinstance(given, dict) or not has_both(record, *ANSWERS):
         return None
-    prompt = spoken(given.get("messages"))
+    prompt = conversation_turns(given.get("messages"))
     if prompt is None:
         raise UnadaptedError("a prompt without messages")
     rest = {key: value for key, value in given.items() if key != "messages" and value not in (None, [])}
-    found = pair(prompt, *(record[name] for name in ANSWERS), {"input", *ANSWERS})
+    better, worse = (record[name] for name in ANSWERS)
+    found = pair(prompt, better, worse, {"input", *ANSWERS})
     found.fields |= {"input": rest} if rest else {}
     return found
 

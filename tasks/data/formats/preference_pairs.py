@@ -18,7 +18,15 @@ from tasks.core.row import Message, Turn, parsed
 from tasks.core.row_kind import PREFERENCE
 from tasks.data.formats.base import Record, Shape, Shaped
 from tasks.data.formats.conversations import with_system
-from tasks.data.formats.messages import UnadaptedError, answer, content, message, message_fields, speaks, spoken
+from tasks.data.formats.messages import (
+    UnadaptedError,
+    answer,
+    content,
+    conversation_turns,
+    message,
+    message_fields,
+    speaks,
+)
 
 Read = Callable[[Record], Shaped | None]
 
@@ -40,7 +48,7 @@ def paired(prompts: Sequence[str], better: str = "chosen", worse: str = "rejecte
         key = next((name for name in prompts if record.get(name) is not None), None)
         if key is None or not has_both(record, better, worse):
             return None
-        turns = spoken(record[key]) or [{"role": "user", "content": content(record[key])}]
+        turns = conversation_turns(record[key]) or [{"role": "user", "content": content(record[key])}]
         return pair(turns, record[better], record[worse], {key, better, worse})
 
     return pair_shape(read, better, worse)
@@ -72,7 +80,7 @@ def pair(prompt: list[Turn], better: Any, worse: Any, used: set[str]) -> Shaped:
 def _answer_turns(value: Any) -> list[Turn]:
     """One answer as turns: a list of them, one turn, or its text; of a conversation all of it."""
     turn = parsed(value, "{")
-    return [turn] if speaks(turn) else spoken(value) or [dict(answer(value))]
+    return [turn] if speaks(turn) else conversation_turns(value) or [dict(answer(value))]
 
 
 def _joined(prompt: list[Message], before: list[Message]) -> list[Message]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from tasks.data.formats.base import Format, Record, Shape, Shaped
 from tasks.data.formats.conversations import conversation, with_system
-from tasks.data.formats.messages import answer, content, spoken
+from tasks.data.formats.messages import answer, content, conversation_turns
 from tasks.data.formats.preference_pairs import has_both, pair, pair_shape, paired
 
 COLUMNS = (
@@ -28,7 +28,7 @@ def _read(record: Record) -> Shaped:
 
 def read_columns(record: Record, question: str, answered: str) -> Shaped:
     """A question and its answer from these two columns."""
-    before, after = spoken(record[question]), spoken(record[answered])
+    before, after = conversation_turns(record[question]), conversation_turns(record[answered])
     if before and after:  # TRL's conversational prompt and completion
         return conversation(before + after, {question, answered})
     asked = {"role": "user", "content": content(record[question])}
@@ -37,7 +37,7 @@ def read_columns(record: Record, question: str, answered: str) -> Shaped:
 
 def _read_whole(record: Record) -> Shaped | None:
     """{chosen, rejected}, each a whole conversation."""
-    if not has_both(record) or not spoken(record["chosen"]):
+    if not has_both(record) or not conversation_turns(record["chosen"]):
         return None
     return pair([], record["chosen"], record["rejected"], {"chosen", "rejected"})
 

@@ -43,7 +43,7 @@ RULE = Filter("shouting", may_shout, shouts, "quarantine", of_answers=True)
 @pytest.fixture
 def shouting(tmp_path: Path) -> Iterator[Filter]:
     """The rule of a file written just now, listed last."""
-    file = tmp_path / "shouting.py"
+    file = (tmp_path / "shouting").with_suffix(".py")
     file.write_text(SHOUTING)
     rule = runpy.run_path(str(file))["RULE"]
     FILTERS.append(rule)

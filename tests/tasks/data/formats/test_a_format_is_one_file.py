@@ -53,7 +53,7 @@ RECORDS = [{"dialog": ["> Hi", "< Hello"], "shop": "north"}, {"dialog": ["> Is i
 @pytest.fixture
 def transcript(tmp_path: Path) -> Iterator[Format]:
     """The format of a file written just now, listed last."""
-    file = tmp_path / "transcript.py"
+    file = (tmp_path / "transcript").with_suffix(".py")
     file.write_text(TRANSCRIPT)
     format = runpy.run_path(str(file))["FORMAT"]
     FORMATS.append(format)
