@@ -1,4 +1,1 @@
-"""The stage that measures and judges: predict, evaluate, gate, report.
-
-A metric goes into tasks/metrics; a rule that the gate judges by into gate_rules.
-"""
+"""The stage that measures and judges: predict, evaluate, gate, report."""
