@@ -37,7 +37,7 @@ FILE = re.compile(r"(?<![\w/.*{}<>-])(\w+\.py)\b(?!\w)")
 IMPORT = re.compile(rf"\bfrom ((?:{TOP})(?:\.\w+)*) import ((?:\w+(?: as \w+)?, )*\w+)")
 # [the team's page](../infra/README.md#backups)
 LINK = re.compile(r"\]\((?!\w+:)([^)#\s]+)")
-DEFINED = r"^(?:async def|def|class) {0}\b|^(?:\w+, )*{0}\b.*=|^(?:from|import) .*\b{0}\b|^    {0},?$"
+DEFINED = r"^(?:async def|def|class) {0}\b|^(?:\w+, )*{0}\b.*=|^    {0} = |^(?:from|import) .*\b{0}\b|^    {0},?$"
 
 
 def texts() -> Iterator[Path]:

@@ -1,59 +1,64 @@
 """The gate: the recipe's rules against the measured intervals. Only `passed` may be registered.
 
-A rule reads the whole interval, never the point in its middle:
-    passed      even the low end meets the requirement
-    refused     even the high end misses it
-    undecided   the requirement lies inside the interval, so these rows cannot tell; the gate says how many might
-One refused rule refuses the model; else one undecided rule leaves it undecided. All rules must pass, so that more rules
-never make passing easier, and a model that just misses one in truth passes it about once in 40 times (at 95 %).
+What may be asked stands in gate_rules, a file a rule. One refused rule refuses the model; else one undecided rule
+leaves it undecided. All rules must pass, so that more rules never make passing easier, and a model that just misses one
+in truth passes it about once in 40 times (at 95 %).
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, create_model, model_validator
 
 from tasks.core.errors import RecipeError, nearest
 from tasks.core.handle import Handle
 from tasks.core.settings import MisfitError, Settings
-from tasks.core.text.interval_text import percent
-from tasks.core.variants import TUNED
 from tasks.core.work import StepDirs, StepResult
-from tasks.facts.scores import Difference, Scores
-from tasks.facts.verdict import JudgedRule, Verdict, Word
-from tasks.metrics.intervals import rows_to_decide
-
-WORST_FIRST: tuple[Word, ...] = ("refused", "undecided", "passed")
-BETTER = "better_than_baseline: true"
+from tasks.evaluation.gate_rules.base import WORST_FIRST, GateRule, Subject
+from tasks.evaluation.gate_rules.catalog import RULES
+from tasks.facts.scores import Scores
+from tasks.facts.verdict import JudgedRule, Verdict
 
 
-class Rule(Settings):
-    """One thing that must hold of the tuned model: a floor, or being better than every prompted baseline."""
+class OneRule(Subject):
+    """One thing that must hold of the tuned model: what is measured, where, and one of the keys of gate_rules."""
 
-    # What is measured: json_valid, schema_valid, a graded field, all_graded or exact.
-    metric: str
-    # Where: holdout, edge_cases, or a slice by name. The holdout is what stands for tomorrow's rows.
-    slice: str = "holdout"
-    # The floor, as a share. 1 is not allowed: no number of rows can prove that a model is never wrong.
-    at_least: float | None = Field(default=None, gt=0, lt=1)
-    # Better than each baseline on the same rows, by more than the paired interval can explain.
-    better_than_baseline: bool = False
+    @property
+    def asked(self) -> list[GateRule]:
+        """The rules whose keys are given; one, once the model is valid."""
+        return [rule for rule in RULES if getattr(self, rule.key) != type(self).model_fields[rule.key].default]
 
     @model_validator(mode="after")
     def _asks_one_thing(self) -> Self:
-        if (self.at_least is None) != self.better_than_baseline:
-            both = "both are" if self.better_than_baseline else "neither is"
-            raise ValueError(f"give either at_least: 0.9 (say) or {BETTER}; here {both} given for {self.metric!r}")
+        if len(self.asked) != 1:
+            every = " or ".join(rule.example for rule in RULES)
+            given = " and ".join(rule.key for rule in self.asked) or "none"
+            raise ValueError(f"give either {every}; here {given} is given for {self.metric!r}")
         return self
 
     def text(self) -> str:
         """The rule as a sentence's subject: `intent on holdout: at least 90 %`."""
-        asks = "better than every prompted baseline" if self.at_least is None else f"at least {self.at_least * 100:g} %"
-        return f"{self.metric} on {self.slice}: {asks}"
+        (rule,) = self.asked
+        return f"{self.metric} on {self.slice}: {rule.text(getattr(self, rule.key))}"
+
+    def judge(self, scores: Scores) -> JudgedRule:
+        (rule,) = self.asked
+        return rule.judge(self, getattr(self, rule.key), scores, self.text())
+
+
+def with_keys(rules: Sequence[GateRule]) -> type[OneRule]:
+    """The model of a rule in a recipe: a key for each of these."""
+    keys: dict[str, Any] = {rule.key: rule.field for rule in rules}
+    return create_model("Rule", __base__=OneRule, **keys)
+
+
+if TYPE_CHECKING:
+    Rule = OneRule
+else:
+    Rule = with_keys(RULES)
 
 
 class GateSettings(Settings):
@@ -78,9 +83,7 @@ def gate(place: StepDirs, *, settings: GateSettings, scores: Handle) -> StepResu
     for m in measured.metrics:
         slices.setdefault(m.slice, []).append(m.metric)
     check_rules(settings, slices)
-    judged = [
-        _floor(rule, measured) if rule.at_least is not None else _better(rule, measured) for rule in settings.rules
-    ]
+    judged = [rule.judge(measured) for rule in settings.rules]
     verdict = min((rule.verdict for rule in judged), key=WORST_FIRST.index)
     passed = sum(rule.verdict == "passed" for rule in judged)
     line = f"{verdict}: {passed} of {len(judged)} rules hold{'' if verdict == 'passed' else '; nothing is registered'}"
@@ -104,83 +107,3 @@ def check_rules(settings: GateSettings, slices: Mapping[str, Collection[str]]) -
                     allowed=", ".join(known),
                     todo=nearest(name, known) or "correct the rule, or add to answer.graded or the data what it needs",
                 )
-
-
-def _floor(rule: Rule, scores: Scores) -> JudgedRule:
-    cell = scores.cell(TUNED, rule.slice, rule.metric)
-    value, floor = cell.value, rule.at_least or 0.0
-    verdict: Word
-    if cell.low >= floor:
-        verdict, reason = "passed", "even the low end keeps the floor"
-    elif cell.high < floor:
-        verdict, reason = "refused", "even the high end is below the floor"
-    else:
-        needed = rows_to_decide(value, floor, max(floor * (1 - floor), value * (1 - value)), scores.confidence)
-        verdict, reason = "undecided", f"the floor lies inside the interval. {_advice(needed, cell.n, value > floor)}"
-    told = percent(value, cell.low, cell.high, digits=1)
-    return JudgedRule(
-        rule=rule.text(),
-        metric=rule.metric,
-        slice=rule.slice,
-        required=floor,
-        measured=value,
-        low=cell.low,
-        high=cell.high,
-        n=cell.n,
-        verdict=verdict,
-        why=f"{cell.right:,} of {cell.n:,} rows right, {told}: {reason}",
-    )
-
-
-def _better(rule: Rule, scores: Scores) -> JudgedRule:
-    """Against each baseline; the worst verdict counts, so no choice of baseline can flatter the model."""
-    cells = [d for d in scores.differences if (d.metric, d.slice) == (rule.metric, rule.slice)]
-    if not cells:
-        raise RecipeError(
-            f"A gate rule asks for {BETTER}, but no baseline was evaluated.",
-            where="recipe: gate.rules",
-            allowed="at_least, or a baseline to compare with",
-            todo="evaluate a baseline, or give the rule a floor",
-        )
-    judged = [_against(rule, cell, scores.confidence) for cell in cells]
-    return min(judged, key=lambda one: (WORST_FIRST.index(one.verdict), one.low, one.baseline))
-
-
-def _against(rule: Rule, cell: Difference, confidence: float) -> JudgedRule:
-    difference = cell.difference
-    verdict: Word
-    if cell.low > 0:
-        verdict, reason = "passed", "even the low end is above zero"
-    elif cell.high < 0:
-        verdict, reason = "refused", "even the high end is below zero"
-    else:
-        needed = rows_to_decide(difference, 0.0, (cell.wins + cell.losses) / cell.n, confidence)
-        verdict, reason = "undecided", f"zero lies inside the interval. {_advice(needed, cell.n, difference > 0)}"
-    told = percent(difference, cell.low, cell.high, digits=1, sign="+")
-    why = (
-        f"of {cell.n:,} rows, {cell.wins:,} are right only with {TUNED} and {cell.losses:,} only with {cell.baseline}, "
-        f"{told}: {reason}"
-    )
-    return JudgedRule(
-        rule=rule.text(),
-        metric=rule.metric,
-        slice=rule.slice,
-        baseline=cell.baseline,
-        required=0.0,
-        measured=difference,
-        low=cell.low,
-        high=cell.high,
-        n=cell.n,
-        verdict=verdict,
-        why=why,
-    )
-
-
-def _advice(needed: int | None, n: int, above: bool) -> str:
-    """needed: rows in all that would decide, an estimate for large samples; None when no number would."""
-    if needed is None:
-        return "What was measured is the requirement itself, so more rows alone would not decide it"
-    more, side = max(needed - n, 1), "for" if above else "against"
-    step = 10 ** max(len(str(more)) - 1, 1)  # one leading digit, upwards: an estimate should look like one
-    about = math.ceil(more / step) * step
-    return f"About {about:,} more rows like these would decide it {side} the model, if what was measured held"

@@ -1,0 +1,8 @@
+"""Every gate rule, once."""
+
+from __future__ import annotations
+
+from tasks.evaluation.gate_rules import at_least, better_than_baseline
+from tasks.evaluation.gate_rules.base import GateRule
+
+RULES: tuple[GateRule, ...] = (at_least.RULE, better_than_baseline.RULE)
