@@ -11,13 +11,13 @@ imports, covers the member that is used (`Settings.members`) and none beside it:
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from pydantic import ValidationError, ValidationInfo
-from pydantic_core import CoreSchema, InitErrorDetails, core_schema
+from pydantic import BeforeValidator, ValidationError, ValidationInfo
+from pydantic_core import CoreSchema, InitErrorDetails, PydanticKnownError, core_schema
 
 from tasks.core.settings import Settings
 
@@ -78,3 +78,19 @@ class Members(Generic[Member]):
         if info.mode == "json":  # where alone a strict model takes a list for a tuple
             return model.model_validate_json(json.dumps(given), strict=True)
         return model.model_validate(given)
+
+
+def one_of(names: Callable[[], Sequence[str]]) -> BeforeValidator:
+    """A check that a value is one of `names`, refused as a Literal of them would be; asked anew for each value.
+
+    For names that a list of members decides (filters, formats), so that they stand nowhere else.
+    """
+
+    def check(value: Any) -> Any:
+        allowed = names()
+        if value not in allowed:
+            *others, last = map(repr, allowed)
+            raise PydanticKnownError("literal_error", {"expected": f"{', '.join(others)} or {last}"})
+        return value
+
+    return BeforeValidator(check)

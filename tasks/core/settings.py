@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict
-from pydantic_core import PydanticKnownError
+from pydantic import BaseModel, ConfigDict
 
 
 class Settings(BaseModel):
@@ -42,19 +41,3 @@ class MisfitError(Exception):
     ) -> None:
         super().__init__(problem)
         self.location, self.problem, self.got, self.known, self.todo = location, problem, got, known, todo
-
-
-def one_of(names: Callable[[], Sequence[str]]) -> BeforeValidator:
-    """A check that a value is one of `names`, refused as a Literal of them would be; asked anew for each value.
-
-    For names that a list of members decides (filters, formats), so that they stand nowhere else.
-    """
-
-    def check(value: Any) -> Any:
-        allowed = names()
-        if value not in allowed:
-            *others, last = map(repr, allowed)
-            raise PydanticKnownError("literal_error", {"expected": f"{', '.join(others)} or {last}"})
-        return value
-
-    return BeforeValidator(check)

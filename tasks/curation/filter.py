@@ -26,8 +26,9 @@ from pydantic import Field, field_validator
 from tasks.core.batches import row_by_row
 from tasks.core.handle import Handle
 from tasks.core.ledger import ACTIONS, Outcome, entries, entry
+from tasks.core.members import one_of
 from tasks.core.row_kind import RowKind
-from tasks.core.settings import Settings, one_of
+from tasks.core.settings import Settings
 from tasks.curation.filters import truncated
 from tasks.curation.filters.base import Action, Filter, FilterContext
 from tasks.curation.filters.catalog import FILTERS

@@ -16,8 +16,9 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
+from tasks.core.members import one_of
 from tasks.core.row_kind import CLASSIFICATION, SFT, RowKind
-from tasks.core.settings import Settings, one_of
+from tasks.core.settings import Settings
 from tasks.data.formats import prompt_completion, ratings, text_label
 from tasks.data.formats.base import Shape, Shaped
 from tasks.data.formats.catalog import FORMATS, readable
