@@ -225,7 +225,7 @@ def test_rows_in_another_language_are_a_drift_and_retrain_is_started_with_the_re
     assert "words are used otherwise" in why(run)
     told = table(state)["words"]
     assert told["test"] == "Jensen-Shannon, permutation"
-    assert float(told["p"]) < 0.01
+    assert float(told["p-value"]) < 0.01
     assert "colis 0% -> 100%" in told["result"]
 
 
