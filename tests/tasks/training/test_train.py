@@ -32,7 +32,7 @@ from tests.support.training import base_handle, dataset_handle, place, rows
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 PROMPT = PromptSettings(system="Triage.")
 # Five steps and one validation an epoch, each with a checkpoint: long enough to be killed in the middle.
 LONG = SftSettings(

@@ -97,7 +97,7 @@ def test_another_error_is_no_matter_of_the_page() -> None:
 
 
 def test_nothing_else_puts_an_artifact_on_a_page_but_progress_which_never_waits() -> None:
-    root = Path(run_page.__file__).parents[2]
+    root = Path(run_page.__file__).parents[3]
     callers = {
         file.name
         for folder in ("flows", "tasks")

@@ -19,7 +19,7 @@ from tasks.training.methods.sft import SftSettings
 from tasks.training.trainer.spec import TrainSpec, event_of, line_of
 from tasks.training.weights.lora import LoraSettings
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[4]
 COUNTED = TokenCounts(rows=20, validation_rows=4, tokens=900, longest=60, answer_tokens=200)
 
 
