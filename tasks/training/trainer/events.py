@@ -5,16 +5,20 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import sys
 import threading
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import psutil
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from tasks.facts.training import Losses, Plan
 from tasks.training.trainer.spec import Event, line_of
+
+# What the log of a trainer without a flow or launcher ends with; written as Python writes an error, to be found as one.
+ABANDONED = "AbandonedError"
 
 
 def say(event: Event) -> None:
@@ -30,22 +34,28 @@ def die_with(parent: int) -> None:
     """
     launcher = os.getppid()
     try:
-        born = psutil.Process(parent).create_time()
+        flow = psutil.Process(parent)
     except psutil.NoSuchProcess:
-        os._exit(1)
+        _end(f"the flow (process {parent}) was gone before training began")
 
     def watch() -> None:
-        while os.getppid() == launcher and _lives(parent, born):
+        while os.getppid() == launcher and _lives(flow):
             time.sleep(0.5)
-        os._exit(1)
+        gone = "the launcher" if os.getppid() != launcher else f"the flow (process {parent})"
+        _end(f"{gone} is gone, and nobody would hear what is learnt")
 
     threading.Thread(target=watch, daemon=True).start()
 
 
-def _lives(process_id: int, born: float) -> bool:
+def _end(why: str) -> NoReturn:
+    print(f"{ABANDONED}: {why}", file=sys.stderr, flush=True)
+    os._exit(1)
+
+
+def _lives(process: psutil.Process) -> bool:
+    """Not by its time of birth: Linux tells that from the clock, and it moves by a second when the clock is set."""
     try:
-        process = psutil.Process(process_id)
-        return process.create_time() == born and process.status() != psutil.STATUS_ZOMBIE
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False
 

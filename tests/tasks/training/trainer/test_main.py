@@ -5,6 +5,7 @@ change what is learnt.
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -175,12 +176,31 @@ def test_the_trainer_ends_when_the_flow_or_the_launcher_does() -> None:
     for kill in ("flow", "launcher"):
         flow = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
         started = subprocess.Popen(
-            [sys.executable, "-c", launcher, child, str(flow.pid)], stdout=subprocess.PIPE, text=True
+            [sys.executable, "-c", launcher, child, str(flow.pid)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
         )
-        assert started.stdout is not None
+        assert started.stdout
+        assert started.stderr
         assert started.stdout.readline() == "on\n"
         (flow if kill == "flow" else started).kill()
         assert started.stdout.read() == ""  # returns once the trainer, who holds the pipe too, has ended
+        assert re.fullmatch(
+            rf"AbandonedError: the {kill} .*is gone, and nobody would hear what is learnt\n", started.stderr.read()
+        )
         for process in (flow, started):
             process.kill()
             process.wait()
+
+
+def test_a_clock_that_is_set_does_not_end_the_trainer() -> None:
+    """Linux counts the time of boot, and so of a process's birth, back from the clock: with each correction it moves."""
+    watches = (
+        "import os, psutil, sys, time; from tasks.training.trainer.events import die_with\n"
+        "die_with(os.getppid()); booted = psutil._psplatform.boot_time()\n"
+        "psutil._psplatform.boot_time = lambda: booted + 1\n"
+        "assert psutil.Process(os.getppid()).create_time() > 0; time.sleep(1.5); print('still here')"
+    )
+    told = subprocess.run([sys.executable, "-c", watches], capture_output=True, text=True, check=False)
+    assert (told.stdout, told.stderr) == ("still here\n", "")
