@@ -182,7 +182,8 @@ def _fitted(recipe: Recipe, file: Path, text: str) -> Recipe:
             parts[name] = part.fitted(recipe, folder) if isinstance(part, Settings) else part
         except MisfitError as error:
             todo, allowed = error.todo or nearest(error.got, error.known), ", ".join(error.known)
-            raise refuse(file, (name, *error.location), error.problem, allowed=allowed, todo=todo, text=text) from error
+            where = (error.section or name, *error.location)
+            raise refuse(file, where, error.problem, allowed=allowed, todo=todo, text=text) from error
     fitted = recipe.model_copy(update=parts)
     fitted._file, fitted._text = file.resolve(), text
     return fitted

@@ -19,7 +19,6 @@ from rich.markup import escape
 from flows.servers.environment import own_mlflow
 from tasks.core.handle import Handle
 from tasks.core.process import terminal
-from tasks.core.text.interval_text import percent
 from tasks.core.variants import TUNED
 from tasks.facts.dataset import DatasetFacts
 from tasks.facts.review import ReviewFacts
@@ -120,17 +119,15 @@ def _scores(scores: Scores) -> None:
     """Each metric on the whole holdout: the best prompted baseline, the tuned model, the paired difference."""
     best = scores.best_baseline
     holdout = [m for m in scores.metrics if m.slice == "holdout"]
-    measured = {(m.variant, m.metric): percent(m.value, m.low, m.high) for m in holdout}
-    gained = {
-        d.metric: percent(d.difference, d.low, d.high, sign="+")
-        for d in scores.differences
-        if d.slice == "holdout" and d.baseline == best
-    }
+    measured = {(m.variant, m.metric): m.told() for m in holdout}
+    gained = {d.metric: d.told() for d in scores.differences if d.slice == "holdout" and d.baseline == best}
     _line("holdout", f"{max(m.n for m in holdout):,} rows, intervals of {scores.confidence:.0%}")
-    _line("", f"{'':<16}{'base, ' + (best or 'none'):<19}{'tuned':<19}difference", "dim")
-    for metric in dict.fromkeys(m.metric for m in holdout):
+    metrics = list(dict.fromkeys(m.metric for m in holdout))
+    wide = max(16, 1 + max(map(len, metrics)))
+    _line("", f"{'':<{wide}}{'base, ' + (best or 'none'):<19}{'tuned':<19}difference", "dim")
+    for metric in metrics:
         base, tuned = measured.get((best, metric), "-"), measured[TUNED, metric]
-        _line("", f"{metric:<16}{base:<19}{tuned:<19}{gained.get(metric, '-')}")
+        _line("", f"{metric:<{wide}}{base:<18} {tuned:<18} {gained.get(metric, '-')}")
 
 
 def _verdict(facts: Verdict) -> None:

@@ -17,7 +17,7 @@ from tasks.core.row import tools_of, with_calls
 from tasks.core.text.control_characters import CONTROL
 from tasks.core.text.display import HTML
 from tasks.metrics.answer_schema import AnswerSettings, broken_rule, parse
-from tasks.metrics.graders import broken_calls
+from tasks.metrics.reference import broken_calls
 from tasks.personal_data.finders import PersonalData, kinds_in
 from tasks.relations.prompts import normalised, prompts
 

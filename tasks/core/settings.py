@@ -33,11 +33,20 @@ class Settings(BaseModel):
 class MisfitError(Exception):
     """A value that is well formed and does not go with the rest of the recipe, or with what lies beside it.
 
-    location: of the value below its settings. got: the name that is not among those `known`.
+    location: of the value below its settings, or below those of another `section` of the recipe. got: the name that is
+    not among those `known`.
     """
 
     def __init__(
-        self, location: Sequence[str | int], problem: str, *, got: str = "", known: Sequence[str] = (), todo: str = ""
+        self,
+        location: Sequence[str | int],
+        problem: str,
+        *,
+        section: str = "",
+        got: str = "",
+        known: Sequence[str] = (),
+        todo: str = "",
     ) -> None:
         super().__init__(problem)
-        self.location, self.problem, self.got, self.known, self.todo = location, problem, got, known, todo
+        self.location, self.problem, self.section = location, problem, section
+        self.got, self.known, self.todo = got, known, todo

@@ -35,7 +35,7 @@ from tasks.curation.answer_forms.forms import Form, learn
 from tasks.curation.answer_forms.json_text import check_template, template_fields
 from tasks.curation.filters.base import FilterContext, Found, answers
 from tasks.metrics.answer_schema import AnswerSettings
-from tasks.metrics.graders import broken_calls
+from tasks.metrics.reference import broken_calls
 
 
 class FormatSettings(Settings):

@@ -1,34 +1,47 @@
-"""Evaluate: mark every answer of every variant, and count with intervals on the holdout, the edge cases and each slice.
+"""Evaluate: score every answer of every variant, and count with intervals on holdout, edge cases and each slice.
 
-Marks are yes or no, one a metric (tasks/metrics/graders.py). All variants answered the same rows, so they are compared
-row by row: a difference rests on the rows where exactly one of two is right. Intervals: tasks/metrics/intervals.py.
-An answer that is no JSON object is wrong in every field. None is left out: one missing or doubled is an error. A metric
-counts the rows that have it, which their own answers decide: one in text has no arguments to be right in, and a call is
-no JSON text.
+A metric (tasks/metrics/catalog.py) says yes or no to an answer, or gives it a number. All variants answered the same
+rows, so they are compared row by row: a difference of shares rests on the rows where exactly one of two is right, one
+of numbers on each row's difference. Intervals: tasks/metrics/intervals.py. No answer is left out: one missing or
+doubled is an error. A metric counts the rows that have it, which their own answers decide: one in text has no arguments
+to be right in, and a call is no JSON text.
 """
 
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping
-from typing import Any
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Self
 
 import polars as pl
 from pydantic import Field
 
 from tasks.core.errors import DataError
 from tasks.core.handle import Handle
-from tasks.core.settings import Settings
-from tasks.core.text.interval_text import percent
+from tasks.core.settings import MisfitError, Settings
 from tasks.core.variants import TUNED
 from tasks.core.work import StepDirs, StepResult
 from tasks.facts.predictions import PredictionFacts
 from tasks.facts.scores import Difference, Measured, Scores
 from tasks.metrics.answer_schema import AnswerSettings
-from tasks.metrics.graders import Said, Wanted, headline, measured
-from tasks.metrics.intervals import paired_difference, rate
+from tasks.metrics.base import Metric
+from tasks.metrics.catalog import headline, measured_on, metrics_of
+from tasks.metrics.reference import ModelAnswer, Reference
+from tasks.metrics.scoring import difference_of, interval_of, score_column, wins_and_losses
 
 SETS = ("holdout", "edge_cases")
+COLUMNS = (
+    "row_id",
+    "set",
+    "slice",
+    "variant",
+    "question",
+    "expected",
+    "answer",
+)  # of graded.parquet, before the metrics
 EXAMPLES = 5  # row ids named in an error: enough to find the cause, few enough to read
 
 
@@ -43,6 +56,15 @@ class EvaluateSettings(Settings):
     # Of each two-sided interval. 0.95 is the custom; a rule that is just missed in truth then passes once in 40 times.
     confidence: float = Field(default=0.95, ge=0.5, lt=1)
 
+    def fitted(self, recipe: Any, folder: Path) -> Self:
+        fields = recipe.answer.graded
+        reserved = [*(Counter(m.name for m in metrics_of(recipe.answer)) - Counter(fields)), *COLUMNS]
+        for i, field in enumerate(fields):
+            if field in reserved:
+                problem = f"{field!r} is a name that evaluation keeps for itself, like {', '.join(reserved)}"
+                raise MisfitError(("graded", i), problem, section="answer", todo="give the field another name")
+        return self
+
 
 def evaluate(
     place: StepDirs,
@@ -53,22 +75,23 @@ def evaluate(
     predictions: list[Handle],
     edge_cases: Handle | None = None,
 ) -> StepResult:
-    """Write graded.parquet (a row per row, set and variant; a boolean column a metric, null where a row has none) and
-    count it.
+    """Write graded.parquet (a row per row, set and variant; a column a metric, of booleans or of numbers, null where a
+    row has none) and count it.
 
     predictions: one handle a variant, `tuned` among them, each with exactly one answer a row of holdout and edge cases.
     Raises DataError when answers are missing, doubled or unknown, or when an expected answer breaks its own schema.
     """
     frames = {"holdout": holdout.frame()} | ({"edge_cases": edge_cases.frame()} if edge_cases else {})
-    wanted = {name: answers_wanted(name, frame, answer) for name, frame in frames.items()}
-    expected = pl.concat([_expected(name, frame, wanted[name]) for name, frame in frames.items()])
-    metrics = measured([one for by_row in wanted.values() for one in by_row.values()], answer)
+    references = {name: references_of(name, frame, answer) for name, frame in frames.items()}
+    expected = pl.concat([_expected(name, frame, references[name]) for name, frame in frames.items()])
+    every = [one for by_row in references.values() for one in by_row.values()]
+    metrics = measured_on(every, metrics_of(answer))
     variants = _variants(predictions)
-    graded = pl.concat([_grade(name, frame, expected, wanted, metrics, answer) for name, frame in variants.items()])
+    graded = pl.concat([_grade(name, frame, expected, references, metrics) for name, frame in variants.items()])
     graded.sort("set", "row_id", "variant").write_parquet(place.out / "graded.parquet")
-    speaks = headline(measured([*wanted["holdout"].values()], answer), answer)
-    facts = _count(graded, list(variants), slice_names(**frames), metrics, speaks, settings.confidence)
-    return StepResult("scores", _line(facts), facts.written(), _table(facts), graded.height)
+    speaks = headline(measured_on(references["holdout"].values(), metrics))
+    scores = _count(graded, list(variants), slice_names(**frames), metrics, speaks, settings.confidence)
+    return StepResult("scores", _line(scores), scores.written(), _table(scores), graded.height)
 
 
 def slice_names(holdout: pl.DataFrame, edge_cases: pl.DataFrame | None = None) -> tuple[str, ...]:
@@ -93,41 +116,41 @@ def measured_in(frames: Mapping[str, pl.DataFrame], answer: AnswerSettings) -> d
     """The metrics that each slice of these sets has, each set as a whole among them. Raises DataError as `evaluate`
     would.
     """
-    slices: dict[str, list[Wanted]] = {name: [] for name in slice_names(**frames)}
+    slices: dict[str, list[Reference]] = {name: [] for name in slice_names(**frames)}
     for name, frame in frames.items():
-        for meta, one in zip(frame["meta"], answers_wanted(name, frame, answer).values(), strict=True):
+        for meta, one in zip(frame["meta"], references_of(name, frame, answer).values(), strict=True):
             for place in filter(None, (name, _slice(meta))):
                 slices[place].append(one)
-    return {name: measured(wanted, answer) for name, wanted in slices.items()}
+    metrics = metrics_of(answer)
+    return {name: tuple(m.name for m in measured_on(references, metrics)) for name, references in slices.items()}
 
 
-def answers_wanted(name: str, frame: pl.DataFrame, answer: AnswerSettings) -> dict[str, Wanted]:
+def references_of(name: str, frame: pl.DataFrame, answer: AnswerSettings) -> dict[str, Reference]:
     """What a set asks for, by row_id, in the order of its rows.
 
     Raises DataError when an expected answer is missing or breaks its schema: no model could ever be right there.
     """
-    found = {row["row_id"]: Wanted.of(row) for row in frame.iter_rows(named=True)}
-    if broken := [(row_id, fault) for row_id, wanted in found.items() if (fault := wanted.fault(answer))]:
+    references = {row["row_id"]: Reference.of(row) for row in frame.iter_rows(named=True)}
+    if broken := [(row_id, fault) for row_id, one in references.items() if (fault := one.fault(answer))]:
         raise DataError(
-            f"{len(broken):,} of {len(found):,} expected answers break the recipe's own answer form, or a tool's.",
+            f"{len(broken):,} of {len(references):,} expected answers break the recipe's own answer form, or a tool's.",
             where="; ".join(f"{name} row {row_id[:12]}: {rule}" for row_id, rule in sorted(broken)[:EXAMPLES]),
             allowed="an assistant message at the end that keeps answer.json_schema; of tool calls, arguments that "
-            "keep the "
-            "schema of a tool on offer",
+            "keep the schema of a tool on offer",
             todo=f"mend these rows of the {name} file, or the schema in the recipe",
         )
-    return found
+    return references
 
 
-def _expected(name: str, frame: pl.DataFrame, wanted: Mapping[str, Wanted]) -> pl.DataFrame:
+def _expected(name: str, frame: pl.DataFrame, references: Mapping[str, Reference]) -> pl.DataFrame:
     """What a set asks and expects, as text: row_id, set, slice (empty: none), question, expected."""
     rows = [
         {
             "row_id": row["row_id"],
             "set": name,
             "slice": _slice(row["meta"]),
-            "question": _asked(row["messages"]),
-            "expected": said.told if (said := wanted[row["row_id"]].said) else None,
+            "question": _question(row["messages"]),
+            "expected": right.as_text if (right := references[row["row_id"]].answer) else None,
         }
         for row in frame.iter_rows(named=True)
     ]
@@ -135,7 +158,7 @@ def _expected(name: str, frame: pl.DataFrame, wanted: Mapping[str, Wanted]) -> p
     return pl.DataFrame(rows, schema=dict.fromkeys(columns, pl.String))
 
 
-def _asked(messages: list[dict[str, str]]) -> str | None:
+def _question(messages: list[dict[str, str]]) -> str | None:
     return next((m["content"] for m in reversed(messages) if m["role"] == "user"), None)
 
 
@@ -160,19 +183,16 @@ def _grade(
     variant: str,
     frame: pl.DataFrame,
     expected: pl.DataFrame,
-    wanted: Mapping[str, Mapping[str, Wanted]],
-    metrics: tuple[str, ...],
-    answer: AnswerSettings,
+    references: Mapping[str, Mapping[str, Reference]],
+    metrics: tuple[Metric, ...],
 ) -> pl.DataFrame:
     _check_complete(variant, frame, expected)
     rows = expected.join(frame.select("row_id", "set", "answer", "calls"), on=["row_id", "set"]).sort("set", "row_id")
-    given = [Said(text, calls) for text, calls in rows.select("answer", "calls").iter_rows()]
-    keys = rows.select("set", "row_id").iter_rows()
-    marks = [wanted[name][row_id].marks(said, answer) for (name, row_id), said in zip(keys, given, strict=True)]
-    told = pl.Series("answer", [said.told for said in given], pl.String)
-    ordered = rows.select("row_id", "set", "slice", pl.lit(variant).alias("variant"), "question", "expected", told)
-    columns = {name: pl.Series(name, [one.get(name) for one in marks], pl.Boolean) for name in metrics}
-    return ordered.with_columns(**columns)
+    answers = [ModelAnswer(text, calls) for text, calls in rows.select("answer", "calls").iter_rows()]
+    asked = [references[name][row_id] for name, row_id in rows.select("set", "row_id").iter_rows()]
+    texts = pl.Series("answer", [answer.as_text for answer in answers], pl.String)
+    graded = rows.with_columns(texts, variant=pl.lit(variant)).select(COLUMNS)
+    return graded.with_columns(score_column(metric, asked, answers) for metric in metrics)
 
 
 def _check_complete(variant: str, frame: pl.DataFrame, expected: pl.DataFrame) -> None:
@@ -198,78 +218,75 @@ def _count(
     graded: pl.DataFrame,
     variants: list[str],
     slices: tuple[str, ...],
-    metrics: tuple[str, ...],
-    speaks: str,
+    metrics: tuple[Metric, ...],
+    speaks: Metric,
     confidence: float,
 ) -> Scores:
     """speaks: the metric of the headline."""
-    rates: list[Measured] = []
+    measured: list[Measured] = []
     differences: list[Difference] = []
-    for name, metric, marks in _cells(graded, variants, slices, metrics):
-        for variant, right in marks.items():
-            got = rate(int(right.sum()), right.len(), confidence)
-            rates.append(
-                Measured(
-                    variant=variant,
-                    slice=name,
-                    metric=metric,
-                    right=int(right.sum()),
-                    value=got.value,
-                    low=got.low,
-                    high=got.high,
-                    n=got.n,
-                )
-            )
-        for baseline in (v for v in variants if v != TUNED):
-            wins, losses = int((marks[TUNED] & ~marks[baseline]).sum()), int((~marks[TUNED] & marks[baseline]).sum())
-            got = paired_difference(wins, losses, marks[TUNED].len(), confidence)
-            differences.append(
-                Difference(
-                    baseline=baseline,
-                    slice=name,
-                    metric=metric,
-                    wins=wins,
-                    losses=losses,
-                    low=got.low,
-                    high=got.high,
-                    n=got.n,
-                    difference=got.value,
-                )
-            )
-    reached = {m.variant: m.value for m in rates if (m.slice, m.metric) == ("holdout", speaks)}
-    best = max((v for v in variants if v != TUNED), key=lambda v: reached[v], default="")  # the first of equals
+    for name, metric, columns in _cells(graded, variants, slices, metrics):
+        measured += [_measured(variant, name, metric, scores, confidence) for variant, scores in columns.items()]
+        tuned = columns.pop(TUNED)
+        differences += [_difference(v, name, metric, tuned, base, confidence) for v, base in columns.items()]
+    reached = {m.variant: m.value for m in measured if (m.slice, m.metric) == ("holdout", speaks.name)}
+    sign = -1 if speaks.lower_is_better else 1
+    # The first of equals.
+    best = max((v for v in variants if v != TUNED), key=lambda v: sign * reached[v], default="")
     return Scores(
         variants=variants,
         best_baseline=best,
-        headline=speaks,
+        headline=speaks.name,
         confidence=confidence,
-        metrics=rates,
+        metrics=measured,
         differences=differences,
+        words={metric.name: metric.words for metric in metrics},
+    )
+
+
+def _measured(variant: str, slice: str, metric: Metric, scores: pl.Series, confidence: float) -> Measured:
+    right = None if metric.is_number else int(scores.sum())
+    interval = interval_of(scores, confidence)
+    return Measured(variant=variant, slice=slice, metric=metric.name, right=right, **asdict(interval))
+
+
+def _difference(
+    baseline: str, slice: str, metric: Metric, tuned: pl.Series, base: pl.Series, confidence: float
+) -> Difference:
+    wins, losses = wins_and_losses(tuned, base)
+    interval = difference_of(tuned, base, confidence)
+    return Difference(
+        baseline=baseline,
+        slice=slice,
+        metric=metric.name,
+        wins=wins,
+        losses=losses,
+        low=interval.low,
+        high=interval.high,
+        n=interval.n,
+        difference=interval.value,
     )
 
 
 def _cells(
-    graded: pl.DataFrame, variants: list[str], slices: tuple[str, ...], metrics: tuple[str, ...]
-) -> Iterator[tuple[str, str, dict[str, pl.Series]]]:
-    """Each slice and metric by name with the marks of every variant, aligned row by row; those
-    alone that any row has.
-    """
+    graded: pl.DataFrame, variants: list[str], slices: tuple[str, ...], metrics: tuple[Metric, ...]
+) -> Iterator[tuple[str, Metric, dict[str, pl.Series]]]:
+    """Each slice and metric with the scores of every variant, aligned row by row; those alone that enough rows have."""
     frames = {v: graded.filter(pl.col("variant") == v).sort("set", "row_id") for v in variants}
     for name in slices:
         inside = pl.col("set" if name in SETS else "slice") == name
         within = {v: frame.filter(inside) for v, frame in frames.items()}
         for metric in metrics:
-            marks = {v: frame[metric].drop_nulls() for v, frame in within.items()}
-            if marks[TUNED].len():
-                yield name, metric, marks
+            columns = {v: frame[metric.name].drop_nulls() for v, frame in within.items()}
+            if columns[TUNED].len() >= metric.least_rows:
+                yield name, metric, columns
 
 
 def _line(scores: Scores) -> str:
     measured = {m.variant: m for m in scores.metrics if (m.slice, m.metric) == ("holdout", scores.headline)}
-    told = {variant: percent(m.value, m.low, m.high) for variant, m in measured.items()}
     best = scores.best_baseline
-    against = f" against {told[best]} {best}" if best else ""
-    return f"{scores.headline} {told[TUNED]} {TUNED}{against} on {measured[TUNED].n:,} rows"
+    against = f" against {measured[best].told()} {best}" if best else ""
+    return f"{scores.headline} {measured[TUNED].told()} {TUNED}{against} on {measured[TUNED].n:,} rows"
 
 
 def _table(scores: Scores) -> list[dict[str, Any]]:
@@ -277,9 +294,8 @@ def _table(scores: Scores) -> list[dict[str, Any]]:
     rows: dict[tuple[str, str], dict[str, Any]] = {}
     for m in scores.metrics:
         row = rows.setdefault((m.slice, m.metric), {"slice": m.slice, "metric": m.metric, "rows": m.n})
-        row[m.variant] = percent(m.value, m.low, m.high, digits=1)
+        row[m.variant] = m.told(digits=1)
     for d in scores.differences:
         if d.baseline == scores.best_baseline:
-            told = percent(d.difference, d.low, d.high, digits=1, sign="+")
-            rows[d.slice, d.metric][f"{TUNED} - {d.baseline}"] = told
+            rows[d.slice, d.metric][f"{TUNED} - {d.baseline}"] = d.told(digits=1)
     return list(rows.values())

@@ -21,32 +21,31 @@ from tasks.evaluation.gate_rules.base import WORST_FIRST, GateRule, Subject
 from tasks.evaluation.gate_rules.catalog import RULES
 from tasks.facts.scores import Scores
 from tasks.facts.verdict import JudgedRule, Verdict
+from tasks.metrics.catalog import metrics_of
 
 
 class OneRule(Subject):
     """One thing that must hold of the tuned model: what is measured, where, and one of the keys of gate_rules."""
 
     @property
-    def asked(self) -> list[GateRule]:
+    def given(self) -> list[GateRule]:
         """The rules whose keys are given; one, once the model is valid."""
         return [rule for rule in RULES if getattr(self, rule.key) != type(self).model_fields[rule.key].default]
 
     @model_validator(mode="after")
     def _asks_one_thing(self) -> Self:
-        if len(self.asked) != 1:
+        if len(self.given) != 1:
             every = " or ".join(rule.example for rule in RULES)
-            given = " and ".join(rule.key for rule in self.asked) or "none"
-            raise ValueError(f"give either {every}; here {given} is given for {self.metric!r}")
+            keys = " and ".join(rule.key for rule in self.given) or "none"
+            raise ValueError(f"give either {every}; here {keys} is given for {self.metric!r}")
         return self
 
-    def text(self) -> str:
-        """The rule as a sentence's subject: `intent on holdout: at least 90 %`."""
-        (rule,) = self.asked
-        return f"{self.metric} on {self.slice}: {rule.text(getattr(self, rule.key))}"
-
     def judge(self, scores: Scores) -> JudgedRule:
-        (rule,) = self.asked
-        return rule.judge(self, getattr(self, rule.key), scores, self.text())
+        """Judged as a sentence's subject says it: `intent on holdout: at least 90 %`."""
+        (rule,) = self.given
+        value, metric = getattr(self, rule.key), scores.words_of(self.metric)
+        text = f"{self.metric} on {self.slice}: {rule.text(value, metric)}"
+        return rule.judge(self, value, scores, text)
 
 
 def with_keys(rules: Sequence[GateRule]) -> type[OneRule]:
@@ -68,11 +67,14 @@ class GateSettings(Settings):
     rules: tuple[Rule, ...] = Field(min_length=1)
 
     def fitted(self, recipe: Any, folder: Path) -> Self:
-        known = recipe.answer.all_metrics
+        metrics = {metric.name: metric.words for metric in metrics_of(recipe.answer)}
         for i, rule in enumerate(self.rules):
-            if rule.metric not in known:
+            if rule.metric not in metrics:
                 problem = f"{rule.metric!r} is no metric that is measured"
-                raise MisfitError(("rules", i, "metric"), problem, got=rule.metric, known=known)
+                raise MisfitError(("rules", i, "metric"), problem, got=rule.metric, known=[*metrics])
+            (asked,) = rule.given
+            if problem := asked.misfit(getattr(rule, asked.key), metrics[rule.metric]):
+                raise MisfitError(("rules", i, asked.key), problem)
         return self
 
 

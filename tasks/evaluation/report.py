@@ -30,31 +30,12 @@ from tasks.facts.version import VersionFacts, VersionTold
 from tasks.metrics.answer_schema import AnswerSettings
 from tasks.model.chat_template import PromptSettings
 from tasks.registry import mlflow_client
-from tasks.reporting import charts
-from tasks.reporting.row_examples import PLAIN, changed, gone, mistakes
+from tasks.reporting import charts, measured_text
+from tasks.reporting.row_examples import changed, gone, mistakes
 from tasks.reporting.suspect_rows import contradictions, doubted_labels
 
 PAGE = "report.html"
 SETS = {"holdout": "the holdout", "edge_cases": "the edge cases"}
-METRICS = {
-    "json_valid": "valid JSON",
-    "schema_valid": "schema kept",
-    "all_graded": "all fields right",
-    "exact": "exact match",
-    "call_due": "tool called when due, and only then",
-    "call_schema": "tool's schema kept",
-    "call_name": "right tool",
-    "call_arguments": "right tool and arguments",
-}
-FAULTS = {
-    "json_valid": "not valid JSON",
-    "schema_valid": "schema broken",
-    "exact": "another text than expected",
-    "call_due": "tool call missing, or not wanted",
-    "call_schema": "tool's schema broken",
-    "call_name": "wrong tool",
-    "call_arguments": "wrong arguments",
-}
 VARIANTS = {"zero_shot": "base, zero-shot", "few_shot": "base, few-shot"}
 LEVELS = {"warning": "Act", "note": "Look", "good": "Good"}
 WORDS = {"refused": "Refused", "undecided": "Undecided", "passed": "Passed"}  # the worst first
@@ -100,7 +81,7 @@ def report(
     made = (*steps, dataset, advice, review, contract, base, training, scores, verdict, version)
     curation = _curation(settings, steps, answer or AnswerSettings(), advice, review)
     page = place.out / PAGE
-    text = _template().render(
+    text = _template(measured).render(
         summary=told,
         dataset=dataset.facts(),
         dataset_digest=dataset.digest,
@@ -114,7 +95,7 @@ def report(
         version=version.facts() if version else None,
         changed=changed(steps, limit),
         gone=gone(steps, questions, limit),
-        mistakes=_mistakes(graded, _metrics(measured), settings.mistakes),
+        mistakes=_mistakes(graded, measured, settings.mistakes),
         artifacts=[(handle, _seconds(handle)) for handle in made if handle],
         **curation,
     )
@@ -142,22 +123,37 @@ def summary(scores: Scores, verdict: Verdict, version: Handle | None) -> ReportF
     """The outcome in words, and the rows of the first table: the headline's metric first."""
     best, metric = scores.best_baseline, scores.headline
     tuned, against = scores.cell(TUNED, "holdout", metric), scores.find(best, "holdout", metric)
-    sentence = f"The tuned model gets {_metric(metric)} on {display.percent(tuned.value)} of {tuned.n:,} holdout rows"
-    sentence += f"; the same base model, prompted, on {display.percent(against.value)}." if against else "."
     holdout = [m for m in scores.metrics if m.slice == "holdout"]
     # The sentence's comes first.
     first = sorted((m for m in holdout if m.variant == TUNED), key=lambda m: m.metric != metric)
     missed = sorted((r for r in verdict.rules if r.verdict != "passed"), key=lambda r: list(WORDS).index(r.verdict))
     return ReportFacts(
         verdict=verdict.verdict,
-        sentence=sentence,
+        sentence=_sentence(scores.words_of(metric).title, tuned, against),
         registered=_registered(verdict, version, missed),
         missed=missed,
         best=best,
         confidence=f"{100 * scores.confidence:g}",
         n=max(m.n for m in holdout),
-        rows=[HeadlineRow(metric=m.metric, tuned=m, base=scores.find(best, "holdout", m.metric)) for m in first],
+        rows=[
+            HeadlineRow(
+                metric=m.metric,
+                title=scores.words_of(m.metric).title,
+                tuned=m,
+                base=scores.find(best, "holdout", m.metric),
+            )
+            for m in first
+        ],
     )
+
+
+def _sentence(title: str, tuned: Measured, base: Measured | None) -> str:
+    value, rival = measured_text.value(tuned), measured_text.value(base) if base else ""
+    if tuned.is_number:
+        told = f"The tuned model's {title} is {value} in the mean of {tuned.n:,} holdout rows"
+        return f"{told}; that of the same base model, prompted, {rival}." if base else f"{told}."
+    told = f"The tuned model gets {title} on {value} of {tuned.n:,} holdout rows"
+    return f"{told}; the same base model, prompted, on {rival}." if base else f"{told}."
 
 
 def log_to_mlflow(run_id: str, page: Path) -> None:
@@ -192,14 +188,14 @@ def summary_markdown(made: Handle, links: Sequence[str] = ()) -> str:
     lines = [f"# {WORDS[facts.verdict]}", facts.sentence, facts.registered, "", *places, ""]
     lines += [f"- {rule.verdict}: {rule.rule}. {rule.why}" for rule in facts.missed]
     lines += ["", f"| on the holdout | {_variant(facts.best) or 'base'} | {TUNED} |", "|---|---|---|"]
-    lines += [f"| {_metric(row.metric)} | {_cell(row.base)} | {_cell(row.tuned)} |" for row in facts.rows]
+    lines += [f"| {row.title} | {_cell(row.base)} | {_cell(row.tuned)} |" for row in facts.rows]
     return "\n".join(lines)
 
 
 def _cell(measured: Measured | None) -> str:
     if measured is None:
         return "—"
-    return f"{display.percent(measured.value)} {display.span(measured.low, measured.high)}, n = {measured.n:,}"
+    return f"{measured_text.value(measured)} {measured_text.span(measured)}, n = {measured.n:,}"
 
 
 def _registered(verdict: Verdict, version: Handle | None, missed: list[JudgedRule]) -> str:
@@ -210,32 +206,33 @@ def _registered(verdict: Verdict, version: Handle | None, missed: list[JudgedRul
     return f"Registered in MLflow as {facts.name}, version {facts.version}, alias {facts.alias}."
 
 
-def _metrics(scores: Scores) -> list[str]:
-    return list(dict.fromkeys(m.metric for m in scores.metrics))
-
-
 def _scores(scores: Scores) -> dict[str, Any]:
     """The scores as the page shows them: by slice, metric and variant; the sets apart from their slices; paired
     differences.
     """
-    names, slices = _metrics(scores), list(dict.fromkeys(m.slice for m in scores.metrics))
+    names = list(dict.fromkeys(m.metric for m in scores.metrics))
+    slices = list(dict.fromkeys(m.slice for m in scores.metrics))
     sizes = {s: max(m.n for m in scores.metrics if m.slice == s) for s in slices}  # `exact` is a metric of every row
+    in_sets = [m for m in scores.metrics if m.slice in SETS]
+    in_slices = [m for m in scores.metrics if m.slice not in SETS and m.metric == scores.headline]
     return {
         "variants": scores.variants,
         "best_baseline": scores.best_baseline,
         "headline": scores.headline,
-        "names": names,
+        "words": {name: scores.words_of(name) for name in names},
         "cells": {(m.slice, m.metric, m.variant): m for m in scores.metrics},
         "sizes": sizes,
         "sets": [s for s in slices if s in SETS],
         "slices": [s for s in slices if s not in SETS],
-        "others": [name for name in names if name != scores.headline and name not in PLAIN],
+        "scales": {n: measured_text.scale_of(m for m in in_sets if m.metric == n) for n in names},
+        "slice_scale": measured_text.scale_of(in_slices),
+        "others": [name for name in names if name != scores.headline and not scores.words_of(name).sums_up],
         "paired": [d for d in scores.differences if d.baseline == scores.best_baseline and d.slice in SETS],
     }
 
 
-def _mistakes(graded: pl.DataFrame, metrics: list[str], shown: int) -> dict[str, Any]:
-    found = mistakes(graded, metrics)
+def _mistakes(graded: pl.DataFrame, scores: Scores, shown: int) -> dict[str, Any]:
+    found = mistakes(graded, {name: scores.words_of(name) for name in dict.fromkeys(m.metric for m in scores.metrics)})
     sizes, wrong = Counter(graded["set"]), Counter(mistake.set for mistake in found)
     kinds = Counter(mistake.failed[0] for mistake in found)
     sets = [(name, wrong[name], sizes[name]) for name in SETS if sizes[name]]
@@ -255,15 +252,11 @@ def _seconds(handle: Handle) -> float | None:
     return sum(seconds.values()) if isinstance(seconds, dict) else seconds
 
 
-def _metric(name: str) -> str:
-    return METRICS.get(name, f"{name} right")
-
-
 def _variant(name: str) -> str:
     return VARIANTS.get(name, name)
 
 
-def _template() -> Any:
+def _template(scores: Scores) -> Any:
     import jinja2
 
     environment = jinja2.Environment(
@@ -274,13 +267,13 @@ def _template() -> Any:
         lstrip_blocks=True,
         finalize=lambda value: display.visible(value) if type(value) is str else value,
     )
-    shown = ("percent", "points", "count", "duration", "estimate", "size", "short")
+    shown = ("percent", "count", "duration", "estimate", "size", "short")
     environment.filters |= {name: getattr(display, name) for name in shown}
     environment.filters |= {
-        "metric": _metric,
+        "metric": lambda name: scores.words_of(name).title,
         "variant": _variant,
-        "fault": lambda name: FAULTS.get(name, f"wrong {name}"),
+        "fault": lambda name: scores.words_of(name).fault,
     }
     environment.filters |= {"set": lambda name: SETS.get(name, name)}
-    environment.globals |= {"chart": charts, "span": display.span, "words": WORDS, "levels": LEVELS}
+    environment.globals |= {"chart": charts, "told": measured_text, "words": WORDS, "levels": LEVELS}
     return environment.get_template(PAGE)

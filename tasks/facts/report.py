@@ -8,9 +8,10 @@ from tasks.facts.verdict import JudgedRule, Word
 
 
 class HeadlineRow(Facts):
-    """A metric on the holdout: the tuned model, and the best baseline where there is one."""
+    """A metric on the holdout, and its title: the tuned model, and the best baseline where there is one."""
 
     metric: str
+    title: str
     tuned: Measured
     base: Measured | None
 

@@ -2,37 +2,73 @@
 
 from __future__ import annotations
 
+from pydantic import Field
+
 from tasks.core.facts import Facts
+from tasks.core.text.interval_text import number, percent
 
 
 class Measured(Facts):
-    """A metric of a variant on a slice: `right` of `n` rows, the share `value` and its interval."""
+    """A metric of a variant on a slice, and its interval: of yes/no, `right` of `n` rows and the share `value`; of
+    numbers, their mean, and `right` is None.
+    """
 
     variant: str
     slice: str
     metric: str
-    right: int
+    right: int | None = None
     value: float
     low: float
     high: float
     n: int
 
+    @property
+    def is_number(self) -> bool:
+        return self.right is None
+
+    def told(self, digits: int = 0) -> str:
+        """`94 % [89, 98]`, or of a number `1.03 [0.98, 1.08]`. digits: after the point of a share."""
+        if self.is_number:
+            return number(self.value, self.low, self.high)
+        return percent(self.value, self.low, self.high, digits=digits)
+
 
 class Difference(Facts):
     """The tuned model against a baseline on the same n rows.
 
-    wins: rows that only the tuned model has right. losses: rows that only the baseline has right.
+    wins: rows that only the tuned model has right. losses: rows that only the baseline has right. None of a number,
+    whose difference is the mean of those of each row.
     """
 
     baseline: str
     slice: str
     metric: str
-    wins: int
-    losses: int
+    wins: int | None = None
+    losses: int | None = None
     low: float
     high: float
     n: int
     difference: float
+
+    @property
+    def is_number(self) -> bool:
+        return self.wins is None
+
+    def told(self, digits: int = 0) -> str:
+        """`+53 points [+44, +61]`, or of a number `+0.21 [+0.15, +0.27]`."""
+        if self.is_number:
+            return number(self.difference, self.low, self.high, sign="+")
+        return percent(self.difference, self.low, self.high, digits=digits, sign="+")
+
+
+class MetricWords(Facts):
+    """What must be known of a metric to read its scores (tasks/metrics/base.py says what each means)."""
+
+    title: str
+    fault: str = ""
+    is_number: bool = False
+    lower_is_better: bool = False
+    sums_up: bool = False
 
 
 class Scores(Facts):
@@ -40,6 +76,7 @@ class Scores(Facts):
 
     headline: the metric that speaks for all.
     metrics: of a slice those alone that any of its rows has. confidence: of each interval.
+    words: of each metric by name; scores of before they were noted have none.
     """
 
     variants: list[str]
@@ -48,14 +85,18 @@ class Scores(Facts):
     confidence: float
     metrics: list[Measured]
     differences: list[Difference]
+    words: dict[str, MetricWords] = Field(default_factory=dict)
+
+    def words_of(self, metric: str) -> MetricWords:
+        return self.words.get(metric) or MetricWords(title=metric, fault=f"wrong {metric}")
 
     def find(self, variant: str, slice: str, metric: str) -> Measured | None:
         """What was measured there; None where nothing was."""
-        wanted = (variant, slice, metric)
-        return next((m for m in self.metrics if (m.variant, m.slice, m.metric) == wanted), None)
+        key = (variant, slice, metric)
+        return next((m for m in self.metrics if (m.variant, m.slice, m.metric) == key), None)
 
     def cell(self, variant: str, slice: str, metric: str) -> Measured:
         """What was measured there. Raises KeyError where nothing was."""
-        if found := self.find(variant, slice, metric):
-            return found
+        if cell := self.find(variant, slice, metric):
+            return cell
         raise KeyError(f"{metric} of {variant} on {slice} was not measured")

@@ -15,13 +15,15 @@ class JudgedRule(Facts):
     """A rule with what was measured. rule: as a sentence's subject.
 
     baseline: empty for a floor; else the one that counts.
-    required, measured, low, high: shares, or with a baseline differences of shares. why: for a person.
+    required, measured, low, high: shares, or with a baseline differences of shares; with is_number in the metric's own
+    unit. why: for a person.
     """
 
     rule: str
     metric: str
     slice: str
     baseline: str = ""
+    is_number: bool = False
     required: float
     measured: float
     low: float

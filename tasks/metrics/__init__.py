@@ -1,1 +1,1 @@
-"""What an answer is measured by: its form, its marks, the intervals of what was counted, and drift of what is asked."""
+"""What an answer is scored on, a file a metric listed once in the catalog; intervals of what was counted; drift."""

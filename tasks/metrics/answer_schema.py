@@ -1,4 +1,4 @@
-"""What an answer must be, one JSON object under a schema or free text, and whether one is right.
+"""The form of an answer: one JSON object under a schema, or free text.
 
 Read by format, conflicts, split, check and evaluate.
 """
@@ -16,30 +16,13 @@ from pydantic import Field, field_validator
 from tasks.core.settings import MisfitError, Settings
 from tasks.core.text.strict_json import refuse_constant
 
-# What tool calls are marked on, the gravest fault first (tasks/metrics/graders.py).
-CALL_METRICS = ("call_due", "call_schema", "call_name", "call_arguments")
-# Names that a graded field cannot have: the other metrics, and the columns that stand beside them in graded.parquet.
-RESERVED = (
-    "json_valid",
-    "schema_valid",
-    "all_graded",
-    "exact",
-    *CALL_METRICS,
-    "row_id",
-    "set",
-    "slice",
-    "variant",
-    "question",
-    "expected",
-    "answer",
-)
 SHOWN_CHARACTERS = 40  # of a label that is not among the allowed ones
 
 
 class AnswerSettings(Settings):
     """The form every assistant answer must have, stated once in the recipe."""
 
-    # Any JSON schema. Empty: answers are free text, and only exact match is graded.
+    # Any JSON schema. Empty: answers are free text.
     json_schema: dict[str, Any] = Field(default_factory=dict)
     # The field that is the class of the row: its values are balanced by split and must not contradict (conflicts).
     label: str = ""
@@ -61,9 +44,7 @@ class AnswerSettings(Settings):
 
     @field_validator("graded")
     @classmethod
-    def _has_its_own_name(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        if taken := [name for name in value if name in RESERVED]:
-            raise ValueError(f"{taken[0]!r} is a name that evaluation keeps for itself, like {', '.join(RESERVED)}")
+    def _is_named_once(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         if len(set(value)) < len(value):
             raise ValueError("a field is named twice")
         return value
@@ -81,18 +62,6 @@ class AnswerSettings(Settings):
         """The schema as JSON: what validators are kept by."""
         return json.dumps(self.json_schema)
 
-    @property
-    def metrics(self) -> tuple[str, ...]:
-        """What each answer in text is marked on, right or wrong; evaluate measures these and gate rules name them."""
-        if not self.json_schema:
-            return ("exact",)
-        return ("json_valid", "schema_valid", *self.graded, *(("all_graded",) if self.graded else ()), "exact")
-
-    @property
-    def all_metrics(self) -> tuple[str, ...]:
-        """What may be measured: whether the rows that judge have tools, and so calls, is seen once they are read."""
-        return (*self.metrics, *CALL_METRICS)
-
 
 @lru_cache(maxsize=64)  # the recipe's, and those of the tools on offer
 def _validators(schema: str) -> tuple[Any, jsonschema.Draft202012Validator]:
@@ -105,7 +74,7 @@ def _validators(schema: str) -> tuple[Any, jsonschema.Draft202012Validator]:
     return jsonschema_rs.Draft202012Validator(schema, offline=True), jsonschema.Draft202012Validator(json.loads(schema))
 
 
-def _told(error: jsonschema.ValidationError) -> str:
+def _in_words(error: jsonschema.ValidationError) -> str:
     """The rule in words; the library's own message repeats the value, however long it is."""
     if error.validator in ("required", "additionalProperties"):
         return error.message
@@ -115,8 +84,8 @@ def _told(error: jsonschema.ValidationError) -> str:
         and len(error.instance) <= SHOWN_CHARACTERS
     ):
         return error.message
-    asked = json.dumps(error.validator_value, ensure_ascii=False)
-    return f"{error.validator} {asked}, got {type(error.instance).__name__}"
+    limit = json.dumps(error.validator_value, ensure_ascii=False)
+    return f"{error.validator} {limit}, got {type(error.instance).__name__}"
 
 
 def parse(text: str) -> dict[str, Any] | None:
@@ -145,7 +114,7 @@ def broken_schema(value: dict[str, Any], schema: str) -> str:
     if fast.is_valid(value):
         return ""
     errors = sorted(thorough.iter_errors(value), key=lambda error: list(map(str, error.path)))
-    return f"{'.'.join(map(str, errors[0].path)) or 'object'}: {_told(errors[0])}" if errors else ""
+    return f"{'.'.join(map(str, errors[0].path)) or 'object'}: {_in_words(errors[0])}" if errors else ""
 
 
 def label_of(text: str, settings: AnswerSettings) -> str | None:
@@ -154,30 +123,6 @@ def label_of(text: str, settings: AnswerSettings) -> str | None:
         return text.strip()
     value = (parse(text) or {}).get(settings.label)
     return None if value is None else str(value)
-
-
-def mark(expected: str, given: str, settings: AnswerSettings) -> dict[str, bool]:
-    """Whether the answer `given` is right, by metric; one that is no JSON object is right in nothing."""
-    if not settings.json_schema:
-        return {"exact": given.strip() == expected.strip()}
-    right, got = parse(expected) or {}, parse(given)
-    if got is None:
-        return dict.fromkeys(settings.metrics, False)
-    fields = {name: _same_field(right, got, name) for name in settings.graded}
-    marks = {
-        "json_valid": True,
-        "schema_valid": not broken_rule(got, settings),
-        **fields,
-        "all_graded": all(fields.values()),
-        "exact": same(right, got),
-    }
-    return {name: marks[name] for name in settings.metrics}
-
-
-def _same_field(right: dict[str, Any], got: dict[str, Any], name: str) -> bool:
-    if name in right and name in got:
-        return same(right[name], got[name])
-    return name not in right and name not in got
 
 
 def same(right: Any, got: Any) -> bool:

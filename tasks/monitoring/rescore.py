@@ -20,8 +20,9 @@ from tasks.data.dates import USUAL, written_at
 from tasks.facts.scores import Scores
 from tasks.facts.watched import RescoreFacts, Share
 from tasks.metrics.answer_schema import AnswerSettings
-from tasks.metrics.graders import Marks, Said, Wanted, headline, measured
-from tasks.metrics.intervals import rate
+from tasks.metrics.catalog import headline, measured_on, metrics_of
+from tasks.metrics.reference import ModelAnswer, Reference
+from tasks.metrics.scoring import interval_of, score_column
 from tasks.model.chat_template import question
 from tasks.monitoring.retrain_rule import WatchSettings
 from tasks.registry import mlflow_client, versions
@@ -36,7 +37,7 @@ def rescore(
     place: StepDirs, settings: WatchSettings, champion: Champion, snapshot: Handle, rows: Handle, answer: AnswerSettings
 ) -> StepResult:
     """rows: new ones that training would gain. Leaves rescored.parquet: row_id, expected, answer, refused (why there is
-    no answer), and a mark a metric.
+    no answer), and a score a metric: of a question that the served model refuses no answer is right.
 
     Facts: metric, now, registered (None if the registry does not say), below, told. Raises OutsideError while MLflow
     does not answer.
@@ -46,36 +47,30 @@ def rescore(
         client = mlflow_client.client()
         version = client.get_model_version(champion.name, str(champion.version))
     place.progress(0.02, f"loading {champion.title}")
-    given: list[tuple[Said | None, str | None]] = []
+    given: list[tuple[ModelAnswer | None, str | None]] = []
     with LoadedVersion(versions.download(version, place.scratch / "champion")) as model:
         for some in asked.iter_slices(BATCH):
             questions = [(question(turns(row)), tools_of(row["meta"])) for row in some.iter_rows(named=True)]
             given += model.answers_or_reasons(questions)
             place.progress(len(given) / asked.height, f"{len(given):,} of {asked.height:,} rows answered")
-    wanted = [Wanted.of(row) for row in asked.iter_rows(named=True)]
-    marked = [marks_of(one, said, answer) for one, (said, _) in zip(wanted, given, strict=True)]
-    marks = pl.DataFrame(marked, schema=dict.fromkeys(measured(wanted, answer), pl.Boolean))
+    references = [Reference.of(row) for row in asked.iter_rows(named=True)]
+    answers = [one for one, _ in given]
+    metrics = measured_on(references, metrics_of(answer))
     texts = {
-        "expected": [one.said.told if one.said else None for one in wanted],
-        "answer": [said.told if said else None for said, _ in given],
+        "expected": [one.answer.as_text if one.answer else None for one in references],
+        "answer": [one.as_text if one else None for one in answers],
         "refused": [why for _, why in given],
     }
-    told = [asked.select("row_id"), pl.DataFrame(texts, schema=dict.fromkeys(texts, pl.String)), marks]
-    pl.concat(told, how="horizontal").write_parquet(place.out / "rescored.parquet")
-    metric = headline(marks.columns, answer)
-    right = marks[metric].drop_nulls()
-    now = Share(**asdict(rate(int(right.sum()), right.len(), CONFIDENCE)))
+    told = asked.select("row_id").with_columns(pl.Series(name, text, pl.String) for name, text in texts.items())
+    scored = told.with_columns(score_column(metric, references, answers) for metric in metrics)
+    scored.write_parquet(place.out / "rescored.parquet")
+    metric = headline([m for m in metrics if not m.is_number]).name  # the rule is one of accuracy: a share
+    now = Share(**asdict(interval_of(scored[metric].drop_nulls(), CONFIDENCE)))
     facts = judged(settings, metric, now, registered(snapshot, metric))
     if refused := [why for _, why in given if why]:
         told_too = f"{facts.told}; it refuses {len(refused):,} of them: {refused[0]}"
         facts = facts.model_copy(update={"told": told_too})
     return StepResult("rescored", facts.told, facts.written(), [_row(facts)], asked.height)
-
-
-def marks_of(wanted: Wanted, said: Said | None, answer: AnswerSettings) -> Marks:
-    """The marks of an answer; of a question that the served model refuses (said: None) none is right."""
-    marks = wanted.marks(said or Said(""), answer)
-    return marks if said else {name: mark and False for name, mark in marks.items()}
 
 
 def newest(rows: pl.DataFrame, most: int) -> pl.DataFrame:

@@ -17,7 +17,6 @@ import yaml
 
 from tasks.core.handle import CURATED, FACTS, LEDGER, REFERENCE, Handle
 from tasks.core.home import digest_bytes, digest_path
-from tasks.core.text.interval_text import percent
 from tasks.core.variants import TUNED
 from tasks.facts.dataset import DatasetFacts
 from tasks.facts.scores import Scores
@@ -147,4 +146,4 @@ def log_files(client: Any, run_id: str, texts: Mapping[str, str], handles: Mappi
 def headline(scores: Scores) -> str:
     """The one figure that speaks for the model: `intent 93.3 % [88.1, 96.4] on 150 holdout rows`."""
     m = scores.cell(TUNED, "holdout", scores.headline)
-    return f"{m.metric} {percent(m.value, m.low, m.high, digits=1)} on {m.n:,} holdout rows"
+    return f"{m.metric} {m.told(digits=1)} on {m.n:,} holdout rows"

@@ -21,7 +21,7 @@ from typing import IO, Any
 
 from tasks.core import errors
 from tasks.core.errors import AssayError, OutsideError
-from tasks.metrics.graders import Said
+from tasks.metrics.reference import ModelAnswer
 from tasks.model.chat_template import Message
 from tasks.registry import loaded_version_main
 
@@ -59,7 +59,7 @@ class LoadedVersion:
     ) -> None:
         self._end()
 
-    def answers(self, questions: Sequence[list[Message]], tools: Sequence[list[Any] | None]) -> list[Said]:
+    def answers(self, questions: Sequence[list[Message]], tools: Sequence[list[Any] | None]) -> list[ModelAnswer]:
         """Its answers to conversations, each with the tools on offer, all in one request.
 
         Raises MlflowException or an error of ours where it refuses one of them, VersionError where it failed.
@@ -71,13 +71,13 @@ class LoadedVersion:
             raise self._ended() from None
         told = self._receive()
         return [
-            Said(text, json.dumps(calls, ensure_ascii=False) if calls else None)
+            ModelAnswer(text, json.dumps(calls, ensure_ascii=False) if calls else None)
             for text, calls in zip(told["answer"], told["tool_calls"], strict=True)
         ]
 
     def answers_or_reasons(
         self, questions: Sequence[tuple[list[Message], Any]]
-    ) -> list[tuple[Said | None, str | None]]:
+    ) -> list[tuple[ModelAnswer | None, str | None]]:
         """As `answers`, (answer, why there is none) of each question with its tools; where it refuses all at once, half
         by half, until the one question is found that it cannot answer.
         """

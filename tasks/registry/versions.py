@@ -19,7 +19,7 @@ from typing import Any
 from tasks.core.errors import PromotionError
 from tasks.core.home import digest_bytes, digest_json, digest_path, home_folder
 from tasks.core.text.user_input import quoted
-from tasks.metrics.graders import Said
+from tasks.metrics.reference import ModelAnswer
 from tasks.model.chat_template import question
 from tasks.registry import mlflow_client
 from tasks.registry.evidence import CHECKED, LIST, VERDICT
@@ -185,7 +185,7 @@ def check_files(version: Any, evidence: Evidence, folder: Path) -> None:
         )
 
 
-def ask(folder: Path, checked: Sequence[Mapping[str, Any]]) -> list[Said]:
+def ask(folder: Path, checked: Sequence[Mapping[str, Any]]) -> list[ModelAnswer]:
     """The answers of the model in `folder` to recorded rows (messages, and tools where there are any), all in one
     request.
     """
@@ -193,6 +193,6 @@ def ask(folder: Path, checked: Sequence[Mapping[str, Any]]) -> list[Said]:
         return version.answers([question(row["messages"]) for row in checked], [row.get("tools") for row in checked])
 
 
-def recorded(row: Mapping[str, Any]) -> Said:
+def recorded(row: Mapping[str, Any]) -> ModelAnswer:
     """The answer that evaluation recorded of a row."""
-    return Said(str(row["answer"]), row.get("calls"))
+    return ModelAnswer(str(row["answer"]), row.get("calls"))

@@ -150,8 +150,8 @@ def check_answers(candidate: Candidate, evidence: Evidence) -> int:
         if got != recorded(row):
             raise PromotionError(
                 f"{candidate.name} does not answer as it was evaluated.",
-                where=f"holdout row {row['row_id']}: recorded {short(recorded(row).told, 300)!r}, now "
-                f"{short(got.told, 300)!r}",
+                where=f"holdout row {row['row_id']}: recorded {short(recorded(row).as_text, 300)!r}, now "
+                f"{short(got.as_text, 300)!r}",
                 allowed="the same text, to the letter",
                 todo="promote on a machine like the one that evaluated it, with the libraries of its "
                 "requirements.txt; or run "

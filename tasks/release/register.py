@@ -262,8 +262,8 @@ def check_answers(client: Any, version: Any, folder: Path, asked: list[dict[str,
         _reject(client, version)
         raise RegistrationError(
             f"{version.name} version {version.version}, loaded back, does not answer as it was evaluated.",
-            where=f"holdout row {row['row_id']}: recorded {short(recorded(row).told, 300)!r}, now "
-            f"{short(got.told, 300)!r}",
+            where=f"holdout row {row['row_id']}: recorded {short(recorded(row).as_text, 300)!r}, now "
+            f"{short(got.as_text, 300)!r}",
             allowed="the same text, to the letter",
             todo="the version has no alias and is marked rejected; run again on the machine that evaluated it, with "
             "the same "

@@ -27,7 +27,7 @@ from tasks.data.formats.ratings import TEXTS
 from tasks.data.formats.tool_calls import asked_turns
 from tasks.data.records import Record
 from tasks.data.sources import RawFile, read
-from tasks.metrics.graders import Said
+from tasks.metrics.reference import ModelAnswer
 from tasks.model.chat_template import ASKING, Message, question
 from tasks.registry import mlflow_client
 from tasks.registry.loaded_version import LoadedVersion
@@ -158,14 +158,14 @@ def _ends_in_question(messages: list[Message]) -> list[Message]:
     return turns
 
 
-def _answers(model: LoadedVersion, rows: list[dict[str, Any]]) -> Iterator[tuple[Said | None, str | None]]:
+def _answers(model: LoadedVersion, rows: list[dict[str, Any]]) -> Iterator[tuple[ModelAnswer | None, str | None]]:
     """(answer, error) of each row, in order."""
     given = iter(model.answers_or_reasons([(row["asked"], row["tools"]) for row in rows if "asked" in row]))
     for row in rows:
         yield next(given) if "asked" in row else (None, row["error"])
 
 
-def _answered(row: dict[str, Any], answer: tuple[Said | None, str | None]) -> dict[str, Any]:
+def _answered(row: dict[str, Any], answer: tuple[ModelAnswer | None, str | None]) -> dict[str, Any]:
     said, error = answer
     given = {"answer": said.text, "tool_calls": said.calls} if said else {}
     return {**{key: row[key] for key in ("source", "line", "input")}, **given, "error": error}

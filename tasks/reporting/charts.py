@@ -36,24 +36,33 @@ def bar(parts: Sequence[tuple[str, float]], total: float, label: str) -> Markup:
     return _svg("bar", 14, label, rects)
 
 
-def intervals(marks: Sequence[tuple[str, float, float, float]], label: str, required: float | None = None) -> Markup:
-    """Dots with their intervals on a scale from 0 to 1, one below the other: (CSS class, value, low, high).
+def intervals(
+    marks: Sequence[tuple[str, float, float, float]],
+    label: str,
+    ends: tuple[float, float],
+    required: float | None = None,
+) -> Markup:
+    """Dots with their intervals, one below the other: (CSS class, value, low, high).
 
-    required: drawn as a dashed line, what a rule asks for.
+    ends: of the scale; four grid lines part it. required: drawn as a dashed line, what a rule asks for.
     """
-    height = LANE * len(marks) + 6
+    height, (start, end) = LANE * len(marks) + 6, ends
+
+    def across(number: float) -> float:
+        return 100 * (number - start) / (end - start)
+
     # Into the padding of the table cell, so that the lines of one row meet those of the next.
     drawn = [_line("grid", x, -7, x, height + 7) for x in (0, 25, 50, 75, 100)]
     if required is not None:
-        drawn.append(_line("required", 100 * required, -4, 100 * required, height + 4))
+        drawn.append(_line("required", across(required), -4, across(required), height + 4))
     for lane, (name, value, low, high) in enumerate(marks):
         y = LANE * (lane + 0.5) + 3
-        drawn += [_line(f"whisker {name}", 100 * low, y, 100 * high, y), _dot(name, 100 * value, y, 4.5)]
+        drawn += [_line(f"whisker {name}", across(low), y, across(high), y), _dot(name, across(value), y, 4.5)]
     return _svg("strip", height, label, drawn)
 
 
 def scale() -> Markup:
-    """The labels of the scale that `intervals` draws on."""
+    """The labels of the scale that shares are drawn on."""
     ends = ((0, "0", "start"), (50, "50", "middle"), (100, "100 %", "end"))
     return _svg("strip", 14, "scale from 0 to 100 %", [_text(x, 11, text, anchor) for x, text, anchor in ends])
 

@@ -20,6 +20,7 @@ from tasks.core.handle import LEDGER, QUARANTINE, ROWS, Handle
 from tasks.core.ledger import GONE
 from tasks.core.row import with_calls
 from tasks.core.text.display import differences, impersonal, short, visible
+from tasks.facts.scores import MetricWords
 from tasks.metrics.answer_schema import parse
 from tasks.model.chat_template import Message
 from tasks.reporting.ledger_in_words import ROWS as TWINS
@@ -29,7 +30,6 @@ RULES = "rules"  # in the evidence of a step that is made of several: those that
 REDACT = "redact"  # the step after which texts are free of personal data
 CANDIDATES = 20  # rows of a kind that are looked at, by row id, for one of a good length
 GOOD_LENGTH = 160  # characters: enough to say something, little enough to read
-PLAIN = ("all_graded", "exact")  # sums of the other metrics; a reply in other words is no mistake
 
 
 @dataclass(frozen=True)
@@ -111,13 +111,15 @@ def gone(steps: Sequence[Handle], judging: Mapping[str, str], limit: int) -> lis
     return found
 
 
-def mistakes(graded: pl.DataFrame, metrics: Sequence[str]) -> list[Mistake]:
+def mistakes(graded: pl.DataFrame, metrics: Mapping[str, MetricWords]) -> list[Mistake]:
     """Every wrong answer, the gravest first: by the first metric it fails, then by how many.
 
-    graded, of one variant: row_id, set, slice, question, expected, answer, one boolean column a metric. metrics: in
-    falling gravity.
+    graded, of one variant: row_id, set, slice, question, expected, answer, one column a metric. metrics: in falling
+    gravity. A number is never a mistake. Nor is one that sums up the others, where there are others: a reply in other
+    words, say.
     """
-    checks = [m for m in metrics if m not in PLAIN] or [m for m in metrics if m in PLAIN][-1:]
+    yes_or_no = {name: words for name, words in metrics.items() if not words.is_number}
+    checks = [name for name, words in yes_or_no.items() if not words.sums_up] or list(yes_or_no)[-1:]
     wrong = graded.filter(~pl.all_horizontal(pl.col(checks).fill_null(True)))  # null: not one of this row's metrics
     found = []
     for row in wrong.sort("set", "row_id", descending=[True, False]).iter_rows(named=True):  # holdout before edge cases

@@ -78,6 +78,11 @@ def test_a_folder_without_a_recipe_is_told_as_such(tmp_path: Path) -> None:
         ("  label: intent", "  label: intnt", "answer.label: 'intnt' is no field of answer.json_schema"),
         ("graded: [intent, urgency]", "graded: [intent, urgncy]", "answer.graded[1]: 'urgncy' is no field"),
         ("metric: schema_valid, at_least: 0.95", "metric: schema_vald, at_least: 0.95", "'schema_vald' is no metric"),
+        (
+            "metric: schema_valid, at_least: 0.95",
+            "metric: schema_valid, at_least: 95",
+            "gate.rules[1].at_least: the floor",
+        ),
         ("  holdout: [holdout.jsonl]", "  holdout: []", "data.holdout: got []"),
         ("  holdout: [holdout.jsonl]\n", "", "data.holdout: missing"),
     ],
@@ -89,6 +94,17 @@ def test_each_mistake_is_told_with_key_value_file_and_line(changed: Change, old:
     assert str(file) in error.where
     assert "line " in error.where
     assert error.exit_code == 2
+
+
+@pytest.mark.parametrize("name", ["exact", "call_due", "slice", "answer"])
+def test_a_graded_field_cannot_take_a_name_that_evaluation_uses(changed: Change, name: str) -> None:
+    file = changed("graded: [intent, urgency]", f"graded: [intent, {name}]")
+    file.write_text(
+        file.read_text().replace("    properties:\n", f"    properties:\n      {name}: {{type: string}}\n", 1)
+    )
+    error = refused(file)
+    assert f"answer.graded[1]: '{name}' is a name that evaluation keeps for itself, like json_valid" in error.what
+    assert "line " in error.where
 
 
 def test_a_contract_that_does_not_exist_is_told_before_anything_runs(changed: Change) -> None:

@@ -14,7 +14,7 @@ import math
 from typing import Any, Protocol
 
 from tasks.core.settings import Settings
-from tasks.facts.scores import Scores
+from tasks.facts.scores import MetricWords, Scores
 from tasks.facts.verdict import JudgedRule, Word
 
 WORST_FIRST: tuple[Word, ...] = ("refused", "undecided", "passed")
@@ -23,7 +23,7 @@ WORST_FIRST: tuple[Word, ...] = ("refused", "undecided", "passed")
 class Subject(Settings):
     """What a rule is about, whatever it asks of it."""
 
-    # What is measured: json_valid, schema_valid, a graded field, all_graded or exact.
+    # What is measured: a graded field, or another metric that answers of this form have (tasks/metrics/catalog.py).
     metric: str
     # Where: holdout, edge_cases, or a slice by name. The holdout is what stands for tomorrow's rows.
     slice: str = "holdout"
@@ -39,7 +39,11 @@ class GateRule(Protocol):
     example: str
     field: tuple[Any, Any]
 
-    def text(self, value: Any) -> str:
+    def misfit(self, value: Any, metric: MetricWords) -> str:
+        """Why `value` cannot be asked of this metric; empty when it can."""
+        ...
+
+    def text(self, value: Any, metric: MetricWords) -> str:
         """What is asked, after the name of what is measured: `at least 90 %`."""
         ...
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 from pydantic import Field
 
 from tasks.core.errors import RecipeError
-from tasks.core.text.interval_text import percent
 from tasks.core.variants import TUNED
 from tasks.evaluation.gate_rules.base import WORST_FIRST, Subject, advice
-from tasks.facts.scores import Difference, Scores
+from tasks.facts.scores import Difference, MetricWords, Scores
 from tasks.facts.verdict import JudgedRule, Word
-from tasks.metrics.intervals import rows_to_decide
+from tasks.metrics.intervals import rows_to_decide, variance_within
 
 
 class BetterThanBaseline:
@@ -20,7 +19,10 @@ class BetterThanBaseline:
     example = "better_than_baseline: true"
     field = (bool, Field(default=False))
 
-    def text(self, value: bool) -> str:
+    def misfit(self, value: bool, metric: MetricWords) -> str:
+        return ""
+
+    def text(self, value: bool, metric: MetricWords) -> str:
         return "better than every prompted baseline"
 
     def judge(self, subject: Subject, value: bool, scores: Scores, text: str) -> JudgedRule:
@@ -32,37 +34,53 @@ class BetterThanBaseline:
                 allowed="at_least, or a baseline to compare with",
                 todo="evaluate a baseline, or give the rule a floor",
             )
-        judged = [_against(cell, scores.confidence, text) for cell in cells]
-        return min(judged, key=lambda one: (WORST_FIRST.index(one.verdict), one.low, one.baseline))
+        sign = -1 if scores.words_of(subject.metric).lower_is_better else 1
+        judged = [_against(cell, sign, scores.confidence, text) for cell in cells]
+        return min(judged, key=lambda one: (WORST_FIRST.index(one.verdict), sign * one.low, one.baseline))
 
 
-def _against(cell: Difference, confidence: float, text: str) -> JudgedRule:
-    difference = cell.difference
+def _against(cell: Difference, sign: int, confidence: float, text: str) -> JudgedRule:
+    """sign: 1 of a metric that is better the higher it is, else -1."""
+    worst, best = (cell.low, cell.high) if sign > 0 else (cell.high, cell.low)
+    nearer, farther = ("low", "high") if sign > 0 else ("high", "low")
+    better, worse = ("above", "below") if sign > 0 else ("below", "above")
     verdict: Word
-    if cell.low > 0:
-        verdict, reason = "passed", "even the low end is above zero"
-    elif cell.high < 0:
-        verdict, reason = "refused", "even the high end is below zero"
+    if sign * worst > 0:
+        verdict, reason = "passed", f"even the {nearer} end is {better} zero"
+    elif sign * best < 0:
+        verdict, reason = "refused", f"even the {farther} end is {worse} zero"
     else:
-        needed = rows_to_decide(difference, 0.0, (cell.wins + cell.losses) / cell.n, confidence)
-        verdict, reason = "undecided", f"zero lies inside the interval. {advice(needed, cell.n, difference > 0)}"
-    told = percent(difference, cell.low, cell.high, digits=1, sign="+")
-    why = (
-        f"of {cell.n:,} rows, {cell.wins:,} are right only with {TUNED} and {cell.losses:,} only with {cell.baseline}, "
-        f"{told}: {reason}"
-    )
+        needed = rows_to_decide(cell.difference, 0.0, _variance(cell, confidence), confidence)
+        for_it = sign * cell.difference > 0
+        verdict, reason = "undecided", f"zero lies inside the interval. {advice(needed, cell.n, for_it)}"
     return JudgedRule(
         rule=text,
         metric=cell.metric,
         slice=cell.slice,
         baseline=cell.baseline,
+        is_number=cell.is_number,
         required=0.0,
-        measured=difference,
+        measured=cell.difference,
         low=cell.low,
         high=cell.high,
         n=cell.n,
         verdict=verdict,
-        why=why,
+        why=f"{_counted(cell)}, {cell.told(digits=1)}: {reason}",
+    )
+
+
+def _variance(cell: Difference, confidence: float) -> float:
+    """Of one row's difference."""
+    if cell.wins is None or cell.losses is None:
+        return variance_within(cell.low, cell.high, cell.n, confidence)
+    return (cell.wins + cell.losses) / cell.n
+
+
+def _counted(cell: Difference) -> str:
+    if cell.wins is None or cell.losses is None:
+        return f"{TUNED} less {cell.baseline}, in the mean of {cell.n:,} rows"
+    return (
+        f"of {cell.n:,} rows, {cell.wins:,} are right only with {TUNED} and {cell.losses:,} only with {cell.baseline}"
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from uuid import uuid4
 
@@ -17,8 +18,10 @@ from tasks.core.errors import RecipeError
 from tasks.core.handle import FACTS, Handle
 from tasks.core.home import TOLD, digest_path
 from tasks.core.process.progress import Progress
+from tasks.core.settings import MisfitError
 from tasks.core.work import StepDirs, StepResult
 from tasks.evaluation.gate import GateSettings, Rule, check_rules, gate
+from tasks.metrics.answer_schema import AnswerSettings
 from tasks.metrics.intervals import paired_difference, rate
 
 LEVEL = 0.95
@@ -171,10 +174,14 @@ def test_a_rule_asks_exactly_one_thing(wrong: dict[str, Any]) -> None:
         Rule(metric="intent", **wrong)
 
 
-@pytest.mark.parametrize("share", [0, 1, 95])
+@pytest.mark.parametrize("share", [0, 1, 95, -0.5])
 def test_a_floor_is_a_share_that_rows_can_prove(share: float) -> None:
-    with pytest.raises(ValidationError, match=r"greater than 0|less than 1"):
-        Rule(metric="intent", at_least=share)
+    recipe = SimpleNamespace(answer=AnswerSettings())
+    with pytest.raises(MisfitError, match="greater than 0 and less than 1") as caught:
+        GateSettings(rules=(floor(share, metric="exact"),)).fitted(recipe, Path())
+    assert caught.value.location == ("rules", 0, "at_least")
+    with pytest.raises(ValidationError, match="finite"):
+        floor(math.inf)
 
 
 def test_there_is_no_gate_without_rules() -> None:

@@ -32,7 +32,10 @@ from tasks.curation.review import ReviewSettings, review
 from tasks.evaluation.evaluate import EvaluateSettings, evaluate
 from tasks.evaluation.gate import GateSettings, gate
 from tasks.evaluation.report import PAGE, ReportSettings, log_to_mlflow, publish, report, summary_markdown
+from tasks.metrics import catalog
 from tasks.metrics.answer_schema import AnswerSettings
+from tasks.metrics.base import Metric, wants_text
+from tasks.metrics.reference import ModelAnswer, Reference
 from tasks.model.chat_template import PromptSettings
 from tasks.personal_data.finders import PersonalData
 
@@ -643,6 +646,24 @@ def test_free_text_answers_are_graded_by_exact_match_and_reported_too():
     text = " ".join(Parsed(page_of(reported(made_by_a_run(rules=rules, answer=AnswerSettings())))).text.split())
     assert "The tuned model gets exact match on" in text
     assert "another text than expected" in text
+
+
+def test_a_number_is_shown_in_its_own_unit_and_on_its_own_scale(monkeypatch: pytest.MonkeyPatch):
+    def length(reference: Reference, given: ModelAnswer) -> float:
+        return 100.0 + len(given.as_text)
+
+    longest = Metric("length", "characters and a hundred", wants_text, length, is_number=True, headline=9)
+    monkeypatch.setattr(catalog, "METRICS", (*catalog.METRICS, lambda answer: (longest,)))
+    rules = [{"metric": "length", "at_least": 120}, {"metric": "length", "better_than_baseline": True}]
+    page = page_of(reported(made_by_a_run(rules=rules)), "numbers")
+    text = " ".join(Parsed(page).text.split())
+    assert re.search(
+        r"The tuned model's characters and a hundred is 2\d\d\.?\d* in the mean of 156 holdout rows;", text
+    )
+    assert re.search(r"characters and a hundred base, zero-shot — 1?\d+", text)  # no count of right ones
+    assert "length on holdout: at least 120" in text
+    assert " 120 2" in text  # required and measured, neither in percent
+    assert not [x for x in re.findall(r'(?:x1|x2|cx)="([^"]+)%"', page) if not 0 <= float(x) <= 100]
 
 
 def test_the_gravest_mistakes_come_first_and_the_rest_is_counted():

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.core.text.interval_text import percent
-from tasks.metrics.intervals import bootstrap, paired_difference, rate, rows_to_decide, tango, wilson
+from tasks.core.text.interval_text import number, percent
+from tasks.metrics.intervals import bootstrap, mean, paired_difference, rate, rows_to_decide, tango, wilson
 
 LEVEL = 0.95
 Ends = tuple[float, float]
@@ -147,3 +147,44 @@ def test_what_is_shown_is_never_narrower_than_what_was_computed() -> None:
     assert percent(0.95, 0.29, 1.0, digits=1) == "95.0 % [29.0, 100.0]"
     assert percent(0.51923, 0.43412, 0.59901, sign="+") == "+52 points [+43, +60]"
     assert percent(-0.1, -0.2001, 0.0004, digits=1, sign="+") == "-10.0 points [-20.1, +0.1]"
+
+
+@pytest.mark.parametrize("skew", [0.0, 0.8])
+def test_a_mean_is_covered_where_a_metric_is_skewed_too(skew: float) -> None:
+    rng = np.random.default_rng(7)
+    truth = math.exp(skew**2 / 2) if skew else 0.0
+    draws = (np.exp(rng.normal(0, skew, (300, 40))) if skew else rng.normal(0, 1, (300, 40))).tolist()
+    held = [one.low <= truth <= one.high for one in (mean(values, LEVEL) for values in draws)]
+    assert 0.91 < sum(held) / len(held) <= 1
+
+
+def test_the_interval_of_a_mean_is_at_least_students_and_the_same_each_time() -> None:
+    values = [1.0, 2.0, 2.5, 4.0, 9.0]
+    got = mean(values, LEVEL)
+    half = 2.776445 * np.std(values, ddof=1) / math.sqrt(5)  # t of 4 degrees of freedom
+    assert got.value == pytest.approx(3.7)
+    assert got.low <= 3.7 - half + 1e-5
+    assert got.high >= 3.7 + half - 1e-5
+    assert mean(values, LEVEL) == got
+    assert mean([v + 1 for v in values], LEVEL).value == pytest.approx(4.7)
+
+
+def test_numbers_that_agree_have_no_width_and_one_alone_has_no_interval() -> None:
+    assert (mean([0.3] * 9, LEVEL).low, mean([0.3] * 9, LEVEL).high) == (pytest.approx(0.3), pytest.approx(0.3))
+    for few in ([], [1.0]):
+        with pytest.raises(ValueError, match="have no interval"):
+            mean(few, LEVEL)
+
+
+@pytest.mark.parametrize(
+    ("ends", "told"),
+    [
+        ((1.031, 0.982, 1.0811), "1.031 [0.982, 1.082]"),
+        ((12_345.6, 12_000, 12_700), "12,346 [12,000, 12,700]"),
+        ((0.00123, 0.0011, 0.0014), "0.00123 [0.00110, 0.00140]"),
+        ((2.0, 2.0, 2.0), "2.000 [2.000, 2.000]"),
+    ],
+)
+def test_a_number_is_told_with_two_digits_of_its_interval(ends: tuple[float, float, float], told: str) -> None:
+    assert number(*ends) == told
+    assert number(0.21, 0.15, 0.27, sign="+") == "+0.21 [+0.15, +0.27]"

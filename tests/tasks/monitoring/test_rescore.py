@@ -10,10 +10,8 @@ import pytest
 
 from tasks.core.row import ROW_SCHEMA
 from tasks.facts.watched import RescoreFacts, Share
-from tasks.metrics.answer_schema import AnswerSettings
-from tasks.metrics.graders import Said, Wanted
 from tasks.metrics.intervals import rate
-from tasks.monitoring.rescore import judged, marks_of, newest
+from tasks.monitoring.rescore import judged, newest
 from tasks.monitoring.retrain_rule import WatchSettings
 
 
@@ -60,12 +58,3 @@ def test_the_sentence_has_both_figures_with_their_intervals_and_sizes() -> None:
         "intent 60.0 % [53.0, 66.6] of 200 newest rows; registered with 90.0 % [85.0, 95.0] of 150 holdout"
     )
     assert said.endswith("all of the interval is below 80.0%")
-
-
-def test_a_question_that_the_served_model_refuses_is_answered_wrongly_in_all_that_its_row_asks() -> None:
-    wanted = Wanted(Said("Hello"), [{"type": "function", "function": {"name": "order"}}])
-    marks = marks_of(wanted, Said("Hello"), AnswerSettings())
-    assert (marks["exact"], marks["call_due"], marks["call_name"]) == (True, True, None)
-    assert marks_of(wanted, None, AnswerSettings()) == {
-        name: None if mark is None else False for name, mark in marks.items()
-    }

@@ -17,7 +17,7 @@ import yaml
 
 from tasks.core.code_digest import ROOT
 from tasks.core.errors import DataError, OutsideError, RegistrationError
-from tasks.metrics.graders import Said
+from tasks.metrics.reference import ModelAnswer
 from tasks.model.chat_template import Message
 from tasks.registry import loaded_version, mlflow_client
 from tasks.registry.loaded_version import LoadedVersion, VersionError
@@ -81,7 +81,7 @@ def test_a_version_whose_packaged_code_was_changed_answers_with_that_code(
     made: Inputs, folder: Path, as_users_start_it: None
 ) -> None:
     change(folder / GENERATE, "return Answer(text.strip(),", 'return Answer("HERE " + text.strip().upper(),')
-    assert ask(folder, [{"messages": QUESTION}]) == [Said(f"HERE {truth(made).upper()}")]
+    assert ask(folder, [{"messages": QUESTION}]) == [ModelAnswer(f"HERE {truth(made).upper()}")]
     assert not list(folder.rglob("__pycache__"))  # or its files would not be those that were registered
 
 
@@ -97,7 +97,7 @@ def test_a_file_that_the_version_lacks_does_not_come_from_the_checkout(folder: P
 def test_what_a_library_prints_goes_to_the_log_and_into_no_answer(made: Inputs, folder: Path) -> None:
     printed = 'import os; print("noise"); os.system("echo more noise"); print(input() if 0 else "", flush=True)\n    '
     change(folder / GENERATE, "        end = next(", f"        {printed.strip()}\n        end = next(")
-    assert ask(folder, [{"messages": QUESTION}]) == [Said(truth(made))]
+    assert ask(folder, [{"messages": QUESTION}]) == [ModelAnswer(truth(made))]
 
 
 def test_errors_come_back_as_what_they_are_and_refusals_only_cost_the_question_that_is_refused(
@@ -114,7 +114,7 @@ def test_errors_come_back_as_what_they_are_and_refusals_only_cost_the_question_t
         given = version.answers_or_reasons(
             [(QUESTION, None), (REFUSED, None), ([{"role": "tool", "content": "x"}], None)]
         )
-        assert given[:2] == [(Said(truth(made)), None), (None, "no word on it")]
+        assert given[:2] == [(ModelAnswer(truth(made)), None), (None, "no word on it")]
         assert given[2][0] is None
         with pytest.raises(DataError, match="no word on it"):
             version.answers([REFUSED], [None])
@@ -122,7 +122,7 @@ def test_errors_come_back_as_what_they_are_and_refusals_only_cost_the_question_t
             version.answers_or_reasons([([{"role": "user", "content": "away"}], None)])
         with pytest.raises(VersionError, match=r"failed with KeyError: 'no word on it'\. Its last words:"):
             version.answers_or_reasons([([{"role": "user", "content": "broken"}], None)])
-        assert version.answers([QUESTION], [None]) == [Said(truth(made))]
+        assert version.answers([QUESTION], [None]) == [ModelAnswer(truth(made))]
     (folder / "artifacts/adapter/adapter_config.json").write_text("{}")
     with pytest.raises(RegistrationError, match="its files have changed since") as caught, LoadedVersion(folder):
         pass
@@ -153,7 +153,7 @@ def test_it_has_as_many_threads_as_this_process(folder: Path) -> None:
         told: dict[str, list[Any]] = {"answer": [str(torch.get_num_threads())""",
     )
     assert torch.get_num_threads() == 1
-    assert ask(folder, [{"messages": QUESTION}]) == [Said("1")]
+    assert ask(folder, [{"messages": QUESTION}]) == [ModelAnswer("1")]
 
 
 def test_it_ends_when_its_parent_is_killed_even_in_the_middle_of_an_answer(folder: Path) -> None:
@@ -212,7 +212,7 @@ def test_a_version_from_before_the_move_of_files_is_asked_promoted_and_rolled_ba
     assert (there[CHAMPION], there.get(PREVIOUS)) == (1, None)
     change(stored("old", 1) / GENERATE_BEFORE, "text.strip()", "text.strip().upper()")
     told = download(mlflow_client.client().get_model_version("old", "1"), folder.parent / "again")
-    assert ask(told, [{"messages": QUESTION}]) == [Said(truth(made).upper())]
+    assert ask(told, [{"messages": QUESTION}]) == [ModelAnswer(truth(made).upper())]
 
 
 def promoted(version: int, answers: int) -> None:

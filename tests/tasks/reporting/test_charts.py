@@ -29,10 +29,17 @@ def test_a_bar_stays_inside_its_width_and_shows_even_one_row_of_many(rows: list[
 
 
 def test_an_interval_is_drawn_where_it_was_measured():
-    svg = intervals([("base", 0.25, 0.2, 0.31), ("tuned", 0.9, 0.85, 0.94)], "intent", required=0.8)
+    svg = intervals([("base", 0.25, 0.2, 0.31), ("tuned", 0.9, 0.85, 0.94)], "intent", (0, 1), required=0.8)
     assert percents(svg, "cx") == [25, 90]
     assert 'class="whisker tuned" x1="85.00%"' in svg
     assert 'class="required" x1="80.00%"' in svg
+
+
+def test_a_number_is_drawn_on_a_scale_of_its_own():
+    svg = intervals([("tuned", 30.0, 20.0, 40.0)], "length", (0.0, 40.0), required=10.0)
+    assert percents(svg, "cx") == [75]
+    assert 'class="whisker tuned" x1="50.00%"' in svg
+    assert 'class="required" x1="25.00%"' in svg
 
 
 @given(LOSSES)
@@ -59,10 +66,15 @@ def test_a_million_steps_make_a_small_drawing_that_ends_at_the_last():
 
 
 def test_a_label_cannot_break_out_of_its_attribute():
-    svg = intervals([("base", 0.5, 0.4, 0.6)], '"><script>\u202e')
+    svg = intervals([("base", 0.5, 0.4, 0.6)], '"><script>\u202e', (0, 1))
     assert Xml.fromstring(svg).attrib["aria-label"] == '"><script>⟨U+202E⟩'
 
 
 def test_every_chart_is_well_formed_and_has_a_label():
-    for svg in (scale(), bar([("kept", 1)], 1, "x"), intervals([], "y"), loss_curve([{"step": 1, "loss": 2.0}], None)):
+    for svg in (
+        scale(),
+        bar([("kept", 1)], 1, "x"),
+        intervals([], "y", (0, 1)),
+        loss_curve([{"step": 1, "loss": 2.0}], None),
+    ):
         assert Xml.fromstring(svg).attrib["aria-label"]

@@ -15,6 +15,7 @@ from tasks.core.home import TOLD, commit, digest_bytes, new_artifact
 from tasks.core.ledger import Outcome, entries, entry, quarantine
 from tasks.core.ledger import changed as change
 from tasks.core.row import ROW_SCHEMA
+from tasks.facts.scores import MetricWords
 from tasks.reporting.row_examples import changed, gone, mistakes
 
 Row = dict[str, Any]
@@ -141,6 +142,9 @@ def test_mistakes_are_ordered_by_gravity_then_by_the_number_of_faults():
         for name, m in reversed(marks.items())
     ]
     rows.append({**rows[0], "row_id": "other words", "urgency": True, "all_graded": True})
-    found = mistakes(pl.DataFrame(rows), ["json_valid", "intent", "urgency", "all_graded", "exact"])
+    words = {name: MetricWords(title=name) for name in ("json_valid", "intent", "urgency")}
+    words |= {name: MetricWords(title=name, sums_up=True) for name in ("all_graded", "exact")}
+    words["length"] = MetricWords(title="length", is_number=True)
+    found = mistakes(pl.DataFrame(rows).with_columns(length=0.0), words)
     assert [m.row_id for m in found] == ["broken", "two", "one", "late"]  # another reply in prose is no mistake
     assert found[1].fields == [("intent", "a", "b"), ("urgency", "low", "(missing)")]

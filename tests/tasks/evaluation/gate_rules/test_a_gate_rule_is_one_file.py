@@ -32,7 +32,10 @@ class LosesAtMost:
     example = "loses_at_most: 5"
     field = (int | None, Field(default=None, ge=0))
 
-    def text(self, value):
+    def misfit(self, value, metric):
+        return "counts no numbers" if metric.is_number else ""
+
+    def text(self, value, metric):
         return f"loses at most {value} rows"
 
     def judge(self, subject, value, scores, text):
