@@ -41,10 +41,13 @@ def intervals(
     label: str,
     ends: tuple[float, float],
     required: float | None = None,
+    *,
+    grid: bool = True,
 ) -> Markup:
     """Dots with their intervals, one below the other: (CSS class, value, low, high).
 
-    ends: of the scale; four grid lines part it. required: drawn as a dashed line, what a rule asks for.
+    ends: of the scale. required: drawn as a dashed line, what a rule asks for. grid: lines at its quarters; a scale
+    that no header labels has none.
     """
     height, (start, end) = LANE * len(marks) + 6, ends
 
@@ -52,7 +55,7 @@ def intervals(
         return 100 * (number - start) / (end - start)
 
     # Into the padding of the table cell, so that the lines of one row meet those of the next.
-    drawn = [_line("grid", x, -7, x, height + 7) for x in (0, 25, 50, 75, 100)]
+    drawn = [_line("grid", x, -7, x, height + 7) for x in (0, 25, 50, 75, 100) if grid]
     if required is not None:
         drawn.append(_line("required", across(required), -4, across(required), height + 4))
     for lane, (name, value, low, high) in enumerate(marks):

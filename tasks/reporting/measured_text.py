@@ -65,7 +65,7 @@ def scale_of(cells: Iterable[Measured]) -> tuple[float, float]:
 def strip(cells: Sequence[tuple[str, Measured | None]], label: str, scale: tuple[float, float]) -> Markup:
     """Dots with their intervals, one below the other. cells: (CSS class, what was measured); None is left out."""
     marks = [(name, cell.value, cell.low, cell.high) for name, cell in cells if cell]
-    return charts.intervals(marks, label, scale)
+    return charts.intervals(marks, label, scale, grid=scale == SHARES)
 
 
 def gauge(rule: JudgedRule, label: str) -> Markup:
@@ -75,7 +75,7 @@ def gauge(rule: JudgedRule, label: str) -> Markup:
         scale = _around([rule.low, rule.high, rule.required])
     else:
         scale = (-1.0, 1.0) if rule.baseline else SHARES
-    return charts.intervals([mark], label, scale, rule.required)
+    return charts.intervals([mark], label, scale, rule.required, grid=not rule.is_number)
 
 
 def _around(numbers: Sequence[float]) -> tuple[float, float]:

@@ -144,7 +144,7 @@ def test_what_is_served_is_what_was_evaluated(done: Done, monkeypatch: pytest.Mo
     questions = [[{"role": "user", "content": text}] for text in graded["question"]]
     with LoadedVersion(done.version) as version:
         served = version.answers(questions, [TOOLS] * len(questions))
-    assert [one.told for one in served] == graded["answer"].to_list()
+    assert [one.as_text for one in served] == graded["answer"].to_list()
     assert any(one.calls for one in served)
 
 

@@ -63,3 +63,5 @@ def test_shares_are_drawn_from_nothing_to_all_and_numbers_between_their_ends() -
     assert measured_text.scale_of([flat]) == (1.0, 3.0)
     svg = measured_text.strip([("base", None), ("tuned", NUMBER)], "m", (-2.0, 0.0))
     assert svg.count("<circle") == 1
+    assert "grid" not in svg  # whose header is that of shares
+    assert "grid" in measured_text.strip([("tuned", SHARE)], "m", (0.0, 1.0))
