@@ -37,7 +37,7 @@ from tasks.facts.watched import CompareFacts, GainedFacts, RescoreFacts
 from tasks.model.base_model import find_model
 from tasks.monitoring.compare import compare, table
 from tasks.monitoring.rescore import rescore
-from tasks.monitoring.retrain_rule import Decision, decide
+from tasks.monitoring.retrain_rule import RetrainDecision, decide_retrain
 from tasks.monitoring.watch import Look, gained, joined, look, news, snapshot
 from tasks.registry.champion import find_registered
 from tasks.training.fetch import fetch
@@ -102,13 +102,13 @@ def busy(plan: Recipe, seen: Look) -> str:
 
 def measured(
     plan: Recipe, files: list[RawFile], seen: Look
-) -> tuple[Handle, CompareFacts | None, RescoreFacts | None, Decision]:
+) -> tuple[Handle, CompareFacts | None, RescoreFacts | None, RetrainDecision]:
     """(the new rows, facts of compare and of rescore where they ran, what the rule says)."""
     base = work_step(fetch, plan.base_model, found=find_model(plan.base_model, plan.folder))
     learnt = work_step(snapshot, plan.watch, champion=seen.champion)
     came = work_step(news, plan.watch, "new_rows", rows=read(plan, "ingest", files), snapshot=learnt)
     if not came.rows:
-        return came, None, None, decide(plan.watch, learnt.rows, seen.decided, None, None)
+        return came, None, None, decide_retrain(plan.watch, learnt.rows, seen.decided, None, None)
     passed = _alone(plan, came, base)
     left = _compared(plan, learnt, passed) if passed else None
     asked: dict[str, Input] = {"answer": plan.answer, "kind": plan.rows_are}
@@ -130,7 +130,7 @@ def measured(
             )
         )
     more = (GainedFacts.of(left).more if left else 0) + seen.decided
-    return came, compared, scored, decide(plan.watch, learnt.rows, more, compared, scored)
+    return came, compared, scored, decide_retrain(plan.watch, learnt.rows, more, compared, scored)
 
 
 def _alone(plan: Recipe, came: Handle, base: Handle) -> Handle | None:

@@ -119,8 +119,8 @@ def _scores(scores: Scores) -> None:
     """Each metric on the whole holdout: the best prompted baseline, the tuned model, the paired difference."""
     best = scores.best_baseline
     holdout = [m for m in scores.metrics if m.slice == "holdout"]
-    measured = {(m.variant, m.metric): m.told() for m in holdout}
-    gained = {d.metric: d.told() for d in scores.differences if d.slice == "holdout" and d.baseline == best}
+    measured = {(m.variant, m.metric): m.text() for m in holdout}
+    gained = {d.metric: d.text() for d in scores.differences if d.slice == "holdout" and d.baseline == best}
     _line("holdout", f"{max(m.n for m in holdout):,} rows, intervals of {scores.confidence:.0%}")
     metrics = list(dict.fromkeys(m.metric for m in holdout))
     wide = max(16, 1 + max(map(len, metrics)))

@@ -285,8 +285,8 @@ def _cells(
 def _line(scores: Scores) -> str:
     measured = {m.variant: m for m in scores.metrics if (m.slice, m.metric) == ("holdout", scores.headline)}
     best = scores.best_baseline
-    against = f" against {measured[best].told()} {best}" if best else ""
-    return f"{scores.headline} {measured[TUNED].told()} {TUNED}{against} on {measured[TUNED].n:,} rows"
+    against = f" against {measured[best].text()} {best}" if best else ""
+    return f"{scores.headline} {measured[TUNED].text()} {TUNED}{against} on {measured[TUNED].n:,} rows"
 
 
 def _table(scores: Scores) -> list[dict[str, Any]]:
@@ -294,8 +294,8 @@ def _table(scores: Scores) -> list[dict[str, Any]]:
     rows: dict[tuple[str, str], dict[str, Any]] = {}
     for m in scores.metrics:
         row = rows.setdefault((m.slice, m.metric), {"slice": m.slice, "metric": m.metric, "rows": m.n})
-        row[m.variant] = m.told(digits=1)
+        row[m.variant] = m.text(digits=1)
     for d in scores.differences:
         if d.baseline == scores.best_baseline:
-            rows[d.slice, d.metric][f"{TUNED} - {d.baseline}"] = d.told(digits=1)
+            rows[d.slice, d.metric][f"{TUNED} - {d.baseline}"] = d.text(digits=1)
     return list(rows.values())

@@ -31,7 +31,7 @@ from tasks.metrics.answer_schema import AnswerSettings
 from tasks.model.chat_template import PromptSettings
 from tasks.registry import mlflow_client
 from tasks.reporting import charts, measured_text
-from tasks.reporting.row_examples import changed, gone, mistakes
+from tasks.reporting.row_examples import changed_rows, lost_rows, mistakes
 from tasks.reporting.suspect_rows import contradictions, doubted_labels
 
 PAGE = "report.html"
@@ -93,8 +93,8 @@ def report(
         verdict=judged,
         limit=limit,
         version=version.facts() if version else None,
-        changed=changed(steps, limit),
-        gone=gone(steps, questions, limit),
+        changed=changed_rows(steps, limit),
+        gone=lost_rows(steps, questions, limit),
         mistakes=_mistakes(graded, measured, settings.mistakes),
         artifacts=[(handle, _seconds(handle)) for handle in made if handle],
         **curation,

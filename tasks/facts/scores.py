@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import Field
 
 from tasks.core.facts import Facts
-from tasks.core.text.interval_text import number, percent
+from tasks.core.text.interval_text import number_with_interval, percent_with_interval
 
 
 class Measured(Facts):
@@ -26,11 +26,11 @@ class Measured(Facts):
     def is_number(self) -> bool:
         return self.right is None
 
-    def told(self, digits: int = 0) -> str:
+    def text(self, digits: int = 0) -> str:
         """`94 % [89, 98]`, or of a number `1.03 [0.98, 1.08]`. digits: after the point of a share."""
         if self.is_number:
-            return number(self.value, self.low, self.high)
-        return percent(self.value, self.low, self.high, digits=digits)
+            return number_with_interval(self.value, self.low, self.high)
+        return percent_with_interval(self.value, self.low, self.high, digits=digits)
 
 
 class Difference(Facts):
@@ -54,11 +54,11 @@ class Difference(Facts):
     def is_number(self) -> bool:
         return self.wins is None
 
-    def told(self, digits: int = 0) -> str:
+    def text(self, digits: int = 0) -> str:
         """`+53 points [+44, +61]`, or of a number `+0.21 [+0.15, +0.27]`."""
         if self.is_number:
-            return number(self.difference, self.low, self.high, sign="+")
-        return percent(self.difference, self.low, self.high, digits=digits, sign="+")
+            return number_with_interval(self.difference, self.low, self.high, sign="+")
+        return percent_with_interval(self.difference, self.low, self.high, digits=digits, sign="+")
 
 
 class MetricWords(Facts):

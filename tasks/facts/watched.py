@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tasks.core.facts import Facts
-from tasks.core.text.interval_text import percent
+from tasks.core.text.interval_text import percent_with_interval
 
 
 class SnapshotFacts(Facts):
@@ -65,8 +65,8 @@ class Share(Facts):
     n: int
 
     @property
-    def told(self) -> str:
-        return f"{percent(self.value, self.low, self.high, digits=1)} of {self.n:,}"
+    def text(self) -> str:
+        return f"{percent_with_interval(self.value, self.low, self.high, digits=1)} of {self.n:,}"
 
 
 class RescoreFacts(Facts):

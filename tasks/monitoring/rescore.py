@@ -66,7 +66,7 @@ def rescore(
     scored.write_parquet(place.out / "rescored.parquet")
     metric = headline([m for m in metrics if not m.is_number]).name  # the rule is one of accuracy: a share
     now = Share(**asdict(interval_of(scored[metric].drop_nulls(), CONFIDENCE)))
-    facts = judged(settings, metric, now, registered(snapshot, metric))
+    facts = judge_drop(settings, metric, now, registered_share(snapshot, metric))
     if refused := [why for _, why in given if why]:
         told_too = f"{facts.told}; it refuses {len(refused):,} of them: {refused[0]}"
         facts = facts.model_copy(update={"told": told_too})
@@ -81,29 +81,29 @@ def newest(rows: pl.DataFrame, most: int) -> pl.DataFrame:
     )
 
 
-def registered(snapshot: Handle, metric: str) -> Share | None:
+def registered_share(snapshot: Handle, metric: str) -> Share | None:
     """The champion's figure on its holdout, as it was registered."""
     file = snapshot.folder / "scores.json"
     found = Scores.read(file).find(TUNED, "holdout", metric) if file.exists() else None
     return Share(value=found.value, low=found.low, high=found.high, n=found.n) if found else None
 
 
-def judged(settings: WatchSettings, metric: str, now: Share, was: Share | None) -> RescoreFacts:
+def judge_drop(settings: WatchSettings, metric: str, now: Share, was: Share | None) -> RescoreFacts:
     """The facts: whether the whole interval on new rows lies below the registered figure by the recipe's margin."""
     limit = was.value - settings.accuracy_drop if was else 0.0
     below = bool(was and settings.accuracy_drop and now.n >= settings.least_rows and now.high < limit)
-    against = f"; registered with {was.told} holdout rows" if was else ""
-    told = f"{metric} {now.told} newest rows{against}"
+    against = f"; registered with {was.text} holdout rows" if was else ""
+    told = f"{metric} {now.text} newest rows{against}"
     if below:
         told += f": all of the interval is below {limit:.1%}"
     return RescoreFacts(metric=metric, now=now, registered=was, limit=limit, below=below, told=told)
 
 
 def _row(facts: RescoreFacts) -> dict[str, Any]:
-    was = facts.registered.told if facts.registered else "not known"
+    was = facts.registered.text if facts.registered else "not known"
     return {
         "metric": facts.metric,
-        "new rows": facts.now.told,
+        "new rows": facts.now.text,
         "registered": was,
         "limit": f"{facts.limit:.1%}",
         "below": facts.below,

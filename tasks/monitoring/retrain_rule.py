@@ -43,7 +43,7 @@ class WatchSettings(Settings):
 
 
 @dataclass(frozen=True)
-class Decision:
+class RetrainDecision:
     """What the rule says. reasons: why to start, each in a sentence, by what it is about; held: why
     not, for a person.
     """
@@ -56,9 +56,9 @@ class Decision:
         return bool(self.reasons) and not self.held
 
 
-def decide(
+def decide_retrain(
     settings: WatchSettings, trained: int, more: int, compared: CompareFacts | None, scored: RescoreFacts | None
-) -> Decision:
+) -> RetrainDecision:
     """The rule. trained: rows the champion learnt from; more: what would come to them, people's decisions among it.
 
     compared, scored: the facts of compare and rescore; None where there was nothing to compare, or to score.
@@ -71,5 +71,5 @@ def decide(
         reasons["accuracy"] = scored.told
     broken = compared.broken if compared else ""
     if broken and settings.broken_contract == "start":
-        return Decision({**reasons, "contract": broken})
-    return Decision(reasons, broken)
+        return RetrainDecision({**reasons, "contract": broken})
+    return RetrainDecision(reasons, broken)

@@ -143,7 +143,7 @@ def log_files(client: Any, run_id: str, texts: Mapping[str, str], handles: Mappi
     return digest_bytes(listed.encode())
 
 
-def headline(scores: Scores) -> str:
+def headline_text(scores: Scores) -> str:
     """The one figure that speaks for the model: `intent 93.3 % [88.1, 96.4] on 150 holdout rows`."""
     m = scores.cell(TUNED, "holdout", scores.headline)
-    return f"{m.metric} {m.told(digits=1)} on {m.n:,} holdout rows"
+    return f"{m.metric} {m.text(digits=1)} on {m.n:,} holdout rows"

@@ -98,7 +98,7 @@ def register(
     _refuse_unless_passed(verdict)
     proof = {"contract": contract, "dataset": dataset, "scores": scores, "verdict": verdict}
     unit = describe(prompt, base_source, base, adapter, dataset)
-    tags = _tags(unit, proof, evidence.headline(Scores.of(scores)))
+    tags = _tags(unit, proof, evidence.headline_text(Scores.of(scores)))
     asked = questions(holdout, predictions, settings.checked_answers)
     with mlflow_client.outside("register the model"):
         client = mlflow_client.client()

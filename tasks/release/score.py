@@ -130,12 +130,12 @@ def _row(source: str, record: Record) -> dict[str, Any]:
     if record.value is None:
         return {**row, "error": record.reason}
     try:
-        return {**row, "asked": asked(record.value), "tools": parsed(record.value.get("tools"), "[") or None}
+        return {**row, "asked": prompt_of(record.value), "tools": parsed(record.value.get("tools"), "[") or None}
     except UnadaptedError as error:
         return {**row, "error": error.reason}
 
 
-def asked(record: dict[str, Any]) -> list[Message]:
+def prompt_of(record: dict[str, Any]) -> list[Message]:
     """What a record asks: its turns before the last answer, or its question or text alone. Raises UnadaptedError."""
     row = {key.strip().lower(): value for key, value in record.items()}
     for key in TURNS:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from markupsafe import Markup
 
 from tasks.core.text import display
-from tasks.core.text.interval_text import decimals, number
+from tasks.core.text.interval_text import decimals, number_with_interval
 from tasks.facts.scores import Difference, Measured, MetricWords
 from tasks.facts.verdict import JudgedRule
 from tasks.reporting import charts
@@ -25,7 +25,7 @@ def span(cell: Measured | Difference | JudgedRule) -> str:
     signed = isinstance(cell, Difference) or bool(isinstance(cell, JudgedRule) and cell.baseline)
     if not cell.is_number:
         return display.span(cell.low, cell.high, sign=signed)
-    told = number(cell.low, cell.low, cell.high, sign="+" if signed else "")
+    told = number_with_interval(cell.low, cell.low, cell.high, sign="+" if signed else "")
     return _minus(told[told.index("[") :])
 
 

@@ -67,7 +67,7 @@ class Mistake:
     fields: list[tuple[str, str, str]]
 
 
-def changed(steps: Sequence[Handle], limit: int) -> list[Example]:
+def changed_rows(steps: Sequence[Handle], limit: int) -> list[Example]:
     """One changed row of each kind, in the order of the steps, the most frequent kind first.
 
     Rows that redact changed are not shown before it did, of its own changes only the result is shown, and words that
@@ -88,10 +88,10 @@ def changed(steps: Sequence[Handle], limit: int) -> list[Example]:
     return found
 
 
-def gone(steps: Sequence[Handle], judging: Mapping[str, str], limit: int) -> list[Example]:
+def lost_rows(steps: Sequence[Handle], heldout: Mapping[str, str], limit: int) -> list[Example]:
     """One dropped or quarantined row of each kind, with the rows that its evidence names beside it.
 
-    judging: {row_id: text} of the holdout and the edge cases, which a leaked row is shown beside.
+    heldout: {row_id: text} of the holdout and the edge cases, which a leaked row is shown beside.
     """
     found, safe = [], redacted_at(steps)
     for i, step in enumerate(steps):
@@ -105,7 +105,7 @@ def gone(steps: Sequence[Handle], judging: Mapping[str, str], limit: int) -> lis
                 texts = texts_of(steps[i - 1], ids) if i else _raw_texts(step, ids)
                 entry = _pick(step, action, ids, texts)
                 turns = [(role, text, Markup("")) for role, text in shown(texts.get(entry["row_id"], []))]
-                beside = _twins(entry, steps[i - 1], judging) if i else []
+                beside = _twins(entry, steps[i - 1], heldout) if i else []
                 twins = [(name, shown(messages)) for name, messages in beside]
                 found.append(_example(entry, kind, rows, turns, twins, limit, clean))
     return found
@@ -193,10 +193,10 @@ def _changed_turns(
     return turns
 
 
-def _twins(entry: dict[str, Any], former: Handle, judging: Mapping[str, str]) -> list[tuple[str, list[Message]]]:
+def _twins(entry: dict[str, Any], former: Handle, heldout: Mapping[str, str]) -> list[tuple[str, list[Message]]]:
     """(what it is, messages) of the rows that an entry's evidence names."""
     named = {value: name for name, value in json.loads(entry["evidence"]).items() if isinstance(value, str)}
-    asked = {row_id: [{"role": "user", "content": judging[row_id]}] for row_id in named if row_id in judging}
+    asked = {row_id: [{"role": "user", "content": heldout[row_id]}] for row_id in named if row_id in heldout}
     found = asked | texts_of(former, list(named))
     return [(TWINS.get(named[row_id], named[row_id]), messages) for row_id, messages in sorted(found.items())]
 

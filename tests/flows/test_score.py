@@ -17,7 +17,7 @@ from tasks.core.home import TOLD, commit, new_artifact
 from tasks.curation.ingest import Source, find_sources
 from tasks.registry import mlflow_client
 from tasks.registry.versions import CHAMPION
-from tasks.release.score import ANSWERS, ScoreSettings, Served, asked, find_served, score
+from tasks.release.score import ANSWERS, ScoreSettings, Served, find_served, prompt_of, score
 from tests.support import training
 from tests.support.registration import PREDICTIONS, TEXTS, Inputs, change, make_inputs, stored
 
@@ -165,9 +165,9 @@ def here_unit() -> str:
 
 def test_a_conversation_that_ends_in_an_answer_asks_what_came_before_it() -> None:
     turns = [{"from": "human", "value": "a"}, {"from": "gpt", "value": "b"}, {"from": "human", "value": "c"}]
-    assert [turn["content"] for turn in asked({"conversations": [*turns, {"from": "gpt", "value": "d"}]})] == [
+    assert [turn["content"] for turn in prompt_of({"conversations": [*turns, {"from": "gpt", "value": "d"}]})] == [
         "a",
         "b",
         "c",
     ]
-    assert [turn["content"] for turn in asked({"conversations": turns})] == ["a", "b", "c"]
+    assert [turn["content"] for turn in prompt_of({"conversations": turns})] == ["a", "b", "c"]

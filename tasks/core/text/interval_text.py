@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 
-def percent(value: float, low: float, high: float, *, digits: int = 0, sign: str = "") -> str:
+def percent_with_interval(value: float, low: float, high: float, *, digits: int = 0, sign: str = "") -> str:
     """`94 % [89, 98]`; the ends are rounded outwards, so that what is shown is never narrower than what was computed.
 
     sign: "+" is for a difference, which is then in points: `+53 points [+44, +61]`.
@@ -16,8 +16,8 @@ def percent(value: float, low: float, high: float, *, digits: int = 0, sign: str
     return f"{told[0]} {'points' if sign else '%'} [{told[1]}, {told[2]}]"
 
 
-def number(value: float, low: float, high: float, *, sign: str = "") -> str:
-    """`1.03 [0.98, 1.08]`, with two digits of the interval's width, its ends rounded outwards as in `percent`.
+def number_with_interval(value: float, low: float, high: float, *, sign: str = "") -> str:
+    """`1.03 [0.98, 1.08]`, with two digits of the width; the ends are rounded outwards too.
 
     sign: "+" is for a difference: `+0.21 [+0.15, +0.27]`.
     """

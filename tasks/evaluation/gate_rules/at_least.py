@@ -53,7 +53,7 @@ class AtLeast:
             high=cell.high,
             n=cell.n,
             verdict=verdict,
-            why=f"{counted}, {cell.told(digits=1)}: {reason}",
+            why=f"{counted}, {cell.text(digits=1)}: {reason}",
         )
 
 

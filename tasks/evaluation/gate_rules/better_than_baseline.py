@@ -65,7 +65,7 @@ def _against(cell: Difference, sign: int, confidence: float, text: str) -> Judge
         high=cell.high,
         n=cell.n,
         verdict=verdict,
-        why=f"{_counted(cell)}, {cell.told(digits=1)}: {reason}",
+        why=f"{_counted(cell)}, {cell.text(digits=1)}: {reason}",
     )
 
 

@@ -213,7 +213,7 @@ def test_report_terminal_and_registry_show_it_with_its_own_words(
     logged = dict(evidence._measured(scores))
     assert logged["holdout/length_ratio.tuned"] == scores.cell("tuned", "holdout", "length_ratio").value
     assert logged["holdout/excess_words.gain_over_zero_shot"] == -7
-    assert evidence.headline(scores).startswith("length_ratio 1.2")
+    assert evidence.headline_text(scores).startswith("length_ratio 1.2")
 
 
 def test_a_number_that_is_none_is_refused_with_its_metric(added: None) -> None:

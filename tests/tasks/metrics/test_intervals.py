@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.core.text.interval_text import number, percent
+from tasks.core.text.interval_text import number_with_interval, percent_with_interval
 from tasks.metrics.intervals import bootstrap, mean, paired_difference, rate, rows_to_decide, tango, wilson
 
 LEVEL = 0.95
@@ -143,10 +143,10 @@ def test_the_number_of_rows_said_to_decide_is_the_number_that_decides() -> None:
 
 
 def test_what_is_shown_is_never_narrower_than_what_was_computed() -> None:
-    assert percent(0.9487, 0.9021, 0.9738) == "95 % [90, 98]"
-    assert percent(0.95, 0.29, 1.0, digits=1) == "95.0 % [29.0, 100.0]"
-    assert percent(0.51923, 0.43412, 0.59901, sign="+") == "+52 points [+43, +60]"
-    assert percent(-0.1, -0.2001, 0.0004, digits=1, sign="+") == "-10.0 points [-20.1, +0.1]"
+    assert percent_with_interval(0.9487, 0.9021, 0.9738) == "95 % [90, 98]"
+    assert percent_with_interval(0.95, 0.29, 1.0, digits=1) == "95.0 % [29.0, 100.0]"
+    assert percent_with_interval(0.51923, 0.43412, 0.59901, sign="+") == "+52 points [+43, +60]"
+    assert percent_with_interval(-0.1, -0.2001, 0.0004, digits=1, sign="+") == "-10.0 points [-20.1, +0.1]"
 
 
 @pytest.mark.parametrize("skew", [0.0, 0.8])
@@ -186,5 +186,5 @@ def test_numbers_that_agree_have_no_width_and_one_alone_has_no_interval() -> Non
     ],
 )
 def test_a_number_is_told_with_two_digits_of_its_interval(ends: tuple[float, float, float], told: str) -> None:
-    assert number(*ends) == told
-    assert number(0.21, 0.15, 0.27, sign="+") == "+0.21 [+0.15, +0.27]"
+    assert number_with_interval(*ends) == told
+    assert number_with_interval(0.21, 0.15, 0.27, sign="+") == "+0.21 [+0.15, +0.27]"

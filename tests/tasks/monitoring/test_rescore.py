@@ -11,7 +11,7 @@ import pytest
 from tasks.core.row import ROW_SCHEMA
 from tasks.facts.watched import RescoreFacts, Share
 from tasks.metrics.intervals import rate
-from tasks.monitoring.rescore import judged, newest
+from tasks.monitoring.rescore import judge_drop, newest
 from tasks.monitoring.retrain_rule import WatchSettings
 
 
@@ -35,7 +35,7 @@ def told(right: int, n: int, was: float | None = 0.9, **rule: Any) -> RescoreFac
     interval = rate(right, n, 0.95)
     now = Share(value=interval.value, low=interval.low, high=interval.high, n=n)
     registered = None if was is None else Share(value=was, low=was - 0.05, high=was + 0.05, n=150)
-    return judged(WatchSettings(**rule), "intent", now, registered)
+    return judge_drop(WatchSettings(**rule), "intent", now, registered)
 
 
 @pytest.mark.parametrize(("right", "below"), [(120, True), (140, True), (150, False), (190, False)])

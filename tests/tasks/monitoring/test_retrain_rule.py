@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tasks.facts.watched import CompareFacts, Comparison, RescoreFacts, Share
-from tasks.monitoring.retrain_rule import WatchSettings, decide
+from tasks.monitoring.retrain_rule import WatchSettings, decide_retrain
 
 WORDS = Comparison(what="words", snapshot="", new="", told="words are used otherwise", found=True)
 DRIFT = CompareFacts(rows=9, comparisons=[WORDS])
@@ -16,28 +16,28 @@ BELOW = RescoreFacts(metric="intent", now=NOW, registered=None, limit=0.8, below
 
 @pytest.mark.parametrize(("more", "starts"), [(9, False), (10, True), (0, False)])
 def test_a_tenth_more_rows_starts_a_run(more: int, starts: bool) -> None:
-    assert decide(WatchSettings(), 100, more, None, None).start is starts
+    assert decide_retrain(WatchSettings(), 100, more, None, None).start is starts
 
 
 def test_a_rule_of_nought_is_out() -> None:
-    assert not decide(WatchSettings(grown_by=0), 100, 1000, None, None).start
+    assert not decide_retrain(WatchSettings(grown_by=0), 100, 1000, None, None).start
 
 
 def test_every_reason_that_holds_is_told() -> None:
-    decision = decide(WatchSettings(), 100, 50, DRIFT, BELOW)
+    decision = decide_retrain(WatchSettings(), 100, 50, DRIFT, BELOW)
     assert list(decision.reasons) == ["more rows", "words", "accuracy"]
 
 
 def test_a_broken_contract_holds_a_run_that_other_rules_ask_for() -> None:
-    decision = decide(WatchSettings(), 100, 50, BROKEN.model_copy(update={"comparisons": [WORDS]}), None)
+    decision = decide_retrain(WatchSettings(), 100, 50, BROKEN.model_copy(update={"comparisons": [WORDS]}), None)
     assert not decision.start
     assert decision.held == BROKEN.broken
 
 
 def test_a_broken_contract_starts_a_run_where_the_recipe_says_so() -> None:
-    decision = decide(WatchSettings(broken_contract="start"), 100, 0, BROKEN, None)
+    decision = decide_retrain(WatchSettings(broken_contract="start"), 100, 0, BROKEN, None)
     assert decision.reasons == {"contract": BROKEN.broken}
 
 
 def test_where_the_rows_learnt_from_are_not_known_their_growth_is_no_reason() -> None:
-    assert not decide(WatchSettings(), 0, 50, None, None).start
+    assert not decide_retrain(WatchSettings(), 0, 50, None, None).start

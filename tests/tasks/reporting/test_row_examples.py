@@ -16,7 +16,7 @@ from tasks.core.ledger import Outcome, entries, entry, quarantine
 from tasks.core.ledger import changed as change
 from tasks.core.row import ROW_SCHEMA
 from tasks.facts.scores import MetricWords
-from tasks.reporting.row_examples import changed, gone, mistakes
+from tasks.reporting.row_examples import changed_rows, lost_rows, mistakes
 
 Row = dict[str, Any]
 
@@ -61,9 +61,9 @@ def test_each_rule_of_a_step_is_shown_once_by_a_row_that_only_it_changed():
     pairs = [cleaned(raw[0], "one", "HTML"), cleaned(raw[1], "two spaces", "blanks")]
     pairs.append(cleaned(raw[2], "three both", "HTML", "blanks"))
     steps = [step("ingest", [], raw), step("clean", raw, [a for a, _ in pairs], [e for _, e in pairs])]
-    shown = {example.reason: (example.rows, example.row_id) for example in changed(steps, 500)}
+    shown = {example.reason: (example.rows, example.row_id) for example in changed_rows(steps, 500)}
     assert shown == {"text cleaned, HTML": (2, raw[0]["row_id"]), "text cleaned, blanks": (2, raw[1]["row_id"])}
-    assert changed(steps, 500)[0].turns[0][1] == Markup("<del>&lt;p&gt;</del>one<del>&lt;/p&gt;</del>")
+    assert changed_rows(steps, 500)[0].turns[0][1] == Markup("<del>&lt;p&gt;</del>one<del>&lt;/p&gt;</del>")
 
 
 def test_a_row_that_redact_changed_is_never_shown_as_it_was():
@@ -77,7 +77,7 @@ def test_a_row_that_redact_changed_is_never_shown_as_it_was():
         step("clean", raw, after, [e for _, e in pairs]),
         step("redact", after, safe, told),
     ]
-    shown = changed(steps, 500)
+    shown = changed_rows(steps, 500)
     assert [example.step for example in shown] == ["redact"]  # no row of clean's could be shown safely
     assert "Lovelace" not in str(shown)
     assert "<ins>[NAME]</ins>" in shown[0].turns[0][2].replace("</ins><ins>", "")
@@ -87,7 +87,7 @@ def test_a_signature_that_clean_took_out_is_not_shown_as_redact_never_saw_it():
     raw = [row(1, 'Where is it?\n<a href="mailto:ada@x.org">Ada</a> Lovelace, 0151 496 0123\nNo. Itâ€™s late')]
     after, told = cleaned(raw[0], "Where is it?\nNo. It’s late", "signature", "Unicode")
     steps = [step("ingest", [], raw), step("clean", raw, [after], [told]), step("redact", [after], [after])]
-    before = str(changed(steps, 500)[0].turns[0][1])
+    before = str(changed_rows(steps, 500)[0].turns[0][1])
     assert "&lt;a …&gt;▪▪▪&lt;/a&gt; ▪▪▪▪▪▪▪▪, ▪▪▪▪ ▪▪▪ ▪▪▪▪" in before
     assert "<del>Itâ€™</del>s late" in before  # mended, not taken out
 
@@ -96,7 +96,7 @@ def test_a_row_that_went_before_redact_is_shown_without_its_addresses():
     lost = row(1, "")
     raw = pl.DataFrame([{"row_id": lost["row_id"], "text": "{broken jo@example.org 0151 496 0123"}])
     steps = [step("ingest", [], [row(2, "fine")], [entry(lost, "quarantined", "not JSON", near="jo@example.org")], raw)]
-    (example,) = gone(steps, {}, 500)
+    (example,) = lost_rows(steps, {}, 500)
     assert example.turns[0][1] == "{broken [not shown] [not shown]"
     assert example.evidence == "near: [not shown]"
 
@@ -105,7 +105,7 @@ def test_a_row_that_met_the_holdout_stands_beside_the_question_it_met():
     raw = [row(1, "Where is it?"), row(2, "other")]
     told = [entry(raw[0], "dropped", "also in the holdout", match="f" * 64, jaccard=1.0)]
     steps = [step("redact", [], raw), step("split", raw, raw[1:], told)]
-    (example,) = gone(steps, {"f" * 64: "Where is it then?"}, 500)
+    (example,) = lost_rows(steps, {"f" * 64: "Where is it then?"}, 500)
     assert example.twins == [("the row it meets", [("user", "Where is it then?")])]
 
 
@@ -117,7 +117,7 @@ def test_the_choice_does_not_depend_on_the_order_of_rows(tmp_path: Path):
         shuffled, mixed = raw.copy(), told.copy()
         random.Random(seed).shuffle(shuffled)
         random.Random(seed).shuffle(mixed)
-        seen.append(gone([step("redact", [], shuffled), step("filter", shuffled, raw[50:], mixed)], {}, 500))
+        seen.append(lost_rows([step("redact", [], shuffled), step("filter", shuffled, raw[50:], mixed)], {}, 500))
     assert seen[0] == seen[1] == seen[2]
     assert len(seen[0]) == 3
 
