@@ -1,10 +1,12 @@
-"""Processes of loaded versions in tests: forked from one that has imported the libraries, and computed nothing.
+"""Processes in tests, forked from one that has imported the libraries, and computed nothing.
 
-    python -P -B tests/support/preloaded.py SOCKET PROGRAM    (started by `Preloaded`, ends with its standard input)
+    python -P -B tests/support/preloaded.py serve SOCKET PROGRAM     (started by `Preloaded`, ends with its standard input)
+    python -P -B tests/support/preloaded.py run SOCKET MODULE ...    (is in all that is seen of it `python -m MODULE ...`)
 
-To import torch, transformers, peft and MLflow takes seconds of a core, and the suite loads dozens of versions. What
-runs in the fork is the program itself, tasks/registry/loaded_version_main.py; test_loaded_version.py starts that one as
-users do. This file imports nothing of ours either.
+To import torch, transformers, peft, datasets and MLflow takes seconds of a core, and the suite loads dozens of versions
+and trains dozens of tiny models. What runs in a fork is the program itself: PROGRAM, which is
+tasks/registry/loaded_version_main.py, or a module as tasks.training.trainer. Their own tests, test_loaded_version.py
+and test_train.py, start them as users do, the trainer by its launcher. This file imports nothing of ours either.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ import contextlib
 import importlib.util
 import json
 import os
+import runpy
 import select
 import signal
 import socket
@@ -30,32 +33,43 @@ LIBRARIES = (
     "transformers.models.llama.modeling_llama",
     "transformers.generation",
     "peft",
+    "datasets",
+    "accelerate",
+    "transformers.trainer",
 )
 
 
+HERE = (sys.executable, "-P", "-B", __file__)
+
+
 class Preloaded:
-    """Starts such processes in place of tasks.registry.loaded_version.start; the one they come of is started with the
-    first.
-    """
+    """Starts such processes in place of those of the product; the one they come of is started with the first."""
 
     def __init__(self, folder: Path, program: str) -> None:
         self.address, self.program = str(folder / "s"), program
         self.process: subprocess.Popen[bytes] | None = None
 
-    def start(self, folder: Path, threads: int, log: IO[bytes]) -> Any:
+    def serve(self) -> None:
         if self.process is None:
-            command = [sys.executable, "-P", "-B", __file__, self.address, self.program]
-            self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+            command = [*HERE, "serve", self.address, self.program]
+            offline = {**os.environ, "HF_HUB_OFFLINE": "1"}  # which is read when the library is imported
+            self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=offline)
             assert self.process.stdout
             assert self.process.stdout.readline() == b"ready\n"
-        minder = socket.socket(socket.AF_UNIX)
-        minder.connect(self.address)
+
+    def start(self, folder: Path, threads: int, log: IO[bytes]) -> Any:
+        """In place of tasks.registry.loaded_version.start."""
+        self.serve()
         (asked, ask), (told, tell) = os.pipe(), os.pipe()
-        given = {"folder": str(folder), "threads": threads, "cwd": os.getcwd(), "environment": dict(os.environ)}
-        socket.send_fds(minder, [json.dumps(given).encode() + b"\n"], [asked, tell, log.fileno()])
+        minder = connect(self.address, {"folder": str(folder), "threads": threads}, [asked, tell, log.fileno()])
         os.close(asked)
         os.close(tell)
         return Forked(minder, ask, told)
+
+    def command(self, module: str, *arguments: str) -> list[str]:
+        """In place of `python -m MODULE ...`."""
+        self.serve()
+        return [*HERE, "run", self.address, module, *arguments]
 
     def end(self) -> None:
         if self.process is not None:
@@ -82,7 +96,24 @@ class Forked:
         os.kill(self.pid, signal.SIGKILL)
 
 
-def main(address: str, program: str) -> None:
+def connect(address: str, asked: dict[str, Any], descriptors: list[int]) -> socket.socket:
+    """Ask for a fork that works here, with this environment and with these as its standard input, output and error."""
+    minder = socket.socket(socket.AF_UNIX)
+    minder.connect(address)
+    given = {**asked, "cwd": os.getcwd(), "environment": dict(os.environ)}
+    socket.send_fds(minder, [json.dumps(given).encode() + b"\n"], descriptors)
+    return minder
+
+
+def run(address: str, module: str, *arguments: str) -> None:
+    """Be in place of a fork: it writes where this process would, ends with it, and gives it its exit code."""
+    words = connect(address, {"module": module, "arguments": arguments}, [0, 1, 2]).makefile()
+    words.readline()
+    code = int(words.readline())
+    os._exit(code) if code >= 0 else os.kill(os.getpid(), -code)
+
+
+def serve(address: str, program: str) -> None:
     """Fork a minder for each that connects, until standard input ends."""
     for library in LIBRARIES:
         importlib.import_module(library)
@@ -102,7 +133,7 @@ def main(address: str, program: str) -> None:
 
 
 def mind(minder: socket.socket, program: str) -> None:
-    """Fork the process, tell its number, wait for it and tell how it ended."""
+    """Fork the process, tell its number, wait for it and tell how it ended; end it when who asked for it is gone."""
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     words, descriptors, _, _ = socket.recv_fds(minder, 1 << 16, 3)
     while not words.endswith(b"\n"):
@@ -120,12 +151,15 @@ def mind(minder: socket.socket, program: str) -> None:
         os.close(descriptor)
     with contextlib.suppress(BrokenPipeError):
         minder.sendall(f"{child}\n".encode())
+        ended = os.pidfd_open(child)
+        if ended not in select.select([ended, minder], [], [])[0]:
+            os.kill(child, signal.SIGKILL)
         code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
         minder.sendall(f"{code}\n".encode())
 
 
 def become(given: dict[str, Any], descriptors: list[int], program: str) -> None:
-    """Be what `python -P -B PROGRAM FOLDER THREADS` is; does not return."""
+    """Be what `python -P -B PROGRAM FOLDER THREADS` is, or `python -m MODULE ...`; does not return."""
     os.setsid()
     for number, descriptor in enumerate(descriptors):
         os.dup2(descriptor, number)
@@ -133,6 +167,8 @@ def become(given: dict[str, Any], descriptors: list[int], program: str) -> None:
     os.chdir(given["cwd"])
     os.environ.clear()
     os.environ.update(given["environment"])
+    if "module" in given:
+        be_module(given["module"], given["arguments"])
     spec = importlib.util.spec_from_file_location("loaded_version_main", program)
     assert spec
     assert spec.loader
@@ -142,5 +178,21 @@ def become(given: dict[str, Any], descriptors: list[int], program: str) -> None:
     module.main(Path(given["folder"]), given["threads"])
 
 
+def be_module(name: str, arguments: list[str]) -> None:
+    """Does not return."""
+    import torch
+
+    torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))  # which is read when the library is loaded
+    sys.path[:0] = os.environ["PYTHONPATH"].split(os.pathsep)
+    sys.argv = [name, *arguments]
+    try:
+        runpy.run_module(name, run_name="__main__", alter_sys=True)
+    except BaseException:
+        traceback.print_exc()
+        os._exit(1)
+    sys.stdout.flush()
+    os._exit(0)
+
+
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    {"serve": serve, "run": run}[sys.argv[1]](*sys.argv[2:])

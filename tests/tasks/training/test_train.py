@@ -30,7 +30,7 @@ from tasks.training.train import train
 from tasks.training.weights.lora import LoraSettings
 from tests.support.training import base_handle, dataset_handle, place, rows
 
-pytestmark = pytest.mark.usefixtures("one_thread")
+pytestmark = pytest.mark.usefixtures("one_thread", "launcher")
 
 ROOT = Path(__file__).parents[3]
 PROMPT = PromptSettings(system="Triage.")
