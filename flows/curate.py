@@ -13,7 +13,7 @@ from flows.recipe import Recipe
 from flows.run.dataset_history import record_dataset
 from flows.run.final_states import ends_in_words
 from flows.run.parameters import DEFAULT, ROWS, Assignments, RecipeName, RecipePath, Rows, recipe_from_form
-from tasks.contract.known_answers import GivenTo
+from tasks.contract.known_answers import RowsAndStep
 from tasks.core.handle import Handle
 from tasks.core.step import row_step, work_step
 from tasks.core.step_cache import Input
@@ -41,7 +41,7 @@ JUDGES = ("holdout", "edge_cases", "benchmarks")  # what nothing may be trained 
 
 @dataclass(frozen=True)
 class Curated:
-    """What the first part of a run hands on. steps: the row steps in order. judges: the rows that judge, by name."""
+    """What the first part of a run hands on. steps: the row steps in order. heldout: the rows that judge, by name."""
 
     steps: tuple[Handle, ...]
     base: Handle
@@ -49,13 +49,13 @@ class Curated:
     contract: Handle
     advice: Handle
     review: Handle
-    judges: Results
+    heldout: Results
 
     @property
     def results(self) -> Results:
         """What came of it by name, without the steps: what a run of `curate` returns."""
         made = {"base": self.base, "dataset": self.dataset, "contract": self.contract}
-        return {**made, "advice": self.advice, "review": self.review, **self.judges}
+        return {**made, "advice": self.advice, "review": self.review, **self.heldout}
 
 
 @flow(name="curate", persist_result=False)
@@ -71,7 +71,7 @@ def curated(plan: Recipe) -> Curated:
     """The first part of a run: the rows that are trained on, and those that judge."""
     kind, answer, said = plan.rows_are, plan.answer, plan.decisions
     base = work_step(fetch, plan.base_model, found=find_model(plan.base_model, plan.folder))
-    judges = evaluation_rows(plan)
+    heldout = evaluation_rows(plan)
     files = find_sources(plan.data.train, plan.folder)
     steps = run_rowwise_steps(plan, read(plan, "ingest", files), base)
 
@@ -79,11 +79,11 @@ def curated(plan: Recipe) -> Curated:
         steps.append(row_step(function, settings, name, rows=steps[-1], reviewed=said, **inputs))
 
     # Whose votes and wording cleared the rows that are left.
-    whole: dict[str, GivenTo] = {"seen_by_conflicts": (steps[-1], conflicts)}
+    whole: dict[str, RowsAndStep] = {"seen_by_conflicts": (steps[-1], conflicts)}
     run_next(conflicts, plan.conflicts, kind=kind, answer=answer)
     run_next(dedupe, plan.dedupe, kind=kind, answer=answer)
     run_next(label_errors, plan.label_errors, kind=kind, answer=answer)
-    compared = {name: cleaned_and_redacted(plan, name, judge) for name, judge in judges.items()}
+    compared = {name: cleaned_and_redacted(plan, name, judge) for name, judge in heldout.items()}
     whole["seen_by_decontaminate"] = (steps[-1], decontaminate)
     run_next(decontaminate, plan.decontaminate, "", kind=kind, answer=answer, **compared)
     run_next(select, plan.select, kind=kind, answer=answer)
@@ -107,7 +107,7 @@ def curated(plan: Recipe) -> Curated:
     record_dataset(plan.name, dataset)
     advice = work_step(advise, plan.advise, dataset=dataset, **asked)
     sheet = work_step(review, plan.review, steps=steps, dataset=dataset, kind=kind, answer=answer, personal=plan.redact)
-    return Curated(tuple(steps), base, dataset, contract, advice, sheet, judges)
+    return Curated(tuple(steps), base, dataset, contract, advice, sheet, heldout)
 
 
 def run_rowwise_steps(plan: Recipe, rows: Handle, base: Handle) -> list[Handle]:

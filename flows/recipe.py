@@ -22,7 +22,7 @@ from tasks.core.decisions import Decisions, read_decisions
 from tasks.core.errors import RecipeError, nearest
 from tasks.core.row_kind import KINDS, SFT, KindName, RowKind
 from tasks.core.settings import MisfitError, Settings
-from tasks.core.text.strict_yaml import read_yaml, refuse, told
+from tasks.core.text.strict_yaml import as_typed, read_yaml, refuse
 from tasks.core.text.user_input import quoted, typed_path
 from tasks.curation.advise import AdviseSettings
 from tasks.curation.check import CheckSettings
@@ -166,7 +166,7 @@ def find_recipe(name_or_path: str) -> Path:
         return path
     raise RecipeError(
         f"There is no recipe {quoted(name_or_path)}.",
-        where=f"{told(RECIPES)}/, and the path {told(path.absolute())}",
+        where=f"{as_typed(RECIPES)}/, and the path {as_typed(path.absolute())}",
         allowed=f"{', '.join(installed)}; or the path of a recipe file or of the folder it lies in",
         todo=nearest(name_or_path, list(installed)) or "check the name, or start from a copy of a recipe that is there",
     )

@@ -93,7 +93,7 @@ class Evaluated:
 
 def evaluated(plan: Recipe, data: Curated) -> Evaluated:
     """The second part of a run: train, measure beside the prompted base model, judge by the gate. Registers nothing."""
-    sets = {name: data.judges[name] for name in SETS if name in data.judges}
+    sets = {name: data.heldout[name] for name in SETS if name in data.heldout}
     check_judges(plan, data.base, sets)
     adapter = work_step(train, plan.train, prompt=plan.prompt, base=data.base, dataset=data.dataset)
     answers = predicted(plan, data, adapter)
@@ -106,7 +106,7 @@ def released(plan: Recipe, data: Curated, model: Evaluated) -> State[Results]:
     """The last part of a run: register what passed, report, follow the gate, tell the outcome."""
     judged = {"scores": model.scores, "verdict": model.verdict}
     proof = {"base": data.base, "dataset": data.dataset, "contract": data.contract, **judged}
-    version = registered(plan, proof, model, data.judges["holdout"])
+    version = registered(plan, proof, model, data.heldout["holdout"])
     seen = {"training": model.adapter, "version": version, "advice": data.advice, "review": data.review}
     steps = list(data.steps)
     page = work_step(report, plan.report, steps=steps, prompt=plan.prompt, answer=plan.answer, **seen, **proof)
@@ -143,7 +143,7 @@ def predicted(plan: Recipe, data: Curated, adapter: Handle) -> list[Handle]:
     if plan.evaluate.few_shot:
         variants += [(PredictSettings(variant="few_shot", examples=plan.evaluate.few_shot), helped, None)]
     variants += [(PredictSettings(variant=TUNED), plan.prompt, adapter)]
-    given = {"base": data.base, "dataset": data.dataset, **{name: data.judges.get(name) for name in SETS}}
+    given = {"base": data.base, "dataset": data.dataset, **{name: data.heldout.get(name) for name in SETS}}
     return [
         work_step(predict, settings, settings.variant, prompt=prompt, answer=plan.answer, adapter=tuned, **given)
         for settings, prompt, tuned in variants

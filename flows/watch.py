@@ -154,7 +154,7 @@ def _checked(plan: Recipe, contract: Contract, left: Handle, base: Handle) -> Ha
     """The new rows against the contract, every expectation as a warning: what is broken is counted here, and stops
     nothing.
     """
-    judges: Results = {name: cleaned_and_redacted(plan, name, judge) for name, judge in evaluation_rows(plan).items()}
+    heldout: Results = {name: cleaned_and_redacted(plan, name, judge) for name, judge in evaluation_rows(plan).items()}
     told = tuple(e.model_copy(update={"severity": "warn"}) for e in contract.expectations)
     return work_step(
         check,
@@ -169,7 +169,7 @@ def _checked(plan: Recipe, contract: Contract, left: Handle, base: Handle) -> Ha
         likenesses=plan.dedupe,
         contradictions=plan.conflicts,
         leaks=plan.decontaminate,
-        **judges,
+        **heldout,
     )
 
 

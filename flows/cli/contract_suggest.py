@@ -11,8 +11,8 @@ from pathlib import Path
 import polars as pl
 
 from flows.recipe import Recipe
-from tasks.contract.measure import Given
-from tasks.contract.row_relations import Measures
+from tasks.contract.measure import FactSources
+from tasks.contract.row_relations import RelationSettings
 from tasks.contract.suggest import suggest
 from tasks.core.handle import CURATED, Handle
 from tasks.core.row import ROW_SCHEMA
@@ -25,8 +25,8 @@ from tasks.model.chat_template import PromptSettings
 
 def suggest_for_dataset(recipe: Recipe, dataset: Handle) -> str:
     """A contract in YAML for what a recipe's curation leaves. dataset: made by account."""
-    told = Measures(recipe.dedupe, recipe.conflicts, recipe.decontaminate)
-    given = Given(recipe.answer, recipe.rows_are, recipe.prompt, personal=recipe.redact, measures=told)
+    told = RelationSettings(recipe.dedupe, recipe.conflicts, recipe.decontaminate)
+    given = FactSources(recipe.answer, recipe.rows_are, recipe.prompt, personal=recipe.redact, measures=told)
     return suggest(dataset.frame(CURATED), given, _name(recipe.name), f"the curated dataset of {recipe.name}")
 
 
@@ -35,7 +35,7 @@ def suggest_for_file(path: str, kind: str = SFT.name) -> str:
     read.
     """
     path, what = typed_source(path, "DATA"), KINDS[kind]
-    given = Given(AnswerSettings(), what, PromptSettings())
+    given = FactSources(AnswerSettings(), what, PromptSettings())
     return suggest(_rows(path, what), given, _name(Path(path).stem), Path(path).name)
 
 

@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from flows.cli.summary import command
-from tasks.core.decisions import ROW_ID, Decision, Said, add_decisions
+from tasks.core.decisions import ROW_ID, Decision, EditedMessage, add_decisions
 from tasks.core.errors import DataError, nearest
 from tasks.core.process import terminal
-from tasks.core.text.strict_yaml import told
+from tasks.core.text.strict_yaml import as_typed
 from tasks.data.records import Record
 from tasks.personal_data.finders import PersonalData
 from tasks.personal_data.hiding import hidden
@@ -83,7 +83,7 @@ def apply(sheet: Path, reviewer: str, file: Path, personal: PersonalData) -> App
             good.setdefault(decision.row_id, (record.line, decision))
     if not lines:
         raise DataError(
-            "The sheet holds no row.", where=told(sheet), allowed="a review sheet, CSV or JSONL, that a run wrote"
+            "The sheet holds no row.", where=as_typed(sheet), allowed="a review sheet, CSV or JSONL, that a run wrote"
         )
     taken = add_decisions(file, [decision for _, decision in good.values()])
     return Applied(file, taken, len(good) - len(taken), undecided, mistakes)
@@ -99,7 +99,7 @@ def print_applied(applied: Applied, recipe: str) -> None:
     )
     console = terminal.console()
     console.print(f"  [bold]{'review':<11}[/]{line}" + "".join(f"; {text}" for text in more), highlight=False)
-    console.print(f"  [bold]{'kept in':<11}[/]{told(applied.file)}", highlight=False)
+    console.print(f"  [bold]{'kept in':<11}[/]{as_typed(applied.file)}", highlight=False)
     if applied.mistakes:
         raise _refusal(applied)
     console.print(f"  [bold]{'next':<11}[/]{command('assay')} curate {recipe}", highlight=False)
@@ -206,7 +206,7 @@ def _safe(decision: Decision, personal: PersonalData) -> Decision:
         update={
             "note": safe[decision.note],
             "rejected": decision.rejected and safe[decision.rejected],
-            "messages": tuple(Said(role=said.role, content=safe[said.content]) for said in decision.messages),
+            "messages": tuple(EditedMessage(role=said.role, content=safe[said.content]) for said in decision.messages),
         }
     )
 

@@ -1,4 +1,4 @@
-"""What a step has answered already, for a contract that asks the same of the same rows (row_relations.py).
+"""Answers of steps from the cache, for a contract that asks the same of the same rows (row_relations.py).
 
 An answer counts as known only where the cache holds the very work: the step's code, its settings and the digests of all
 its inputs are the key, and the digest of what it left is checked. Else the contract counts by itself: in data that
@@ -13,38 +13,38 @@ from dataclasses import replace
 import polars as pl
 from pydantic import BaseModel
 
-from tasks.contract.row_relations import Measures, Seen
+from tasks.contract.row_relations import RelationSettings, StepInput
 from tasks.core.handle import LEDGER, ROWS, Handle
 from tasks.core.ledger import GONE
 from tasks.core.row_kind import RowKind
 from tasks.core.step_cache import Function, Input, result_of, work_key
 from tasks.metrics.answer_schema import AnswerSettings
 
-GivenTo = tuple[Handle, Function]  # rows, and the step that was given them
+RowsAndStep = tuple[Handle, Function]  # rows, and the step that was given them
 OTHER = ("$.partner", "$.match")  # where the evidence names the other row; without one a row is at odds with itself
 
 
-def seen_by_steps(
-    measures: Measures,
-    seen_by_conflicts: GivenTo | None,
-    seen_by_decontaminate: GivenTo | None,
+def step_inputs(
+    measures: RelationSettings,
+    seen_by_conflicts: RowsAndStep | None,
+    seen_by_decontaminate: RowsAndStep | None,
     *,
     kind: RowKind,
     answer: AnswerSettings,
-    **judges: Handle | None,
-) -> dict[str, Seen]:
-    """By column the rows that its step was given, if it was given any. judges: what decontaminate compares with, by
+    **heldout: Handle | None,
+) -> dict[str, StepInput]:
+    """By column the rows that its step was given, if it was given any. heldout: what decontaminate compares with, by
     name.
     """
     asked: Mapping[str, Input] = {"kind": kind, "answer": answer}
-    voted = seen_by(seen_by_conflicts, measures.contradictions, **asked)
+    voted = step_input(seen_by_conflicts, measures.contradictions, **asked)
     if voted and measures.contradictions.policy == "off":
         voted = replace(voted, found=None)  # the step then holds back none of those that the contract counts
-    compared = seen_by(seen_by_decontaminate, measures.leaks, **asked, **judges)
+    compared = step_input(seen_by_decontaminate, measures.leaks, **asked, **heldout)
     return {column: seen for column, seen in (("conflicts_with", voted), ("leaked_from", compared)) if seen}
 
 
-def seen_by(given: GivenTo | None, settings: BaseModel, **inputs: Input) -> Seen | None:
+def step_input(given: RowsAndStep | None, settings: BaseModel, **inputs: Input) -> StepInput | None:
     """The rows that a step was given and, if it is known, which of them it let go of; None where there are no such
     rows.
 
@@ -55,7 +55,7 @@ def seen_by(given: GivenTo | None, settings: BaseModel, **inputs: Input) -> Seen
     rows, step = given
     others = {name: value for name, value in inputs.items() if value is not None}
     made = result_of(work_key(step.__name__, step, settings, {"rows": rows, **others}))
-    return Seen(rows.folder / ROWS, _let_go(made) if made else None)
+    return StepInput(rows.folder / ROWS, _let_go(made) if made else None)
 
 
 def _let_go(made: Handle) -> pl.DataFrame:

@@ -17,7 +17,7 @@ import polars as pl
 from data_contracts.contract import Contract
 from data_contracts.vocabulary import COSTLY
 from tasks.contract.facts import row_facts
-from tasks.contract.row_relations import Measures, Seen, contradictions, leaked, twins
+from tasks.contract.row_relations import RelationSettings, StepInput, contradicts, duplicate_of, leaked_from
 from tasks.core.errors import RecipeError
 from tasks.core.row import tools_of, turns
 from tasks.core.row_kind import RowKind
@@ -29,10 +29,10 @@ EACH: tuple[Literal["prompt", "answer", "pair"], ...] = ("prompt", "answer", "pa
 
 
 @dataclass(frozen=True)
-class Given:
+class FactSources:
     """What facts are computed from beside the rows.
 
-    tokenizer: folder of the base model, with `prompt`: the two say how many tokens a row is; or None. judges: the rows
+    tokenizer: folder of the base model, with `prompt`: the two say how many tokens a row is; or None. heldout: the rows
     of the holdout, the edge cases and benchmarks; empty when there are none. personal, measures: what the steps were
     told, so that both find the same. seen: by column (conflicts_with, leaked_from) the rows that its step was given, if
     there are any beside those that are checked: what many rows say, and how they vote, is asked of them all. Where what
@@ -43,10 +43,10 @@ class Given:
     kind: RowKind
     prompt: PromptSettings
     tokenizer: Path | None = None
-    judges: Sequence[pl.DataFrame] = ()
+    heldout: Sequence[pl.DataFrame] = ()
     personal: PersonalData = field(default_factory=PersonalData)
-    measures: Measures = field(default_factory=Measures)
-    seen: Mapping[str, Seen] = field(default_factory=dict)
+    measures: RelationSettings = field(default_factory=RelationSettings)
+    seen: Mapping[str, StepInput] = field(default_factory=dict)
 
     def fact(self, rows: pl.DataFrame, column: str, count: Callable[[pl.DataFrame | None], pl.Series]) -> pl.Series:
         """What the step said of `rows`, or what `count` says, given the rows that the step had."""
@@ -60,30 +60,30 @@ def columns_spoken_of(contract: Contract) -> set[str]:
     return {column for expectation in contract.expectations for column in expectation.columns}
 
 
-def facts_for(contract: Contract, rows: pl.DataFrame, given: Given) -> pl.DataFrame:
+def facts_for(contract: Contract, rows: pl.DataFrame, given: FactSources) -> pl.DataFrame:
     """row_id and the columns that `contract` speaks of, one row for each of `rows`, sorted by row_id.
 
     rows: ROW_SCHEMA. Raises RecipeError when the contract asks for what `given` does not let one measure.
     """
     _check_measurable(contract, given)
-    return measured(rows, columns_spoken_of(contract), given)
+    return compute_facts(rows, columns_spoken_of(contract), given)
 
 
-def measured(rows: pl.DataFrame, columns: set[str], given: Given) -> pl.DataFrame:
+def compute_facts(rows: pl.DataFrame, columns: set[str], given: FactSources) -> pl.DataFrame:
     """row_id and `columns`, those left out that `given` does not let one measure."""
     ordered = rows.sort("row_id")
     return row_facts(ordered, given.answer, columns).with_columns(_costly(ordered, columns & set(COSTLY), given))
 
 
-def _costly(rows: pl.DataFrame, wanted: set[str], given: Given) -> list[pl.Series]:
+def _costly(rows: pl.DataFrame, wanted: set[str], given: FactSources) -> list[pl.Series]:
     """rows: sorted by row_id."""
     found: list[pl.Series] = []
     how, asked = given.measures, (given.answer, given.kind)
-    found += [twins(rows, of, how.likenesses, *asked) for of in EACH if f"{of}_twin" in wanted]
+    found += [duplicate_of(rows, of, how.likenesses, *asked) for of in EACH if f"{of}_twin" in wanted]
     if "conflicts_with" in wanted:
-        found.append(given.fact(rows, "conflicts_with", partial(contradictions, rows, how.contradictions, *asked)))
-    if "leaked_from" in wanted and given.judges:
-        found.append(given.fact(rows, "leaked_from", partial(leaked, rows, given.judges, how.leaks, *asked)))
+        found.append(given.fact(rows, "conflicts_with", partial(contradicts, rows, how.contradictions, *asked)))
+    if "leaked_from" in wanted and given.heldout:
+        found.append(given.fact(rows, "leaked_from", partial(leaked_from, rows, given.heldout, how.leaks, *asked)))
     if "personal_data" in wanted:
         found.append(kinds_in(rows, given.personal).alias("personal_data"))
     if "tokens" in wanted and given.tokenizer is not None:
@@ -110,10 +110,10 @@ def _sides(row: dict[str, Any]) -> list[list[dict[str, Any]]]:
     return [messages, [*messages[:-1], {"role": "assistant", "content": row["rejected"]}]]
 
 
-def _check_measurable(contract: Contract, given: Given) -> None:
+def _check_measurable(contract: Contract, given: FactSources) -> None:
     missing = {
         "tokens": "" if given.tokenizer else "the base model, whose tokenizer counts tokens",
-        "leaked_from": "" if given.judges else "the rows of the holdout, the edge cases or a benchmark",
+        "leaked_from": "" if given.heldout else "the rows of the holdout, the edge cases or a benchmark",
     }
     for expectation in contract.expectations:
         for column in expectation.columns:

@@ -20,20 +20,20 @@ from tasks.metrics.answer_schema import AnswerSettings
 from tasks.relations.contradictions import Contradictions, contradicting
 from tasks.relations.duplicates import Likenesses, repeats, view_of
 from tasks.relations.leakage import leaks
-from tasks.similarity.heldout_ngrams import Measure
+from tasks.similarity.heldout_ngrams import LeakSettings
 
 
 @dataclass(frozen=True)
-class Measures:
+class RelationSettings:
     """When rows are the same, contradict each other, or leak: what the recipe tells the steps."""
 
     likenesses: Likenesses = field(default_factory=Likenesses)
     contradictions: Contradictions = field(default_factory=Contradictions)
-    leaks: Measure = field(default_factory=Measure)
+    leaks: LeakSettings = field(default_factory=LeakSettings)
 
 
 @dataclass(frozen=True)
-class Seen:
+class StepInput:
     """The rows that a step was given before those that are checked. file: Parquet, sorted by row_id.
 
     found: row_id and other, those that the step let go of, by the settings that the contract counts with; None: not
@@ -67,7 +67,7 @@ class Seen:
         return done == rows.height
 
 
-def twins(
+def duplicate_of(
     rows: pl.DataFrame,
     of: Literal["prompt", "answer", "pair"],
     measure: Likenesses,
@@ -79,7 +79,7 @@ def twins(
     return _named(rows, found.select("row_id", other="kept"), f"{of}_twin")
 
 
-def contradictions(
+def contradicts(
     rows: pl.DataFrame, measure: Contradictions, answer: AnswerSettings, kind: RowKind, seen: pl.DataFrame | None = None
 ) -> pl.Series:
     """For each row that conflicts would hold back, the row it contradicts, or itself where both its answers are the
@@ -93,20 +93,20 @@ def contradictions(
     return _named(rows, pairs, "conflicts_with")
 
 
-def leaked(
+def leaked_from(
     rows: pl.DataFrame,
-    judges: Sequence[pl.DataFrame],
-    measure: Measure,
+    heldout: Sequence[pl.DataFrame],
+    measure: LeakSettings,
     answer: AnswerSettings,
     kind: RowKind,
     seen: pl.DataFrame | None = None,
 ) -> pl.Series:
     """For each row that decontaminate would let go of, the judging row that it meets; else null.
 
-    judges: the holdout, the edge cases, benchmarks. seen: the rows that decontaminate was given, which tell what many
+    heldout: the holdout, the edge cases, benchmarks. seen: the rows that decontaminate was given, which tell what many
     write.
     """
-    found = leaks(_among(rows, seen), [judge for judge in judges if not judge.is_empty()], measure, answer, kind)
+    found = leaks(_among(rows, seen), [judge for judge in heldout if not judge.is_empty()], measure, answer, kind)
     return _named(rows, found.select("row_id", other="match"), "leaked_from")
 
 

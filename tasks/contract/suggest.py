@@ -18,7 +18,7 @@ import yaml
 
 from data_contracts.contract import Contract, Expectation, read_contract
 from data_contracts.vocabulary import COLUMNS, FIELD
-from tasks.contract.measure import Given, columns_spoken_of, measured
+from tasks.contract.measure import FactSources, columns_spoken_of, compute_facts
 from tasks.core.errors import DataError
 from tasks.core.row_kind import SFT
 
@@ -31,7 +31,7 @@ RARE = 0.001  # of all rows: a label so rare may be a slip, or a header that was
 TOKEN_CHARACTERS = 4  # characters of English a token, for a first guess
 
 
-def suggest(rows: pl.DataFrame, given: Given, name: str, told: str) -> str:
+def suggest(rows: pl.DataFrame, given: FactSources, name: str, told: str) -> str:
     """The text of a contract. rows: ROW_SCHEMA, at least one. told: where they are from, for the first line.
 
     Raises DataError without rows.
@@ -43,7 +43,7 @@ def suggest(rows: pl.DataFrame, given: Given, name: str, told: str) -> str:
     parent = read_contract(given.kind.name)
     wanted = {*COLUMNS, *(f"{FIELD}{field}" for field in given.answer.graded), "conflicts_with", "personal_data"}
     wanted |= {f"{given.kind.compared_by}_twin"} | columns_spoken_of(parent)
-    facts = measured(rows, wanted, given)
+    facts = compute_facts(rows, wanted, given)
     lines = [
         *_counts(facts),
         *_labels(facts, given),
@@ -65,7 +65,7 @@ def _counts(facts: pl.DataFrame) -> list[Line]:
     return [("expect_table_row_count_to_be_between", {"min_value": least}, "block", why)]
 
 
-def _labels(facts: pl.DataFrame, given: Given) -> list[Line]:
+def _labels(facts: pl.DataFrame, given: FactSources) -> list[Line]:
     lines = []
     labelled = given.kind.answer_is_label or given.answer.label
     columns = ["label"] if labelled else []
@@ -96,7 +96,7 @@ def _balance(values: list[str], rows: list[int]) -> Line:
     return ("expect_column_values_to_be_balanced", arguments, "warn", why)
 
 
-def _sizes(facts: pl.DataFrame, given: Given) -> list[Line]:
+def _sizes(facts: pl.DataFrame, given: FactSources) -> list[Line]:
     kind = given.kind
     names = (
         {"prompt_words": "Texts"} if kind.answer_is_label else {"prompt_words": "Questions", "answer_words": "Answers"}
@@ -119,7 +119,7 @@ def _sizes(facts: pl.DataFrame, given: Given) -> list[Line]:
     return lines
 
 
-def _formats(facts: pl.DataFrame, given: Given) -> list[Line]:
+def _formats(facts: pl.DataFrame, given: FactSources) -> list[Line]:
     """The rate of valid answers: by the schema, or as JSON where most answers are."""
     schema = bool(given.answer.json_schema)
     good = facts["answer_problem"].is_null() if schema else facts["answer_is_json"]
@@ -136,7 +136,7 @@ def _formats(facts: pl.DataFrame, given: Given) -> list[Line]:
     return [("expect_valid_format_rate_to_be_at_least", arguments, "block", why)]
 
 
-def _rates(facts: pl.DataFrame, given: Given) -> list[Line]:
+def _rates(facts: pl.DataFrame, given: FactSources) -> list[Line]:
     of = given.kind.compared_by
     twins, conflicts = (facts[column].count() for column in (f"{of}_twin", "conflicts_with"))
     asks = given.kind.is_conversation
@@ -181,7 +181,9 @@ def _unmet(parent: Contract, facts: pl.DataFrame, lines: list[Line]) -> tuple[li
     return blocking, warning
 
 
-def _written(name: str, told: str, given: Given, facts: pl.DataFrame, lines: list[Line], warning: list[str]) -> str:
+def _written(
+    name: str, told: str, given: FactSources, facts: pl.DataFrame, lines: list[Line], warning: list[str]
+) -> str:
     kind = given.kind.name
     head = (
         f"Drafted from {facts.height:,} rows of {told}. Each line says what holds today, with a margin, and why it was "

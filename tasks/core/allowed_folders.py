@@ -1,4 +1,4 @@
-"""The folders that a run stays in, where someone says so: recipes given by path, and local files that recipes or forms
+"""Optional allow-list of folders that a run may read and write: recipes given by path, and local files that recipes or forms
 name.
 
     ASSAY_RECIPES=/srv/recipes:/srv/exports

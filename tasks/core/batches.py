@@ -1,6 +1,6 @@
 """Rows in batches: what is read, judged and written some rows at a time takes the memory of a batch, not of the data.
 
-    @row_by_row()                                # what it says of a row, that row alone decides
+    @row_by_row()                                # a step that decides each row independently
     def clean(rows, settings) -> Outcome: ...    # is given one batch after another, and stays a plain function
 
 A step that must know something of all rows before it can judge the first one (how answers end here, say) names the
@@ -35,7 +35,7 @@ def _nothing(_batches: Iterable[pl.DataFrame], **_inputs: Any) -> dict[str, Any]
 
 
 def row_by_row(learn: Learn = _nothing) -> Callable[[Step], Step]:
-    """Declare a row step whose word on a row depends on that row and its inputs alone, not on the other rows.
+    """Declare a row step that decides each row independently, by that row and its inputs alone.
 
     learn: is given the batches in the order of their row ids and the step's other inputs by name, and returns further
     ones.

@@ -40,7 +40,7 @@ BY_REVIEWERS = (KEPT, EDITED, DROPPED, MENDED)
 ROW_ID = r"^[0-9a-f]{64}$"
 
 
-class Said(Settings):
+class EditedMessage(Settings):
     """One message of an edited row."""
 
     role: Literal["system", "user", "assistant"]
@@ -56,7 +56,7 @@ class Decision(Settings):
     decision: Literal["keep", "drop", "edit"]
     step: str = ""
     reason: str = ""
-    messages: tuple[Said, ...] = ()
+    messages: tuple[EditedMessage, ...] = ()
     rejected: str | None = None
     note: str = ""
     reviewer: str = Field(min_length=1)

@@ -132,7 +132,7 @@ def _changed(function: Turn, change: Callable[[Any], Any]) -> Turn:
     return function if new == old else {**function, "arguments": json.dumps(new, ensure_ascii=False)}
 
 
-def spoken(turn: Turn) -> Message:
+def as_message(turn: Turn) -> Message:
     """A turn as {role, content}, its calls as lines below what it says."""
     made = [{key: call["function"][key] for key in _FUNCTION} for call in with_arguments(turn).get("tool_calls", ())]
     lines = [turn["content"] or "", *map(CANONICAL.encode, made)]
@@ -141,7 +141,7 @@ def spoken(turn: Turn) -> Message:
 
 def messages_of(row: dict[str, Any]) -> list[Message]:
     """The messages of a row as {role, content}, calls as text among them."""
-    return list(row["messages"]) if row.get("calls") is None else [spoken(turn) for turn in turns(row)]
+    return list(row["messages"]) if row.get("calls") is None else [as_message(turn) for turn in turns(row)]
 
 
 def with_calls(rows: pl.DataFrame) -> pl.DataFrame:

@@ -15,17 +15,17 @@ from tasks.core.ledger import Outcome, by_action, check_balance, counted, quaran
 from tasks.core.process.progress import Progress
 
 # Rows as they came (None: the step reads what is no row yet), what became of them.
-Judged = tuple[pl.DataFrame | None, Outcome]
+BatchOutcome = tuple[pl.DataFrame | None, Outcome]
 
 
-def judged(
+def batch_outcomes(
     name: str,
     step: Callable[..., Outcome],
     rows: Handle | None,
     given: dict[str, Any],
     asked: Decisions,
     progress: Progress,
-) -> Iterator[Judged]:
+) -> Iterator[BatchOutcome]:
     """The outcome of each batch in the order of the row ids; a step that compares rows is given one batch, of all rows.
 
     given: its settings and other inputs by name. asked: what people decided of rows that it holds back.
@@ -48,7 +48,7 @@ def judged(
             progress(done / rows.rows, f"{done:,} of {rows.rows:,} rows")
 
 
-def write_rows(out: Path, outcomes: Iterable[Judged]) -> tuple[int, dict[str, dict[str, int]]]:
+def write_rows(out: Path, outcomes: Iterable[BatchOutcome]) -> tuple[int, dict[str, dict[str, int]]]:
     """Write the kept rows, the ledger and the quarantine into `out`; returns how many are kept, and count_reasons'
     counts.
     """

@@ -31,7 +31,7 @@ from tasks.core.process.lock import only_one
 from tasks.core.process.progress import Progress
 from tasks.core.process.retry import may_heal
 from tasks.core.process.run_page import show
-from tasks.core.row_batches import Judged, judged, write_rows
+from tasks.core.row_batches import BatchOutcome, batch_outcomes, write_rows
 from tasks.core.step_cache import Input, is_kept, result_of, work_key
 from tasks.core.work import StepDirs, StepResult
 
@@ -61,7 +61,7 @@ def row_step(
 
     def body(place: StepDirs) -> StepResult:
         loaded = {key: _load(value) for key, value in inputs.items()}
-        outcomes = judged(name, function, rows, {"settings": settings, **loaded}, asked, place.progress)
+        outcomes = batch_outcomes(name, function, rows, {"settings": settings, **loaded}, asked, place.progress)
         return _write_rows(place.out, name, outcomes)
 
     return _run(name, function, settings, {**given, **({"reviewed": asked} if asked.made else {})}, body)
@@ -170,7 +170,7 @@ def _write_json(path: Path, value: dict[str, Any]) -> None:
     path.write_text(json.dumps(value, indent=1, ensure_ascii=False, default=str))
 
 
-def _write_rows(out: Path, name: str, outcomes: Iterable[Judged]) -> StepResult:
+def _write_rows(out: Path, name: str, outcomes: Iterable[BatchOutcome]) -> StepResult:
     rows, counts = write_rows(out, outcomes)
     came = rows + sum(sum(counts.get(action, {}).values()) for action in GONE)
     if not rows:

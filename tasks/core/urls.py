@@ -51,7 +51,7 @@ def check_address(source: str) -> None:
         )
 
 
-def whole(source: str) -> str:
+def resolved(source: str) -> str:
     """What is opened: the URL that env:NAME stands for; any other source is that itself.
 
     Raises ValueError when the variable is not set, or holds no URL of which it is sure what may be shown.

@@ -22,7 +22,7 @@ from tasks.core.settings import Settings
 from tasks.core.work import StepDirs, StepResult
 from tasks.curation.advice import row_counts, row_texts
 from tasks.curation.advice.row_counts import Advice, Goal
-from tasks.curation.advice.specifics import spoken
+from tasks.curation.advice.specifics import prose
 from tasks.metrics.answer_schema import AnswerSettings, label_of
 from tasks.model.chat_template import PromptSettings
 from tasks.relations.prompts import prompts
@@ -100,7 +100,7 @@ def _asked(rows: pl.DataFrame, answer: AnswerSettings, kind: RowKind) -> pl.Data
     # Without meta: tools on offer are no system message that one could make alike.
     labelled = kind.answer_is_label or bool(answer.label)
     classes = _classes(answer)
-    said = pl.col("answer").map_elements(lambda text: spoken(text, classes), return_dtype=pl.String)
+    said = pl.col("answer").map_elements(lambda text: prose(text, classes), return_dtype=pl.String)
     label = pl.col("answer").map_elements(lambda text: label_of(text, answer), return_dtype=pl.String)
     return texts.with_columns(
         turns=pl.col("messages").list.eval(pl.element().struct.field("role") == "assistant").list.sum().cast(pl.Int64),

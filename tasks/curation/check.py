@@ -33,9 +33,9 @@ import polars as pl
 from data_contracts.contract import Contract, Expectation, check_kind, short
 from data_contracts.vocabulary import COLUMNS, COSTLY, FIELD, unknown
 from tasks.contract.facts import texts_of
-from tasks.contract.known_answers import GivenTo, seen_by_steps
-from tasks.contract.measure import Given, facts_for
-from tasks.contract.row_relations import Measures
+from tasks.contract.known_answers import RowsAndStep, step_inputs
+from tasks.contract.measure import FactSources, facts_for
+from tasks.contract.row_relations import RelationSettings
 from tasks.core.errors import ContractError
 from tasks.core.handle import FACTS, Handle
 from tasks.core.home import digest_path, home
@@ -52,12 +52,12 @@ from tasks.personal_data.finders import PersonalData
 from tasks.personal_data.hiding import hidden, hidden_in
 from tasks.relations.contradictions import Contradictions
 from tasks.relations.duplicates import Likenesses
-from tasks.similarity.heldout_ngrams import Measure
+from tasks.similarity.heldout_ngrams import LeakSettings
 
 EXAMPLES = 5  # enough to see what is wrong; all the rows, up to 200, are in failing_rows.csv
 EXCERPT = 70  # characters of a question or an answer: two of them fit a line of a wide terminal
 MODEL = "model"  # of a base model's artifact, the folder of weights and tokenizer
-PLAIN, PERSONAL, MEASURES = PromptSettings(), PersonalData(), Measures()
+PLAIN, PERSONAL, MEASURES = PromptSettings(), PersonalData(), RelationSettings()
 GX_RESULT, FAILING = "great_expectations.json", "failing_rows.csv"
 
 
@@ -80,9 +80,9 @@ def check(
     personal: PersonalData = PERSONAL,
     likenesses: Likenesses = MEASURES.likenesses,
     contradictions: Contradictions = MEASURES.contradictions,
-    leaks: Measure = MEASURES.leaks,
-    seen_by_conflicts: GivenTo | None = None,
-    seen_by_decontaminate: GivenTo | None = None,
+    leaks: LeakSettings = MEASURES.leaks,
+    seen_by_conflicts: RowsAndStep | None = None,
+    seen_by_decontaminate: RowsAndStep | None = None,
 ) -> StepResult:
     """Hold every row against the contract, with Great Expectations.
 
@@ -98,15 +98,15 @@ def check(
     _check_columns(contract, answer)
     frame, started = rows.frame(), time.perf_counter()
     place.progress(0.1, f"row facts of {frame.height:,} rows")
-    judges = {"holdout": holdout, "edge_cases": edge_cases, "benchmarks": benchmarks}
-    measures = Measures(likenesses, contradictions, leaks)
-    seen = seen_by_steps(measures, seen_by_conflicts, seen_by_decontaminate, kind=kind, answer=answer, **judges)
-    given = Given(
+    heldout = {"holdout": holdout, "edge_cases": edge_cases, "benchmarks": benchmarks}
+    measures = RelationSettings(likenesses, contradictions, leaks)
+    seen = step_inputs(measures, seen_by_conflicts, seen_by_decontaminate, kind=kind, answer=answer, **heldout)
+    given = FactSources(
         answer,
         kind,
         prompt,
         base.folder / MODEL if base else None,
-        [judge.frame() for judge in judges.values() if judge is not None],
+        [judge.frame() for judge in heldout.values() if judge is not None],
         personal,
         measures,
         seen,

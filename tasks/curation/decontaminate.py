@@ -16,12 +16,12 @@ from tasks.core.ledger import Outcome, entries, entry
 from tasks.core.row_kind import SFT, RowKind
 from tasks.metrics.answer_schema import AnswerSettings
 from tasks.relations.leakage import leaks
-from tasks.similarity.heldout_ngrams import Measure
+from tasks.similarity.heldout_ngrams import LeakSettings
 
 HOLDOUT, EDGE_CASES, BENCHMARK = "also in the holdout", "also in the edge cases", "also in a benchmark"
 
 
-class DecontaminateSettings(Measure):
+class DecontaminateSettings(LeakSettings):
     """When a training row counts as seen in a judging row."""
 
 

@@ -1,4 +1,4 @@
-"""What surrounds a message in a mail: the quoted mail it answers, and the signature below it.
+"""Quoted mails and signatures around the message of a mail.
 
 Own rules, because what is cut by mistake is lost for good. mail-parser-reply 1.36, the maintained library for this,
 was tried: a line that begins with "Thanks," ends the message for it ("Thanks, but I want my money back ..."), so does

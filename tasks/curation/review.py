@@ -23,7 +23,7 @@ from tasks.core.batches import row_by_row
 from tasks.core.decisions import BY_REVIEWERS, DROPPED, EDITED, Decisions, new_row
 from tasks.core.handle import CURATED, LEDGER, QUARANTINE, Handle
 from tasks.core.ledger import Outcome, changed, entries, entry
-from tasks.core.row import spoken
+from tasks.core.row import as_message
 from tasks.core.row_kind import RowKind
 from tasks.core.settings import Settings
 from tasks.core.text.display import visible
@@ -191,7 +191,7 @@ def _texts(text: str, read: bool) -> dict[str, str]:
         return {"prompt": visible(text), "answer": "", "rejected": ""}
     said = json.loads(text)
     row = said if isinstance(said, dict) else {"messages": said}
-    prompt, answer = cells([spoken(turn) for turn in row["messages"]])
+    prompt, answer = cells([as_message(turn) for turn in row["messages"]])
     return {"prompt": prompt, "answer": answer, "rejected": row.get("rejected") or ""}
 
 

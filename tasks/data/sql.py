@@ -19,7 +19,7 @@ import polars as pl
 from tasks.core.allowed_folders import check_inside
 from tasks.core.errors import AssayError, DataError, OutsideError
 from tasks.core.home import digest_bytes, home_folder
-from tasks.core.urls import ENV, check_address, hidden, whole
+from tasks.core.urls import ENV, check_address, hidden, resolved
 from tasks.data.readers import frame_records
 
 if TYPE_CHECKING:
@@ -126,7 +126,7 @@ def _url(sql: str, database: str, base: Path) -> URL:
     from sqlalchemy.exc import ArgumentError
 
     try:
-        url = make_url(whole(database).replace("postgres://", "postgresql://", 1))
+        url = make_url(resolved(database).replace("postgres://", "postgresql://", 1))
     except ArgumentError:
         raise _problem(sql, database, "What names the database is no URL.", ALLOWED, "correct it") from None
     except ValueError as error:

@@ -14,7 +14,7 @@ from typing import Any
 
 from tasks.core.errors import AssayError, DataError, OutsideError
 from tasks.core.home import digest_json
-from tasks.core.urls import hidden, is_address, public, whole
+from tasks.core.urls import hidden, is_address, public, resolved
 from tasks.data.records import READABLE, refused
 
 WHERE = "recipe: data"
@@ -23,7 +23,7 @@ WHERE = "recipe: data"
 def url_of(location: str) -> str:
     """The path or the whole URL of a location. Raises DataError when the variable of env:NAME holds none."""
     try:
-        return whole(location)
+        return resolved(location)
     except ValueError as error:
         raise DataError(
             f"{error}.",

@@ -15,7 +15,7 @@ from pydantic import Field
 
 from tasks.core.errors import DataError
 from tasks.core.handle import CURATED, Handle
-from tasks.core.row import name_of, spoken, tools_of, turns
+from tasks.core.row import as_message, name_of, tools_of, turns
 from tasks.core.settings import Settings
 from tasks.core.variants import Variant
 from tasks.core.work import StepDirs, StepResult
@@ -23,7 +23,7 @@ from tasks.facts.base_model import ModelFacts
 from tasks.facts.predictions import PredictionFacts
 from tasks.metrics.answer_schema import AnswerSettings, label_of
 from tasks.model.chat_template import Message, PromptSettings, expected, prompt_ids, question
-from tasks.model.generation import Speaker, load_speaker
+from tasks.model.generation import Generator, load_generator
 
 PREDICTIONS = "predictions.parquet"
 
@@ -62,7 +62,7 @@ def predict(
     model = base.folder / "model"
     fits = _fits(model, prompt, next(filter(None, tools), None))
     examples = _examples(dataset.frame(CURATED), answer, settings.examples, fits)
-    speaker = load_speaker(model, adapter.folder / "adapter" if adapter else None, prompt)
+    speaker = load_generator(model, adapter.folder / "adapter" if adapter else None, prompt)
     used = _give_examples(speaker, examples, asked, tools, ModelFacts.of(base).context)
     started = time.monotonic()
     answers = speaker.answer(
@@ -88,7 +88,7 @@ def predict(
 
 
 def _give_examples(
-    speaker: Speaker,
+    speaker: Generator,
     examples: Sequence[list[Message]],
     asked: Sequence[list[Message]],
     tools: Sequence[Any],
@@ -152,4 +152,4 @@ def _label(said: list[Message], answer: AnswerSettings) -> str:
 
 
 def _length(messages: Sequence[Message]) -> int:
-    return sum(len(spoken(turn)["content"]) for turn in messages)
+    return sum(len(as_message(turn)["content"]) for turn in messages)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from tasks.core.row import name_of, spoken, tools_of, turns
+from tasks.core.row import as_message, name_of, tools_of, turns
 from tasks.metrics.answer_schema import AnswerSettings, broken_rule, broken_schema, parse, same
 
 
@@ -33,7 +33,7 @@ class ModelAnswer:
     @property
     def as_text(self) -> str:
         """As text, its calls as lines below what it says."""
-        return str(spoken({"role": "assistant", "content": self.text, **_listed(self.calls)})["content"])
+        return str(as_message({"role": "assistant", "content": self.text, **_listed(self.calls)})["content"])
 
 
 @dataclass(frozen=True)

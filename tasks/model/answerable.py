@@ -1,4 +1,4 @@
-"""Whether a model can be asked the rows that are to judge it: told before it is trained, not after."""
+"""Check before training that a model can be asked the held-out rows: by its template, and in its context."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ class Answer:
     calls: str | None = None
 
 
-class Speaker:
+class Generator:
     """A base model, with or without an adapter, that answers conversations in one prompt format."""
 
     def __init__(self, model: Any, tokenizer: Any, prompt: PromptSettings, examples: Sequence[Message] = ()) -> None:
@@ -131,7 +131,9 @@ def _common_prefix(prompts: list[list[int]]) -> int:
     return min(same, min(map(len, prompts)) - 1)
 
 
-def load_speaker(base: Path, adapter: Path | None, prompt: PromptSettings, examples: Sequence[Message] = ()) -> Speaker:
+def load_generator(
+    base: Path, adapter: Path | None, prompt: PromptSettings, examples: Sequence[Message] = ()
+) -> Generator:
     """Load a base model folder, and a PEFT adapter folder on top, on the best device this machine has.
 
     On a processor always in float32, whatever training used: a bfloat16 rounds at 1 in 256, so that the number of rows
@@ -152,4 +154,4 @@ def load_speaker(base: Path, adapter: Path | None, prompt: PromptSettings, examp
 
         # Merged, so that a token costs what it costs the base model.
         model = PeftModel.from_pretrained(model, adapter).merge_and_unload()
-    return Speaker(model, tokenizer, prompt, examples)
+    return Generator(model, tokenizer, prompt, examples)

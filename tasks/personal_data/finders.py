@@ -28,7 +28,7 @@ from tasks.personal_data.credentials import SECRET, secrets
 from tasks.personal_data.national_ids import RULES, candidates, ids
 from tasks.personal_data.payment_numbers import CARD, IBAN, cards, ibans
 from tasks.personal_data.phones import PHONE, phones
-from tasks.personal_data.spans import UNSEEN, Span, apart, decoded, spaced, without_dates
+from tasks.personal_data.spans import UNSEEN, Span, decoded, spaced, without_dates, without_overlaps
 
 NUMBERS = frozenset({"iban", "card", "id", "phone"})  # looked for where no date stands
 _SIX_DIGITS = re.compile(r"\d(?:\D*\d){5}")  # no number of a person has fewer
@@ -98,7 +98,7 @@ def find(text: str, settings: PersonalData, before: str = "") -> list[tuple[Kind
             continue
         new = (span for span in FINDERS[kind](seen, settings) if places[span.start] >= len(before))
         free = (s for s in new if all(s.end <= other.start or s.start >= other.end for _, other in found))
-        found += [(kind, span) for span in apart(free)]
+        found += [(kind, span) for span in without_overlaps(free)]
     there = [(kind, Span(places[s.start] - len(before), places[s.end] - len(before), s.value)) for kind, s in found]
     return sorted(there, key=lambda one: one[1])
 

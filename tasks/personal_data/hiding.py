@@ -1,4 +1,4 @@
-"""Texts that may be shown: what redact would take out of them is left out."""
+"""Hide personal data in texts that are shown: what redact would take out of them is left out."""
 
 from __future__ import annotations
 

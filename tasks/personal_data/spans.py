@@ -1,4 +1,4 @@
-"""Places in a text: what finders of personal data give back, what stands before one, and what is never a number of a
+"""Spans of a text: what finders of personal data give back, what stands before one, and what is never a number of a
 person.
 
 Patterns that Polars and `re` both read have no look-around and say digits, letters and separators the same in both.
@@ -91,7 +91,7 @@ def alnum(text: str) -> str:
     return "".join(filter(str.isalnum, text)).upper()
 
 
-def apart(spans: Iterable[Span]) -> list[Span]:
+def without_overlaps(spans: Iterable[Span]) -> list[Span]:
     """Spans in order; of two that overlap the one that starts earlier, then the longer, then the one found first."""
     chosen: list[Span] = []
     for span in sorted(spans, key=lambda span: (span.start, -span.end)):

@@ -37,7 +37,7 @@ from tasks.data.formats.tool_calls import asked_turns
 from tasks.facts.base_model import ModelFacts
 from tasks.model.base_model import BaseModelSettings, find_model, write_model
 from tasks.model.chat_template import ASKING, Message, check_room
-from tasks.model.generation import load_speaker
+from tasks.model.generation import load_generator
 from tasks.registry.unit import Base, Unit
 
 SOURCE = "ASSAY_BASE_MODEL"  # names the base model where the unit's own source is not to be had; the digest still binds
@@ -63,7 +63,7 @@ class ServedModel(mlflow.pyfunc.PythonModel):  # type: ignore[misc]
                 todo="register the model again",
             )
         base = base_model(unit.base)
-        self.speaker = load_speaker(base, Path(context.artifacts["adapter"]), unit.prompt)
+        self.speaker = load_generator(base, Path(context.artifacts["adapter"]), unit.prompt)
         self.context = ModelFacts.read(base.parent / FACTS).context  # as the rows that judged it were held to
 
     def predict(self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None) -> pd.DataFrame:

@@ -1,4 +1,4 @@
-"""Which rows contradict others and are not cleared: what conflicts holds back, and what a contract counts.
+"""Contradictions between rows that nothing clears: what conflicts holds back, and what a contract counts.
 
     classification  the same or nearly the same text with another label
     sft             with a label (answer.label) the same or nearly the same prompt with another label. Without one

@@ -1,4 +1,4 @@
-"""Rows that say what another row says, and which of them stays: what dedupe lets go of, and what a contract counts.
+"""Duplicates of rows, and which of them stays: what dedupe lets go of, and what a contract counts.
 
 Rows can be compared by their prompt, by their answer, by the pair of both, and by meaning (prompts.py says what a
 prompt is). All ways are weighed in one pass, so the row named is always one that stays, and alike in the way that is

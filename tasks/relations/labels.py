@@ -1,4 +1,4 @@
-"""Which rows have a label, and what it is: label_errors judges these, select keeps a share of each."""
+"""Labels of rows: label_errors judges these, select keeps a share of each."""
 
 from __future__ import annotations
 

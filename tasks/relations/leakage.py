@@ -1,4 +1,4 @@
-"""Which rows hold what a model is judged on: what decontaminate lets go of, and what a contract counts.
+"""Leakage of held-out rows into training rows: what decontaminate lets go of, and what a contract counts.
 
 A row does if its prompt is the same as a judging row's or nearly so, if one of the two stands inside the other, or if
 its answer holds a judging row's answer (contamination.py: how, and why wording that many rows share is no leak). The
@@ -23,24 +23,24 @@ from tasks.core.row_kind import RowKind
 from tasks.metrics.answer_schema import AnswerSettings, parse
 from tasks.relations.prompts import prompts
 from tasks.similarity.contamination import Contamination
-from tasks.similarity.heldout_ngrams import Measure
+from tasks.similarity.heldout_ngrams import LeakSettings
 
 
 def leaks(
-    rows: pl.DataFrame, judges: Sequence[pl.DataFrame], measure: Measure, answer: AnswerSettings, kind: RowKind
+    rows: pl.DataFrame, heldout: Sequence[pl.DataFrame], measure: LeakSettings, answer: AnswerSettings, kind: RowKind
 ) -> pl.DataFrame:
-    """The rows that meet a judging row, each with the best of its matches.
+    """Find the rows that a held-out row contaminates, each with the best of its matches.
 
-    judges: sets of rows (the holdout, the edge cases, ...); of two that a row meets the earlier is told. What many rows
-    say is no leak, so what is found depends on all of `rows`.
+    heldout: sets of rows (the holdout, the edge cases, ...); of two that a row meets the earlier is told. What many
+    rows say is no leak, so what is found depends on all of `rows`.
 
-    Columns: row_id, source, line; set (place of the set in `judges`), match, match_source, match_line (the judging
+    Columns: row_id, source, line; set (place of the set in `heldout`), match, match_source, match_line (the judging
     row), of (prompt or answer: which of its texts), in (prompt, answer or rejected: where in the row), coverage (share
     of the judging text's n-grams that the row has), shared (how many), jaccard (of two prompts that are alike as a
     whole; else null).
     """
     ordered = rows.sort("row_id")
-    texts = pl.concat([_judging(judge, answer, kind, number) for number, judge in enumerate(judges)])
+    texts = pl.concat([_judging(judge, answer, kind, number) for number, judge in enumerate(heldout)])
     met = _met(_training(ordered, answer, kind), texts, measure)
     where = ordered.select("row_id", "source", "line").with_row_index("row").with_columns(pl.col("row").cast(pl.Int64))
     return where.join(met, on="row").drop("row")
@@ -94,12 +94,12 @@ def _prose(value: Any, answer: AnswerSettings) -> Iterator[str]:
                 yield from _prose(item, answer)
 
 
-def _met(ours: pl.DataFrame, judges: pl.DataFrame, measure: Measure) -> pl.DataFrame:
+def _met(ours: pl.DataFrame, heldout: pl.DataFrame, measure: LeakSettings) -> pl.DataFrame:
     """row, set, match, match_source, match_line, of, in, jaccard (or null), coverage, shared: the best match of each
     row.
     """
-    found = Contamination(judges, measure).met_by(ours)
-    named = judges.drop("text").with_columns(judge=pl.int_range(pl.len()))
+    found = Contamination(heldout, measure).matches(ours)
+    named = heldout.drop("text").with_columns(judge=pl.int_range(pl.len()))
     known = found.join(named, on="judge").join(ours.with_columns(text=pl.int_range(pl.len())), on="text")
     likeness, alike = pl.coalesce("jaccard", "coverage"), pl.col("jaccard").is_not_null()
     ordered = known.sort("row", "set", ~alike, -likeness, -pl.col("shared"), "match", "of", "part")

@@ -1,4 +1,4 @@
-"""Two nearly equal texts with different labels may both be right: "I forgot my PIN" and "I forgot my passcode".
+"""Minimal pairs: two nearly equal texts with different labels may both be right: "I forgot my PIN" and "I forgot my passcode".
 
 They are when both of these hold in the rest of the data, which is counted and not guessed:
     - a word that only one of them has speaks for its label: it is in at least OTHERS more texts of that label, and in
@@ -27,20 +27,20 @@ ODDS = (
 BATCH = 50_000  # texts split into words at a time
 
 
-def without_explained(edges: pl.DataFrame, said: pl.DataFrame) -> pl.DataFrame:
+def without_explained(edges: pl.DataFrame, claims: pl.DataFrame) -> pl.DataFrame:
     """edges (node, other, jaccard) but those of two texts that a word of theirs tells apart.
 
-    said: node, prompt, label, one row a node: a text of it and the label of all its rows.
+    claims: node, prompt, label, one row a node: a text of it and the label of all its rows.
     """
     close = edges.filter((pl.col("node") < pl.col("other")) & (pl.col("jaccard") < 1))
-    both = close.join(said, on="node").join(said, left_on="other", right_on="node", suffix="_b")
+    both = close.join(claims, on="node").join(claims, left_on="other", right_on="node", suffix="_b")
     differing = both.filter(pl.col("label") != pl.col("label_b"))
     if differing.is_empty():
         return edges
     pairs = [(node, other, _words(a), _words(b), one, two) for node, other, _, a, one, b, two in differing.iter_rows()]
     counts, texts = (
-        _counted(said, {word for pair in pairs for word in pair[2] | pair[3]}),
-        Counter(said["label"].to_list()),
+        _counted(claims, {word for pair in pairs for word in pair[2] | pair[3]}),
+        Counter(claims["label"].to_list()),
     )
 
     def share(word: str, label: str, own: bool) -> float:
@@ -73,10 +73,10 @@ def _words(text: str) -> set[str]:
     return set(re.findall(r"\w+", text.lower()))
 
 
-def _counted(said: pl.DataFrame, wanted: set[str]) -> Counter[tuple[str, str]]:
+def _counted(claims: pl.DataFrame, wanted: set[str]) -> Counter[tuple[str, str]]:
     """In how many texts of each label a word is, for those wanted."""
     counts: Counter[tuple[str, str]] = Counter()
-    for batch in said.iter_slices(BATCH):
+    for batch in claims.iter_slices(BATCH):
         words = pl.col("prompt").str.to_lowercase().str.extract_all(WORD)
         each = batch.select("label", word=words.list.unique()).explode("word").drop_nulls()
         found = each.filter(pl.col("word").is_in(list(wanted))).group_by("word", "label").len()

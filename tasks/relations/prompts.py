@@ -1,4 +1,4 @@
-"""What two rows are compared by: the question a row asks, in a form in which writing habits do not count."""
+"""Prompts of rows in a normal form, in which writing habits do not count: what two rows are compared by."""
 
 from __future__ import annotations
 

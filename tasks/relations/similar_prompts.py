@@ -1,6 +1,4 @@
-"""Which prompts are alike under the same system message: near-duplicates as nodes and edges, crowds of one text as one
-node.
-"""
+"""Near-duplicate prompts under the same system message as nodes and edges, crowds of one text as one node."""
 
 from __future__ import annotations
 
@@ -20,10 +18,10 @@ MOST_PAIRS = (
 CROWDS = (500, 50, 0)  # texts alike to one: beyond chance, then fewer until the pairs among the others are few
 
 
-def similar_prompts(asked: pl.DataFrame, threshold: float, ngram: int) -> tuple[pl.DataFrame, pl.DataFrame]:
+def similar_prompts(rows: pl.DataFrame, threshold: float, ngram: int) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Which prompts are alike at the threshold under the same system message, as nodes and the edges between them.
 
-    asked: row_id, system, prompt; each (system, prompt) once. Returns (nodes, edges). nodes: row_id, node (the smallest
+    rows: row_id, system, prompt; each (system, prompt) once. Returns (nodes, edges). nodes: row_id, node (the smallest
     row_id among its variants: all alike, and as like to any other prompt as it is), jaccard (among the node's variants,
     1 if it is the only one). edges: a, b (two nodes, a < b), jaccard; sorted.
 
@@ -31,7 +29,7 @@ def similar_prompts(asked: pl.DataFrame, threshold: float, ngram: int) -> tuple[
     than a crowd of others is like is one node with them, and jaccard is null. Crowds are of CROWDS, the largest that
     will do; the last always does: what is then left to compare are texts of which no two are alike.
     """
-    texts = asked.select("row_id", text="prompt", group=groups_of(asked["system"])).sort("row_id")
+    texts = rows.select("row_id", text="prompt", group=groups_of(rows["system"])).sort("row_id")
     try:
         return _nodes(texts, texts.select("row_id", crowd="row_id"), threshold, ngram)
     except TooManyPairsError:

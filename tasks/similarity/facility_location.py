@@ -1,4 +1,4 @@
-"""Choosing rows that stand for the rest: every row is to have a chosen one as near to it as can be.
+"""Facility location: choose rows that represent the rest, so that every row has a chosen one near to it.
 
 Greedy facility location: the next chosen row is the one that brings the most likeness to rows that have none near yet.
 Of all methods as fast as this none is proven to come nearer the best choice (Nemhauser, Wolsey and Fisher 1978: within

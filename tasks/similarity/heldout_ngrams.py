@@ -1,4 +1,6 @@
-"""Texts that judge, and what a million others have of them: which n-grams, and which of these are only a template's."""
+"""An index of the n-grams of held-out texts, which a million training texts are matched against: which n-grams they
+share, and which of these are only a template's.
+"""
 
 from __future__ import annotations
 
@@ -17,8 +19,8 @@ ROWS = 50_000  # rows scanned at a time: some 0.2 GB
 PAIRS = {"judge": pl.Int64, "text": pl.Int64, "shared": pl.Int64}
 
 
-class Measure(Settings):
-    """When a training text counts as seen in a judging text."""
+class LeakSettings(Settings):
+    """When a training text counts as seen in a held-out text."""
 
     # Share of common shingles of two whole prompts, |A & B| / |A | B|: the measure of dedupe.
     threshold: float = Field(default=0.7, gt=0, le=1)
@@ -40,42 +42,42 @@ class Measure(Settings):
 
 @dataclass(frozen=True)
 class Scan:
-    """What our texts have of the judging ones.
+    """What training texts share with the held-out ones.
 
     words: words a text. known: places in it with a known n-gram. template: whether an n-gram is one. hits: those that
-    are not, in texts that have a word's worth of them. of_ours, of_judge: n-grams that are not of a template, a text.
+    are not, in texts that have a word's worth of them. of_training, of_heldout: n-grams that are not of a template, a text.
     """
 
     words: Ints
     known: Ints
     template: Mask
     hits: Hits
-    of_ours: Ints
-    of_judge: Ints
+    of_training: Ints
+    of_heldout: Ints
 
 
-class Judging:
-    """Judging texts as n-grams; places in them, and in ours, are numbers from 0.
+class HeldoutIndex:
+    """Held-out texts as n-grams; places in them, and in training texts, are numbers from 0.
 
-    judges: set (Int64 from 0: the holdout, the edge cases, ...), of (prompt or answer), text. ours, everywhere below:
+    heldout: set (Int64 from 0: the holdout, the edge cases, ...), of (prompt or answer), text. training, everywhere below:
     row (Int64 from 0, ascending), part (prompt, answer or rejected), text. Texts are not empty.
     """
 
-    def __init__(self, judges: pl.DataFrame, measure: Measure) -> None:
-        self.judges, self.measure = judges, measure
-        self.height = max(judges.height, 1)
-        self.index = NgramIndex(judges["text"], measure.ngram)
+    def __init__(self, heldout: pl.DataFrame, measure: LeakSettings) -> None:
+        self.heldout, self.measure = heldout, measure
+        self.height = max(heldout.height, 1)
+        self.index = NgramIndex(heldout["text"], measure.ngram)
         self.code = distinct(self.index.hits.gram * self.height + self.index.hits.text)
         self.gram, self.judge = self.code // self.height, self.code % self.height
 
-    def scan(self, ours: pl.DataFrame) -> Scan:
+    def scan(self, training: pl.DataFrame) -> Scan:
         """Look every text up once; what every text shares is counted, and then forgotten."""
-        row, many, size = ours["row"].to_numpy(), self.measure.many(ours["row"].n_unique()), self.index.size
+        row, many, size = training["row"].to_numpy(), self.measure.many(training["row"].n_unique()), self.index.size
         count, known, words = np.zeros(size, np.int64), np.zeros(len(row), np.int64), np.zeros(len(row), np.int64)
         kept = [Hits.joined([])]
         starts = np.searchsorted(row, np.arange(0, int(row.max(initial=0)) + 1, ROWS))  # a row is never cut in two
         for start, end in zip(starts.tolist(), [*starts[1:].tolist(), len(row)], strict=True):
-            found, words[start:end] = self.index.find(ours["text"][start:end])
+            found, words[start:end] = self.index.find(training["text"][start:end])
             known[start:end] = np.bincount(found.text, minlength=end - start)
             hits = Hits(found.text + start, found.at, found.gram)
             count += np.bincount(distinct(row[hits.text] * size + hits.gram) % size, minlength=size)
@@ -84,8 +86,8 @@ class Judging:
         hits = Hits.joined(kept)
         hits = self._some(hits.only(~template[hits.gram]))
         own = np.maximum(words - self.measure.ngram + 1, 0) - known + np.bincount(hits.text, minlength=len(row))
-        of_judge = np.bincount(self.judge[~template[self.gram]], minlength=self.judges.height)
-        return Scan(words, known, template, hits, own, of_judge)
+        of_heldout = np.bincount(self.judge[~template[self.gram]], minlength=self.heldout.height)
+        return Scan(words, known, template, hits, own, of_heldout)
 
     def _some(self, hits: Hits) -> Hits:
         """Without the texts that have less than one word's n-grams: nothing is told from them."""
@@ -95,16 +97,16 @@ class Judging:
 
     def _judges_template(self) -> Mask:
         found = np.zeros(self.index.size, np.bool_)
-        sets = self.judges["set"].to_numpy()
+        sets = self.heldout["set"].to_numpy()
         for number in np.unique(sets):
             held = np.bincount(self.gram[sets[self.judge] == number], minlength=self.index.size)
             found |= held > self.measure.many(int((sets == number).sum()))
         return found
 
-    def hits_of(self, texts: pl.Series, ours: pl.DataFrame) -> Hits:
-        """All known n-grams of some of our texts."""
+    def hits_of(self, texts: pl.Series, training: pl.DataFrame) -> Hits:
+        """All known n-grams of some of the training texts."""
         asked = texts.unique().sort()
-        hits, _ = self.index.find(ours["text"].gather(asked))
+        hits, _ = self.index.find(training["text"].gather(asked))
         return Hits(asked.to_numpy()[hits.text], hits.at, hits.gram)
 
     def counted(self, hits: Hits) -> pl.DataFrame:

@@ -1,4 +1,4 @@
-"""Which rows stay when of rows that are alike one stays: exactly, and without writing out every pair.
+"""Greedy leader clustering: keep the best-ranked row of each group of similar rows, exactly, without all pairs.
 
 Rows are numbered by rank, the best 0. Taken in that order, a row goes if one that stays is like it, so rows that stay
 are never alike and there are no chains (A like B, B like C, and C gone for an A it does not resemble).

@@ -1,4 +1,4 @@
-"""The word n-grams of a few texts (a holdout, a benchmark), looked up in a million others.
+"""An index of the word n-grams of a few texts (a holdout, a benchmark), to look up a million others in.
 
 Words are those of word_ngrams.py: the maximal runs of `\\w` in the lower-cased text; an n-gram is `n` words in a row,
 and a text of fewer words has none. Only the few texts are indexed; of the many, a run of words is followed as long as

@@ -1,4 +1,4 @@
-"""Texts as sets of word shingles, and the sets as sorted integers: what near_duplicates.py joins.
+"""Sets of word shingles as sorted integers: what near_duplicates.py joins.
 
 The rule, so that anyone can recompute it (plain Python, `n` words a shingle):
 

@@ -1,4 +1,4 @@
-"""Texts as vectors of which near ones say much the same: words and parts of words weighed by rarity, then condensed.
+"""TF-IDF vectors of texts, condensed by SVD: near ones say much the same.
 
 TF-IDF over words, word pairs and runs of three and four letters inside a word (spelling mistakes and endings keep most
 of those; shorter and longer runs cost twice the time and found no more), condensed by a singular value decomposition

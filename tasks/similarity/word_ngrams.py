@@ -1,4 +1,4 @@
-"""Texts as runs of `ngram` words, and the runs that are found more than once: equal by their words, not by a hash."""
+"""Word n-grams of texts, and those found more than once: equal by their words, not by a hash."""
 
 from __future__ import annotations
 

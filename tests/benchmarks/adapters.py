@@ -21,23 +21,23 @@ ROUNDS = 5
 
 def main(base: Path, *adapters: Path) -> None:
     from tasks.model.chat_template import PromptSettings
-    from tasks.model.generation import Speaker, load_speaker
+    from tasks.model.generation import Generator, load_generator
 
     prompt = PromptSettings(max_new_tokens=24)
     asked = [[{"role": "user", "content": text}] for text in QUESTIONS]
 
-    def answers(speaker: Speaker) -> list[str]:
+    def answers(speaker: Generator) -> list[str]:
         return [answer.text for answer in speaker.answer(asked)]
 
     loads, expected = [], []
     for adapter in adapters:
         for _ in range(ROUNDS):
-            speaker, seconds = timed(lambda adapter=adapter: load_speaker(base, adapter, prompt))
+            speaker, seconds = timed(lambda adapter=adapter: load_generator(base, adapter, prompt))
             loads.append(seconds)
         expected.append(answers(speaker))
     assert expected[0] != expected[1], "adapters that answer alike cannot show that they changed places"
     kept, reads = on_one_base(base, adapters, prompt)
-    speaker = Speaker(kept, speaker.tokenizer, prompt)
+    speaker = Generator(kept, speaker.tokenizer, prompt)
     switches = []
     for _ in range(ROUNDS):
         for place, right in enumerate(expected):
@@ -54,9 +54,9 @@ def on_one_base(base: Path, adapters: tuple[Path, ...], prompt: Any) -> tuple[An
     """The base model with every adapter read into it, by number, and the seconds that each took."""
     from peft import PeftModel
 
-    from tasks.model.generation import load_speaker
+    from tasks.model.generation import load_generator
 
-    bare = load_speaker(base, None, prompt).model
+    bare = load_generator(base, None, prompt).model
     model = PeftModel.from_pretrained(bare, adapters[0], adapter_name="0")
     reads = []
     for round_ in range(ROUNDS):

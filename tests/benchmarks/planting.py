@@ -33,10 +33,10 @@ class Line:
 def plant(base: Sequence[Row], holdout: Sequence[Row], defects: Sequence[Defect], rate: float, seed: int) -> list[Line]:
     """The file's lines, in random order. Each base row is used once at most; a defect is planted in `rate` of them."""
     random, count = Random(seed), round(rate * len(base))
-    pool, judges = _shuffled(base, random), _shuffled(holdout, random)
+    pool, heldout = _shuffled(base, random), _shuffled(holdout, random)
     lines: list[tuple[Line, int | None]] = []  # with the place of the row it is a copy of
     for defect in defects:
-        for row, made in _made(defect, judges if defect.holdout else pool, count, random):
+        for row, made in _made(defect, heldout if defect.holdout else pool, count, random):
             twin = None
             if defect.copy and not defect.holdout:
                 twin = len(lines)

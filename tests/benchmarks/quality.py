@@ -23,8 +23,8 @@ FILE, BY_EYE = Path(__file__).with_name("QUALITY.md"), "## Looked at by eye"
 SHOWN = 20  # examples of each reason
 
 
-def untouched(bench: Bench, file: str, plan: Plan, judges: list[Row]) -> Section:
-    judging = ingested(write(judges, plan, bench.folder / "judges.jsonl"), plan).kept if judges else NONE
+def untouched(bench: Bench, file: str, plan: Plan, heldout: list[Row]) -> Section:
+    judging = ingested(write(heldout, plan, bench.folder / "judges.jsonl"), plan).kept if heldout else NONE
     run = curated(bench.data / file, plan, judging)
     told = run.ledger.filter(pl.col("action") != "kept")
     counts = told.group_by("step", "action", "reason").agg(pl.col("row_id").n_unique()).sort("step", "action", "reason")

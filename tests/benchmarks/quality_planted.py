@@ -55,8 +55,8 @@ class Bench:
     def __init__(self, data: Path, folder: Path) -> None:
         self.data, self.folder = data, folder
 
-    def run(self, rows: list[Row], plan: Plan, judges: list[Row], name: str) -> Run:
-        judging = ingested(write(judges, plan, self.folder / "judges.jsonl"), plan).kept if judges else NONE
+    def run(self, rows: list[Row], plan: Plan, heldout: list[Row], name: str) -> Run:
+        judging = ingested(write(heldout, plan, self.folder / "judges.jsonl"), plan).kept if heldout else NONE
         return curated(write(rows, plan, self.folder / f"{name}.jsonl"), plan, judging)
 
     def clean(self, rows: list[Row], plan: Plan, name: str) -> tuple[list[Row], list[Row]]:

@@ -95,7 +95,7 @@ def learnt(registry: Path, prefect_server: str) -> Path:
         patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{place / 'home' / 'mlflow.db'}")
         with temporary_settings({PREFECT_LOCAL_STORAGE_PATH: place / "home" / "results"}):
             data = flow(curated)(load_recipe(str(file)))
-        base, holdout = data.base, data.judges["holdout"]
+        base, holdout = data.base, data.heldout["holdout"]
         adapter = artifact("train", "adapter", {}, lambda out: tiny_adapter(base.folder / "model", out / "adapter"))
         cells = [
             {"variant": "tuned", "slice": "holdout", "metric": metric, **measured(0.9)}

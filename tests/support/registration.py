@@ -23,7 +23,7 @@ from tasks.core.row import ROW_SCHEMA
 from tasks.core.work import StepDirs, StepResult
 from tasks.model.base_model import BaseModelSettings, find_model
 from tasks.model.chat_template import PromptSettings, question
-from tasks.model.generation import load_speaker
+from tasks.model.generation import load_generator
 from tasks.personal_data.finders import PersonalData
 from tasks.registry import mlflow_client
 from tasks.release.register import RecipeText, RegisterSettings, register
@@ -104,7 +104,7 @@ def rows(texts: list[str]) -> pl.DataFrame:
 
 
 def predicted(base: Handle, adapter: Handle, asked: pl.DataFrame) -> Handle:
-    speaker = load_speaker(base.folder / "model", adapter.folder / "adapter", PROMPT)
+    speaker = load_generator(base.folder / "model", adapter.folder / "adapter", PROMPT)
     answers = speaker.answer([question(messages) for messages in asked["messages"]])
     told = {"answer": [a.text for a in answers], "calls": [a.calls for a in answers]}
     schema = dict.fromkeys(told, pl.String)

@@ -52,7 +52,7 @@ def read_yaml(file: Path, model: type[M], *, noun: str = "recipe", text: str = "
     except (OSError, UnicodeDecodeError) as error:
         raise RecipeError(
             f"The {noun} cannot be read: {error}.",
-            where=told(file),
+            where=as_typed(file),
             allowed="UTF-8 text",
             todo="name a file of text that the user of this process may read",
         ) from error
@@ -61,7 +61,7 @@ def read_yaml(file: Path, model: type[M], *, noun: str = "recipe", text: str = "
     if not isinstance(node, yaml.MappingNode):
         raise RecipeError(
             f"The {noun} holds no keys.",
-            where=told(file),
+            where=as_typed(file),
             allowed="lines of `key: value`",
             todo=f"name the file of a {noun}, or fill this one",
         )
@@ -74,7 +74,7 @@ def read_yaml(file: Path, model: type[M], *, noun: str = "recipe", text: str = "
         raise _refusal(file, noun, [_mistake(e, node, model) for e in _first_causes(error.errors())]) from None
 
 
-def told(file: Path) -> str:
+def as_typed(file: Path) -> str:
     """A path as a person would type it: relative where it lies below the working directory."""
     return str(file.relative_to(Path.cwd()) if file.is_relative_to(Path.cwd()) else file)
 
@@ -96,7 +96,7 @@ def _syntax(file: Path, noun: str, error: yaml.YAMLError) -> RecipeError:
     problem = getattr(error, "problem", None) or str(error)
     return RecipeError(
         f"The {noun} is not valid YAML: {problem}.",
-        where=f"{told(file)}{place}",
+        where=f"{as_typed(file)}{place}",
         todo="mend this line; indent with spaces, and quote texts that hold a colon, a # or a brace",
     )
 
@@ -106,13 +106,13 @@ def _refusal(file: Path, noun: str, mistakes: list[Mistake]) -> RecipeError:
     if len(mistakes) == 1:
         return RecipeError(
             f"The {noun} has a mistake: {first.what}.",
-            where=f"{told(file)}, line {first.line}",
+            where=f"{as_typed(file)}, line {first.line}",
             allowed=first.allowed,
             todo=first.todo or f"correct this line of the {noun}",
         )
     lines = [f"\n  line {m.line}: {m}" for m in sorted(mistakes, key=lambda m: m.line)]
     what = f"The {noun} has {len(mistakes)} mistakes:{''.join(lines)}"
-    return RecipeError(what, where=told(file), todo="correct these lines")
+    return RecipeError(what, where=as_typed(file), todo="correct these lines")
 
 
 def _repeated(node: yaml.Node, above: tuple[str | int, ...]) -> list[Mistake]:

@@ -1,7 +1,7 @@
 """Advice: one topic's finding on a dataset, and the topics that count rows. tasks/curation/advice/row_texts.py has the
 others.
 
-A topic is a function of `asked`, one row a dataset row, sorted by row_id: row_id, split (train or validation), system,
+A topic is a function of `dataset`, one row a dataset row, sorted by row_id: row_id, split (train or validation), system,
 prompt and answer (tasks/relations/prompts.py), said (of an answer what is neither label nor key), label (null without
 one), turns (assistant messages), rejected. Advice quotes labels and nothing else of a row, so no personal data gets
 into it.
@@ -55,9 +55,9 @@ def worth(level: Level, topic: str, says: str, do: str, rows: Iterable[str], num
     return Advice(topic, level, says, do, list(rows)[:NAMED], numbers)
 
 
-def enough_rows(asked: pl.DataFrame, goal: Goal) -> Advice:
+def enough_rows(dataset: pl.DataFrame, goal: Goal) -> Advice:
     """Training rows against what the goal takes."""
-    rows = asked.filter(pl.col("split") == "train").height
+    rows = dataset.filter(pl.col("split") == "train").height
     least, aim = GOALS[goal]
     numbers = {"train_rows": rows, "goal": goal, "least": least}
     if rows >= least:
@@ -68,30 +68,30 @@ def enough_rows(asked: pl.DataFrame, goal: Goal) -> Advice:
     return worth("warning", "rows", says, f"Bring {least - rows:,} more rows, or aim at less.", [], numbers)
 
 
-def system_prompts(asked: pl.DataFrame, replaced: bool) -> Advice:
+def system_prompts(dataset: pl.DataFrame, replaced: bool) -> Advice:
     """Whether all rows stand under one system message. replaced: the recipe's own takes the place of theirs."""
     topic = "system prompts"
     if replaced:
         return good(topic, "The recipe's system prompt takes the place of every row's own.", {})
-    counts = [(str(text), int(n)) for text, n in asked.group_by("system").len().sort("len", "system").iter_rows()]
+    counts = [(str(text), int(n)) for text, n in dataset.group_by("system").len().sort("len", "system").iter_rows()]
     if len(counts) < 2:
         says = "No row has a system prompt." if counts and not counts[0][0] else "All rows have the same one."
         return good(topic, says, {"different": len(counts)})
     commonest, most = counts[-1]
-    others = asked.filter(pl.col("system") != commonest)["row_id"].to_list()
+    others = dataset.filter(pl.col("system") != commonest)["row_id"].to_list()
     numbers = {"different": len(counts), "rows_under_commonest": most, "rows_under_others": len(others)}
-    if most < HALF * asked.height and len(counts) >= VARIED:
+    if most < HALF * dataset.height and len(counts) >= VARIED:
         says = f"There are {len(counts):,} of them, and none is that of half the rows."
         do = "If the model will be served under one, set prompt.system in the recipe."
         return worth("note", topic, says, do, [], numbers)
-    says = f"{len(others):,} of {asked.height:,} rows have another than most, or none; there are {len(counts):,}."
+    says = f"{len(others):,} of {dataset.height:,} rows have another than most, or none; there are {len(counts):,}."
     do = "Set prompt.system in the recipe, so that training and serving know one."
     return worth("warning", topic, says, do, others, numbers)
 
 
-def labels(asked: pl.DataFrame, least: int) -> Advice | None:
+def labels(dataset: pl.DataFrame, least: int) -> Advice | None:
     """Labels with too few training rows, and labels that outweigh the rest; None where rows have no label."""
-    train = asked.filter(pl.col("split") == "train").drop_nulls("label")
+    train = dataset.filter(pl.col("split") == "train").drop_nulls("label")
     ranked = train.group_by("label").len().sort("len", "label").iter_rows()
     counts = {str(label): int(rows) for label, rows in ranked}
     if not counts:
@@ -123,24 +123,22 @@ def labels(asked: pl.DataFrame, least: int) -> Advice | None:
     return good("labels", f"Each of {len(counts):,} labels has {counts[rarest]:,} training rows or more.", numbers)
 
 
-def conversations(asked: pl.DataFrame) -> Advice:
+def conversations(dataset: pl.DataFrame) -> Advice:
     """Rows of one turn and of several: a handful of either among the other is there by accident."""
-    many = asked.filter(pl.col("turns") > 1)["row_id"].to_list()
-    share = len(many) / max(asked.height, 1)
-    numbers = {"rows": len(many), "share": round(share, 4), "most_turns": asked["turns"].max()}
+    many = dataset.filter(pl.col("turns") > 1)["row_id"].to_list()
+    share = len(many) / max(dataset.height, 1)
+    numbers = {"rows": len(many), "share": round(share, 4), "most_turns": dataset["turns"].max()}
     if not 0 < share < FEW_CONVERSATIONS:
         says = f"{share:.0%} of the rows are conversations of several turns." if many else "Every row is of one turn."
         return good("turns", says, numbers)
-    says = (
-        f"Conversations of several turns: {len(many):,} of {asked.height:,} rows ({share:.1%}), too few to learn from."
-    )
+    says = f"Conversations of several turns: {len(many):,} of {dataset.height:,} rows ({share:.1%}), too few to learn from."
     do = "Bring more if the model is to hold conversations; else leave these out."
     return worth("note", "turns", says, do, many, numbers)
 
 
-def validation(asked: pl.DataFrame, least: int) -> Advice:
+def validation(dataset: pl.DataFrame, least: int) -> Advice:
     """Whether the rows that watch over training are enough to see anything."""
-    rows = asked.filter(pl.col("split") == "validation").height
+    rows = dataset.filter(pl.col("split") == "validation").height
     numbers = {"rows": rows}
     if rows >= least:
         return good("validation", f"{rows:,} rows watch over training.", numbers)

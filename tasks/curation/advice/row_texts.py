@@ -23,19 +23,19 @@ VERSIONS = 0.3  # rows that are versions of one another
 LONGER = 0.75  # pairs whose chosen answer is the longer one; in people's preferences it is some 60 %
 
 
-def facts(asked: pl.DataFrame) -> Advice:
+def facts(dataset: pl.DataFrame) -> Advice:
     """Answers that state what their prompts do not hold (tasks/curation/advice/specifics.py)."""
-    found = factual(asked.select("row_id", prompt=pl.concat_str("system", "prompt", separator="\n"), answer="said"))
-    share = found.height / max(asked.height, 1)
+    found = factual(dataset.select("row_id", prompt=pl.concat_str("system", "prompt", separator="\n"), answer="said"))
+    share = found.height / max(dataset.height, 1)
     numbers = {"rows": found.height, "share": round(share, 4)}
     if share < SOME_FACTS or found.height < 3:
         says = (
-            f"{found.height:,} of {asked.height:,} answers state names, numbers or dates that their prompts do not "
+            f"{found.height:,} of {dataset.height:,} answers state names, numbers or dates that their prompts do not "
             f"hold."
         )
         return good("facts", says, numbers)
     says = (
-        f"{found.height:,} of {asked.height:,} rows ({share:.0%}) teach facts rather than behaviour: their answers "
+        f"{found.height:,} of {dataset.height:,} rows ({share:.0%}) teach facts rather than behaviour: their answers "
         f"state "
         "names, numbers, dates or addresses that their prompts do not hold."
     )
@@ -47,9 +47,9 @@ def facts(asked: pl.DataFrame) -> Advice:
     return worth("warning" if share >= MANY_FACTS else "note", "facts", says, do, found["row_id"], numbers)
 
 
-def lengths(asked: pl.DataFrame) -> Advice:
+def lengths(dataset: pl.DataFrame) -> Advice:
     """Whether a few long answers outweigh all others: the loss counts tokens, not rows."""
-    sized = asked.select("row_id", chars=pl.col("answer").str.len_chars()).sort(
+    sized = dataset.select("row_id", chars=pl.col("answer").str.len_chars()).sort(
         -pl.col("chars").cast(pl.Int64), "row_id"
     )
     sizes: list[int] = sized["chars"].to_list()
@@ -64,10 +64,10 @@ def lengths(asked: pl.DataFrame) -> Advice:
     return worth("note", "lengths", says, do, sized["row_id"].head(longest), numbers)
 
 
-def repeated_answers(asked: pl.DataFrame) -> Advice:
+def repeated_answers(dataset: pl.DataFrame) -> Advice:
     """Whether free answers are a few texts again and again, or begin alike."""
     plain = pl.col("said").str.to_lowercase().str.replace_all(r"\s+", " ").str.strip_chars()
-    texts = asked.select("row_id", text=plain).filter(pl.col("text") != "")
+    texts = dataset.select("row_id", text=plain).filter(pl.col("text") != "")
     opening = pl.col("text").str.extract(r"^((?:\S+ ){4}\S+)")
     counted = texts.with_columns(same=pl.len().over("text"), begin=opening, alike=pl.len().over(opening))
     rows, different = texts.height, texts["text"].n_unique()
@@ -91,12 +91,12 @@ def repeated_answers(asked: pl.DataFrame) -> Advice:
     return good("answers", says, numbers)
 
 
-def families(asked: pl.DataFrame, threshold: float, most: int) -> Advice:
+def families(dataset: pl.DataFrame, threshold: float, most: int) -> Advice:
     """Prompts that are versions of one another: together they teach little more than one of them.
 
     most: rows that are compared, drawn by row_id, which is a digest.
     """
-    compared = asked.head(most)
+    compared = dataset.head(most)
     pairs = near_duplicate_pairs(compared.select("row_id", text="prompt"), threshold)
     ends = pl.concat([pairs["row_id_a"], pairs["row_id_b"]]).rename("row_id").to_frame()
     alike = ends.group_by("row_id").len().sort(-pl.col("len").cast(pl.Int64), "row_id")["row_id"]
@@ -110,13 +110,13 @@ def families(asked: pl.DataFrame, threshold: float, most: int) -> Advice:
     return worth("note", "families", says, do, alike, numbers)
 
 
-def longer_is_better(asked: pl.DataFrame) -> Advice:
+def longer_is_better(dataset: pl.DataFrame) -> Advice:
     """Of preference pairs, whether length alone tells the chosen answer (Park 2024: it is what DPO learns first)."""
-    longer = asked.filter(pl.col("answer").str.len_chars() > pl.col("rejected").str.len_chars())["row_id"].to_list()
-    share = len(longer) / max(asked.height, 1)
+    longer = dataset.filter(pl.col("answer").str.len_chars() > pl.col("rejected").str.len_chars())["row_id"].to_list()
+    share = len(longer) / max(dataset.height, 1)
     says = f"The chosen answer is the longer one in {share:.0%} of the pairs"
     numbers = {"rows": len(longer), "share": round(share, 4)}
-    if share <= LONGER or asked.height < ENOUGH:
+    if share <= LONGER or dataset.height < ENOUGH:
         return good("length", f"{says}.", numbers)
     do = "Bring pairs whose shorter answer is better, or the model will learn to write more."
     return worth("note", "length", f"{says}, so length alone tells which it is.", do, longer, numbers)

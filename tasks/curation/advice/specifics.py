@@ -45,7 +45,7 @@ def factual(rows: pl.DataFrame) -> pl.DataFrame:
     return told.select("row_id", "specifics").sort(-pl.col("specifics"), "row_id")
 
 
-def spoken(answer: str, leave_out: frozenset[str]) -> str:
+def prose(answer: str, leave_out: frozenset[str]) -> str:
     """Of an answer that is a JSON object, the texts in it but those of the fields to leave out; else the answer."""
     try:
         value = json.loads(answer)

@@ -1,4 +1,4 @@
-"""How the answers of a dataset end: whether in punctuation, at which kinds of place, and with which words."""
+"""Habits of how the answers of a dataset end: whether in punctuation, at which kinds of place, and with which words."""
 
 from __future__ import annotations
 

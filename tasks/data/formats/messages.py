@@ -88,7 +88,7 @@ def turn_list(value: Any) -> list[dict[str, Any]] | None:
     return value if isinstance(value, list) and all(isinstance(turn, dict) for turn in value) else None
 
 
-def speaks(turn: Any) -> bool:
+def is_turn(turn: Any) -> bool:
     """Whether an object is a turn: someone says it."""
     return isinstance(turn, dict) and ("role" in turn or "from" in turn)
 
@@ -96,7 +96,7 @@ def speaks(turn: Any) -> bool:
 def conversation_turns(value: Any) -> list[dict[str, Any]] | None:
     """A list of turns with at least one, each said by someone: not just any JSON, which a prompt may well be."""
     turns = turn_list(value)
-    return turns if turns and all(map(speaks, turns)) else None
+    return turns if turns and all(map(is_turn, turns)) else None
 
 
 def weights(turns: Sequence[dict[str, Any]], messages: Sequence[Message]) -> list[float] | None:

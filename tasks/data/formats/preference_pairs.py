@@ -23,9 +23,9 @@ from tasks.data.formats.messages import (
     answer,
     content,
     conversation_turns,
+    is_turn,
     message,
     message_fields,
-    speaks,
 )
 
 Read = Callable[[Record], Shaped | None]
@@ -80,7 +80,7 @@ def pair(prompt: list[Turn], better: Any, worse: Any, used: set[str]) -> Shaped:
 def _answer_turns(value: Any) -> list[Turn]:
     """One answer as turns: a list of them, one turn, or its text; of a conversation all of it."""
     turn = parsed(value, "{")
-    return [turn] if speaks(turn) else conversation_turns(value) or [dict(answer(value))]
+    return [turn] if is_turn(turn) else conversation_turns(value) or [dict(answer(value))]
 
 
 def _joined(prompt: list[Message], before: list[Message]) -> list[Message]:

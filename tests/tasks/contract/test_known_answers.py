@@ -8,9 +8,9 @@ from typing import Any
 import polars as pl
 import pytest
 
-from tasks.contract.known_answers import seen_by, seen_by_steps
-from tasks.contract.measure import Given
-from tasks.contract.row_relations import Measures, Seen, contradictions, leaked
+from tasks.contract.known_answers import step_input, step_inputs
+from tasks.contract.measure import FactSources
+from tasks.contract.row_relations import RelationSettings, StepInput, contradicts, leaked_from
 from tasks.core.decisions import Decision, Decisions
 from tasks.core.handle import LEDGER, ROWS, Handle
 from tasks.core.ledger import Outcome, entries
@@ -28,7 +28,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:Logger 'prefect.task_runs' attempted"),  # steps run here outside any flow
 ]
 ANSWER, KIND = AnswerSettings(), SFT
-MEASURES = Measures(contradictions=ConflictSettings(), leaks=DecontaminateSettings())
+MEASURES = RelationSettings(contradictions=ConflictSettings(), leaks=DecontaminateSettings())
 RAW = rows(
     [
         *(
@@ -58,14 +58,16 @@ def ran(reviewed: Decisions | None = None) -> tuple[Handle, Handle, Handle, Hand
     return raw, agreed, left, holdout
 
 
-def seen(steps: tuple[Handle, ...], measures: Measures = MEASURES, **others: Any) -> dict[str, Seen]:
+def seen(steps: tuple[Handle, ...], measures: RelationSettings = MEASURES, **others: Any) -> dict[str, StepInput]:
     raw, agreed, _, holdout = steps
     given = {"kind": KIND, "answer": ANSWER, "holdout": holdout, "edge_cases": None} | others
-    return seen_by_steps(measures, (raw, conflicts), (agreed, decontaminate), **given)
+    return step_inputs(measures, (raw, conflicts), (agreed, decontaminate), **given)
 
 
-def fact(known: Seen, frame: pl.DataFrame, column: str, count: Callable[[pl.DataFrame | None], pl.Series]) -> pl.Series:
-    return Given(ANSWER, KIND, PromptSettings(), seen={column: known}).fact(frame, column, count)
+def fact(
+    known: StepInput, frame: pl.DataFrame, column: str, count: Callable[[pl.DataFrame | None], pl.Series]
+) -> pl.Series:
+    return FactSources(ANSWER, KIND, PromptSettings(), seen={column: known}).fact(frame, column, count)
 
 
 def never(_rows: pl.DataFrame | None) -> pl.Series:
@@ -83,11 +85,11 @@ def test_of_rows_that_are_as_the_step_saw_them_its_answer_is_taken_and_is_what_c
         left.sample(fraction=0.5, seed=1).sort("row_id"),
     ):  # raw: as if conflicts were not heeded
         said = fact(known["conflicts_with"], frame, "conflicts_with", never)
-        assert said.to_list() == contradictions(frame, MEASURES.contradictions, ANSWER, KIND, raw).to_list()
+        assert said.to_list() == contradicts(frame, MEASURES.contradictions, ANSWER, KIND, raw).to_list()
     for frame in (left, agreed):
         said = fact(known["leaked_from"], frame, "leaked_from", never)
-        assert said.to_list() == leaked(frame, [HOLDOUT], MEASURES.leaks, ANSWER, KIND, agreed).to_list()
-    assert contradictions(raw, MEASURES.contradictions, ANSWER, KIND).drop_nulls().len() == 2
+        assert said.to_list() == leaked_from(frame, [HOLDOUT], MEASURES.leaks, ANSWER, KIND, agreed).to_list()
+    assert contradicts(raw, MEASURES.contradictions, ANSWER, KIND).drop_nulls().len() == 2
     assert (agreed.height - left.height, said.drop_nulls().to_list()) == (1, HOLDOUT["row_id"].to_list())
 
 
@@ -111,12 +113,12 @@ def test_a_row_that_is_new_or_changed_since_makes_all_be_counted_and_is_found() 
         known["leaked_from"],
         changed,
         "leaked_from",
-        lambda s: leaked(changed, [HOLDOUT], MEASURES.leaks, ANSWER, KIND, s),
+        lambda s: leaked_from(changed, [HOLDOUT], MEASURES.leaks, ANSWER, KIND, s),
     )
     assert changed["row_id"].filter(found.is_not_null()).to_list() == [left["row_id"][0]]
     aside = raw.filter(pl.col("row_id").is_in(agreed["row_id"].implode()))
     added = pl.concat([aside, rows([row("When do you open on Sundays?", "Never again.")])]).sort("row_id")
-    says = contradictions(added, MEASURES.contradictions, ANSWER, KIND, raw)
+    says = contradicts(added, MEASURES.contradictions, ANSWER, KIND, raw)
     assert fact(known["conflicts_with"], added, "conflicts_with", lambda _: says).to_list() == says.to_list()
     assert says.drop_nulls().len() == 1
 
@@ -126,11 +128,13 @@ def test_nothing_is_known_of_other_settings_other_inputs_or_where_a_reviewer_spo
     assert all(known.found is not None for known in seen(steps).values())
     for others in ({"kind": CLASSIFICATION}, {"answer": AnswerSettings(label="intent")}):
         assert all(known.found is None for known in seen(steps, **others).values())
-    stricter = Measures(contradictions=ConflictSettings(policy="quarantine"), leaks=DecontaminateSettings(coverage=0.6))
+    stricter = RelationSettings(
+        contradictions=ConflictSettings(policy="quarantine"), leaks=DecontaminateSettings(coverage=0.6)
+    )
     assert all(known.found is None for known in seen(steps, stricter).values())
     assert seen(steps, holdout=steps[0])["leaked_from"].found is None
     assert seen(steps, edge_cases=steps[3])["leaked_from"].found is None
-    assert seen_by(None, ConflictSettings()) is None
+    assert step_input(None, ConflictSettings()) is None
 
 
 def test_nothing_is_known_where_a_reviewers_word_stands_above_the_steps() -> None:
@@ -145,7 +149,7 @@ def test_where_conflicts_is_off_it_says_nothing_of_what_the_contract_counts() ->
     raw = made("raw", RAW)
     off = ConflictSettings(policy="off")
     row_step(conflicts, off, rows=raw, kind=KIND, answer=ANSWER)
-    known = seen_by_steps(Measures(contradictions=off), (raw, conflicts), None, kind=KIND, answer=ANSWER)
+    known = step_inputs(RelationSettings(contradictions=off), (raw, conflicts), None, kind=KIND, answer=ANSWER)
     assert known["conflicts_with"].found is None
 
 

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tasks.contract.row_relations import contradictions, leaked, twins
+from tasks.contract.row_relations import contradicts, duplicate_of, leaked_from
 from tasks.core.ledger import Outcome
 from tasks.core.row import ROW_SCHEMA
 from tasks.core.row_kind import KINDS
@@ -22,7 +22,7 @@ from tasks.curation.dedupe import DedupeSettings, dedupe
 from tasks.metrics.answer_schema import AnswerSettings
 from tasks.relations.contradictions import Contradictions
 from tasks.relations.duplicates import Likeness, Likenesses
-from tasks.similarity.heldout_ngrams import Measure
+from tasks.similarity.heldout_ngrams import LeakSettings
 
 Row = tuple[str, str, str, str]  # system, prompt, answer, rejected
 KIND = st.sampled_from(list(KINDS))
@@ -74,10 +74,10 @@ def test_a_twin_is_what_dedupe_lets_go_of(drawn: list[Row], kind: str, of: str) 
     if (of, kind) == ("answer", "classification"):
         return  # dedupe refuses to compare labels
     rows, answer = frame(drawn, kind), AnswerSettings()
-    found = twins(mixed(rows), of, Likenesses(), answer, KINDS[kind])  # type: ignore[arg-type]
+    found = duplicate_of(mixed(rows), of, Likenesses(), answer, KINDS[kind])  # type: ignore[arg-type]
     outcome = dedupe(rows, OF[of], KINDS[kind], answer)
     assert counted(mixed(rows), found) == gone(outcome)
-    assert not counted(outcome.kept, twins(outcome.kept, of, Likenesses(), answer, KINDS[kind]))  # type: ignore[arg-type]
+    assert not counted(outcome.kept, duplicate_of(outcome.kept, of, Likenesses(), answer, KINDS[kind]))  # type: ignore[arg-type]
 
 
 @settings(max_examples=60)
@@ -86,11 +86,11 @@ def test_a_contradiction_is_what_conflicts_holds_back(
     drawn: list[Row], kind: str, policy: str, dice: random.Random
 ) -> None:
     rows, answer, told = frame(drawn, kind), AnswerSettings(), ConflictSettings.model_validate({"policy": policy})
-    found = contradictions(mixed(rows), told, answer, KINDS[kind])
+    found = contradicts(mixed(rows), told, answer, KINDS[kind])
     outcome = conflicts(rows, told, answer, KINDS[kind])
     assert counted(mixed(rows), found) == gone(outcome)
     left = outcome.kept.filter(pl.Series([dice.random() < 0.7 for _ in range(outcome.kept.height)], dtype=pl.Boolean))
-    assert not counted(left, contradictions(left, told, answer, KINDS[kind], rows))
+    assert not counted(left, contradicts(left, told, answer, KINDS[kind], rows))
 
 
 @settings(max_examples=60)
@@ -105,33 +105,33 @@ def test_a_leak_is_what_decontaminate_lets_go_of(
     told = DecontaminateSettings(least=3, common=2)
     outcome = decontaminate(rows, told, other, answer=answer, kind=KINDS[kind])
     if other.height:
-        assert counted(mixed(rows), leaked(mixed(rows), [other], told, answer, KINDS[kind])) == gone(outcome)
+        assert counted(mixed(rows), leaked_from(mixed(rows), [other], told, answer, KINDS[kind])) == gone(outcome)
         left = outcome.kept.filter(
             pl.Series([dice.random() < 0.7 for _ in range(outcome.kept.height)], dtype=pl.Boolean)
         )
-        assert not counted(left, leaked(left, [other], told, answer, KINDS[kind], rows))
+        assert not counted(left, leaked_from(left, [other], told, answer, KINDS[kind], rows))
 
 
 def test_a_row_that_was_changed_since_counts_as_it_is_now() -> None:
     labelled, asked = KINDS["classification"], "where is my red lamp please and when does it come"
     rows = frame([("", text, "parcel", "") for text in (asked, asked.upper(), f"{asked} home")], "classification")
     changed = frame([("", asked, "parcel", ""), ("", asked.upper(), "refund", "")], "classification")
-    assert contradictions(rows, Contradictions(), AnswerSettings(), labelled).to_list() == [None, None, None]
-    assert contradictions(changed, Contradictions(), AnswerSettings(), labelled, rows).to_list() == [None, "0000"]
+    assert contradicts(rows, Contradictions(), AnswerSettings(), labelled).to_list() == [None, None, None]
+    assert contradicts(changed, Contradictions(), AnswerSettings(), labelled, rows).to_list() == [None, "0000"]
 
 
 def test_where_conflicts_is_off_every_row_involved_is_counted() -> None:
     rows = frame(
         [("", "Where is it?", answer, "") for answer in ("here", "here too", "gone", "gone")], "classification"
     )
-    found = contradictions(rows, ConflictSettings(policy="off"), AnswerSettings(), KINDS["classification"])
+    found = contradicts(rows, ConflictSettings(policy="off"), AnswerSettings(), KINDS["classification"])
     assert found.null_count() == 0
 
 
 @pytest.mark.parametrize("kind", ["sft", "classification"])
 def test_ten_thousand_copies_are_no_trouble(kind: str) -> None:
     rows = frame([("", "Where is my lamp", "ab"[n % 2], "") for n, _ in product(range(10_000), "x")])
-    twin = twins(rows, "prompt", Likenesses(), AnswerSettings(), KINDS[kind])
+    twin = duplicate_of(rows, "prompt", Likenesses(), AnswerSettings(), KINDS[kind])
     assert twin.null_count() == (1 if kind == "sft" else 2)  # rows with different labels are different tasks
-    assert contradictions(rows, Contradictions(), AnswerSettings(), KINDS[kind]).null_count() == 0
-    assert leaked(rows, [rows[:1]], Measure(), AnswerSettings(), KINDS[kind]).null_count() == 0
+    assert contradicts(rows, Contradictions(), AnswerSettings(), KINDS[kind]).null_count() == 0
+    assert leaked_from(rows, [rows[:1]], LeakSettings(), AnswerSettings(), KINDS[kind]).null_count() == 0

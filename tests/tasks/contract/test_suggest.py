@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from data_contracts.contract import Contract, read_contract
 from data_contracts.expectations import validate
-from tasks.contract.measure import Given, facts_for
+from tasks.contract.measure import FactSources, facts_for
 from tasks.contract.suggest import suggest
 from tasks.core.errors import DataError
 from tasks.core.row import ROW_SCHEMA
@@ -28,9 +28,9 @@ SCHEMA = {"type": "object", "required": ["intent"], "properties": {"intent": {"e
 ANSWER = AnswerSettings(label="intent", graded=("intent",), json_schema=SCHEMA)
 
 
-def known(kind: str = "sft", answer: AnswerSettings | None = None) -> Given:
+def known(kind: str = "sft", answer: AnswerSettings | None = None) -> FactSources:
     judge = frame([("Who are you, and what can you do?", "I am a shop.")])
-    return Given(answer or AnswerSettings(), KINDS[kind], PromptSettings(), judges=[judge])
+    return FactSources(answer or AnswerSettings(), KINDS[kind], PromptSettings(), heldout=[judge])
 
 
 def frame(rows: list[tuple[str, str]], rejected: str | None = None) -> pl.DataFrame:
@@ -59,13 +59,13 @@ def triage(count: int = 60) -> list[tuple[str, str]]:
     return [(prompt, '{"intent": "%s"}' % ("order" if n % 3 else "refund")) for n, prompt in enumerate(asked(count))]
 
 
-def drafted(rows: pl.DataFrame, given: Given, place: Path) -> tuple[Contract, str]:
+def drafted(rows: pl.DataFrame, given: FactSources, place: Path) -> tuple[Contract, str]:
     text = suggest(rows, given, "mine", "raw.jsonl")
     (place / "mine.yaml").write_text(text)
     return read_contract("mine.yaml", place), text
 
 
-def broken(contract: Contract, rows: pl.DataFrame, given: Given) -> list[tuple[str, str]]:
+def broken(contract: Contract, rows: pl.DataFrame, given: FactSources) -> list[tuple[str, str]]:
     results = validate(contract, facts_for(contract, rows, given))["results"]
     return [(e.severity, e.name) for e, r in zip(contract.expectations, results, strict=True) if not r["success"]]
 

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 
 from tasks.core import batches, row_batches
 from tasks.core.batches import Growing, row_by_row
-from tasks.core.decisions import Decision, Decisions, Said
+from tasks.core.decisions import Decision, Decisions, EditedMessage
 from tasks.core.handle import LEDGER, QUARANTINE, ROWS, Handle
 from tasks.core.home import digest_path, home
 from tasks.core.ledger import LedgerError, Outcome, entries, entry
@@ -85,8 +85,8 @@ MESS = mess()
 def said_of(ids: list[str]) -> Decisions:
     """One row edited, one dropped, one kept against filter's doubt."""
     turns = (
-        Said(role="user", content="New <b>question</b>?"),
-        Said(role="assistant", content="A new answer that says enough."),
+        EditedMessage(role="user", content="New <b>question</b>?"),
+        EditedMessage(role="assistant", content="A new answer that says enough."),
     )
     by: Any = {"reviewer": "Ada", "at": "2026-11-24T10:00:00Z"}
     return Decisions(
@@ -120,7 +120,7 @@ def made(name: str, came: Handle, out: Path) -> dict[str, dict[str, int]]:
     step, given = STEPS[name]
     out.mkdir()
     return row_batches.write_rows(
-        out, row_batches.judged(name, step, came, given, SAID.asked_by(name), Progress(name))
+        out, row_batches.batch_outcomes(name, step, came, given, SAID.asked_by(name), Progress(name))
     )[1]
 
 
@@ -193,7 +193,7 @@ def test_a_step_is_never_given_more_rows_than_a_batch(tmp_path: Path, batch_of: 
     batch_of(50)
     (tmp_path / "out").mkdir()
     came = handle(MESS, tmp_path / "came")
-    outcomes = row_batches.judged("look", look, came, {"settings": Settings()}, Decisions(), Progress("look"))
+    outcomes = row_batches.batch_outcomes("look", look, came, {"settings": Settings()}, Decisions(), Progress("look"))
     assert row_batches.write_rows(tmp_path / "out", outcomes) == (120, {})
     assert seen == [50, 50, 20]
 
@@ -205,7 +205,7 @@ def test_a_row_lost_in_any_batch_stops_the_step(tmp_path: Path, batch_of: Callab
 
     batch_of(30)
     came = handle(MESS, tmp_path / "came")
-    outcomes = row_batches.judged("lose", lose, came, {"settings": Settings()}, Decisions(), Progress("lose"))
+    outcomes = row_batches.batch_outcomes("lose", lose, came, {"settings": Settings()}, Decisions(), Progress("lose"))
     with pytest.raises(LedgerError, match=r"1 rows lost .*30 in, 29 kept"):
         row_batches.write_rows(tmp_path, outcomes)
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tasks.core.errors import AssayError
-from tasks.core.urls import KEYED, check_address, hidden, masked, public, whole
+from tasks.core.urls import KEYED, check_address, hidden, masked, public, resolved
 
 OPEN = (
     "rows.jsonl",
@@ -103,9 +103,9 @@ def test_a_long_text_is_masked_without_trying_every_way_to_split_it(long: str) -
 
 def test_a_variable_holds_the_whole_url(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EXPORT", " https://clerk:hunter2@host/rows.csv?token=x%40y\n")
-    assert whole("env:EXPORT") == "https://clerk:hunter2@host/rows.csv?token=x%40y"
-    assert public(whole("env:EXPORT")) == "https://host/rows.csv"
-    assert whole("rows.csv") == "rows.csv"
+    assert resolved("env:EXPORT") == "https://clerk:hunter2@host/rows.csv?token=x%40y"
+    assert public(resolved("env:EXPORT")) == "https://host/rows.csv"
+    assert resolved("rows.csv") == "rows.csv"
 
 
 @pytest.mark.parametrize(
@@ -123,7 +123,7 @@ def test_a_variable_that_holds_no_certain_url_is_refused_without_it(
 ) -> None:
     monkeypatch.setenv("EXPORT", value)
     with pytest.raises(ValueError, match=f"variable EXPORT .*{told}") as refused:
-        whole("env:EXPORT")
+        resolved("env:EXPORT")
     assert "hunter2" not in str(refused.value)
 
 

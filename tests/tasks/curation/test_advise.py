@@ -19,7 +19,7 @@ from tasks.core.process.progress import Progress
 from tasks.core.row import ROW_SCHEMA
 from tasks.core.row_kind import KINDS
 from tasks.core.work import StepDirs, StepResult
-from tasks.curation.advice.specifics import factual, spoken
+from tasks.curation.advice.specifics import factual, prose
 from tasks.curation.advise import AdviseSettings, advise
 from tasks.metrics.answer_schema import AnswerSettings
 from tasks.model.chat_template import PromptSettings
@@ -196,8 +196,8 @@ def test_what_every_answer_says_is_manner_and_what_is_in_a_label_is_not_read() -
     signed = frame([[*t[:-1], ("assistant", f"{t[-1][1]} {firm}")] for t in good()])
     assert topic(advised(signed), "facts")["numbers"]["rows"] == 0
     answer = '{"intent": "Bergen 1987", "reply": "At 17:30", "n": {"of": [12, true]}}'
-    assert spoken(answer, frozenset({"intent"})) == "At 17:30\n12"
-    assert spoken("[1987]", frozenset()) == "[1987]"
+    assert prose(answer, frozenset({"intent"})) == "At 17:30\n12"
+    assert prose("[1987]", frozenset()) == "[1987]"
 
 
 def test_rows_under_another_system_prompt_than_most_are_named() -> None:

@@ -14,7 +14,7 @@ import pytest
 from data_contracts.contract import Contract, read_contract
 from data_contracts.vocabulary import COLUMNS
 from tasks.contract.facts import row_facts
-from tasks.contract.measure import Given, columns_spoken_of, facts_for
+from tasks.contract.measure import FactSources, columns_spoken_of, facts_for
 from tasks.core.errors import ContractError, RecipeError
 from tasks.core.handle import Handle
 from tasks.core.home import digest_path, home
@@ -69,8 +69,8 @@ def stored(frame: pl.DataFrame, name: str = "rows") -> Handle:
     return Handle.of(folder, step="dedupe", kind="rows", digest=digest_path(folder), rows=frame.height)
 
 
-def given(**more: Any) -> Given:
-    return Given(ANSWER, SFT, PromptSettings(), **more)
+def given(**more: Any) -> FactSources:
+    return FactSources(ANSWER, SFT, PromptSettings(), **more)
 
 
 def contract(*lines: str, place: Path) -> Contract:
@@ -357,9 +357,9 @@ def test_a_row_of_the_holdout_or_the_edge_cases_is_a_leak(tmp_path: Path) -> Non
     seen = stored(dataset([("WHERE is order  number 7?", GOOD)]), "seen")
     made, _ = checked(dataset(clean()), rules, tmp_path / "clean", holdout=apart)
     assert made.facts["passed"]
-    for name, judges in (("one", {"holdout": seen}), ("two", {"holdout": apart, "edge_cases": seen})):
+    for name, heldout in (("one", {"holdout": seen}), ("two", {"holdout": apart, "edge_cases": seen})):
         with pytest.raises(ContractError, match=r"leakage rate.*: 1 of 24 rows") as caught:
-            checked(dataset(clean()), rules, tmp_path / name, **judges)
+            checked(dataset(clean()), rules, tmp_path / name, **heldout)
         assert "raw/mail.jsonl:8" in str(caught.value)
 
 

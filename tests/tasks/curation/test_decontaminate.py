@@ -152,8 +152,8 @@ def test_of_answers_that_are_json_the_free_text_counts() -> None:
         return json.dumps({**usual, **fields, "reply": reply})
 
     form, leak = row("t", said(1), triage("Yes.")), row("u", said(2), triage(f"Hello.\n{REFUND}", intent="other"))
-    judges = [row("j", said(3), triage("Yes.")), row("k", said(4), triage(REFUND))]
-    assert list(told(run([*others(5), form, leak], judges, answer=answer))) == ["u"]
+    heldout = [row("j", said(3), triage("Yes.")), row("k", said(4), triage(REFUND))]
+    assert list(told(run([*others(5), form, leak], heldout, answer=answer))) == ["u"]
 
 
 def test_answers_of_a_classification_row_are_labels() -> None:
@@ -202,7 +202,7 @@ def test_the_ledger_holds_no_text() -> None:
 def test_precision_and_recall_on_planted_leaks_and_near_misses() -> None:
     """Six forms under three dresses, a word changed in two of them; texts of 14 words and more."""
     draw = Random(7)
-    rows, leaks, judges = others(600, after=SIGNED), [], []
+    rows, leaks, heldout = others(600, after=SIGNED), [], []
     rows += [row(f"framed{i}", FRAME + said(20_000 + i, 12), CANNED) for i in range(400)]
     for n in range(180):
         text, answer = said(30_000 + n, draw.randrange(14, 40)), said(40_000 + n, 25)
@@ -217,12 +217,12 @@ def test_precision_and_recall_on_planted_leaks_and_near_misses() -> None:
             FRAME + said(80_000 + n),
         ]
         leaks.append(row(f"leak{n}", forms[n % 6], f"Sure. {answer}" if n % 6 == 5 else "fine"))
-        judges.append(row(f"judge{n}", [text, FRAME + text, text + SIGNED][n // 6 % 3], answer if n % 2 else CANNED))
-    for n, other in enumerate(judges):  # near misses: a third of a judging text; its frame, signature and answer alone
+        heldout.append(row(f"judge{n}", [text, FRAME + text, text + SIGNED][n // 6 % 3], answer if n % 2 else CANNED))
+    for n, other in enumerate(heldout):  # near misses: a third of a judging text; its frame, signature and answer alone
         third = " ".join(other["messages"][0]["content"].split()[:5])
         rows.append(row(f"third{n}", f"{third} {said(90_000 + n)}"))
         rows.append(row(f"form{n}", FRAME + said(95_000 + n, 3) + SIGNED, CANNED))
-    gone = set(told(run([*rows, *leaks], judges)))
+    gone = set(told(run([*rows, *leaks], heldout)))
     found = {row_id for row_id in gone if row_id.startswith("leak")}
     assert found == gone  # precision 1
     assert len(found) / len(leaks) >= 0.98  # what is missed has 14 words, one of them changed, in another dress
@@ -238,16 +238,16 @@ def test_prompts_that_are_alike_go_and_no_order_or_partition_changes_it(
     texts: list[str], first: int, seed: int
 ) -> None:
     rows = [row(f"{n:02d}", text, text[::-1]) for n, text in enumerate(texts)]
-    judges, asked = rows[:first], [*rows[first:][:9], row("zz", said(1))]  # ten rows make no template
-    once = run(asked, judges)
+    heldout, asked = rows[:first], [*rows[first:][:9], row("zz", said(1))]  # ten rows make no template
+    once = run(asked, heldout)
     for one in asked:
-        best = max(jaccard(one, other) for other in judges)
+        best = max(jaccard(one, other) for other in heldout)
         evidence = told(once).get(one["row_id"], {})
         assert evidence.get("jaccard", 0) == (round(best, 4) if best >= 0.7 else 0)
     Random(seed).shuffle(asked)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(heldout_ngrams, "ROWS", 2)
-        again = run(asked, judges)
+        again = run(asked, heldout)
     assert again.ledger.equals(once.ledger)
     assert again.kept.sort("row_id").equals(once.kept.sort("row_id"))
 

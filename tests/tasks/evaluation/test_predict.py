@@ -16,7 +16,7 @@ from tasks.core.work import StepResult
 from tasks.evaluation.predict import PREDICTIONS, PredictSettings, _examples, predict
 from tasks.metrics.answer_schema import AnswerSettings
 from tasks.model.chat_template import PromptSettings
-from tasks.model.generation import load_speaker
+from tasks.model.generation import load_generator
 from tests.support.tiny_model import CONTEXT, tiny_adapter
 from tests.support.training import INTENTS, base_handle, dataset_handle, place, rows, rows_handle
 
@@ -61,7 +61,7 @@ def test_every_row_of_both_sets_has_one_answer_and_it_is_its_own(given: dict[str
     assert made.rows == frame.height == 13
     assert frame.equals(frame.sort("set", "row_id"))
     assert frame.select("row_id", "set").is_unique().all()
-    speaker = load_speaker(given["base"].folder / "model", None, PROMPT)
+    speaker = load_generator(given["base"].folder / "model", None, PROMPT)
     asked = {row["row_id"]: row["messages"] for row in rows(11).iter_rows(named=True)}
     for row in frame.iter_rows(named=True):
         answer = speaker.answer([asked[row["row_id"]][:1]])[0]

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from tasks.model import generation
 from tasks.model.chat_template import Message, PromptSettings, prompt_ids
-from tasks.model.generation import Answer, Speaker, load_speaker
+from tasks.model.generation import Answer, Generator, load_generator
 from tests.support.tiny_model import tiny_adapter, tiny_model
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -36,21 +36,21 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def alone(speaker: Speaker) -> dict[str, Answer]:
+def alone(speaker: Generator) -> dict[str, Answer]:
     """The answer to each text, asked one by one."""
     return {text: speaker.answer(ask(text))[0] for text in TEXTS}
 
 
 @pytest.fixture(scope="module")
-def speaker(base: Path) -> Speaker:
-    return load_speaker(base, None, PROMPT, EXAMPLES)
+def speaker(base: Path) -> Generator:
+    return load_generator(base, None, PROMPT, EXAMPLES)
 
 
 def ask(*texts: str) -> list[list[Message]]:
     return [[{"role": "user", "content": text}] for text in texts]
 
 
-def plain(speaker: Speaker, messages: Sequence[Message], examples: Sequence[Message] = EXAMPLES) -> str:
+def plain(speaker: Generator, messages: Sequence[Message], examples: Sequence[Message] = EXAMPLES) -> str:
     """What transformers itself generates for one prompt, greedily, with no cache of ours."""
     import torch
 
@@ -59,7 +59,7 @@ def plain(speaker: Speaker, messages: Sequence[Message], examples: Sequence[Mess
     return str(speaker.tokenizer.decode(out[0, len(ids) :]).split("<|im_end|>")[0].strip())
 
 
-def test_a_batch_answers_as_one_by_one_and_as_plain_transformers(speaker: Speaker, alone: dict[str, Answer]) -> None:
+def test_a_batch_answers_as_one_by_one_and_as_plain_transformers(speaker: Generator, alone: dict[str, Answer]) -> None:
     together = speaker.answer(ask(*TEXTS))
     assert together == list(alone.values())
     assert [answer.text for answer in together] == [plain(speaker, one) for one in ask(*TEXTS)]
@@ -69,13 +69,13 @@ def test_a_batch_answers_as_one_by_one_and_as_plain_transformers(speaker: Speake
 @effort(max_examples=15)
 @given(st.lists(st.sampled_from(TEXTS), min_size=1, max_size=7))
 def test_each_question_gets_its_answer_whatever_stands_around_it(
-    speaker: Speaker, alone: dict[str, Answer], texts: list[str]
+    speaker: Generator, alone: dict[str, Answer], texts: list[str]
 ) -> None:
     assert speaker.answer(ask(*texts)) == [alone[text] for text in texts]
 
 
 def test_more_questions_than_a_batch_keep_their_order_and_progress_ends_at_one(
-    speaker: Speaker, monkeypatch: pytest.MonkeyPatch
+    speaker: Generator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = speaker.answer(ask(*TEXTS))
     monkeypatch.setattr(generation, "BATCH", 4)
@@ -84,25 +84,27 @@ def test_more_questions_than_a_batch_keep_their_order_and_progress_ends_at_one(
     assert shares == [4 / 6, 1.0]
 
 
-def test_no_question_and_one_question(speaker: Speaker) -> None:
+def test_no_question_and_one_question(speaker: Generator) -> None:
     assert speaker.answer([]) == []
     assert speaker.answer(ask("Hi")) == speaker.answer(ask("Hi", "Hi"))[:1]
 
 
 def test_an_answer_that_stops_and_one_that_is_cut_are_told_apart(base: Path) -> None:
-    speaker = load_speaker(base, None, PROMPT)
+    speaker = load_generator(base, None, PROMPT)
     said = speaker.answer(ask("Hi"))[0]
     assert said == Answer(said.text, prompt_tokens=said.prompt_tokens, answer_tokens=8, stopped=False)
     ids = prompt_ids(speaker.tokenizer, ask("Hi")[0], PROMPT)
     assert said.prompt_tokens == len(ids)
     at, end = _a_token_of_its_own(speaker, "Hi")  # made the stop token, so that the same answer ends there
-    stopped = Speaker(speaker.model, speaker.tokenizer, PROMPT.model_copy(update={"stop": (end,)})).answer(ask("Hi"))[0]
+    stopped = Generator(speaker.model, speaker.tokenizer, PROMPT.model_copy(update={"stop": (end,)})).answer(ask("Hi"))[
+        0
+    ]
     assert (stopped.answer_tokens, stopped.stopped) == (at, True)
     assert said.text.startswith(stopped.text)
     assert end not in stopped.text
 
 
-def _a_token_of_its_own(speaker: Speaker, text: str) -> tuple[int, str]:
+def _a_token_of_its_own(speaker: Generator, text: str) -> tuple[int, str]:
     """Place and text of a generated token, after the first, that is one token when its text is encoded again."""
     import torch
 
@@ -118,30 +120,30 @@ def _a_token_of_its_own(speaker: Speaker, text: str) -> tuple[int, str]:
 
 def test_an_adapter_changes_the_answers_and_leaves_the_base_alone(base: Path, tmp_path: Path) -> None:
     adapter = tiny_adapter(base, tmp_path / "adapter")
-    before = load_speaker(base, None, PROMPT).answer(ask(*TEXTS))
-    tuned = load_speaker(base, adapter, PROMPT)
+    before = load_generator(base, None, PROMPT).answer(ask(*TEXTS))
+    tuned = load_generator(base, adapter, PROMPT)
     assert tuned.answer(ask(*TEXTS)) != before
     assert tuned.answer(ask(*TEXTS)) == [tuned.answer([one])[0] for one in ask(*TEXTS)]
-    assert load_speaker(base, None, PROMPT).answer(ask(*TEXTS)) == before
+    assert load_generator(base, None, PROMPT).answer(ask(*TEXTS)) == before
 
 
-def test_the_base_models_own_generation_settings_do_not_reach_in(base: Path, speaker: Speaker) -> None:
+def test_the_base_models_own_generation_settings_do_not_reach_in(base: Path, speaker: Generator) -> None:
     from transformers import AutoModelForCausalLM, GenerationConfig
 
     wilful = AutoModelForCausalLM.from_pretrained(base)
     wilful.generation_config = GenerationConfig(
         repetition_penalty=5.0, do_sample=True, temperature=9.0, min_new_tokens=9
     )
-    assert Speaker(wilful, speaker.tokenizer, PROMPT, EXAMPLES).answer(ask(*TEXTS)) == speaker.answer(ask(*TEXTS))
+    assert Generator(wilful, speaker.tokenizer, PROMPT, EXAMPLES).answer(ask(*TEXTS)) == speaker.answer(ask(*TEXTS))
 
 
-def test_examples_stand_after_a_rows_own_system_prompt(speaker: Speaker) -> None:
-    own = Speaker(speaker.model, speaker.tokenizer, PromptSettings(max_new_tokens=8), EXAMPLES)
+def test_examples_stand_after_a_rows_own_system_prompt(speaker: Generator) -> None:
+    own = Generator(speaker.model, speaker.tokenizer, PromptSettings(max_new_tokens=8), EXAMPLES)
     row = [{"role": "system", "content": "Be kind."}, {"role": "user", "content": "Hi"}]
     assert own.prompt_ids(row) == prompt_ids(own.tokenizer, [row[0], *EXAMPLES, row[1]], own.prompt)
 
 
 def test_questions_of_several_turns_that_share_nothing_are_answered_too(base: Path) -> None:
-    speaker = load_speaker(base, None, PromptSettings(max_new_tokens=8, chat_template="{{ messages[0].content }}"))
+    speaker = load_generator(base, None, PromptSettings(max_new_tokens=8, chat_template="{{ messages[0].content }}"))
     several = [*ask("Where?", "Refund"), [{"role": "user", "content": "x"}, {"role": "user", "content": "y"}]]
     assert speaker.answer(several) == [speaker.answer([one])[0] for one in several]

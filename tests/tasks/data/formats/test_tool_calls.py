@@ -11,7 +11,7 @@ import pytest
 
 from tasks.core.errors import DataError
 from tasks.core.ledger import Outcome, entries, entry, quarantine
-from tasks.core.row import spoken, tools_of, turns, with_calls
+from tasks.core.row import as_message, tools_of, turns, with_calls
 from tasks.core.row_kind import CLASSIFICATION, SFT, RowKind
 from tasks.curation.dedupe import DedupeSettings, dedupe
 from tasks.curation.export import export
@@ -223,4 +223,4 @@ def test_rows_without_calls_are_handed_through_untouched(tmp_path: Path) -> None
     ).kept
     assert with_calls(rows) is rows
     assert with_calls(rows.drop("calls")).columns == rows.drop("calls").columns
-    assert spoken({"role": "tool", "content": "x", "tool_call_id": "call_1"}) == {"role": "tool", "content": "x"}
+    assert as_message({"role": "tool", "content": "x", "tool_call_id": "call_1"}) == {"role": "tool", "content": "x"}
