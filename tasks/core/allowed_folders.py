@@ -1,5 +1,5 @@
-"""Optional allow-list of folders that a run may read and write: recipes given by path, and local files that recipes or forms
-name.
+"""Optional allow-list of folders that a run may read and write: recipes given by path, and local files that recipes or
+forms name.
 
     ASSAY_RECIPES=/srv/recipes:/srv/exports
 

@@ -1,4 +1,5 @@
-"""Minimal pairs: two nearly equal texts with different labels may both be right: "I forgot my PIN" and "I forgot my passcode".
+"""Minimal pairs: two nearly equal texts with different labels may both be right: "I forgot my PIN" and "I forgot my
+passcode".
 
 They are when both of these hold in the rest of the data, which is counted and not guessed:
     - a word that only one of them has speaks for its label: it is in at least OTHERS more texts of that label, and in

@@ -34,8 +34,8 @@ class Contamination(HeldoutIndex):
     """Matches of training texts with held-out ones."""
 
     def matches(self, training: pl.DataFrame) -> pl.DataFrame:
-        """Match all: judge, text, shared, coverage, jaccard of each pair of a held-out text and a training text; of whole
-        prompts the nearest a set.
+        """Match all: judge, text, shared, coverage, jaccard of each pair of a held-out text and a training text; of
+        whole prompts the nearest a set.
 
         shared: distinct n-grams that both have; coverage: their share of the judging text's. Where whole prompts are
         alike (jaccard is not null) all n-grams count, a text of fewer words being one; else those that are not of a

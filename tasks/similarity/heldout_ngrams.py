@@ -45,7 +45,8 @@ class Scan:
     """What training texts share with the held-out ones.
 
     words: words a text. known: places in it with a known n-gram. template: whether an n-gram is one. hits: those that
-    are not, in texts that have a word's worth of them. of_training, of_heldout: n-grams that are not of a template, a text.
+    are not, in texts that have a word's worth of them. of_training, of_heldout: n-grams that are not of a template, a
+    text.
     """
 
     words: Ints
@@ -59,8 +60,8 @@ class Scan:
 class HeldoutIndex:
     """Held-out texts as n-grams; places in them, and in training texts, are numbers from 0.
 
-    heldout: set (Int64 from 0: the holdout, the edge cases, ...), of (prompt or answer), text. training, everywhere below:
-    row (Int64 from 0, ascending), part (prompt, answer or rejected), text. Texts are not empty.
+    heldout: set (Int64 from 0: the holdout, the edge cases, ...), of (prompt or answer), text. training, everywhere
+    below: row (Int64 from 0, ascending), part (prompt, answer or rejected), text. Texts are not empty.
     """
 
     def __init__(self, heldout: pl.DataFrame, measure: LeakSettings) -> None:

@@ -1,10 +1,10 @@
 """Advice: one topic's finding on a dataset, and the topics that count rows. tasks/curation/advice/row_texts.py has the
 others.
 
-A topic is a function of `dataset`, one row a dataset row, sorted by row_id: row_id, split (train or validation), system,
-prompt and answer (tasks/relations/prompts.py), said (of an answer what is neither label nor key), label (null without
-one), turns (assistant messages), rejected. Advice quotes labels and nothing else of a row, so no personal data gets
-into it.
+A topic is a function of `dataset`, one row a dataset row, sorted by row_id: row_id, split (train or validation),
+system, prompt and answer (tasks/relations/prompts.py), said (of an answer what is neither label nor key), label (null
+without one), turns (assistant messages), rejected. Advice quotes labels and nothing else of a row, so no personal data
+gets into it.
 """
 
 from __future__ import annotations
@@ -131,7 +131,10 @@ def conversations(dataset: pl.DataFrame) -> Advice:
     if not 0 < share < FEW_CONVERSATIONS:
         says = f"{share:.0%} of the rows are conversations of several turns." if many else "Every row is of one turn."
         return good("turns", says, numbers)
-    says = f"Conversations of several turns: {len(many):,} of {dataset.height:,} rows ({share:.1%}), too few to learn from."
+    says = (
+        f"Conversations of several turns: {len(many):,} of {dataset.height:,} rows ({share:.1%}), "
+        "too few to learn from."
+    )
     do = "Bring more if the model is to hold conversations; else leave these out."
     return worth("note", "turns", says, do, many, numbers)
 
