@@ -3,9 +3,10 @@
     METHODS = Members[Method](__name__, key="method", default="sft")       # in the package's __init__
     train: Annotated[TrainSettings, METHODS]                               # read as the chosen member's own settings
 
-A member is a file of the package that ends in `MEMBER = ...`, an object with `settings`: its own class of settings. It
-is imported only once it is chosen, by its name. So no list imports all members, and a step's cache key, which follows
-imports, covers the member that is used (`Settings.members`) and none beside it: a new one computes nothing again.
+A member is a file of the package that ends in `MEMBER = ...`, an object with `settings`: its own class of settings.
+Files whose names begin with `_` are helpers of members. It is imported only once it is chosen, by its name. So no list
+imports all members, and a step's cache key, which follows imports, covers the member that is used (`Settings.members`)
+and none beside it: a new one computes nothing again.
 """
 
 from __future__ import annotations
@@ -22,7 +23,6 @@ from pydantic_core import CoreSchema, InitErrorDetails, PydanticKnownError, core
 from tasks.core.settings import Settings
 
 Member = TypeVar("Member")
-NO_MEMBERS = ("__init__", "base")  # the files of such a package that are none
 
 
 class Members(Generic[Member]):
@@ -34,7 +34,8 @@ class Members(Generic[Member]):
     def names(self) -> list[str]:
         """The members there are, in order of their names."""
         (folder,) = import_module(self.package).__path__
-        return sorted(file.stem for file in Path(folder).glob("*.py") if file.stem not in NO_MEMBERS)
+        stems = (file.stem for file in Path(folder).glob("*.py"))
+        return sorted(stem for stem in stems if stem != "base" and not stem.startswith("_"))
 
     def get(self, name: str) -> Member:
         """The member of this name. Raises KeyError."""

@@ -19,14 +19,15 @@ Score = bool | float | None  # None: the metric is not one of this row's
 
 @dataclass(frozen=True)
 class Metric:
-    """name: in recipes, columns and registries. title: of what a good answer has: `valid JSON`. fault: what one that
-    has it not is called: `not valid JSON`; empty for a number.
+    """name: in recipes, columns and registries. title: names the good case, as a table shows it: `valid JSON`.
+    fault: names the bad one: `not valid JSON`; empty for a number.
 
-    applies: whether a row has it, by its reference alone, so that every variant is counted on the same rows.
-    score: of a row that has it: whether the answer is right, or with `is_number` a finite number.
-    is_number: counted as a mean instead of a share. lower_is_better: of a number, as of a loss.
-    sums_up: says of the whole answer what other metrics say of its parts; a mistake is told by those where there are
-    any. headline: the metric with the highest speaks for a variant; of equals the first.
+    applies: whether a row has it, by its reference alone, so that every variant is counted on the same rows: wants_text
+    and wants_calls below are the usual ones.
+    score: of a row that has it: whether the answer is right, or with `is_number` a finite number, on any scale.
+    is_number: counted as a mean instead of a share; `watch` compares shares only. lower_is_better: as a loss is.
+    sums_up: says of the whole answer what other metrics say of its parts; a wrong answer is described by those where
+    there are any. headline: rank for the one metric shown as a variant's result; the highest wins, of equals the first.
     """
 
     name: str

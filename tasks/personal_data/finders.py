@@ -14,6 +14,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from functools import cache
 from typing import Any, Literal
 
@@ -30,7 +31,6 @@ from tasks.personal_data.payment_numbers import CARD, IBAN, cards, ibans
 from tasks.personal_data.phones import PHONE, phones
 from tasks.personal_data.spans import UNSEEN, Span, decoded, spaced, without_dates, without_overlaps
 
-NUMBERS = frozenset({"iban", "card", "id", "phone"})  # looked for where no date stands
 _SIX_DIGITS = re.compile(r"\d(?:\D*\d){5}")  # no number of a person has fewer
 
 
@@ -92,11 +92,11 @@ def find(text: str, settings: PersonalData, before: str = "") -> list[tuple[Kind
     dateless = without_dates(words) if _SIX_DIGITS.search(whole) else ""
     found: list[tuple[Kind, Span]] = []
     for kind, candidate in _patterns(settings).items():
-        seen = dateless if kind in NUMBERS else whole if kind == "name" else words
+        seen = dateless if FINDERS[kind].is_number else whole if kind == "name" else words
         # A secret's candidates take longer to look for than what they are candidates of.
         if not seen or (candidate is not None and kind != "secret" and not candidate.search(seen)):
             continue
-        new = (span for span in FINDERS[kind](seen, settings) if places[span.start] >= len(before))
+        new = (span for span in FINDERS[kind].find(seen, settings) if places[span.start] >= len(before))
         free = (s for s in new if all(s.end <= other.start or s.start >= other.end for _, other in found))
         found += [(kind, span) for span in without_overlaps(free)]
     there = [(kind, Span(places[s.start] - len(before), places[s.end] - len(before), s.value)) for kind, s in found]
@@ -118,25 +118,49 @@ def replaced(text: str, settings: PersonalData, name: Callable[[Kind, str], str]
     return text
 
 
-FINDERS: dict[Kind, Callable[[str, PersonalData], Iterator[Span]]] = {
-    "secret": lambda text, _: secrets(text),
-    "email": lambda text, _: emails(text),
-    "iban": lambda text, _: ibans(text),
-    "card": lambda text, _: cards(text),
-    "id": lambda text, settings: ids(text, settings.id_countries),
-    "ip": lambda text, settings: addresses(text, private=settings.ip_addresses == "all"),
-    "phone": lambda text, settings: phones(text, settings.phone_regions),
-    "name": lambda text, settings: names(text, settings.names),
+@dataclass(frozen=True)
+class Finder:
+    """How one kind is found. find: the spans of it in a text.
+
+    pattern: what any text has in which one is found, as both re and Polars read it; empty where the settings leave
+    nothing to look for, None where no pattern says it (names: see first_words). is_number: looked for where no date
+    stands.
+    """
+
+    find: Callable[[str, PersonalData], Iterator[Span]]
+    pattern: Callable[[PersonalData], str | None]
+    is_number: bool = False
+
+
+FINDERS: dict[Kind, Finder] = {
+    "secret": Finder(lambda text, _: secrets(text), lambda _: SECRET),
+    "email": Finder(lambda text, _: emails(text), lambda _: EMAIL),
+    "iban": Finder(lambda text, _: ibans(text), lambda _: IBAN, is_number=True),
+    "card": Finder(lambda text, _: cards(text), lambda _: CARD, is_number=True),
+    "id": Finder(
+        lambda text, settings: ids(text, settings.id_countries),
+        lambda settings: candidates(settings.id_countries),
+        is_number=True,
+    ),
+    "ip": Finder(
+        lambda text, settings: addresses(text, private=settings.ip_addresses == "all"),
+        lambda _: IP,
+    ),
+    "phone": Finder(lambda text, settings: phones(text, settings.phone_regions), lambda _: PHONE, is_number=True),
+    "name": Finder(
+        lambda text, settings: names(text, settings.names),
+        lambda settings: None if settings.names else "",
+    ),
 }
 
 
 @cache
 def _patterns(settings: PersonalData) -> dict[Kind, re.Pattern[str] | None]:
-    """By kind that is looked for, in their order: what any text has in which one is found. None: see first_words."""
-    ids = candidates(settings.id_countries)
-    known = {"secret": SECRET, "email": EMAIL, "iban": IBAN, "card": CARD, "id": ids, "ip": IP, "phone": PHONE}
-    chosen = [kind for kind in KINDS if kind in settings.kinds and (settings.names if kind == "name" else known[kind])]
-    return {kind: re.compile(known[kind]) if kind in known else None for kind in chosen}
+    """Of each kind that is looked for, in their order, its pattern."""
+    known = {kind: FINDERS[kind].pattern(settings) for kind in KINDS if kind in settings.kinds}
+    return {
+        kind: pattern if pattern is None else re.compile(pattern) for kind, pattern in known.items() if pattern != ""
+    }
 
 
 # ---------------------------------------------------------------- in many rows
@@ -154,7 +178,7 @@ def suspect(text: pl.Expr, settings: PersonalData | None = None) -> pl.Expr:
     known = {
         kind: pattern.pattern.replace(r"\b", r"(?-u:\b)") for kind, pattern in patterns.items() if pattern is not None
     }
-    could = [(dateless if kind in NUMBERS else text).str.contains(pattern) for kind, pattern in known.items()]
+    could = [(dateless if FINDERS[kind].is_number else text).str.contains(pattern) for kind, pattern in known.items()]
     could.append(text.str.contains(r"\\u00(?:40|2[bB])"))  # an @ or + as some writers of JSON put it
     if "name" in patterns:
         if not all(map(str.isascii, chosen.names)):

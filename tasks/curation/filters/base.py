@@ -1,4 +1,8 @@
-"""Filter: one rule about rows that cannot teach, and FilterContext: all that a rule may look at."""
+"""Filter: one rule about rows that cannot teach, and FilterContext: all that a rule may look at.
+
+A rule is one file beside this one that ends in `RULE = Filter(...)`, and one line in catalog.py; a file without `RULE`
+is a helper of rules. empty.py is a short one.
+"""
 
 from __future__ import annotations
 

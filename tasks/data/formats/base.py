@@ -1,4 +1,8 @@
-"""Format: a format of other tools' files. It has shapes of records that it reads, a writer, or both."""
+"""Format: a format of other tools' files. It has shapes of records that it reads, a writer, or both.
+
+A format is one file beside this one that ends in `FORMAT = Format(...)`, and one line in catalog.py. alpaca.py is a
+short one that is read and written.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +20,9 @@ Row = dict[str, Any]  # as in ROW_SCHEMA
 
 @dataclass
 class Shaped:
-    """What a record holds. used: the lower-case keys it was taken from. fields: what single messages hold besides."""
+    """What a record holds. used: the lower-case keys it was taken from. fields: other keys found
+    on its messages, for the row's meta.
+    """
 
     messages: list[Message]
     used: set[str]
@@ -31,8 +37,7 @@ class Shape:
     """One shape of records, and the kind of the rows that are read from it.
 
     keys: sets of lower-case keys, of which a record must have one to be of this shape at all. read: from a record with
-    lower-case keys; None where it is of another shape after all. It raises UnadaptedError for a record of this shape
-    that cannot be a row.
+    lower-case keys; None lets the next shape try; raises UnadaptedError (messages.py), which quarantines the record.
     """
 
     keys: tuple[frozenset[str], ...]

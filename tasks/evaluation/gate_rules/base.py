@@ -1,7 +1,8 @@
 """What a gate rule is: a key of the recipe's rules, its value, and how the measured intervals are judged by it.
 
-A rule is a file that ends in `RULE = ...`, an object of this protocol, and one line in the catalog. It reads whole
-intervals, never the point in their middle:
+A rule is a file that ends in `RULE = ...`, an object of this protocol, and one line in the catalog; at_least.py is a
+short one. It judges what was evaluated: the tuned model and the prompted baselines (tasks/core/variants.py). It reads
+whole intervals, never the point in their middle:
 
     passed      even the low end meets the requirement
     refused     even the high end misses it
@@ -32,7 +33,7 @@ class Subject(Settings):
 class GateRule(Protocol):
     """key: of the rule in a recipe, the same as its file's name. example: as a recipe may have it, for errors.
 
-    field: its type and pydantic's Field, whose default means that the rule is not asked for.
+    field: (type, pydantic's Field(default=...)); a value equal to the default counts as absent.
     """
 
     key: str

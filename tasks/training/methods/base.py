@@ -1,8 +1,9 @@
 """What a training method is: which rows it learns from, how it reads one, and the trainer that does it.
 
 A method is one file beside this one. It ends in `MEMBER`, an object that is a `Method`, and has a class of its own
-settings, whose keys stand among the others of the recipe's section `train: {method: NAME, ...}`. No torch at the top of
-such a file: reading a recipe imports it, and so does the flow.
+settings with `method: Literal["NAME"] = "NAME"`, the name of its file; their other keys stand among those of the
+recipe's section `train: {method: NAME, ...}`. A file whose name begins with `_` is a helper of methods. No torch at the
+top of such a file: reading a recipe imports it, and so does the flow.
 """
 
 from __future__ import annotations
@@ -20,8 +21,8 @@ class TrainingData:
     """What a method's trainer is made with.
 
     rows, validation: datasets with the fields of its examples as columns, in the order that they are trained in;
-    validation is None where there are no such rows. arguments: of transformers' TrainingArguments, the same for every
-    method, so that resume, early stopping and the bytes of the result are. callbacks: to be given to the trainer.
+    validation is None where there are no such rows. arguments: of transformers' TrainingArguments, to be passed on as
+    they are: resume, early stopping and equal bytes rest on them. callbacks: to be given to the trainer.
     """
 
     rows: Any
@@ -40,8 +41,11 @@ class Method(Protocol):
     learns_from: frozenset[str]
 
     def encode(self, tokenizer: Any, row: dict[str, Any], prompt: PromptSettings) -> Example:
-        """A curated row as what is learnt of it. In the flow, which counts its tokens and refuses one that would be
-        cut or in which no label counts. Fields of a class derived from Example become columns too. Raises DataError.
+        """A curated row as what is learnt of it. In the flow, which counts the tokens of `input_ids`, and refuses a row
+        that would be cut or in which no label counts. Raises DataError.
+
+        For more than input_ids and labels (a rejected answer, say) return a subclass of Example: each of its fields
+        becomes a column of the datasets.
         """
         ...
 

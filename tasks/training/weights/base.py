@@ -15,7 +15,9 @@ from tasks.core.settings import Settings
 
 
 class WeightsSettings(Settings):
-    """What the settings of every form have. A form's own class gives `form` its one value."""
+    """What the settings of every form have. A form's own class gives `form` its one value, the name of its file:
+    `form: Literal["lora"] = "lora"`.
+    """
 
     form: str
 
@@ -33,12 +35,14 @@ class Weights(Protocol):
     def load(self, base: Path, settings: Any, machine: Machine, longest: int) -> Any:
         """The base model in the folder `base`, ready to be trained. In the training process.
 
-        settings: of this form. longest: tokens of the longest row.
+        The seed has been set. settings: of this form. longest: tokens of the longest row.
         """
         ...
 
     def save(self, model: Any, out: Path) -> None:
-        """Leave what was trained in the folder `out`; the same training leaves the same bytes. In the training
-        process.
+        """Write what was trained into the folder `out`, the same bytes for the same training. In the training process.
+
+        A PEFT adapter (adapter_config.json and its weights): evaluation, registration and serving read it with
+        PeftModel and merge it into the base as it lies on disk (tasks/model/generation.py).
         """
         ...
