@@ -3,8 +3,8 @@
 A record that cannot be read comes out with a reason in the place of a value, so that it can be quarantined; only a
 file that cannot be trusted as a whole is an error. Lines are counted from 1: physical lines in JSONL, records after
 the header in CSV and TSV, elements in JSON, rows in Parquet and Arrow. Blank lines in JSONL, CSV and TSV are no
-records, wherever they stand. A column of class labels, numbers whose names the file holds (Hugging Face datasets),
-comes out as the names.
+records, wherever they stand. What a table says of its values (class labels, JSON, bytes) is heeded:
+dataset_features.py.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from __future__ import annotations
 import codecs
 import io
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -20,6 +20,7 @@ import polars as pl
 import polars.selectors as cs
 
 from tasks.data.compression import GZIP, ZSTD, check_parquet, unpacked
+from tasks.data.dataset_features import decoders, features_in, parse_json
 from tasks.data.delimited import read_csv, read_tsv
 from tasks.data.formats.adapter import recognised
 from tasks.data.records import Record, refused
@@ -49,7 +50,7 @@ def read_records(name: str, data: bytes, header: Sequence[str] = ()) -> Iterator
         raise refused(name, "is empty", "export it again, or take it out of the recipe")
     kind = _kind(name, data, header)
     if kind in ("parquet", "arrow"):
-        return frame_records(_frame(name, data, kind))
+        return frame_records(*_table(name, data, kind))
     if kind in TABLES:
         return TABLES[kind](name, _text(data), header)
     if kind == "jsonl" and not data.startswith(UTF16):
@@ -68,28 +69,16 @@ def read_lines(name: str, lines: Iterable[bytes]) -> Iterator[Record]:
     return _jsonl(name, _decoded(lines))
 
 
-def frame_records(frame: pl.DataFrame) -> Iterator[Record]:
-    """The rows of a table; a missing number (NaN) becomes null, because JSON has no word for it."""
+def frame_records(frame: pl.DataFrame, features: Mapping[str, Any] | None = None) -> Iterator[Record]:
+    """The rows of a table; a missing number (NaN) becomes null, because JSON has no word for it.
+
+    features: what a dataset says of its columns, as datasets writes it in JSON.
+    """
+    decode = decoders(frame.schema, features or {})
     for number, row in enumerate(frame.with_columns(cs.float().fill_nan(None)).iter_rows(named=True), 1):
+        for column, decoded in decode.items():
+            row[column] = decoded(row[column])
         yield Record(number, row)
-
-
-def class_names(features: dict[str, Any]) -> dict[str, list[str]]:
-    """{column: its classes' names} of a dataset's features, as datasets writes them in JSON."""
-    return {
-        name: list(feature["names"])
-        for name, feature in features.items()
-        if isinstance(feature, dict) and feature.get("_type") == "ClassLabel" and feature.get("names")
-    }
-
-
-def with_class_names(frame: pl.DataFrame, names: dict[str, list[str]]) -> pl.DataFrame:
-    """Class numbers as their names; a number without one (-1 says that there is no label) becomes null."""
-    return frame.with_columns(
-        pl.col(column).replace_strict(list(range(len(known))), known, default=None, return_dtype=pl.String)
-        for column, known in names.items()
-        if column in frame.columns
-    )
 
 
 def _kind(name: str, data: bytes, header: Sequence[str]) -> str:
@@ -125,33 +114,25 @@ def _decoded(lines: Iterable[bytes]) -> Iterator[str]:
         )
 
 
-def _frame(name: str, data: bytes, kind: str) -> pl.DataFrame:
+def _table(name: str, data: bytes, kind: str) -> tuple[pl.DataFrame, dict[str, Any]]:
+    """A table, and what datasets wrote of its columns into the file; nothing in a file by anybody else."""
     source = io.BytesIO(data)
     try:
         if kind == "parquet":
             check_parquet(name, data)
-            return with_class_names(pl.read_parquet(source), class_names(_features(data)))
-        return pl.read_ipc(source) if data.startswith(ARROW) else pl.read_ipc_stream(source)
+            return pl.read_parquet(source), features_in(pl.read_parquet_metadata(io.BytesIO(data)))
+        read = pl.read_ipc if data.startswith(ARROW) else pl.read_ipc_stream
+        return read(source), features_in(_arrow_metadata(data))
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError, ValueError) as error:
         raise refused(name, f"is not a readable {kind.title()} file ({error})", "copy or export it again") from error
 
 
-def _features(data: bytes) -> dict[str, Any]:
-    """What datasets wrote of the columns into a Parquet file; nothing in a file by anybody else."""
-    written = pl.read_parquet_metadata(io.BytesIO(data)).get("huggingface", "{}")
-    features: dict[str, Any] = json.loads(written).get("info", {}).get("features", {})
-    return features
+def _arrow_metadata(data: bytes) -> dict[str, str]:
+    import pyarrow as pa
 
-
-_DECODER = json.JSONDecoder(parse_constant=lambda _: None)  # made once: making it costs more than reading a short row
-
-
-def parse_json(text: str) -> Any:
-    """JSON; NaN and Infinity, which Python writes and JSON lacks, become null. Raises ValueError."""
-    try:
-        return _DECODER.decode(text)
-    except RecursionError as error:
-        raise ValueError("nested too deeply") from error
+    opened = pa.ipc.open_file if data.startswith(ARROW) else pa.ipc.open_stream
+    metadata = opened(pa.BufferReader(data)).schema.metadata or {}
+    return {key.decode(errors="replace"): value.decode(errors="replace") for key, value in metadata.items()}
 
 
 def _jsonl(name: str, lines: Iterable[str]) -> Iterator[Record]:

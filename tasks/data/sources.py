@@ -22,7 +22,7 @@ from tasks.core.errors import DataError
 from tasks.core.home import digest_bytes
 from tasks.core.urls import ENV, WEB, check_address, hidden, is_address, public
 from tasks.data.formats.adapter import Reading
-from tasks.data.readers import class_names, frame_records, is_read_by_line, read_lines, read_records, with_class_names
+from tasks.data.readers import frame_records, is_read_by_line, read_lines, read_records
 from tasks.data.records import Record, refused
 from tasks.data.sql import check_database, keep_rows, query_name
 from tasks.data.storage import cause, digest, opened, outside, url_of
@@ -176,11 +176,11 @@ def _dataset(file: RawFile) -> Iterator[Record]:
     with outside(file.location, file.name):
         try:
             dataset = datasets.load_from_disk(url)
-            rows = dataset.with_format("polars")[:]
+            rows = pl.DataFrame(dataset.with_format("arrow")[:])  # its own way to Polars cannot read columns of JSON
         except (OSError, ValueError, KeyError, pl.exceptions.PanicException) as error:
             problem = f"is no dataset folder that can be read ({hidden(str(error), url)})"
             raise refused(file.name, problem, "write it again") from cause(error, url)
-    return frame_records(with_class_names(pl.DataFrame(rows), class_names(dataset.features.to_dict())))
+    return frame_records(rows, dataset.features.to_dict())
 
 
 def _expand(path: str, base: Path) -> list[str]:
