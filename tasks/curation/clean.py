@@ -1,8 +1,8 @@
 """Clean: Unicode repair; in users' messages also HTML to text, blanks, quoted mails and signatures.
 
-Assistant, system and other turns get Unicode repair and trimmed ends only, so a clean JSON answer comes out byte for
-byte. The rules are applied until none changes anything, so clean(clean(x)) == clean(x), also for text that was
-escaped twice.
+Assistant, system and other turns, and a pair's rejected answer, get Unicode repair and trimmed ends only, so a clean
+JSON answer comes out byte for byte. The rules are applied until none changes anything, so clean(clean(x)) == clean(x),
+also for text that was escaped twice.
 
 Kept on purpose, because people type them and the served model will see them: curly quotes, dashes, full-width
 characters, joiners inside emoji and Indic or Persian words, code and its indentation, `a < b`, `<3`, `<name@host>`,
@@ -50,10 +50,12 @@ def clean(rows: pl.DataFrame, settings: CleanSettings) -> Outcome:
     told: list[dict[str, Any]] = []
     for row in rows.filter(_suspect()).iter_rows(named=True):
         messages, fired, emptied = _clean_messages(row["messages"], rules)
+        rejected = row["rejected"] and _settle(row["rejected"], _light_rules(), fired)
+        fired = list(dict.fromkeys(fired))
         if emptied:
             told.append(entry(row, "dropped", "empty message after cleaning", rules=fired))
         elif fired:
-            new.append({**row, "messages": messages})
+            new.append({**row, "messages": messages, "rejected": rejected})
             told.append(changed(row, new[-1], "text cleaned", rules=fired))
     ledger = entries("clean", told)
     same = rows.join(ledger, on="row_id", how="anti", maintain_order="left")
@@ -67,7 +69,8 @@ def _suspect() -> pl.Expr:
     message = pl.element().struct
     line = message.field("role") == "user"
     odd = pl.when(line).then(message.field("content").str.contains(_NOT_PLAIN_LINE))
-    return pl.col("messages").list.eval(odd.otherwise(message.field("content").str.contains(_NOT_PLAIN))).list.any()
+    turns = pl.col("messages").list.eval(odd.otherwise(message.field("content").str.contains(_NOT_PLAIN))).list.any()
+    return turns | pl.col("rejected").str.contains(_NOT_PLAIN).fill_null(False)
 
 
 def _rules(settings: CleanSettings) -> list[Rule]:
@@ -82,7 +85,7 @@ def _rules(settings: CleanSettings) -> list[Rule]:
 
 
 def _light_rules() -> list[Rule]:
-    return [("Unicode", repair), ("blanks", str.strip)]
+    return [("Unicode", repair), ("blanks", trimmed)]
 
 
 def _clean_messages(messages: list[dict[str, str]], rules: list[Rule]) -> tuple[list[dict[str, str]], list[str], bool]:
@@ -95,7 +98,7 @@ def _clean_messages(messages: list[dict[str, str]], rules: list[Rule]) -> tuple[
         text = _settle(message["content"] or "", rules if user else _light_rules(), fired)
         emptied |= user and not text and bool((message["content"] or "").strip())
         cleaned.append({"role": message["role"], "content": text})
-    return cleaned, list(dict.fromkeys(fired)), emptied
+    return cleaned, fired, emptied
 
 
 def _settle(text: str, rules: list[Rule], fired: list[str]) -> str:
@@ -195,9 +198,19 @@ def _html_config() -> Any:
 _SPACES = re.compile("[\u00a0\u1680\u2000-\u200a\u202f\u205f]")
 _INNER = re.compile(r"(?<=\S)(?:[ \t]{2,}|\t)(?=\S)")  # not at the start of a line, where blanks are indentation
 _LINES = re.compile(r"\n{3,}")
+_EMPTY_LINES = re.compile(r"\A(?:[^\S\n]*\n)+")
+_INDENTED = re.compile(r" {4}|\t")  # as in Markdown
 
 
 def tidy_blanks(text: str) -> str:
     """One blank between words, no blanks at line ends, at most one empty line, nothing around the text."""
     text = _INNER.sub(" ", _SPACES.sub(" ", text))
-    return _LINES.sub("\n\n", "\n".join(line.rstrip(" \t") for line in text.split("\n"))).strip()
+    return trimmed(_LINES.sub("\n\n", "\n".join(line.rstrip(" \t") for line in text.split("\n"))))
+
+
+def trimmed(text: str) -> str:
+    """Nothing around the text; but where its first line is indented as code is, or others below it are, its indentation
+    is part of it.
+    """
+    text = _EMPTY_LINES.sub("", text.rstrip())
+    return text if _INDENTED.match(text) or "\n " in text or "\n\t" in text else text.lstrip()

@@ -75,6 +75,8 @@ def without_quotes(text: str) -> str:
     above = _MARKED.sub("\n\n", text)
     below = next((found for found in _ATTRIBUTION.finditer(above) if _STAMP.search(found[0])), None)
     below = below or _ORIGINAL.search(above) or _HEADERS.search(above)
+    if above == text and not below:
+        return text
     return (above[: below.start()] if below else above).strip() or text
 
 
