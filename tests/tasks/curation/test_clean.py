@@ -122,6 +122,16 @@ KEPT = {
     "a quote as the whole message": f"{QUOTE}\n> Hello",
     "a reported sentence": "On Monday your colleague wrote:\nwe send it today. It never came.",
     "a prompt": ">>> print(1)\n1",
+    "a route": "Hi\n\nFrom: London\nTo: Paris\nDate: 3 May\n\nPlease book the train for me.",
+    "headers in a fence": "How do I parse this?\n```\nFrom: a@x.example\nTo: b@x.example\nSubject: hi\n\nbody\n```\nThe subject.",
+    "a question below the signature": (
+        "Dear team,\n\nthe lamp broke.\n\nKind regards,\nAnna Berg\n\nWhen will you send a new one"
+    ),
+    "a comment between queries": "Explain this SQL:\nSELECT 1\n--\nSELECT 2",
+    "a list that begins with thanks": "Which words are polite?\n\nThanks\nCheers\nSorry",
+    "a list of closings": "Translate:\n\nBest\nRegards\nLove",
+    "blanks and mojibake in code": "What does it print?\n```python\nprint('a  b', 'cafÃ©')\tx\n\n\n\n```\nAnd `x  =  1`?",
+    "a table in indented lines": "Why?\n\n    a  |  b\n    --\n    Tom",
     "two dashes in the middle": "First.\n--\n" + "\n".join(f"line {i}" for i in range(12)),
 }
 
