@@ -5,6 +5,7 @@ ours.
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -65,7 +66,10 @@ def test_a_training_starts_from_there(elsewhere: Path) -> None:
     assert not taken(elsewhere)
 
 
-def test_the_keeper_of_a_server_starts_from_there(elsewhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_keeper_of_a_server_starts_from_there(
+    elsewhere: Path, home: Path, prefect_database: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copyfile(prefect_database, home / "prefect.db")
     for name in [name for name in os.environ if name.startswith("PREFECT_")]:
         monkeypatch.delenv(name)
     done = run("-P", "-c", USER)

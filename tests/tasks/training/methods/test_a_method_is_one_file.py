@@ -18,6 +18,7 @@ from tasks.training.methods import METHODS
 from tasks.training.methods.sft import SftSettings
 from tasks.training.train import train
 from tasks.training.weights import WEIGHTS
+from tests.support.training import base_handle, dataset_handle, rows
 
 METHOD = """
 from typing import Literal
@@ -76,17 +77,19 @@ import json, sys
 from pathlib import Path
 from typing import Annotated
 from pydantic import TypeAdapter
+from tasks.core.handle import Handle
 from tasks.model.chat_template import PromptSettings
 from tasks.training import train as step
 from tasks.training.methods import METHODS
 from tasks.training.settings import TrainSettings
-from tests.support.training import base_handle, dataset_handle, place, rows
+from tests.support.training import place
 
 if __name__ == "__main__":
-    work = Path(sys.argv[1])
     settings = TypeAdapter(Annotated[TrainSettings, METHODS]).validate_json(sys.argv[2], strict=True)
-    given = {"base": base_handle(work / "base"), "dataset": dataset_handle(work / "dataset", rows(8, 4))}
-    made = step.train(place(work / "step"), settings=settings, prompt=PromptSettings(), **given)
+    given = TypeAdapter(dict[str, Handle]).validate_json(sys.argv[3])
+    # The launcher, which test_train.py has, would be one more process to load torch.
+    step._command = lambda spec, _: [sys.executable, "-m", step.trainer.__name__, str(spec)]
+    made = step.train(place(Path(sys.argv[1])), settings=settings, prompt=PromptSettings(), **given)
     told = step.TrainingTold.model_validate(made.told)
     print("\\n" + json.dumps({"facts": made.facts, "plan": made.told["plan"], "line": step._plan_line(told.plan)}))
 """
@@ -104,8 +107,11 @@ def copy(tmp_path: Path) -> Path:
 
 
 def trained(copy: Path, work: Path, settings: dict[str, Any]) -> dict[str, Any]:
+    given = {"base": base_handle(work / "base"), "dataset": dataset_handle(work / "dataset", rows(8, 4))}
+    asked = {"epochs": 2, "batch_rows": 4, "threads": 1, **settings}
+    handles = {name: handle.model_dump() for name, handle in given.items()}
     ended = subprocess.run(
-        [sys.executable, "-c", TRAINS, str(work), json.dumps({"epochs": 2, "batch_rows": 4, "threads": 1, **settings})],
+        [sys.executable, "-c", TRAINS, str(work / "step"), json.dumps(asked), json.dumps(handles)],
         env={**os.environ, "PYTHONPATH": str(copy), "OMP_NUM_THREADS": "1"},
         cwd=copy,
         capture_output=True,
