@@ -18,7 +18,7 @@ from hypothesis import settings
 from tasks.core.process.hardware import collect_rarely
 from tasks.registry import mlflow_client
 from tasks.training import train
-from tests.support.forks import fork_versions_and_trainers, launched, preloaded_at
+from tests.support.forks import fork_versions_and_trainers, launched, preloaded_in
 from tests.support.preloaded import Preloaded
 
 settings.register_profile("shared", deadline=None)  # machines are shared: no example fails for the time it takes
@@ -38,13 +38,13 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def forks() -> Iterator[Preloaded]:
-    """Versions are loaded and models trained in forks of one process, for the whole session."""
-    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
-        preloaded = preloaded_at(Path(folder) / "s")  # short, as a socket's path must be
+def forks(testrun_uid: str) -> Iterator[Preloaded]:
+    """Versions are loaded and models trained in forks of one process, the same for all processes of this session."""
+    preloaded = preloaded_in(Path(tempfile.gettempdir()) / f"assay-{testrun_uid}")
+    with pytest.MonkeyPatch.context() as patch:
         fork_versions_and_trainers(preloaded, patch.setattr)
         yield preloaded
-        preloaded.end()
+    preloaded.end()
 
 
 @pytest.fixture

@@ -33,7 +33,7 @@ def work(tmp_path_factory: pytest.TempPathFactory, prefect_database: Path, forks
     """A folder for recipes and a home, for the runs of one test module, by forked commands; what a start without a
     database does is in test_main.
     """
-    work = Work(tmp_path_factory.mktemp("work"), forks.command(forked_command.__name__, forks.address))
+    work = Work(tmp_path_factory.mktemp("work"), forks.command(forked_command.__name__, str(forks.folder)))
     work.home.mkdir()
     shutil.copyfile(prefect_database, work.home / "prefect.db")
     yield work

@@ -78,8 +78,8 @@ def page(run: Ended) -> str:
 
 @pytest.fixture(scope="module")
 def killed(work: Work, little: Path) -> None:
-    """The run, killed in training and again as soon as the adapter is there. Nothing may be left
-    running either time.
+    """The run, killed in training, and again, in forks, as soon as the adapter is there. Nothing may be left running
+    either time.
     """
     scratch = work.home / "scratch" / "train"
 
@@ -88,7 +88,7 @@ def killed(work: Work, little: Path) -> None:
 
     as_typed(work).kill_when("run", little, one_is_whole)
     assert not work.made("train"), "it was killed too late"
-    as_typed(work).kill_when("run", little, lambda: work.made("train"))
+    work.kill_when("run", little, lambda: work.made("train"))
     assert not (work.home / "mlflow.db").exists(), "it was killed too late"
 
 

@@ -15,10 +15,10 @@ from tests.support.preloaded import Preloaded
 launched = train._command
 
 
-def preloaded_at(address: Path) -> Preloaded:
-    """The process behind this socket, which is started when it is first asked for a fork."""
+def preloaded_in(folder: Path) -> Preloaded:
+    """The process of this folder, which is started when it is first asked for a fork."""
     settings = {**environment._quiet(), **environment._computing(), "HF_HUB_OFFLINE": "1"}
-    return Preloaded(address, loaded_version_main.__file__, settings)
+    return Preloaded(folder, loaded_version_main.__file__, settings)
 
 
 def fork_versions_and_trainers(forks: Preloaded, patch: Callable[[Any, str, Any], None]) -> None:

@@ -1,7 +1,7 @@
 """Processes in tests, forked from one that has imported the libraries, and computed nothing.
 
-    python -P -B tests/support/preloaded.py serve SOCKET PROGRAM     (started by `Preloaded`, ends with its standard input)
-    python -P -B tests/support/preloaded.py run SOCKET MODULE ...    (is in all that is seen of it `python -m MODULE ...`)
+    python -P -B tests/support/preloaded.py serve FOLDER PROGRAM     (started by `Preloaded`, ends with its standard input)
+    python -P -B tests/support/preloaded.py run FOLDER MODULE ...    (is in all that is seen of it `python -m MODULE ...`)
 
 To import torch, transformers, peft, datasets and MLflow takes seconds of a core, and the suite loads dozens of versions
 and trains dozens of tiny models. What runs in a fork is the program itself: PROGRAM, which is
@@ -14,12 +14,14 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import fcntl
 import gc
 import importlib.util
 import json
 import os
 import runpy
 import select
+import shutil
 import signal
 import socket
 import subprocess
@@ -48,29 +50,50 @@ LIBRARIES = (
     "ftfy",
 )
 ROOT = str(Path(__file__).parents[2])
+SOCKET = "socket"
 HERE = (sys.executable, "-P", "-B", __file__)
 
 
 class Preloaded:
-    """Starts such processes in place of those of the product; the one they come of is started with the first."""
+    """Starts such processes in place of those of the product; the one they come of is started with the first.
 
-    def __init__(self, address: Path, program: str, settings: dict[str, str]) -> None:
+    folder: its own, and short, as a socket's path must be. All processes that name the same one share it.
+    """
+
+    def __init__(self, folder: Path, program: str, settings: dict[str, str]) -> None:
         """settings: variables that the libraries read when they are imported."""
-        self.address, self.program, self.settings = str(address), program, settings
-        self.process: subprocess.Popen[bytes] | None = None
+        self.folder, self.program, self.settings = folder, program, settings
+        self.holder = 0
 
     def serve(self) -> None:
-        if not os.path.exists(self.address):
-            command, environment = [*HERE, "serve", self.address, self.program], {**os.environ, **self.settings}
-            self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment)
-            assert self.process.stdout
-            assert self.process.stdout.readline() == b"ready\n"
+        """Return once it answers. It lives while anybody holds it: it reads a FIFO, which ends when the last who has it
+        open is gone.
+        """
+        if self.holder:
+            return
+        self.folder.mkdir(exist_ok=True)
+        fifo = self.folder / "holders"
+        with (self.folder / "lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not fifo.exists():
+                os.mkfifo(fifo)
+            self.holder = os.open(fifo, os.O_RDWR)
+            if not (self.folder / SOCKET).exists():
+                command, environment = [*HERE, "serve", self.folder, self.program], {**os.environ, **self.settings}
+                with open(os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)) as holders:
+                    started = subprocess.Popen(command, stdin=holders, stdout=subprocess.PIPE, env=environment)
+                assert started.stdout
+                assert started.stdout.readline() == b"ready\n"
+
+    def end(self) -> None:
+        if self.holder:
+            os.close(self.holder)
 
     def start(self, folder: Path, threads: int, log: IO[bytes]) -> Any:
         """In place of tasks.registry.loaded_version.start."""
         self.serve()
         (asked, ask), (told, tell) = os.pipe(), os.pipe()
-        minder = connect(self.address, {"folder": str(folder), "threads": threads}, [asked, tell, log.fileno()])
+        minder = connect(self.folder, {"folder": str(folder), "threads": threads}, [asked, tell, log.fileno()])
         os.close(asked)
         os.close(tell)
         return Forked(minder, ask, told)
@@ -78,11 +101,7 @@ class Preloaded:
     def command(self, module: str, *arguments: str) -> list[str]:
         """In place of `python -m MODULE ...`."""
         self.serve()
-        return [*HERE, "run", self.address, module, *arguments]
-
-    def end(self) -> None:
-        if self.process is not None:
-            self.process.communicate(timeout=20)
+        return [*HERE, "run", str(self.folder), module, *arguments]
 
 
 class Forked:
@@ -105,31 +124,31 @@ class Forked:
         os.kill(self.pid, signal.SIGKILL)
 
 
-def connect(address: str, asked: dict[str, Any], descriptors: list[int]) -> socket.socket:
+def connect(folder: Path, asked: dict[str, Any], descriptors: list[int]) -> socket.socket:
     """Ask for a fork that works here, with this environment and with these as its standard input, output and error."""
     minder = socket.socket(socket.AF_UNIX)
-    minder.connect(address)
+    minder.connect(str(folder / SOCKET))
     given = {**asked, "cwd": os.getcwd(), "environment": dict(os.environ)}
     socket.send_fds(minder, [json.dumps(given).encode() + b"\n"], descriptors)
     return minder
 
 
-def run(address: str, module: str, *arguments: str) -> None:
+def run(folder: str, module: str, *arguments: str) -> None:
     """Be in place of a fork: it writes where this process would, ends with it, and gives it its exit code."""
-    words = connect(address, {"module": module, "arguments": arguments}, [0, 1, 2]).makefile()
+    words = connect(Path(folder), {"module": module, "arguments": arguments}, [0, 1, 2]).makefile()
     words.readline()
     code = int(words.readline())
     os._exit(code) if code >= 0 else os.kill(os.getpid(), -code)
 
 
-def serve(address: str, program: str) -> None:
-    """Fork a minder for each that connects, until standard input ends."""
+def serve(folder: str, program: str) -> None:
+    """Fork a minder for each that connects, until standard input ends; then remove the folder."""
     for library in LIBRARIES:
         importlib.import_module(library)
     gc.freeze()  # which no fork looks through, nor copies for that
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     listener = socket.socket(socket.AF_UNIX)
-    listener.bind(address)
+    listener.bind(str(Path(folder) / SOCKET))
     listener.listen()
     print("ready", flush=True)
     while listener in select.select([listener, sys.stdin], [], [])[0]:
@@ -139,6 +158,7 @@ def serve(address: str, program: str) -> None:
             mind(minder, program)
             os._exit(0)
         minder.close()
+    shutil.rmtree(folder)
     os._exit(0)
 
 
