@@ -13,13 +13,13 @@ from flows.recipe import Recipe
 from flows.run.dataset_history import record_dataset
 from flows.run.final_states import ends_in_words
 from flows.run.parameters import DEFAULT, ROWS, Assignments, RecipeName, RecipePath, Rows, recipe_from_form
-from tasks.contract.known_answers import RowsAndStep
+from tasks.contract.known_answers import HeldoutRows, RelationInputs
+from tasks.contract.row_relations import RelationSettings
 from tasks.core.handle import Handle
 from tasks.core.step import row_step, work_step
-from tasks.core.step_cache import Input
 from tasks.curation.account import AccountSettings, account
 from tasks.curation.advise import advise
-from tasks.curation.check import check
+from tasks.curation.check import TokenInputs, check
 from tasks.curation.clean import clean
 from tasks.curation.conflicts import conflicts
 from tasks.curation.decontaminate import decontaminate
@@ -78,34 +78,30 @@ def curated(plan: Recipe) -> Curated:
     def run_next(function: Callable[..., Any], settings: Any, name: str = "", **inputs: Any) -> None:
         steps.append(row_step(function, settings, name, rows=steps[-1], reviewed=said, **inputs))
 
-    # Whose votes and wording cleared the rows that are left.
-    whole: dict[str, RowsAndStep] = {"seen_by_conflicts": (steps[-1], conflicts)}
+    conflicts_saw = (steps[-1], conflicts)  # whose votes and wording cleared the rows that are left
     run_next(conflicts, plan.conflicts, kind=kind, answer=answer)
     run_next(dedupe, plan.dedupe, kind=kind, answer=answer)
     run_next(label_errors, plan.label_errors, kind=kind, answer=answer)
     compared = {name: cleaned_and_redacted(plan, name, judge) for name, judge in heldout.items()}
-    whole["seen_by_decontaminate"] = (steps[-1], decontaminate)
+    decontaminate_saw = (steps[-1], decontaminate)
     run_next(decontaminate, plan.decontaminate, "", kind=kind, answer=answer, **compared)
     run_next(select, plan.select, kind=kind, answer=answer)
-    asked: dict[str, Input] = {"kind": kind, "answer": answer, "prompt": plan.prompt}
+    measures = RelationSettings(plan.dedupe, plan.conflicts, plan.decontaminate)
     contract = work_step(
         check,
         plan.check,
         contract=read_contract(plan.contract, plan.folder),
         rows=steps[-1],
-        base=base,
+        answer=answer,
+        kind=kind,
+        tokens=TokenInputs(base, plan.prompt),
         personal=plan.redact,
-        likenesses=plan.dedupe,
-        contradictions=plan.conflicts,
-        leaks=plan.decontaminate,
-        **whole,
-        **compared,
-        **asked,
+        relations=RelationInputs(measures, HeldoutRows(**compared), conflicts_saw, decontaminate_saw),
     )
     run_next(split, plan.split, kind=kind, answer=answer)
     dataset = work_step(account, AccountSettings(), steps=steps, files=files, decisions=said)
     record_dataset(plan.name, dataset)
-    advice = work_step(advise, plan.advise, dataset=dataset, **asked)
+    advice = work_step(advise, plan.advise, dataset=dataset, kind=kind, answer=answer, prompt=plan.prompt)
     sheet = work_step(review, plan.review, steps=steps, dataset=dataset, kind=kind, answer=answer, personal=plan.redact)
     return Curated(tuple(steps), base, dataset, contract, advice, sheet, heldout)
 

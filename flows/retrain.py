@@ -47,7 +47,7 @@ from tasks.facts.version import VersionFacts
 from tasks.model.answerable import check_answerable
 from tasks.model.chat_template import PromptSettings
 from tasks.registry import mlflow_client
-from tasks.release.register import RecipeText, is_challenger, register
+from tasks.release.register import Proof, RecipeText, RecordedAnswers, UnitParts, is_challenger, register
 from tasks.training.methods import METHODS
 from tasks.training.train import train
 
@@ -106,7 +106,7 @@ def released(plan: Recipe, data: Curated, model: Evaluated) -> State[Results]:
     """The last part of a run: register what passed, report, follow the gate, tell the outcome."""
     judged = {"scores": model.scores, "verdict": model.verdict}
     proof = {"base": data.base, "dataset": data.dataset, "contract": data.contract, **judged}
-    version = registered(plan, proof, model, data.heldout["holdout"])
+    version = registered(plan, data, model)
     seen = {"training": model.adapter, "version": version, "advice": data.advice, "review": data.review}
     steps = list(data.steps)
     page = work_step(report, plan.report, steps=steps, prompt=plan.prompt, answer=plan.answer, **seen, **proof)
@@ -150,23 +150,20 @@ def predicted(plan: Recipe, data: Curated, adapter: Handle) -> list[Handle]:
     ]
 
 
-def registered(plan: Recipe, proof: Results, model: Evaluated, holdout: Handle) -> Handle | None:
+def registered(plan: Recipe, data: Curated, model: Evaluated) -> Handle | None:
     """The model version, or None when the gate did not pass."""
-    if Verdict.of(proof["verdict"]).verdict != "passed":
+    if Verdict.of(model.verdict).verdict != "passed":
         return None
     return work_step(
         register,
         plan.register,
         "register",
         is_challenger,
-        prompt=plan.prompt,
-        base_source=plan.base_model,
         recipe=RecipeText(name=plan.name, yaml=plan.text),
+        parts=UnitParts(plan.prompt, plan.base_model, data.base, model.adapter),
+        proof=Proof(data.contract, data.dataset, model.scores, model.verdict),
+        answers=RecordedAnswers(data.heldout["holdout"], model.answers),
         personal=plan.redact,
-        adapter=model.adapter,
-        predictions=model.answers,
-        holdout=holdout,
-        **proof,
     )
 
 

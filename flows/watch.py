@@ -22,6 +22,8 @@ from flows.curate import Results, cleaned_and_redacted, evaluation_rows, read, r
 from flows.recipe import Recipe
 from flows.run.final_states import ends_in_words
 from flows.run.parameters import DEFAULT, RecipeName, RecipePath, recipe_from_form
+from tasks.contract.known_answers import HeldoutRows, RelationInputs
+from tasks.contract.row_relations import RelationSettings
 from tasks.core.action import act
 from tasks.core.errors import NothingLeftError
 from tasks.core.handle import Handle
@@ -29,7 +31,7 @@ from tasks.core.process import terminal
 from tasks.core.process.run_page import show
 from tasks.core.step import row_step, work_step
 from tasks.core.step_cache import Input
-from tasks.curation.check import check
+from tasks.curation.check import TokenInputs, check
 from tasks.curation.conflicts import conflicts
 from tasks.curation.dedupe import dedupe
 from tasks.curation.ingest import RawFile, find_sources
@@ -155,21 +157,18 @@ def _checked(plan: Recipe, contract: Contract, left: Handle, base: Handle) -> Ha
     nothing.
     """
     heldout: Results = {name: cleaned_and_redacted(plan, name, judge) for name, judge in evaluation_rows(plan).items()}
+    measures = RelationSettings(plan.dedupe, plan.conflicts, plan.decontaminate)
     told = tuple(e.model_copy(update={"severity": "warn"}) for e in contract.expectations)
     return work_step(
         check,
         plan.check,
         contract=contract.model_copy(update={"expectations": told}),
         rows=left,
-        base=base,
-        personal=plan.redact,
-        prompt=plan.prompt,
-        kind=plan.rows_are,
         answer=plan.answer,
-        likenesses=plan.dedupe,
-        contradictions=plan.conflicts,
-        leaks=plan.decontaminate,
-        **heldout,
+        kind=plan.rows_are,
+        tokens=TokenInputs(base, plan.prompt),
+        personal=plan.redact,
+        relations=RelationInputs(measures, HeldoutRows(**heldout)),
     )
 
 

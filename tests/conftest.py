@@ -16,12 +16,11 @@ from filelock import FileLock
 from hypothesis import settings
 
 from tasks.core.process.hardware import collect_rarely
-from tasks.registry import loaded_version, loaded_version_main, mlflow_client
-from tasks.training import train, trainer
-from tasks.training.settings import TrainSettings
+from tasks.registry import mlflow_client
+from tasks.training import train
+from tests.support.forks import fork_versions_and_trainers, launched, preloaded_at
 from tests.support.preloaded import Preloaded
 
-launched = train._command
 settings.register_profile("shared", deadline=None)  # machines are shared: no example fails for the time it takes
 settings.load_profile("shared")
 collect_rarely()  # most objects of a test process are of the libraries that it loads once
@@ -39,26 +38,13 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def preloaded() -> Iterator[None]:
-    """Versions are loaded and models trained in forks of one process, for the whole session:
-    tests/support/preloaded.py.
-    """
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        pytest.MonkeyPatch.context() as patch,
-    ):  # short, as a socket's path must be
-        forks = Preloaded(Path(folder), loaded_version_main.__file__)
-        patch.setattr(loaded_version, "start", forks.start)
-        patch.setattr(train, "_command", lambda spec, settings: forked_trainer(forks, spec, settings))
-        yield
-        forks.end()
-
-
-def forked_trainer(forks: Preloaded, spec: Path, settings: TrainSettings) -> list[str]:
-    """The command of one process that trains, without its launcher, which would only set this variable."""
-    if settings.processes > 1:
-        return launched(spec, settings)
-    return ["env", f"OMP_NUM_THREADS={settings.threads}", *forks.command(trainer.__name__, str(spec))]
+def forks() -> Iterator[Preloaded]:
+    """Versions are loaded and models trained in forks of one process, for the whole session."""
+    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        preloaded = preloaded_at(Path(folder) / "s")  # short, as a socket's path must be
+        fork_versions_and_trainers(preloaded, patch.setattr)
+        yield preloaded
+        preloaded.end()
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ never went through the step, with other settings, or where a reviewer's word sta
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
 import polars as pl
 from pydantic import BaseModel
@@ -24,23 +24,43 @@ RowsAndStep = tuple[Handle, Function]  # rows, and the step that was given them
 OTHER = ("$.partner", "$.match")  # where the evidence names the other row; without one a row is at odds with itself
 
 
-def step_inputs(
-    measures: RelationSettings,
-    seen_by_conflicts: RowsAndStep | None,
-    seen_by_decontaminate: RowsAndStep | None,
-    *,
-    kind: RowKind,
-    answer: AnswerSettings,
-    **heldout: Handle | None,
-) -> dict[str, StepInput]:
-    """By column the rows that its step was given, if it was given any. heldout: what decontaminate compares with, by
-    name.
+@dataclass(frozen=True)
+class HeldoutRows:
+    """The rows that nothing may be trained on, by the names that decontaminate takes them by. None: there are none."""
+
+    holdout: Handle | None = None
+    edge_cases: Handle | None = None
+    benchmarks: Handle | None = None
+
+    def by_name(self) -> dict[str, Handle]:
+        """Those that there are."""
+        named = {"holdout": self.holdout, "edge_cases": self.edge_cases, "benchmarks": self.benchmarks}
+        return {name: rows for name, rows in named.items() if rows is not None}
+
+
+@dataclass(frozen=True)
+class RelationInputs:
+    """What relates the rows that a contract is for to each other and to held-out rows.
+
+    settings: the recipe's, of dedupe, conflicts and decontaminate. seen_by_conflicts, seen_by_decontaminate: the rows
+    that the step was given; None where the rows never went through it.
     """
+
+    settings: RelationSettings = field(default_factory=RelationSettings)
+    heldout: HeldoutRows = field(default_factory=HeldoutRows)
+    seen_by_conflicts: RowsAndStep | None = None
+    seen_by_decontaminate: RowsAndStep | None = None
+
+
+def step_inputs(relations: RelationInputs, *, kind: RowKind, answer: AnswerSettings) -> dict[str, StepInput]:
+    """By column the rows that its step was given, if it was given any."""
+    settings = relations.settings
     asked: Mapping[str, Input] = {"kind": kind, "answer": answer}
-    voted = step_input(seen_by_conflicts, measures.contradictions, **asked)
-    if voted and measures.contradictions.policy == "off":
+    voted = step_input(relations.seen_by_conflicts, settings.contradictions, **asked)
+    if voted and settings.contradictions.policy == "off":
         voted = replace(voted, found=None)  # the step then holds back none of those that the contract counts
-    compared = step_input(seen_by_decontaminate, measures.leaks, **asked, **heldout)
+    heldout = relations.heldout.by_name()
+    compared = step_input(relations.seen_by_decontaminate, settings.leaks, **asked, **heldout)
     return {column: seen for column, seen in (("conflicts_with", voted), ("leaked_from", compared)) if seen}
 
 

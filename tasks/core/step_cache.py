@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, is_dataclass
+from dataclasses import fields, is_dataclass
 from inspect import isfunction
 from typing import TYPE_CHECKING, Any, Union
 
@@ -36,17 +36,19 @@ def work_key(name: str, function: Function, settings: BaseModel, inputs: Mapping
 
 
 def _identity(value: Input) -> Any:
-    """What of an input decides the result: a handle's digest, a model's or dataclass's values, a function's name; no
-    path.
+    """What of an input decides the result: a handle's digest, a model's values, a function's name, and of a dataclass
+    what these are of each field; no path.
     """
     if value is None or isinstance(value, Handle):
         return value and value.digest
     if isinstance(value, BaseModel):
         return value.model_dump(mode="json")
+    if isinstance(value, str | int | float):
+        return value
     if isinstance(value, Sequence):
         return [_identity(v) for v in value]
     if is_dataclass(value) and not isinstance(value, type):
-        return asdict(value)
+        return {field.name: _identity(getattr(value, field.name)) for field in fields(value)}
     assert isfunction(value)
     return f"{value.__module__}.{value.__qualname__}"
 

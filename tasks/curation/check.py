@@ -1,17 +1,19 @@
 """check: holds the dataset against its contract (data_contracts/), before anything trains on it.
 
+    relations = RelationInputs(
+        RelationSettings(recipe.dedupe, recipe.conflicts, recipe.decontaminate),
+        HeldoutRows(holdout=holdout, edge_cases=edge_cases, benchmarks=benchmarks),
+        seen_by_conflicts=(steps[5], conflicts),
+        seen_by_decontaminate=(steps[8], decontaminate),
+    )
     made = check(place, CheckSettings(), contract=read_contract("support_triage"), rows=handle, answer=recipe.answer,
-                 kind=SFT, prompt=recipe.prompt, base=base, holdout=holdout, edge_cases=edge_cases,
-                 benchmarks=benchmarks, personal=recipe.redact, likenesses=recipe.dedupe,
-                 contradictions=recipe.conflicts, leaks=recipe.decontaminate, seen_by_conflicts=(steps[5], conflicts),
-                 seen_by_decontaminate=(steps[8], decontaminate))
+                 kind=SFT, tokens=TokenInputs(base, recipe.prompt), personal=recipe.redact, relations=relations)
 
-A contract is for one kind of dataset (sft, preference, classification), and only what it speaks of is computed. base is
-the model whose tokenizer counts tokens; holdout, edge_cases and benchmarks are what may not leak; a contract that asks
-for what was not given is refused. Personal data, twins, contradictions and leaks are what redact, dedupe, conflicts and
-decontaminate find, as the recipe set them (personal, likenesses, contradictions, leaks) and among the rows that they
-were given (seen_by_...); what conflicts and decontaminate have answered about these very rows is not asked again
-(tasks/contract/known_answers.py).
+A contract is for one kind of dataset (sft, preference, classification), and only what it speaks of is computed. The
+base model's tokenizer counts tokens; held-out rows are what may not leak; a contract that asks for what was not given
+is refused. Personal data, twins, contradictions and leaks are what redact, dedupe, conflicts and decontaminate find, as
+the recipe set them (personal, relations.settings) and among the rows that they were given (relations.seen_by_...); what
+conflicts and decontaminate have answered about these very rows is not asked again (tasks/contract/known_answers.py).
 
 Leaves facts.json, great_expectations.json (GX's own result) and failing_rows.csv (up to 200 for each expectation). When
 one of severity `block` fails, the same three lie in HOME/contracts/<contract>-<digest>/, and the flow ends.
@@ -24,7 +26,7 @@ import os
 import shutil
 import time
 import uuid
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,9 +35,8 @@ import polars as pl
 from data_contracts.contract import Contract, Expectation, check_kind, short
 from data_contracts.vocabulary import COLUMNS, COSTLY, FIELD, unknown
 from tasks.contract.facts import texts_of
-from tasks.contract.known_answers import RowsAndStep, step_inputs
+from tasks.contract.known_answers import RelationInputs, step_inputs
 from tasks.contract.measure import FactSources, facts_for
-from tasks.contract.row_relations import RelationSettings
 from tasks.core.errors import ContractError
 from tasks.core.handle import FACTS, Handle
 from tasks.core.home import digest_path, home
@@ -50,19 +51,31 @@ from tasks.metrics.answer_schema import AnswerSettings
 from tasks.model.chat_template import PromptSettings
 from tasks.personal_data.finders import PersonalData
 from tasks.personal_data.hiding import hidden, hidden_in
-from tasks.relations.contradictions import Contradictions
-from tasks.relations.duplicates import Likenesses
-from tasks.similarity.heldout_ngrams import LeakSettings
 
 EXAMPLES = 5  # enough to see what is wrong; all the rows, up to 200, are in failing_rows.csv
 EXCERPT = 70  # characters of a question or an answer: two of them fit a line of a wide terminal
 MODEL = "model"  # of a base model's artifact, the folder of weights and tokenizer
-PLAIN, PERSONAL, MEASURES = PromptSettings(), PersonalData(), RelationSettings()
+PERSONAL, RELATIONS = PersonalData(), RelationInputs()
 GX_RESULT, FAILING = "great_expectations.json", "failing_rows.csv"
 
 
 class CheckSettings(Settings):
     """Nothing to set: what the data must be is said in the contract."""
+
+
+@dataclass(frozen=True)
+class TokenInputs:
+    """What counts a row's tokens. base: the folder `model` in it holds the tokenizer. prompt: as the model is asked."""
+
+    base: Handle | None = None
+    prompt: PromptSettings = field(default_factory=PromptSettings)
+
+    @property
+    def tokenizer(self) -> Path | None:
+        return self.base.folder / MODEL if self.base else None
+
+
+NO_TOKENIZER = TokenInputs()
 
 
 def check(
@@ -72,22 +85,14 @@ def check(
     rows: Handle,
     answer: AnswerSettings,
     kind: RowKind = SFT,
-    prompt: PromptSettings = PLAIN,
-    base: Handle | None = None,
-    holdout: Handle | None = None,
-    edge_cases: Handle | None = None,
-    benchmarks: Handle | None = None,
+    tokens: TokenInputs = NO_TOKENIZER,
     personal: PersonalData = PERSONAL,
-    likenesses: Likenesses = MEASURES.likenesses,
-    contradictions: Contradictions = MEASURES.contradictions,
-    leaks: LeakSettings = MEASURES.leaks,
-    seen_by_conflicts: RowsAndStep | None = None,
-    seen_by_decontaminate: RowsAndStep | None = None,
+    relations: RelationInputs = RELATIONS,
 ) -> StepResult:
     """Hold every row against the contract, with Great Expectations.
 
     rows: ROW_SCHEMA. A contract speaks of row facts: data_contracts.vocabulary.COLUMNS and COSTLY, and field_<name> for
-    each graded field of the answer. base: the folder `model` in it holds the tokenizer. The other handles are of rows.
+    each graded field of the answer.
     Facts: contract, description, rows, passed, warnings (how many), expectations: for each name, rule, severity,
     success, checked and failed (rows; none failed where it is about the whole table), share, observed (text), examples
     [{row_id, where, text}], description (why), file. Told: seconds, of facts and of great_expectations, its import
@@ -98,19 +103,9 @@ def check(
     _check_columns(contract, answer)
     frame, started = rows.frame(), time.perf_counter()
     place.progress(0.1, f"row facts of {frame.height:,} rows")
-    heldout = {"holdout": holdout, "edge_cases": edge_cases, "benchmarks": benchmarks}
-    measures = RelationSettings(likenesses, contradictions, leaks)
-    seen = step_inputs(measures, seen_by_conflicts, seen_by_decontaminate, kind=kind, answer=answer, **heldout)
-    given = FactSources(
-        answer,
-        kind,
-        prompt,
-        base.folder / MODEL if base else None,
-        [judge.frame() for judge in heldout.values() if judge is not None],
-        personal,
-        measures,
-        seen,
-    )
+    seen = step_inputs(relations, kind=kind, answer=answer)
+    heldout = [judge.frame() for judge in relations.heldout.by_name().values()]
+    given = FactSources(answer, kind, tokens.prompt, tokens.tokenizer, heldout, personal, relations.settings, seen)
     facts = facts_for(contract, frame, given)
     place.progress(0.4, f"{len(contract.expectations)} expectations")
     measured = time.perf_counter()

@@ -1,11 +1,12 @@
 """Clean: Unicode repair; in users' messages also HTML to text, blanks, quoted mails and signatures.
 
-Assistant, system and other turns get Unicode repair and trimmed ends only, so a clean JSON answer comes out byte for
-byte. The rules are applied until none changes anything, so clean(clean(x)) == clean(x), also for text that was
-escaped twice.
+Assistant, system and other turns, and a pair's rejected answer, get Unicode repair and trimmed ends only, so a clean
+JSON answer comes out byte for byte. The rules are applied until none changes anything, so clean(clean(x)) == clean(x),
+also for text that was escaped twice.
 
-Kept on purpose, because people type them and the served model will see them: curly quotes, dashes, full-width
-characters, joiners inside emoji and Indic or Persian words, code and its indentation, `a < b`, `<3`, `<name@host>`,
+Code is never touched: fences, code spans, indented lines. Kept on purpose, because people type them and the served
+model will see them: curly quotes, dashes, full-width
+characters, joiners inside emoji and Indic or Persian words, indentation, `a < b`, `<3`, `<name@host>`,
 and a `<script>` that stands in a message without any other markup (that is what a person wrote; a script inside an
 HTML mail is not).
 """
@@ -50,10 +51,12 @@ def clean(rows: pl.DataFrame, settings: CleanSettings) -> Outcome:
     told: list[dict[str, Any]] = []
     for row in rows.filter(_suspect()).iter_rows(named=True):
         messages, fired, emptied = _clean_messages(row["messages"], rules)
+        rejected = row["rejected"] and _settle(row["rejected"], _light_rules(), fired)
+        fired = list(dict.fromkeys(fired))
         if emptied:
             told.append(entry(row, "dropped", "empty message after cleaning", rules=fired))
         elif fired:
-            new.append({**row, "messages": messages})
+            new.append({**row, "messages": messages, "rejected": rejected})
             told.append(changed(row, new[-1], "text cleaned", rules=fired))
     ledger = entries("clean", told)
     same = rows.join(ledger, on="row_id", how="anti", maintain_order="left")
@@ -67,7 +70,8 @@ def _suspect() -> pl.Expr:
     message = pl.element().struct
     line = message.field("role") == "user"
     odd = pl.when(line).then(message.field("content").str.contains(_NOT_PLAIN_LINE))
-    return pl.col("messages").list.eval(odd.otherwise(message.field("content").str.contains(_NOT_PLAIN))).list.any()
+    turns = pl.col("messages").list.eval(odd.otherwise(message.field("content").str.contains(_NOT_PLAIN))).list.any()
+    return turns | pl.col("rejected").str.contains(_NOT_PLAIN).fill_null(False)
 
 
 def _rules(settings: CleanSettings) -> list[Rule]:
@@ -82,7 +86,7 @@ def _rules(settings: CleanSettings) -> list[Rule]:
 
 
 def _light_rules() -> list[Rule]:
-    return [("Unicode", repair), ("blanks", str.strip)]
+    return [("Unicode", repair), ("blanks", trimmed)]
 
 
 def _clean_messages(messages: list[dict[str, str]], rules: list[Rule]) -> tuple[list[dict[str, str]], list[str], bool]:
@@ -95,20 +99,56 @@ def _clean_messages(messages: list[dict[str, str]], rules: list[Rule]) -> tuple[
         text = _settle(message["content"] or "", rules if user else _light_rules(), fired)
         emptied |= user and not text and bool((message["content"] or "").strip())
         cleaned.append({"role": message["role"], "content": text})
-    return cleaned, list(dict.fromkeys(fired)), emptied
+    return cleaned, fired, emptied
 
 
 def _settle(text: str, rules: list[Rule], fired: list[str]) -> str:
-    """The text once no rule changes it any more. Each rule only takes away or normalises, so this ends."""
+    """The text once no rule changes it any more. Each rule only takes away or normalises, so this ends. Rules see code
+    as one word.
+    """
+    rules = [("Unicode", _line_breaks), *rules]
     while True:
         before = text
         for name, rule in rules:
-            after = rule(text)
+            masked, code = _masked(text)
+            after = _unmasked(rule(masked), code)
             if after != text:
                 fired.append(name)
                 text = after
         if text == before:
             return text
+
+
+# ---------------------------------------------------------------- code
+
+# Fences, code spans, and lines that are indented as code is; of HTML the indentation is its layout.
+_QUOTED_CODE = r"```.*?(?:```|\Z)|`[^`\n]+`"
+_CODE = re.compile(_QUOTED_CODE, re.S)
+_INDENTED_LINE = r"(?: {4}|\t)[^\n]*\S"
+_CODE_OR_INDENTED = re.compile(rf"{_QUOTED_CODE}|(?:\A|(?<=\n)){_INDENTED_LINE}(?:[ \t]*\n{_INDENTED_LINE})*", re.S)
+_MASK = re.compile("\ue000(\\d+)\ue001")
+
+
+def _masked(text: str) -> tuple[str, list[str]]:
+    """The text with each piece of code as one word of private characters, and the pieces."""
+    if "\ue000" in text:
+        return text, []
+    code: list[str] = []
+
+    def mask(found: re.Match[str]) -> str:
+        code.append(found[0])
+        return f"\ue000{len(code) - 1}\ue001"
+
+    pattern = _CODE if _is_wrapped(_CODE.sub(" ", text)) else _CODE_OR_INDENTED
+    return pattern.sub(mask, text), code
+
+
+def _unmasked(text: str, code: list[str]) -> str:
+    return _MASK.sub(lambda found: code[int(found[1])], text) if code else text
+
+
+def _line_breaks(text: str) -> str:
+    return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 # ---------------------------------------------------------------- Unicode
@@ -152,16 +192,14 @@ _SUBJECT = re.compile(r"\b(?:x?html\d?|xml|css|svg|markup|tags?)\b", re.I)
 _ANY_TAG = re.compile(rf"<(?:{_TAGS})\b", re.I)
 _BLOCKS = re.compile(r"</?(?:br|p|div|li|tr|td|h[1-6]|ul|ol|table|blockquote|pre|body|html|hr)\b", re.I)
 _STRAY = re.compile(rf"<(?!/?(?:{_TAGS}|script)\b[^<]*>|!--|!\[|!doctype|\?xml)", re.I)
-_CODE = re.compile(r"```.*?```|`[^`\n]+`", re.S)
 # Entities with their semicolon only, so that ?a=1&reg=2 stays; however often the ampersand was escaped itself.
 _ENTITY = r"&(?:amp;)*((?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});)"
-_CODE_OR_ENTITY = re.compile(_CODE.pattern + "|" + _ENTITY, re.S)
 
 
 def html_to_text(text: str) -> str:
-    """The text of an HTML fragment, with its line breaks; plain text only has its entities decoded. Code spans stay."""
-    if not _is_wrapped(_CODE.sub(" ", text)):
-        return _CODE_OR_ENTITY.sub(lambda found: html.unescape(f"&{found[1]}") if found[1] else found[0], text)
+    """The text of an HTML fragment, with its line breaks; plain text only has its entities decoded."""
+    if not _is_wrapped(text):
+        return re.sub(_ENTITY, lambda found: html.unescape(f"&{found[1]}"), text)
     from inscriptis import get_text
 
     if not _BLOCKS.search(text):
@@ -193,11 +231,22 @@ def _html_config() -> Any:
 
 # Spaces of other widths, but for the ideographic one, which Japanese and Chinese write on purpose.
 _SPACES = re.compile("[\u00a0\u1680\u2000-\u200a\u202f\u205f]")
-_INNER = re.compile(r"(?<=\S)(?:[ \t]{2,}|\t)(?=\S)")  # not at the start of a line, where blanks are indentation
+# Not at the start of a line, where blanks are indentation, also behind the mark of a diff or a list.
+_INNER = re.compile(r"(?<=\S)(?<!\A[-+])(?<!\n[-+])(?:[ \t]{2,}|\t)(?=\S)")
 _LINES = re.compile(r"\n{3,}")
+_EMPTY_LINES = re.compile(r"\A(?:[^\S\n]*\n)+")
+_INDENTED = re.compile(r" {4}|\t")  # as in Markdown
 
 
 def tidy_blanks(text: str) -> str:
     """One blank between words, no blanks at line ends, at most one empty line, nothing around the text."""
     text = _INNER.sub(" ", _SPACES.sub(" ", text))
-    return _LINES.sub("\n\n", "\n".join(line.rstrip(" \t") for line in text.split("\n"))).strip()
+    return trimmed(_LINES.sub("\n\n", "\n".join(line.rstrip(" \t") for line in text.split("\n"))))
+
+
+def trimmed(text: str) -> str:
+    """Nothing around the text; but where its first line is indented as code is, or others below it are, its indentation
+    is part of it.
+    """
+    text = _EMPTY_LINES.sub("", text.rstrip())
+    return text if _INDENTED.match(text) or "\n " in text or "\n\t" in text else text.lstrip()

@@ -79,7 +79,7 @@ def how_answers_end(
         return {}
     texts, found = list[pl.DataFrame](), 0
     for rows in batches:
-        texts.append(FilterContext(rows, kind).answers.select("text"))
+        texts.append(FilterContext(rows, kind).taught_answers.select("text"))
         found += texts[-1].height
         if found >= SAMPLE:
             break

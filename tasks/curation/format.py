@@ -33,7 +33,7 @@ from tasks.curation.answer_forms.conform import Old, conform
 from tasks.curation.answer_forms.fitting import only_match
 from tasks.curation.answer_forms.forms import Form, learn
 from tasks.curation.answer_forms.json_text import check_template, template_fields
-from tasks.curation.filters.base import FilterContext, Found, answers
+from tasks.curation.filters.base import FilterContext, Found, taught_answers
 from tasks.metrics.answer_schema import AnswerSettings
 from tasks.metrics.reference import broken_calls
 
@@ -97,7 +97,7 @@ def _broken_calls(rows: pl.DataFrame) -> dict[str, Found]:
     """By row_id, why the calls of an answer that teaches are none of the tools on offer."""
     found: dict[str, Found] = {}
     for row in rows.filter(any_calls(rows)).iter_rows(named=True):
-        for number, _, _ in answers(row):
+        for number, _, _ in taught_answers(row):
             made = row["calls"][number - 1]
             if made and (broken := broken_calls(made, tools_of(row["meta"]))):
                 found.setdefault(
@@ -133,7 +133,7 @@ def _form(rows: pl.DataFrame, settings: FormatSettings, kind: RowKind, answer: A
         return Form("label")
     if answer.json_schema:
         return Form("object", schema=answer.json_schema)
-    return learn(FilterContext(rows, kind).written["text"], settings.majority)
+    return learn(FilterContext(rows, kind).written_answers["text"], settings.majority)
 
 
 def _told(

@@ -10,6 +10,7 @@ was sent. English, German, Dutch, French, Spanish and Italian.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from itertools import islice
 
 # "On Tue, 3 Mar 2026 at 12:32, Jo Smith <jo@example.com> wrote:", folded over at most two lines.
@@ -19,7 +20,8 @@ _ATTRIBUTION = re.compile(
     rf"^{_FIRST}[^\n]{{4,200}}?(?:\n(?!{_FIRST})[^\n]{{0,120}}?)?\b(?:{_WROTE})\b[^\n:]{{0,80}}:[ \t]*$", re.M | re.I
 )
 _MARKED = re.compile(_ATTRIBUTION.pattern + r"\n*(?:[ \t]*>[^\n]*(?:\n+(?=[ \t]*>)|\n|$))+", re.M | re.I)
-_STAMP = re.compile(r"\d[:.h]\d\d|@")  # a clock time or an address: a mail program wrote this, not a person
+# A clock time or an address, which redact may have taken: a mail program wrote this, not a person.
+_STAMP = re.compile(r"\d[:.h]\d\d|@|<EMAIL_\d+>")
 _ORIGINAL = re.compile(
     r"^[ \t]*-{2,} ?(?:Original Message|Ursprüngliche Nachricht|Oorspronkelijk bericht|Message d'origine|"
     r"Mensaje original|Messaggio originale) ?-{2,}[ \t]*$",
@@ -63,6 +65,12 @@ _MAIL_NAMED = re.compile(
 )
 _PARTICLES = {"de", "der", "den", "van", "von", "la", "le", "di", "of", "&", "and", "the"}
 _NOT_SIGNED = re.compile(r"\?|^p\.? ?s\b", re.I)  # a question or a postscript is part of the message
+# What stands in a signature and hardly in a message: an address, a page, a telephone number.
+_CONTACT = re.compile(r"@|www\.|https?://|<(?:EMAIL|PHONE)_\d+>|(?:\d[ ()/.+-]*){6}")
+_FOOTER = re.compile(
+    r"\b(?:print\w*|confidential\w*|disclaimer|intended|unsubscribe|virus\w*|registered|vertraulich\w*|ausdrucken|umwelt)\b",
+    re.I,
+)
 SIGNATURE_LINES = 8  # the customary limit is four; with a disclaimer twice that
 CLOSING_LINES = 5  # a name and up to four lines of role, company, telephone
 LINE_CHARACTERS = 60  # longer is a sentence, not a signature's line
@@ -74,7 +82,10 @@ def without_quotes(text: str) -> str:
     """
     above = _MARKED.sub("\n\n", text)
     below = next((found for found in _ATTRIBUTION.finditer(above) if _STAMP.search(found[0])), None)
-    below = below or _ORIGINAL.search(above) or _HEADERS.search(above)
+    below = below or _ORIGINAL.search(above)
+    below = below or next((found for found in _HEADERS.finditer(above) if _STAMP.search(found[0])), None)
+    if above == text and not below:
+        return text
     return (above[: below.start()] if below else above).strip() or text
 
 
@@ -102,10 +113,34 @@ def _signature_start(lines: list[str]) -> int | None:
         return len(lines) - 1
     for start in range(max(1, len(lines) - 2 * SIGNATURE_LINES), len(lines)):
         below = [line.strip() for line in lines[start + 1 :] if line.strip()]
-        delimited = lines[start].rstrip() == "--" and len(below) <= SIGNATURE_LINES
-        if below and (delimited or _is_closing(lines[start], below)) and any(map(str.strip, islice(lines, start))):
+        if not below or not any(map(str.strip, islice(lines, start))):
+            continue
+        delimited = lines[start].rstrip() == "--" and len(below) <= SIGNATURE_LINES and _is_signed(below)
+        closed = _is_closing(lines[start], below) and not _CLOSING.fullmatch(lines[start - 1].strip())
+        if delimited or (closed and _ends_there(lines[start + 1 :])):
             return start
     return None
+
+
+def _is_signed(below: Sequence[str]) -> bool:
+    """Whether a name, a way to write back or a footer stands below a delimiter, and not the next query or item."""
+    return _is_name(below[0]) or any(
+        _CONTACT.search(line) or _DEVICE.match(line) or _FOOTER.search(line) for line in below
+    )
+
+
+def _ends_there(lines: Sequence[str]) -> bool:
+    """Whether what follows a closing is a signature to the end: no list of words, and no message that goes on in a
+    paragraph of its own.
+    """
+    blocks = [block.split("\n") for block in re.split(r"\n\s*\n", "\n".join(lines).strip())]
+    first = [line.strip() for line in blocks[0]]
+    if _CLOSING.fullmatch(first[0]):
+        return False
+    if len(first) > 1 and all(len(line.split()) == 1 and not _CONTACT.search(line) for line in first):
+        return False  # one word a line
+    rest = [" ".join(block).strip() for block in blocks[1:]]
+    return all(_CONTACT.search(text) or _FOOTER.search(text) or _DEVICE.match(text) or _is_name(text) for text in rest)
 
 
 def is_farewell(text: str) -> bool:

@@ -8,6 +8,7 @@ bytes: a BLOB of a database, a binary column of Parquet.
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -16,11 +17,31 @@ import polars as pl
 Decode = Callable[[Any], Any]
 JSON_EXTENSION = "arrow.json"  # https://arrow.apache.org/docs/format/CanonicalExtensions.html
 LISTS = ("List", "LargeList", "Sequence")  # datasets' own names of a list
-_DECODER = json.JSONDecoder(parse_constant=lambda _: None)  # made once: making it costs more than reading a short row
+
+
+class RepeatedKeyError(ValueError):
+    """An object has a key twice. Readers of JSON take one of its values, which one differs."""
+
+    def __init__(self, key: str) -> None:
+        super().__init__(f"a key comes twice: {key}")
+        self.key = key
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    value = dict(pairs)
+    if len(value) < len(pairs):
+        raise RepeatedKeyError(next(key for key, count in Counter(key for key, _ in pairs).items() if count > 1))
+    return value
+
+
+# Made once: making it costs more than reading a short row.
+_DECODER = json.JSONDecoder(parse_constant=lambda _: None, object_pairs_hook=_object)
 
 
 def parse_json(text: str) -> Any:
-    """JSON; NaN and Infinity, which Python writes and JSON lacks, become null. Raises ValueError."""
+    """JSON; NaN and Infinity, which Python writes and JSON lacks, become null. Raises ValueError, RepeatedKeyError for
+    a key that comes twice in an object.
+    """
     try:
         return _DECODER.decode(text)
     except RecursionError as error:

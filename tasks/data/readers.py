@@ -20,7 +20,7 @@ import polars as pl
 import polars.selectors as cs
 
 from tasks.data.compression import GZIP, ZSTD, check_parquet, unpacked
-from tasks.data.dataset_features import decoders, features_in, parse_json
+from tasks.data.dataset_features import RepeatedKeyError, decoders, features_in, parse_json
 from tasks.data.delimited import read_csv, read_tsv
 from tasks.data.formats.adapter import recognised
 from tasks.data.records import Record, refused
@@ -161,6 +161,8 @@ def _json_line(number: int, line: str) -> Record:
         return Record(number, None, line, "NUL bytes", {"count": line.count("\0")})
     try:
         return _element(number, parse_json(line), line)
+    except RepeatedKeyError as error:
+        return Record(number, None, line, "a key comes twice", {"key": error.key})
     except ValueError as error:
         at = {"column": error.colno} if isinstance(error, json.JSONDecodeError) else {}
         return Record(number, None, line, "not JSON", {"error": getattr(error, "msg", str(error)), **at})

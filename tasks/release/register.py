@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import shutil
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -71,43 +72,67 @@ class RecipeText(BaseModel):
     yaml: str
 
 
+@dataclass(frozen=True)
+class UnitParts:
+    """What is registered as one unit. source: of the base model, as the recipe states it."""
+
+    prompt: PromptSettings
+    source: BaseModelSettings
+    base: Handle
+    adapter: Handle
+
+
+@dataclass(frozen=True)
+class Proof:
+    """What speaks for a version: the artifacts that are logged as its evidence."""
+
+    contract: Handle
+    dataset: Handle
+    scores: Handle
+    verdict: Handle
+
+    def by_name(self) -> dict[str, Handle]:
+        return {"contract": self.contract, "dataset": self.dataset, "scores": self.scores, "verdict": self.verdict}
+
+
+@dataclass(frozen=True)
+class RecordedAnswers:
+    """What the tuned variant answered in evaluation, and the holdout rows that it was asked."""
+
+    holdout: Handle
+    predictions: Handle
+
+
 def register(
     place: StepDirs,
     *,
     settings: RegisterSettings,
-    prompt: PromptSettings,
     recipe: RecipeText,
-    base_source: BaseModelSettings,
-    base: Handle,
-    adapter: Handle,
-    dataset: Handle,
-    contract: Handle,
-    scores: Handle,
-    verdict: Handle,
-    predictions: Handle,
-    holdout: Handle,
+    parts: UnitParts,
+    proof: Proof,
+    answers: RecordedAnswers,
     personal: PersonalData,
 ) -> StepResult:
     """Register the unit once, prove it by its answers, and point the alias `challenger` at it.
 
-    predictions: those of the tuned variant. personal: what redact was told to find. Raises RegistrationError when the
-    gate did not pass, when the registered model does not give the recorded answers, or when MLflow refuses;
-    OutsideError while MLflow does not answer.
+    personal: what redact was told to find. Raises RegistrationError when the gate did not pass, when the registered
+    model does not give the recorded answers, or when MLflow refuses; OutsideError while MLflow does not answer.
     """
     started = time.monotonic()
-    _refuse_unless_passed(verdict)
-    proof = {"contract": contract, "dataset": dataset, "scores": scores, "verdict": verdict}
-    unit = describe(prompt, base_source, base, adapter, dataset)
-    tags = _tags(unit, proof, evidence.headline_text(Scores.of(scores)))
-    asked = questions(holdout, predictions, settings.checked_answers)
+    _refuse_unless_passed(proof.verdict)
+    unit = describe(parts.prompt, parts.source, parts.base, parts.adapter, proof.dataset)
+    tags = _tags(unit, proof)
+    asked = questions(answers, settings.checked_answers)
     with mlflow_client.outside("register the model"):
         client = mlflow_client.client()
         run = mlflow_client.run(client, mlflow_client.experiment(client, recipe.name), recipe.name, unit.digest)
         place.progress(0.1, "writing the model")
-        version = create_version(client, place.scratch / "model", run, recipe.name, unit, adapter.folder / "adapter")
+        version = create_version(
+            client, place.scratch / "model", run, recipe.name, unit, parts.adapter.folder / "adapter"
+        )
         run = mlflow_client.its_run(client, version)  # another machine's, when that was first
-        rows = {"rows": dataset} if settings.keep_rows and set(personal.kinds) == set(KINDS) else {}
-        digest = _log_evidence(client, run, version, recipe, unit, adapter, {**proof, **rows}, asked)
+        rows = {"rows": proof.dataset} if settings.keep_rows and set(personal.kinds) == set(KINDS) else {}
+        digest = _log_evidence(client, run, version, recipe, unit, parts.adapter, {**proof.by_name(), **rows}, asked)
         _tag(client, version, {**tags, EVIDENCE: digest})
     place.progress(0.5, "asking it what evaluation asked")
     folder = download(version, place.scratch / "loaded")
@@ -123,20 +148,25 @@ def register(
         checked_answers=len(asked),
         unit=unit.model_dump(mode="json"),
     )
-    told = VersionTold(
-        run_id=run.info.run_id,
-        experiment_id=run.info.experiment_id,
-        model_id=mlflow_client.model_id(version),
-        model_uri=f"models:/{recipe.name}/{version.version}",
-        tracking_uri=public(client.tracking_uri),
-        artifact_bytes=size,
-        seconds=time.monotonic() - started,
-    )
+    told = _told(client, run, version, size, time.monotonic() - started)
     line = (
         f"{recipe.name} version {version.version} is {CHALLENGER} ({size / 1e6:,.1f} MB, {len(asked)} answers checked)"
     )
     table = [{"tag": key, "value": value} for key, value in tags.items()]
     return StepResult("version", line, facts.written(), table, told=told.written())
+
+
+def _told(client: Any, run: Any, version: Any, size: int, seconds: float) -> VersionTold:
+    """Where the version is kept, and what it took: no part of what it is."""
+    return VersionTold(
+        run_id=run.info.run_id,
+        experiment_id=run.info.experiment_id,
+        model_id=mlflow_client.model_id(version),
+        model_uri=f"models:/{version.name}/{version.version}",
+        tracking_uri=public(client.tracking_uri),
+        artifact_bytes=size,
+        seconds=seconds,
+    )
 
 
 def is_challenger(version: Handle) -> bool:
@@ -204,9 +234,9 @@ def _log_evidence(
     return evidence.log_files(client, run_id, texts, proof)
 
 
-def _tags(unit: Unit, proof: dict[str, Handle], headline: str) -> dict[str, str]:
+def _tags(unit: Unit, proof: Proof) -> dict[str, str]:
     """What a person reads on the version's page in MLflow."""
-    contract = ContractFacts.of(proof["contract"])
+    contract = ContractFacts.of(proof.contract)
     count = contract.warnings
     warnings = f", {count} warning{'s' * (count > 1)}" if count else ""
     return {
@@ -214,8 +244,8 @@ def _tags(unit: Unit, proof: dict[str, Handle], headline: str) -> dict[str, str]
         "assay.base_source": unit.base.source,
         "assay.adapter": unit.adapter,
         "assay.dataset": unit.dataset,
-        "assay.verdict": Verdict.of(proof["verdict"]).verdict,
-        METRIC: headline,
+        "assay.verdict": Verdict.of(proof.verdict).verdict,
+        METRIC: evidence.headline_text(Scores.of(proof.scores)),
         "assay.contract": ("passed" if contract.passed else "broken") + warnings,
         "assay.version": unit.assay,
     }
@@ -231,12 +261,12 @@ def _tag(client: Any, version: Any, tags: dict[str, str]) -> None:
     mlflow_client.link(client, version)
 
 
-def questions(holdout: Handle, predictions: Handle, count: int) -> list[dict[str, Any]]:
+def questions(recorded_answers: RecordedAnswers, count: int) -> list[dict[str, Any]]:
     """The first `count` holdout rows by row_id, which is a hash and so a fair draw: row_id, messages, answer as
     recorded; and tools, calls where there are any.
     """
-    answers = predictions.frame("predictions.parquet").filter(pl.col("set") == "holdout")
-    kept = holdout.frame().sort("row_id").head(count)
+    answers = recorded_answers.predictions.frame("predictions.parquet").filter(pl.col("set") == "holdout")
+    kept = recorded_answers.holdout.frame().sort("row_id").head(count)
     told = kept.join(answers.select("row_id", "answer", made="calls"), on="row_id", how="left", maintain_order="left")
     return [_question(row) for row in told.iter_rows(named=True)]
 

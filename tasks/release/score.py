@@ -22,7 +22,7 @@ from tasks.core.row import parsed
 from tasks.core.settings import Settings
 from tasks.core.work import StepDirs, StepResult
 from tasks.data.formats.alpaca import instruction
-from tasks.data.formats.messages import UnadaptedError, content, conversation_turns, turn_list
+from tasks.data.formats.messages import UnadaptedError, content_text, conversation_turns, turn_list
 from tasks.data.formats.ratings import TEXTS
 from tasks.data.formats.tool_calls import asked_turns
 from tasks.data.records import Record
@@ -148,7 +148,7 @@ def prompt_of(record: dict[str, Any]) -> list[Message]:
         raise UnadaptedError("asks nothing: no column " + ", ".join((*TURNS, "instruction", *QUESTIONS[:5], TEXTS[0])))
     if turns := conversation_turns(row[name]):
         return _ends_in_question(asked_turns(turns))
-    return [{"role": "user", "content": content(row[name])}]
+    return [{"role": "user", "content": content_text(row[name])}]
 
 
 def _ends_in_question(messages: list[Message]) -> list[Message]:

@@ -11,8 +11,10 @@ from typing import TextIO
 
 import pytest
 
+from tests.support import forked_command
 from tests.support.command import Work
 from tests.support.little_recipe import little_recipe
+from tests.support.preloaded import Preloaded
 
 
 @pytest.fixture
@@ -27,11 +29,11 @@ def as_it_was() -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def work(tmp_path_factory: pytest.TempPathFactory, prefect_database: Path) -> Iterator[Work]:
-    """A folder for recipes and a home, for the runs of one test module; what a start without a database does is in
-    test_cli.
+def work(tmp_path_factory: pytest.TempPathFactory, prefect_database: Path, forks: Preloaded) -> Iterator[Work]:
+    """A folder for recipes and a home, for the runs of one test module, by forked commands; what a start without a
+    database does is in test_main.
     """
-    work = Work(tmp_path_factory.mktemp("work"))
+    work = Work(tmp_path_factory.mktemp("work"), forks.command(forked_command.__name__, forks.address))
     work.home.mkdir()
     shutil.copyfile(prefect_database, work.home / "prefect.db")
     yield work

@@ -13,6 +13,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any, TextIO
@@ -50,6 +51,11 @@ run_flow.run_with("study", "a recipe", recipe=sys.argv[1]).result()
 """
 
 
+def as_typed(work: Work) -> Work:
+    """No forks: the real command, its launcher and the process of its version."""
+    return replace(work, assay=Work.assay)
+
+
 def versions(work: Work, name: str) -> list[tuple[int, list[str]]]:
     """Of a registered model: each version, and its aliases."""
     from mlflow import MlflowClient
@@ -80,16 +86,16 @@ def killed(work: Work, little: Path) -> None:
     def one_is_whole() -> bool:  # the first one, when there is a second
         return len(list(scratch.glob("*/checkpoints/*/trainer_state.json"))) > 1
 
-    work.kill_when("run", little, one_is_whole)
+    as_typed(work).kill_when("run", little, one_is_whole)
     assert not work.made("train"), "it was killed too late"
-    work.kill_when("run", little, lambda: work.made("train"))
+    as_typed(work).kill_when("run", little, lambda: work.made("train"))
     assert not (work.home / "mlflow.db").exists(), "it was killed too late"
 
 
 @pytest.fixture(scope="module")
 def first(work: Work, little: Path, killed: None, server: TextIO) -> Ended:
     """The first run that was let be."""
-    return work.run("run", little)
+    return as_typed(work).run("run", little)
 
 
 @pytest.fixture(scope="module")

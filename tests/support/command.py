@@ -1,5 +1,4 @@
-"""The `assay` command in tests, as a person runs it: real processes with a home folder and a Prefect server of their
-own.
+"""The `assay` command in tests, as a person runs it: processes with a home folder and a Prefect server of their own.
 
 work = Work(tmp_path)
 ended = work.run("curate", recipe)                              # waits; exit code, output and errors
@@ -15,7 +14,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
@@ -36,9 +35,13 @@ class Ended:
 
 @dataclass(frozen=True)
 class Work:
-    """A folder for a recipe, and the home folder of all its runs."""
+    """A folder for a recipe, and the home folder of all its runs.
+
+    assay: what stands for `assay`: the real command, or one in a fork (tests/support/forked_command.py).
+    """
 
     folder: Path
+    assay: Sequence[str] = (sys.executable, "-m", "assay")
 
     @property
     def home(self) -> Path:
@@ -48,18 +51,19 @@ class Work:
         return self.ended(self.start(command, recipe, **environment))
 
     def start(self, command: str, recipe: Path | str, **environment: str) -> subprocess.Popen[str]:
-        """Start it as the leader of a process group, as a shell does; what it says goes into files,
-        one run at a time.
+        """Start it as the leader of a process group, as a shell does; what it says goes into files, one run at a time.
+
+        By one thread: threads that wait for each other cost more than a tiny model computes.
         """
         clean = {k: v for k, v in os.environ.items() if not k.startswith(("PREFECT_", "MLFLOW_"))}
         with (self.folder / "out.txt").open("w") as out, (self.folder / "err.txt").open("w") as err:
             return subprocess.Popen(
-                [sys.executable, "-m", "assay", *command.split(), str(recipe)],
+                [*self.assay, *command.split(), str(recipe)],
                 stdout=out,
                 stderr=err,
                 text=True,
                 start_new_session=True,
-                env={**clean, "ASSAY_HOME": str(self.home), **environment},
+                env={**clean, "ASSAY_HOME": str(self.home), "OMP_NUM_THREADS": "1", **environment},
             )
 
     def ended(self, process: subprocess.Popen[str]) -> Ended:

@@ -5,13 +5,16 @@
 
 To import torch, transformers, peft, datasets and MLflow takes seconds of a core, and the suite loads dozens of versions
 and trains dozens of tiny models. What runs in a fork is the program itself: PROGRAM, which is
-tasks/registry/loaded_version_main.py, or a module as tasks.training.trainer. Their own tests, test_loaded_version.py
-and test_train.py, start them as users do, the trainer by its launcher. This file imports nothing of ours either.
+tasks/registry/loaded_version_main.py, or a module as tasks.training.trainer or tests/support/forked_command.py. Tests
+of their own, test_loaded_version.py, test_train.py and test_retrain.py, start them as users do, the trainer by its
+launcher. This file imports nothing of ours either.
 """
 
 from __future__ import annotations
 
+import atexit
 import contextlib
+import gc
 import importlib.util
 import json
 import os
@@ -21,7 +24,6 @@ import signal
 import socket
 import subprocess
 import sys
-import traceback
 from pathlib import Path
 from typing import IO, Any
 
@@ -36,24 +38,31 @@ LIBRARIES = (
     "datasets",
     "accelerate",
     "transformers.trainer",
+    "trl.trainer.sft_trainer",
+    "mlflow.store.tracking.sqlalchemy_store",
+    "sklearn.decomposition",
+    "sklearn.feature_extraction.text",
+    "sklearn.linear_model",
+    "cleanlab.filter",
+    "great_expectations",
+    "ftfy",
 )
-
-
+ROOT = str(Path(__file__).parents[2])
 HERE = (sys.executable, "-P", "-B", __file__)
 
 
 class Preloaded:
     """Starts such processes in place of those of the product; the one they come of is started with the first."""
 
-    def __init__(self, folder: Path, program: str) -> None:
-        self.address, self.program = str(folder / "s"), program
+    def __init__(self, address: Path, program: str, settings: dict[str, str]) -> None:
+        """settings: variables that the libraries read when they are imported."""
+        self.address, self.program, self.settings = str(address), program, settings
         self.process: subprocess.Popen[bytes] | None = None
 
     def serve(self) -> None:
-        if self.process is None:
-            command = [*HERE, "serve", self.address, self.program]
-            offline = {**os.environ, "HF_HUB_OFFLINE": "1"}  # which is read when the library is imported
-            self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=offline)
+        if not os.path.exists(self.address):
+            command, environment = [*HERE, "serve", self.address, self.program], {**os.environ, **self.settings}
+            self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment)
             assert self.process.stdout
             assert self.process.stdout.readline() == b"ready\n"
 
@@ -117,6 +126,7 @@ def serve(address: str, program: str) -> None:
     """Fork a minder for each that connects, until standard input ends."""
     for library in LIBRARIES:
         importlib.import_module(library)
+    gc.freeze()  # which no fork looks through, nor copies for that
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(address)
@@ -129,7 +139,7 @@ def serve(address: str, program: str) -> None:
             mind(minder, program)
             os._exit(0)
         minder.close()
-    os._exit(0)  # without a last look through all objects of the libraries
+    os._exit(0)
 
 
 def mind(minder: socket.socket, program: str) -> None:
@@ -141,12 +151,9 @@ def mind(minder: socket.socket, program: str) -> None:
     child = os.fork()
     if child == 0:
         minder.close()
-        try:
-            become(json.loads(words), descriptors, program)
-        except BaseException:
-            traceback.print_exc()
-        finally:
-            os._exit(1)
+        become(json.loads(words), descriptors, program)
+        atexit.register(gc.freeze)  # without a last look through all objects of the libraries
+        sys.exit()
     for descriptor in descriptors:
         os.close(descriptor)
     with contextlib.suppress(BrokenPipeError):
@@ -159,7 +166,7 @@ def mind(minder: socket.socket, program: str) -> None:
 
 
 def become(given: dict[str, Any], descriptors: list[int], program: str) -> None:
-    """Be what `python -P -B PROGRAM FOLDER THREADS` is, or `python -m MODULE ...`; does not return."""
+    """Be what `python -P -B PROGRAM FOLDER THREADS` is, or `python -m MODULE ...`."""
     os.setsid()
     for number, descriptor in enumerate(descriptors):
         os.dup2(descriptor, number)
@@ -169,29 +176,27 @@ def become(given: dict[str, Any], descriptors: list[int], program: str) -> None:
     os.environ.update(given["environment"])
     if "module" in given:
         be_module(given["module"], given["arguments"])
+    else:
+        be_program(program, Path(given["folder"]), given["threads"])
+
+
+def be_program(program: str, folder: Path, threads: int) -> None:
     spec = importlib.util.spec_from_file_location("loaded_version_main", program)
     assert spec
     assert spec.loader
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
     spec.loader.exec_module(module)
-    module.main(Path(given["folder"]), given["threads"])
+    module.main(folder, threads)
 
 
 def be_module(name: str, arguments: list[str]) -> None:
-    """Does not return."""
     import torch
 
     torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))  # which is read when the library is loaded
-    sys.path[:0] = os.environ["PYTHONPATH"].split(os.pathsep)
+    sys.path[:0] = [ROOT, *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
     sys.argv = [name, *arguments]
-    try:
-        runpy.run_module(name, run_name="__main__", alter_sys=True)
-    except BaseException:
-        traceback.print_exc()
-        os._exit(1)
-    sys.stdout.flush()
-    os._exit(0)
+    runpy.run_module(name, run_name="__main__", alter_sys=True)
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ from tasks.model.chat_template import PromptSettings, question
 from tasks.model.generation import load_generator
 from tasks.personal_data.finders import PersonalData
 from tasks.registry import mlflow_client
-from tasks.release.register import RecipeText, RegisterSettings, register
+from tasks.release.register import Proof, RecipeText, RecordedAnswers, RegisterSettings, UnitParts, register
 from tasks.training.fetch import fetch
 from tests.support.tiny_model import tiny_adapter, tiny_model
 
@@ -60,20 +60,18 @@ class Inputs:
 
     def register(self, checked: int = 8, scratch: str = "") -> StepResult:
         """scratch: of this call alone, where several register at once."""
-        proof = {
-            key: getattr(self, key)
-            for key in ("base", "adapter", "dataset", "contract", "scores", "verdict", "predictions", "holdout")
-        }
         place = home() / "scratch" / (scratch or self.name)
         place.mkdir(parents=True, exist_ok=True)
         return register(
             StepDirs(home() / "out", place, Progress("register")),
             settings=RegisterSettings(checked_answers=checked),
-            prompt=self.prompt,
             recipe=RecipeText(name=self.name, yaml=YAML),
-            base_source=BaseModelSettings(source=str(home().parent / "base")),
+            parts=UnitParts(
+                self.prompt, BaseModelSettings(source=str(home().parent / "base")), self.base, self.adapter
+            ),
+            proof=Proof(self.contract, self.dataset, self.scores, self.verdict),
+            answers=RecordedAnswers(self.holdout, self.predictions),
             personal=PersonalData(),
-            **proof,
         )
 
 

@@ -11,7 +11,7 @@ import polars as pl
 from tasks.curation.answer_forms.fitting import VALUE, fit, folded
 from tasks.curation.answer_forms.forms import Form, shapes, spellings
 from tasks.curation.answer_forms.json_text import TwiceError, is_cut_off, read, says_the_same, standard, strict
-from tasks.curation.filters.base import REJECTED, FilterContext, Found, Row, answers, written
+from tasks.curation.filters.base import REJECTED, FilterContext, Found, Row, taught_answers, written_answers
 from tasks.metrics.answer_schema import AnswerSettings, broken_rule
 
 STANDARD, SPELLING = "standard JSON form", "spelling of the label"
@@ -68,7 +68,7 @@ def _objects(context: FilterContext, answer: AnswerSettings, old: Old) -> Confor
 def _object_row(row: Row, answer: AnswerSettings, old: Old) -> tuple[Row, list[str], Found | None]:
     done: list[str] = []
     texts = {}
-    for number, text, _ in written(row):
+    for number, text, _ in written_answers(row):
         new, found = _object_answer(text, answer, old, done)
         if found is not None:
             return row, [], (found[0], {"message": number, **found[1]})
@@ -131,7 +131,7 @@ def _labels(context: FilterContext, form: Form, values: Mapping[str, str]) -> Co
     """Labels in their usual spelling. form.labels: those that are used often enough; empty where any label may be
     meant.
     """
-    said = pl.concat([context.written, context.texts.filter(role=REJECTED)])
+    said = pl.concat([context.written_answers, context.texts.filter(role=REJECTED)])
     counts = said.group_by("text").len()
     renamed: dict[str, int] = {}
     for text, times in counts.iter_rows():
@@ -143,7 +143,7 @@ def _labels(context: FilterContext, form: Form, values: Mapping[str, str]) -> Co
     touched = said.filter(pl.col("text").is_in([text for text in new if new[text] != text or text in strange]))
     out = Conformed()
     for row in context.rows[touched["row"].unique().sort()].iter_rows(named=True):
-        row_id, taught = row["row_id"], {number: text for number, text, _ in written(row)}
+        row_id, taught = row["row_id"], {number: text for number, text, _ in written_answers(row)}
         if odd := [number for number, text in taught.items() if text in strange]:
             evidence = {"message": odd[0], "characters": len(taught[odd[0]]), "labels": len(form.labels)}
             out.lost[row_id] = ("answer is none of the labels", evidence)
@@ -167,12 +167,12 @@ def _other_shapes(context: FilterContext, form: Form) -> Conformed:
         return Conformed()
     shape = shapes(pl.col("text"))
     other = shape == "object" if form.name == "prose" else shape != form.name
-    odd = context.written.filter(other).select("row", "number", shape=shape).sort("row", "number")
+    odd = context.written_answers.filter(other).select("row", "number", shape=shape).sort("row", "number")
     first = {row: (number, shape) for row, number, shape in reversed(list(odd.iter_rows()))}
     out = Conformed()
     for place, row in zip(sorted(first), context.rows[sorted(first)].iter_rows(named=True), strict=True):
         number, is_now = first[place]
-        asked = {n: question for n, _, question in answers(row)}[number]
+        asked = {n: question for n, _, question in taught_answers(row)}[number]
         if not (is_now == "object" and _ASKED_FOR.search(asked)):
             evidence = {"message": number, "form": is_now, "usual": form.name, "share": round(form.share, 4)}
             out.lost[row["row_id"]] = ("answer has another form", evidence)

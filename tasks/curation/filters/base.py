@@ -89,21 +89,21 @@ class FilterContext:
     @cached_property
     def habits(self) -> Habits:
         """How this dataset's answers end."""
-        return self.learnt or habits(self.answers)
+        return self.learnt or habits(self.taught_answers)
 
     @cached_property
-    def answers(self) -> pl.DataFrame:
-        """The texts that teach."""
+    def taught_answers(self) -> pl.DataFrame:
+        """Texts of the answers that the model learns from."""
         return self.texts.filter("taught")
 
     @cached_property
-    def written(self) -> pl.DataFrame:
-        """The texts that teach and are no tool calls."""
+    def written_answers(self) -> pl.DataFrame:
+        """Of `taught_answers` those that are no tool calls."""
         if not any_calls(self.rows).any():
-            return self.answers
+            return self.taught_answers
         turns = self.rows.select(row=pl.int_range(pl.len(), dtype=pl.UInt32), call="calls").drop_nulls().explode("call")
         made = turns.with_columns(number=pl.int_range(1, pl.len() + 1).over("row")).drop_nulls()
-        return self.answers.join(made, on=["row", "number"], how="anti", maintain_order="left")
+        return self.taught_answers.join(made, on=["row", "number"], how="anti", maintain_order="left")
 
 
 @dataclass(frozen=True)
@@ -123,7 +123,7 @@ class Filter:
     of_answers: bool = False
 
 
-def answers(row: Row) -> Iterator[tuple[int, str, str]]:
+def taught_answers(row: Row) -> Iterator[tuple[int, str, str]]:
     """(number of the message from 1, its text, the message it answers) of each answer that teaches."""
     weights = row["weights"] or [1] * len(row["messages"])
     asked = ""
@@ -134,12 +134,12 @@ def answers(row: Row) -> Iterator[tuple[int, str, str]]:
             asked = message["content"] or ""
 
 
-def written(row: Row) -> Iterator[tuple[int, str, str]]:
-    """Of `answers` those that are no tool calls."""
+def written_answers(row: Row) -> Iterator[tuple[int, str, str]]:
+    """Of `taught_answers` those that are no tool calls."""
     made = row.get("calls") or [None] * len(row["messages"])
-    return ((number, text, asked) for number, text, asked in answers(row) if made[number - 1] is None)
+    return ((number, text, asked) for number, text, asked in taught_answers(row) if made[number - 1] is None)
 
 
-def turns(row: Row, role: str) -> Iterator[tuple[int, str]]:
+def texts_of_role(row: Row, role: str) -> Iterator[tuple[int, str]]:
     """(number of the message from 1, its text) of every message with this role."""
     return ((i, m["content"] or "") for i, m in enumerate(row["messages"], 1) if m["role"] == role)

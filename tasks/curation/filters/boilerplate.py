@@ -16,7 +16,7 @@ from typing import Any, Literal
 import polars as pl
 import yaml
 
-from tasks.curation.filters.base import Filter, FilterContext, Found, Row, answers
+from tasks.curation.filters.base import Filter, FilterContext, Found, Row, taught_answers
 
 FILE = Path(__file__).parent / "phrases" / "boilerplate.yaml"
 CHARACTERS = 1200  # the longest refusal in 600 real answers had 614; what is longer says something
@@ -49,7 +49,7 @@ _HINT = (
 
 
 def may_be_boilerplate(context: FilterContext) -> pl.Series:
-    short = context.answers.filter(pl.col("text").str.len_chars() <= CHARACTERS)
+    short = context.taught_answers.filter(pl.col("text").str.len_chars() <= CHARACTERS)
     hinted = pl.col("text").str.contains(_HINT)
     if context.phrases:
         own = set(map(_plain, context.phrases))
@@ -59,7 +59,7 @@ def may_be_boilerplate(context: FilterContext) -> pl.Series:
 
 def is_boilerplate(row: Row, context: FilterContext) -> Found | None:
     own = set(map(_plain, context.phrases))
-    for number, text, asked in answers(row):
+    for number, text, asked in taught_answers(row):
         if _plain(text) in own:
             return "boilerplate answer", {"message": number, "phrase": "filter.phrases"}
         if len(text) <= CHARACTERS and _only_phrases(text) and not _ASKED_FOR.search(asked):

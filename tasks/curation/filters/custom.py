@@ -29,7 +29,7 @@ from tasks.curation.filters.base import Row
 
 ALLOWED = "<file beside the recipe>.py:<function>, or <module that can be imported>:<function>"
 RETURNS = 'None, or ("drop" or "quarantine", reason, evidence), the last two a text and an object'
-Verdict = tuple[str, str, dict[str, Any]]
+RuleResult = tuple[str, str, dict[str, Any]]  # action, reason, evidence
 
 
 class OwnRule(BaseModel):
@@ -74,8 +74,8 @@ def _package_digest(name: str, module: str) -> str:
     return digest_json([[name.as_posix(), digest_path(file)] for name, file in files])
 
 
-def load_rule(rule: OwnRule) -> Callable[[Row], Verdict | None]:
-    """The rule as a function of a row. Raises RecipeError when it cannot be loaded, fails on a row, or returns
+def load_rule(rule: OwnRule) -> Callable[[Row], RuleResult | None]:
+    """Load the rule as a function of a row. Raises RecipeError when it cannot be loaded, fails on a row, or returns
     nonsense.
     """
     place, _, name = rule.name.rpartition(":")
@@ -84,12 +84,12 @@ def load_rule(rule: OwnRule) -> Callable[[Row], Verdict | None]:
     except Exception as error:
         raise _refused(rule.name, f"cannot be loaded: {error!r}") from error
 
-    def judge(row: Row) -> Verdict | None:
+    def judge(row: Row) -> RuleResult | None:
         try:
-            verdict = function({**row, "meta": json.loads(row["meta"] or "{}")})
+            result = function({**row, "meta": json.loads(row["meta"] or "{}")})
         except Exception as error:
             raise _refused(rule.name, f"fails on row {row['row_id'][:16]}: {type(error).__name__}") from error
-        return None if verdict is None else _checked(rule.name, verdict)
+        return None if result is None else _checked(rule.name, result)
 
     return judge
 
@@ -103,11 +103,11 @@ def _run_file(rule: OwnRule) -> Any:
     return module
 
 
-def _checked(name: str, verdict: Any) -> Verdict:
-    match verdict:
+def _checked(name: str, result: Any) -> RuleResult:
+    match result:
         case ("drop" | "quarantine" as action, str(reason), dict(evidence)) if reason.strip():
             return action, reason, evidence
-    raise _refused(name, f"returned {type(verdict).__name__} where {RETURNS} is expected")
+    raise _refused(name, f"returned {type(result).__name__} where {RETURNS} is expected")
 
 
 def _refused(name: str, problem: str) -> RecipeError:

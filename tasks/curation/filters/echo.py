@@ -6,7 +6,7 @@ import re
 
 import polars as pl
 
-from tasks.curation.filters.base import Filter, FilterContext, Found, Row, answers
+from tasks.curation.filters.base import Filter, FilterContext, Found, Row, taught_answers
 
 WORDS = 4  # "Hello" answered by "Hello!" is polite, and a label may well be the text it labels
 _WORD = re.compile(r"\w+")
@@ -23,7 +23,7 @@ def may_echo(context: FilterContext) -> pl.Series:
 
 
 def echoes(row: Row, _: FilterContext) -> Found | None:
-    for number, text, asked in answers(row):
+    for number, text, asked in taught_answers(row):
         if len(words := words_of(text)) >= WORDS and words == words_of(asked):
             return "answer repeats the prompt", {"message": number, "words": len(words)}
     return None

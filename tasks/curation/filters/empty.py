@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from tasks.curation.filters.base import REJECTED, Filter, FilterContext, Found, Row, answers, turns
+from tasks.curation.filters.base import REJECTED, Filter, FilterContext, Found, Row, taught_answers, texts_of_role
 
 
 def may_lack_something(context: FilterContext) -> pl.Series:
@@ -26,8 +26,8 @@ def lacks_something(row: Row, context: FilterContext) -> Found | None:
     if context.kind.has_rejected and row["rejected"] is None:
         return "no rejected answer", {"roles": roles}
     said = [
-        *((number, text, "message") for number, text in turns(row, "user")),
-        *((number, text, "answer") for number, text, _ in answers(row)),
+        *((number, text, "message") for number, text in texts_of_role(row, "user")),
+        *((number, text, "answer") for number, text, _ in taught_answers(row)),
         *([(REJECTED, row["rejected"], "answer")] if row["rejected"] is not None else []),
     ]
     return next(((f"empty {what}", {"message": number}) for number, text, what in said if not text.strip()), None)

@@ -13,7 +13,7 @@ from typing import Any
 import polars as pl
 
 from tasks.core.errors import RecipeError
-from tasks.curation.filters.base import Filter, FilterContext, Found, Row, answers, turns
+from tasks.curation.filters.base import Filter, FilterContext, Found, Row, taught_answers, texts_of_role
 from tasks.metrics.answer_schema import parse
 
 # On 18,600 English texts (instructions, bank questions, SMS) 0.95 and 20 letters flagged what was in another language
@@ -34,14 +34,14 @@ _NOT_PROSE = re.compile(r"```.*?```|`[^`\n]+`|https?://\S+|\S+@\S+|<[A-Z]+_\d+>"
 def may_be_foreign(context: FilterContext) -> pl.Series:
     if not context.languages:
         return pl.Series("row", [], pl.UInt32)
-    judged = context.texts.filter(role="user") if context.kind.answer_is_label else context.answers
+    judged = context.texts.filter(role="user") if context.kind.answer_is_label else context.taught_answers
     letters = pl.col("text").str.count_matches(r"\p{L}")
     return judged.filter(letters >= LETTERS_OF_OTHER_SCRIPTS)["row"]
 
 
 def is_foreign(row: Row, context: FilterContext) -> Found | None:
     labelled = context.kind.answer_is_label
-    said = [(n, text, "") for n, text in turns(row, "user")] if labelled else list(answers(row))
+    said = [(n, text, "") for n, text in texts_of_role(row, "user")] if labelled else list(taught_answers(row))
     for number, text, asked in said:
         language, probability = _language(_prose(text))
         if language not in (*context.languages, NO_LANGUAGE) and probability >= SURE and not _ASKED_FOR.search(asked):

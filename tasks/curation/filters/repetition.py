@@ -9,7 +9,7 @@ from operator import eq
 
 import polars as pl
 
-from tasks.curation.filters.base import Filter, FilterContext, Found, Row, answers
+from tasks.curation.filters.base import Filter, FilterContext, Found, Row, taught_answers
 from tasks.curation.filters.echo import words_of
 
 # A loop is told by these three together: a refrain is shorter, a table's cells are fewer, a list's items differ.
@@ -23,11 +23,11 @@ def may_loop(context: FilterContext) -> pl.Series:
     """Answers in which few words are different ones, and those with a very long word."""
     words = pl.col("text").str.to_lowercase().str.extract_all(r"\w+")
     few = (words.list.len() >= LOOP_WORDS) & (words.list.n_unique() <= (1 - SHARE + SHARE / TIMES) * words.list.len())
-    return context.answers.filter(few | pl.col("text").str.contains(r"\w{40}"))["row"]
+    return context.taught_answers.filter(few | pl.col("text").str.contains(r"\w{40}"))["row"]
 
 
 def loops(row: Row, _: FilterContext) -> Found | None:
-    for number, text, asked in answers(row):
+    for number, text, asked in taught_answers(row):
         if _WANTED.search(asked):
             continue
         if run := _RUN.search(text):

@@ -22,7 +22,7 @@ from typing import Any
 
 import polars as pl
 
-from tasks.curation.filters.base import Filter, FilterContext, Found, Row, answers
+from tasks.curation.filters.base import Filter, FilterContext, Found, Row, taught_answers
 from tasks.curation.filters.ending_habits import OPEN, Habits, place_of
 from tasks.curation.filters.last_line import LastLine, fewer_than_asked, is_open
 from tasks.curation.filters.last_word import sign
@@ -47,11 +47,11 @@ def may_be_cut(context: FilterContext) -> pl.Series:
     fenced = text.str.contains("```", literal=True) & (text.str.count_matches("```", literal=True) % 2 == 1)
     several = text.str.contains(r"\s") & ~text.str.contains(JSON)
     plain = several & text.str.contains(OPEN + r"|\n\s*(?:[-*•·–]|\d{1,3}[.):])$")
-    return context.answers.filter(fenced | (plain if context.habits.punctuated else pl.lit(False)))["row"]
+    return context.taught_answers.filter(fenced | (plain if context.habits.punctuated else pl.lit(False)))["row"]
 
 
 def is_cut(row: Row, context: FilterContext) -> Found | None:
-    for number, text, asked in answers(row):
+    for number, text, asked in taught_answers(row):
         text = text.strip()
         if not text or _JSON.match(text):
             continue

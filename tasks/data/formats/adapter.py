@@ -63,14 +63,16 @@ def adapter(reading: Reading, kind: RowKind) -> Adapter:
     shapes = _shapes(reading, kind)
 
     @lru_cache(maxsize=1024)  # of a million records most have the same keys, so only the first asks every shape
-    def known(keys: tuple[str, ...]) -> tuple[tuple[str, ...], list[Shape], bool]:
+    def read_keys(keys: tuple[str, ...]) -> tuple[tuple[str, ...], list[Shape], bool]:
         names = tuple(key.strip().lower() for key in keys)
         rated = kind.is_conversation and bool(reading.rating or not ratings.RATINGS.isdisjoint(names))
         return names, [shape for shape in shapes if shape.may_be(frozenset(names))], rated
 
     def adapt(record: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-        names, possible, rated = known(tuple(record))
+        names, possible, rated = read_keys(tuple(record))
         row = dict(zip(names, record.values(), strict=True))
+        if len(row) < len(names):
+            row = _merged(names, record)
         for shape in possible:
             if (shaped := shape.read(row)) is not None:
                 break
@@ -91,6 +93,20 @@ def adapter(reading: Reading, kind: RowKind) -> Adapter:
         return said, {**meta, **shaped.fields}
 
     return adapt
+
+
+def _merged(names: tuple[str, ...], record: dict[str, Any]) -> dict[str, Any]:
+    """The record of names in lower case, of which some come twice (Prompt and prompt).
+
+    Raises UnadaptedError where they say two things: neither is surely the one that is meant.
+    """
+    row: dict[str, Any] = {}
+    for name, (key, value) in zip(names, record.items(), strict=True):
+        if row.get(name) in (None, "", value):
+            row[name] = value
+        elif value not in (None, ""):
+            raise UnadaptedError("a key comes twice", key=key)
+    return row
 
 
 def recognised(record: dict[str, Any]) -> bool:

@@ -9,7 +9,7 @@ from tasks.core.row import Message, parsed, tools_of
 from tasks.core.row_kind import RowKind
 from tasks.data.formats.base import Format, Record, Row, Shape, Shaped, UnheldError, Writer
 from tasks.data.formats.conversations import with_system
-from tasks.data.formats.messages import answer, content
+from tasks.data.formats.messages import answer, content_text
 from tasks.data.formats.preference_pairs import has_both, pair, pair_shape
 from tasks.data.formats.writing import single_turn, write_json
 
@@ -30,7 +30,7 @@ def _read_pair(record: Record) -> Shaped | None:
 
 def instruction(record: Record) -> list[Message]:
     """What an Alpaca record asks: its earlier exchanges, then the instruction with its input below."""
-    asked = [part for part in (content(record["instruction"]), content(record.get("input"))) if part]
+    asked = [part for part in (content_text(record["instruction"]), content_text(record.get("input"))) if part]
     return [*history(record), {"role": "user", "content": "\n\n".join(asked)}]
 
 
@@ -40,7 +40,7 @@ def history(record: Record) -> list[Message]:
     if not isinstance(earlier, list) or not all(isinstance(e, list | tuple) and len(e) == 2 for e in earlier):
         return []
     return [
-        {"role": ("user", "assistant")[place], "content": content(turns[place])}
+        {"role": ("user", "assistant")[place], "content": content_text(turns[place])}
         for turns in earlier
         for place in (0, 1)
     ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tasks.data.formats.base import Record, Shape, Shaped
-from tasks.data.formats.messages import message, message_fields, turn_list, weights
+from tasks.data.formats.messages import message_fields, to_message, turn_list, weights
 from tasks.data.formats.tool_calls import calls
 
 
@@ -23,7 +23,7 @@ def turns_under(*keys: str) -> Shape:
 
 def conversation(turns: list[dict[str, Any]], used: set[str]) -> Shaped:
     """Turns as messages, with their weights and tool calls. Raises UnadaptedError for a turn that is no message."""
-    messages = [message(turn, calls=True) for turn in turns]
+    messages = [to_message(turn, calls=True) for turn in turns]
     made = calls(turns, messages)
     return Shaped(messages, used, weights=weights(turns, messages), calls=made, fields=message_fields(turns))
 

@@ -41,8 +41,8 @@ class UnadaptedError(ValueError):
         super().__init__(reason)
 
 
-def message(turn: dict[str, Any], calls: bool = False) -> Message:
-    """One turn. Raises UnadaptedError for a role nobody knows, a tool call, and what is not text.
+def to_message(turn: dict[str, Any], calls: bool = False) -> Message:
+    """Convert one turn to a message. Raises UnadaptedError for a role nobody knows, a tool call, and what is not text.
 
     calls: take OpenAI's calls and answers of tools as well (tasks/data/formats/tool_calls.py); their older form and
     ShareGPT's never.
@@ -51,12 +51,12 @@ def message(turn: dict[str, Any], calls: bool = False) -> Message:
     if turn.get("tool_calls") or turn.get("function_call") or role in CALLS:
         if not (calls and _calls(turn)):
             raise UnadaptedError("tool calls are not supported")
-        return {"role": role, "content": content(turn.get("content"))}
+        return {"role": role, "content": content_text(turn.get("content"))}
     known = ROLES.get(role) if isinstance(role, str) else None
     if known is None and (known := ROLES.get(str(role).lower())) is None:
         raise UnadaptedError("role not recognised", role=str(role)[:40], allowed=sorted(ROLES))
     value = turn.get("content", turn.get("value"))
-    return {"role": known, "content": value if isinstance(value, str) else content(value)}
+    return {"role": known, "content": value if isinstance(value, str) else content_text(value)}
 
 
 def _calls(turn: dict[str, Any]) -> bool:
@@ -65,7 +65,7 @@ def _calls(turn: dict[str, Any]) -> bool:
     return not turn.get("function_call") and turn.get("role") == ("assistant" if made else "tool")
 
 
-def content(value: Any) -> str:
+def content_text(value: Any) -> str:
     """A content as text; the text parts of one in parts, one below the other. Raises UnadaptedError
     for anything else.
     """
@@ -78,7 +78,7 @@ def content(value: Any) -> str:
 
 def answer(value: Any) -> Message:
     """An answer by itself; one given as an object is the JSON text of it."""
-    text = json.dumps(value, ensure_ascii=False, default=str) if isinstance(value, dict) else content(value)
+    text = json.dumps(value, ensure_ascii=False, default=str) if isinstance(value, dict) else content_text(value)
     return {"role": "assistant", "content": text}
 
 

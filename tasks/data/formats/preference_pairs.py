@@ -21,11 +21,11 @@ from tasks.data.formats.conversations import with_system
 from tasks.data.formats.messages import (
     UnadaptedError,
     answer,
-    content,
+    content_text,
     conversation_turns,
     is_turn,
-    message,
     message_fields,
+    to_message,
 )
 
 Read = Callable[[Record], Shaped | None]
@@ -48,7 +48,7 @@ def paired(prompts: Sequence[str], better: str = "chosen", worse: str = "rejecte
         key = next((name for name in prompts if record.get(name) is not None), None)
         if key is None or not has_both(record, better, worse):
             return None
-        turns = conversation_turns(record[key]) or [{"role": "user", "content": content(record[key])}]
+        turns = conversation_turns(record[key]) or [{"role": "user", "content": content_text(record[key])}]
         return pair(turns, record[better], record[worse], {key, better, worse})
 
     return pair_shape(read, better, worse)
@@ -65,12 +65,12 @@ def has_both(record: Record, better: str = "chosen", worse: str = "rejected") ->
 def pair(prompt: list[Turn], better: Any, worse: Any, used: set[str]) -> Shaped:
     """A prompt and two answers, which may repeat the prompt. Raises UnadaptedError where they are no pair."""
     chosen, rejected = _answer_turns(better), _answer_turns(worse)
-    (*before, best), (*also, worst) = ([message(turn) for turn in side] for side in (chosen, rejected))
+    (*before, best), (*also, worst) = ([to_message(turn) for turn in side] for side in (chosen, rejected))
     if best["role"] != "assistant" or worst["role"] != "assistant":
         raise UnadaptedError("an answer that is not the assistant's", roles=[best["role"], worst["role"]])
     if before != also:
         raise UnadaptedError("answers that differ before their last turn", turns=[len(chosen), len(rejected)])
-    whole = _joined([message(turn) for turn in prompt], before)
+    whole = _joined([to_message(turn) for turn in prompt], before)
     if not whole:
         raise UnadaptedError("a pair of answers without a prompt")
     fields = message_fields([*prompt, *chosen, *rejected])

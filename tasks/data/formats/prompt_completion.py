@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from tasks.data.formats.base import Format, Record, Shape, Shaped
 from tasks.data.formats.conversations import conversation, with_system
-from tasks.data.formats.messages import answer, content, conversation_turns
+from tasks.data.formats.messages import answer, content_text, conversation_turns
 from tasks.data.formats.preference_pairs import has_both, pair, pair_shape, paired
 
 COLUMNS = (
@@ -31,7 +31,7 @@ def read_columns(record: Record, question: str, answered: str) -> Shaped:
     before, after = conversation_turns(record[question]), conversation_turns(record[answered])
     if before and after:  # TRL's conversational prompt and completion
         return conversation(before + after, {question, answered})
-    asked = {"role": "user", "content": content(record[question])}
+    asked = {"role": "user", "content": content_text(record[question])}
     return with_system(record, Shaped([asked, answer(record[answered])], {question, answered}))
 
 

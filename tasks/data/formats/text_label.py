@@ -7,7 +7,7 @@ from itertools import product
 from tasks.core.row_kind import CLASSIFICATION
 from tasks.data.formats import ratings
 from tasks.data.formats.base import Format, Record, Shape, Shaped
-from tasks.data.formats.messages import content
+from tasks.data.formats.messages import content_text
 
 
 def _read(record: Record) -> Shaped | None:
@@ -17,7 +17,7 @@ def _read(record: Record) -> Shaped | None:
 
 def read_columns(record: Record, text: str, label: str) -> Shaped:
     """A text and its label from these two columns."""
-    asked = {"role": "user", "content": content(record[text])}
+    asked = {"role": "user", "content": content_text(record[text])}
     return Shaped([asked, {"role": "assistant", "content": ratings.label(record[label])}], {text, label})
 
 

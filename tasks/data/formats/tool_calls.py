@@ -8,7 +8,7 @@ from typing import Any
 
 from tasks.core.row import CANONICAL, Message, Turn, parsed, turns
 from tasks.core.text.strict_json import refuse_constant
-from tasks.data.formats.messages import UnadaptedError, message
+from tasks.data.formats.messages import UnadaptedError, to_message
 
 
 def calls(turns: Sequence[Turn], messages: Sequence[Message]) -> list[str | None] | None:
@@ -77,5 +77,5 @@ def asked_turns(given: Sequence[Turn]) -> list[Turn]:
     """
     if any(turn.get("content", turn.get("value")) is None and not turn.get("tool_calls") for turn in given):
         raise UnadaptedError("a message without content")
-    messages = [message(turn, calls=True) for turn in given]
+    messages = [to_message(turn, calls=True) for turn in given]
     return turns({"messages": messages, "calls": calls(given, messages)})

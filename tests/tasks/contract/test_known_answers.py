@@ -8,7 +8,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from tasks.contract.known_answers import step_input, step_inputs
+from tasks.contract.known_answers import HeldoutRows, RelationInputs, step_input, step_inputs
 from tasks.contract.measure import FactSources
 from tasks.contract.row_relations import RelationSettings, StepInput, contradicts, leaked_from
 from tasks.core.decisions import Decision, Decisions
@@ -58,10 +58,15 @@ def ran(reviewed: Decisions | None = None) -> tuple[Handle, Handle, Handle, Hand
     return raw, agreed, left, holdout
 
 
-def seen(steps: tuple[Handle, ...], measures: RelationSettings = MEASURES, **others: Any) -> dict[str, StepInput]:
+def seen(
+    steps: tuple[Handle, ...],
+    measures: RelationSettings = MEASURES,
+    heldout: HeldoutRows | None = None,
+    **others: Any,
+) -> dict[str, StepInput]:
     raw, agreed, _, holdout = steps
-    given = {"kind": KIND, "answer": ANSWER, "holdout": holdout, "edge_cases": None} | others
-    return step_inputs(measures, (raw, conflicts), (agreed, decontaminate), **given)
+    relations = RelationInputs(measures, heldout or HeldoutRows(holdout), (raw, conflicts), (agreed, decontaminate))
+    return step_inputs(relations, **{"kind": KIND, "answer": ANSWER} | others)
 
 
 def fact(
@@ -132,8 +137,8 @@ def test_nothing_is_known_of_other_settings_other_inputs_or_where_a_reviewer_spo
         contradictions=ConflictSettings(policy="quarantine"), leaks=DecontaminateSettings(coverage=0.6)
     )
     assert all(known.found is None for known in seen(steps, stricter).values())
-    assert seen(steps, holdout=steps[0])["leaked_from"].found is None
-    assert seen(steps, edge_cases=steps[3])["leaked_from"].found is None
+    assert seen(steps, heldout=HeldoutRows(steps[0]))["leaked_from"].found is None
+    assert seen(steps, heldout=HeldoutRows(steps[3], edge_cases=steps[3]))["leaked_from"].found is None
     assert step_input(None, ConflictSettings()) is None
 
 
@@ -149,7 +154,11 @@ def test_where_conflicts_is_off_it_says_nothing_of_what_the_contract_counts() ->
     raw = made("raw", RAW)
     off = ConflictSettings(policy="off")
     row_step(conflicts, off, rows=raw, kind=KIND, answer=ANSWER)
-    known = step_inputs(RelationSettings(contradictions=off), (raw, conflicts), None, kind=KIND, answer=ANSWER)
+    known = step_inputs(
+        RelationInputs(RelationSettings(contradictions=off), seen_by_conflicts=(raw, conflicts)),
+        kind=KIND,
+        answer=ANSWER,
+    )
     assert known["conflicts_with"].found is None
 
 

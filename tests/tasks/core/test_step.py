@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -91,6 +92,28 @@ def test_where_an_input_lies_does_not_matter_only_what_it_is(tmp_path: Path) -> 
 
     assert work_step(write, Wanted(), source=at("here")) == work_step(write, Wanted(), source=at("there"))
     assert ran() == 1
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A step's inputs that belong together."""
+
+    source: Handle
+    asked: tuple[Handle, Callable[..., StepResult]]
+    settings: Wanted
+    name: str = "bundle"
+    missing: Handle | None = None
+
+
+def test_inputs_in_a_dataclass_count_as_they_would_by_themselves(tmp_path: Path) -> None:
+    def key(path: str = "here", digest: str = "d1", function: Callable[..., Any] = write, **more: Any) -> str:
+        handle = Handle(step="source", kind="file", path=str(tmp_path / path), digest=digest)
+        bundle = replace(Bundle(handle, (handle, function), Wanted()), **more)
+        return step_cache.work_key("write", write, Wanted(), {"bundle": bundle})
+
+    assert key() == key(path="there")
+    others = (key(digest="d2"), key(function=same_from_two_processes), key(settings=Wanted(text="ore")))
+    assert len({key(), *others, key(name="another")}) == 5
 
 
 def test_changed_code_is_run_again(monkeypatch: pytest.MonkeyPatch) -> None:

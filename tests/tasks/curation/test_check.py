@@ -14,6 +14,7 @@ import pytest
 from data_contracts.contract import Contract, read_contract
 from data_contracts.vocabulary import COLUMNS
 from tasks.contract.facts import row_facts
+from tasks.contract.known_answers import HeldoutRows, RelationInputs
 from tasks.contract.measure import FactSources, columns_spoken_of, facts_for
 from tasks.core.errors import ContractError, RecipeError
 from tasks.core.handle import Handle
@@ -23,7 +24,7 @@ from tasks.core.row import ROW_SCHEMA
 from tasks.core.row_kind import CLASSIFICATION, KINDS, PREFERENCE, SFT
 from tasks.core.step import work_step
 from tasks.core.work import StepDirs, StepResult
-from tasks.curation.check import CheckSettings, check
+from tasks.curation.check import CheckSettings, TokenInputs, check
 from tasks.metrics.answer_schema import AnswerSettings
 from tasks.model.chat_template import PromptSettings, encode
 from tasks.personal_data.finders import PersonalData
@@ -73,6 +74,10 @@ def given(**more: Any) -> FactSources:
     return FactSources(ANSWER, SFT, PromptSettings(), **more)
 
 
+def heldout(holdout: Handle | None, edge_cases: Handle | None = None) -> RelationInputs:
+    return RelationInputs(heldout=HeldoutRows(holdout, edge_cases))
+
+
 def contract(*lines: str, place: Path) -> Contract:
     (place / "mine.yaml").write_text("expectations:\n" + "".join(f"  - {line}\n" for line in lines))
     return read_contract("mine.yaml", place)
@@ -83,10 +88,9 @@ def checked(
 ) -> tuple[StepResult, dict[str, Any]]:
     out.mkdir()
     place, rows = StepDirs(out, out, Progress("check")), stored(frame, out.name)
-    asked = (
-        {"holdout": stored(dataset([APART]), f"{out.name}-apart")} if "leaked_from" in columns_spoken_of(rules) else {}
-    )
-    made = check(place, CheckSettings(), contract=rules, rows=rows, answer=answer, **asked | inputs)
+    if "leaked_from" in columns_spoken_of(rules):
+        inputs = {"relations": heldout(stored(dataset([APART]), f"{out.name}-apart"))} | inputs
+    made = check(place, CheckSettings(), contract=rules, rows=rows, answer=answer, **inputs)
     return made, json.loads((out / "great_expectations.json").read_text())
 
 
@@ -355,11 +359,11 @@ def test_a_row_of_the_holdout_or_the_edge_cases_is_a_leak(tmp_path: Path) -> Non
     rules = contract("expect_leakage_rate_to_be_at_most: {max_rate: 0}", place=tmp_path)
     apart = stored(dataset([("Who are you, and what can you do?", OTHER)]), "apart")
     seen = stored(dataset([("WHERE is order  number 7?", GOOD)]), "seen")
-    made, _ = checked(dataset(clean()), rules, tmp_path / "clean", holdout=apart)
+    made, _ = checked(dataset(clean()), rules, tmp_path / "clean", relations=heldout(apart))
     assert made.facts["passed"]
-    for name, heldout in (("one", {"holdout": seen}), ("two", {"holdout": apart, "edge_cases": seen})):
+    for name, relations in (("one", heldout(seen)), ("two", heldout(apart, seen))):
         with pytest.raises(ContractError, match=r"leakage rate.*: 1 of 24 rows") as caught:
-            checked(dataset(clean()), rules, tmp_path / name, **heldout)
+            checked(dataset(clean()), rules, tmp_path / name, relations=relations)
         assert "raw/mail.jsonl:8" in str(caught.value)
 
 
@@ -369,7 +373,7 @@ def test_what_cannot_be_measured_is_refused_and_not_taken_for_kept(tmp_path: Pat
         ("tokens", "expect_tokens_to_be_within_budget: {max_tokens: 9}", "base model"),
     ):
         with pytest.raises(RecipeError, match="cannot be measured here") as caught:
-            checked(dataset(clean()), contract(line, place=tmp_path), tmp_path / name, holdout=None)
+            checked(dataset(clean()), contract(line, place=tmp_path), tmp_path / name, relations=heldout(None))
         assert needs in caught.value.allowed
 
 
@@ -379,7 +383,7 @@ def test_tokens_are_those_of_the_trainer_and_of_a_pair_the_longer_side(tmp_path:
     tiny_model(base / "model", texts)
     handle = Handle.of(base, step="base", kind="model", digest=digest_path(base))
     prompt, rows = PromptSettings(system="Be brief."), pairs([GOOD_PAIRS[0], ("Hi", "No.", "A full answer on 1. " * 9)])
-    kind = PREFERENCE
+    kind, counted = PREFERENCE, TokenInputs(handle, prompt)
     from transformers import AutoTokenizer
 
     longest = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "A full answer on 1. " * 9}]
@@ -387,9 +391,9 @@ def test_tokens_are_those_of_the_trainer_and_of_a_pair_the_longer_side(tmp_path:
     rule = "expect_tokens_to_be_within_budget: {max_tokens: %d}"
     (tmp_path / "kind.yaml").write_text(f"kind: preference\nexpectations:\n  - {rule % (tokens - 1)}\n")
     with pytest.raises(ContractError, match=f"tokens {tokens} | Hi"):
-        checked(rows, read_contract("kind.yaml", tmp_path), tmp_path / "a", PAIR, kind=kind, base=handle, prompt=prompt)
+        checked(rows, read_contract("kind.yaml", tmp_path), tmp_path / "a", PAIR, kind=kind, tokens=counted)
     (tmp_path / "kind.yaml").write_text(f"kind: preference\nexpectations:\n  - {rule % tokens}\n")
-    checked(rows, read_contract("kind.yaml", tmp_path), tmp_path / "b", PAIR, kind=kind, base=handle, prompt=prompt)
+    checked(rows, read_contract("kind.yaml", tmp_path), tmp_path / "b", PAIR, kind=kind, tokens=counted)
 
 
 @pytest.mark.usefixtures("prefect")
@@ -401,8 +405,8 @@ def test_the_table_is_in_the_prefect_ui_also_when_the_contract_is_broken() -> No
     @flow
     def blocked() -> None:
         rows = stored(dataset([*clean(), ("Hi", "no")]))
-        holdout = stored(dataset([APART]), "apart")
-        work_step(check, CheckSettings(), contract=read_contract("sft"), rows=rows, answer=ANSWER, holdout=holdout)
+        relations = heldout(stored(dataset([APART]), "apart"))
+        work_step(check, CheckSettings(), contract=read_contract("sft"), rows=rows, answer=ANSWER, relations=relations)
 
     with pytest.raises(ContractError, match="answer_problem"):
         blocked()

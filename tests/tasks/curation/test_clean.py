@@ -122,6 +122,16 @@ KEPT = {
     "a quote as the whole message": f"{QUOTE}\n> Hello",
     "a reported sentence": "On Monday your colleague wrote:\nwe send it today. It never came.",
     "a prompt": ">>> print(1)\n1",
+    "a route": "Hi\n\nFrom: London\nTo: Paris\nDate: 3 May\n\nPlease book the train for me.",
+    "headers in a fence": "How do I parse this?\n```\nFrom: a@x.example\nTo: b@x.example\nSubject: hi\n\nbody\n```\nThe subject.",
+    "a question below the signature": (
+        "Dear team,\n\nthe lamp broke.\n\nKind regards,\nAnna Berg\n\nWhen will you send a new one"
+    ),
+    "a comment between queries": "Explain this SQL:\nSELECT 1\n--\nSELECT 2",
+    "a list that begins with thanks": "Which words are polite?\n\nThanks\nCheers\nSorry",
+    "a list of closings": "Translate:\n\nBest\nRegards\nLove",
+    "blanks and mojibake in code": "What does it print?\n```python\nprint('a  b', 'cafÃ©')\tx\n\n\n\n```\nAnd `x  =  1`?",
+    "a table in indented lines": "Why?\n\n    a  |  b\n    --\n    Tom",
     "two dashes in the middle": "First.\n--\n" + "\n".join(f"line {i}" for i in range(12)),
 }
 
@@ -248,3 +258,32 @@ def test_long_odd_texts_are_gone_through_like_any() -> None:
     )
     odd = [piece * (100_000 // len(piece)) for piece in repeated] + [" " * 100_000 + "x", "&" + "amp;" * 20_000]
     run(rows(*([("user", text)] for text in odd)))
+
+
+INDENTED = {
+    "code": "    total = price * (1 + rate)\n    return round(total)",
+    "a tab": "\tgo()\n\twait()",
+    "a diff": "     keep = 1\n-    old = 2\n+    new = 2\n     end = 3",
+    "a little, and others below": "  a: 1\n  b:\n    c: 2",
+    "one line of code": "    return total",
+}
+
+
+@pytest.mark.parametrize("case", INDENTED)
+@pytest.mark.parametrize("role", ["user", "assistant"])
+def test_the_indentation_of_the_first_line_is_part_of_the_text(case: str, role: str) -> None:
+    text = INDENTED[case]
+    for around in (text, f"\n \n{text} \n\n"):
+        messages, _, _ = _clean_messages([{"role": role, "content": around}], _rules(CleanSettings()))
+        assert messages[0]["content"] == text
+    messages, _, _ = _clean_messages([{"role": role, "content": " Where is it? "}], _rules(CleanSettings()))
+    assert messages[0]["content"] == "Where is it?"
+
+
+def test_a_rejected_answer_is_cleaned_as_the_chosen_one_is() -> None:
+    pair = rows([("user", "Hi"), ("assistant", "Yes.")], [("user", "Ho"), ("assistant", "No.")])
+    dirty = pair.with_columns(rejected=pl.Series(["Itâ€™s 90 â‚¬.\r\nSee you.\n", "<p>no  idea</p>"]))
+    outcome = clean(dirty, CleanSettings())
+    assert sorted(outcome.kept["rejected"]) == ["<p>no  idea</p>", "It’s 90 €.\nSee you."]
+    assert outcome.ledger["action"].cast(pl.String).to_list() == ["changed"]
+    check_balance("clean", dirty, outcome)

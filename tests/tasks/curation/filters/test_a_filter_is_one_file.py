@@ -24,15 +24,15 @@ SHOUTING = '''
 
 import polars as pl
 
-from tasks.curation.filters.base import Filter, FilterContext, Found, Row, answers
+from tasks.curation.filters.base import Filter, FilterContext, Found, Row, taught_answers
 
 
 def may_shout(context: FilterContext) -> pl.Series:
-    return context.answers.filter(~pl.col("text").str.contains("[a-z]"))["row"]
+    return context.taught_answers.filter(~pl.col("text").str.contains("[a-z]"))["row"]
 
 
 def shouts(row: Row, _: FilterContext) -> Found | None:
-    loud = [number for number, text, _asked in answers(row) if text.isupper()]
+    loud = [number for number, text, _asked in taught_answers(row) if text.isupper()]
     return ("answer in capitals", {"message": loud[0]}) if loud else None
 
 
