@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -167,31 +168,32 @@ def test_the_last_whole_checkpoint_is_taken_and_halves_are_removed(tmp_path: Pat
     assert sorted(path.name for path in tmp_path.glob("checkpoint-*")) == ["checkpoint-10", "checkpoint-9"]
 
 
-def test_the_trainer_ends_when_the_flow_or_the_launcher_does() -> None:
-    launcher = "import subprocess, sys; subprocess.run([sys.executable, '-c', sys.argv[1], sys.argv[2]])"
-    child = (
-        "import sys, time; from tasks.training.trainer.events import die_with\n"
-        "die_with(int(sys.argv[1])); print('on', flush=True); time.sleep(20); print('still here')"
+def test_the_trainer_ends_when_the_flow_or_the_launcher_does(tmp_path: Path) -> None:
+    processes = (  # a launcher and its trainer for each flow, forked, as the libraries take seconds to load
+        "import os, sys, time; from tasks.training.trainer.events import die_with\n"
+        "for kill, flow in zip(('flow', 'launcher'), sys.argv[1:], strict=True):\n"
+        "    if os.fork(): continue\n"
+        "    os.dup2(os.open(kill, os.O_WRONLY), 1); os.dup2(1, 2)\n"
+        "    if trainer := os.fork(): os.waitpid(trainer, 0); os._exit(0)\n"
+        "    die_with(int(flow)); print(os.getppid(), flush=True); time.sleep(20)\n"
+        "    print('still here', flush=True); os._exit(0)"
     )
-    for kill in ("flow", "launcher"):
-        flow = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
-        started = subprocess.Popen(
-            [sys.executable, "-c", launcher, child, str(flow.pid)],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        assert started.stdout
-        assert started.stderr
-        assert started.stdout.readline() == "on\n"
-        (flow if kill == "flow" else started).kill()
-        assert started.stdout.read() == ""  # returns once the trainer, who holds the pipe too, has ended
-        assert re.fullmatch(
-            rf"AbandonedError: the {kill} .*is gone, and nobody would hear what is learnt\n", started.stderr.read()
-        )
-        for process in (flow, started):
-            process.kill()
-            process.wait()
+    kills = ("flow", "launcher")
+    for kill in kills:
+        os.mkfifo(tmp_path / kill)
+    flows = [subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"]) for _ in kills]
+    started = subprocess.Popen([sys.executable, "-c", processes, *(str(flow.pid) for flow in flows)], cwd=tmp_path)
+    for kill, flow in zip(kills, flows, strict=True):
+        with (tmp_path / kill).open() as told:
+            launcher = int(told.readline())
+            os.kill(flow.pid if kill == "flow" else launcher, signal.SIGKILL)
+            # Read to its end: the trainer, who holds the pipe too, has ended.
+            assert re.fullmatch(
+                rf"AbandonedError: the {kill} .*is gone, and nobody would hear what is learnt\n", told.read()
+            )
+    for process in (*flows, started):
+        process.kill()
+        process.wait()
 
 
 def test_a_clock_that_is_set_does_not_end_the_trainer() -> None:
