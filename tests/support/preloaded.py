@@ -69,12 +69,12 @@ class Preloaded:
         """Return once it answers. It lives while anybody holds it: it reads a FIFO, which ends when the last who has it
         open is gone.
         """
-        if self.holder:
-            return
         self.folder.mkdir(exist_ok=True)
         fifo = self.folder / "holders"
         with (self.folder / "lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+            fcntl.flock(lock, fcntl.LOCK_EX)  # threads of one process wait for each other too
+            if self.holder:
+                return
             if not fifo.exists():
                 os.mkfifo(fifo)
             self.holder = os.open(fifo, os.O_RDWR)
