@@ -16,10 +16,10 @@ import polars as pl
 from tasks.core.ledger import Outcome, entries, entry
 from tasks.core.row_kind import SFT, RowKind
 from tasks.metrics.answer_schema import AnswerSettings
-from tasks.relations.contradictions import Contradictions, contradicting
+from tasks.relations.contradictions import ContradictionSettings, contradicting
 
 
-class ConflictSettings(Contradictions):
+class ConflictSettings(ContradictionSettings):
     """When two rows contradict each other, and what becomes of them."""
 
 

@@ -112,7 +112,7 @@ def filter_rows(
         if action != "off":
             places = [place for place in rule.suspects(context).unique().sort() if place not in told]
             for place, row in zip(places, rows[places].iter_rows(named=True), strict=True):
-                if found := rule.judge(row, context):
+                if found := rule.match(row, context):
                     told[place] = entry(row, ACTIONS[action], found[0], **found[1])
     _apply_own(rows, rules, told)
     gone = pl.Series(sorted(told), dtype=pl.UInt32)

@@ -29,7 +29,7 @@ from tasks.core.row_kind import RowKind
 from tasks.core.settings import Settings
 from tasks.metrics.answer_schema import AnswerSettings
 from tasks.relations.labels import labelled
-from tasks.similarity.facility_location import cover, nearest
+from tasks.similarity.facility_location import cover, nearest_chosen
 from tasks.similarity.tfidf_vectors import Vectors, text_vectors
 
 BUDGET = "beyond the row budget"
@@ -126,7 +126,7 @@ def _covered(ids: pl.Series, vectors: Vectors, places: int) -> dict[str, dict[st
     if not places:
         return {row_id: {} for row_id in ids}
     kept = cover(vectors, places)
-    who, like = nearest(vectors, kept)
+    who, like = nearest_chosen(vectors, kept)
     gone = np.setdiff1d(np.arange(len(ids)), kept)
     names = ids.to_list()
     return {names[i]: {"kept": names[who[i]], "similarity": round(float(like[i]), 4)} for i in gone}

@@ -21,7 +21,7 @@ from tasks.facts.base_model import ModelFacts
 from tasks.model.chat_template import PromptSettings
 
 Row = dict[str, Any]
-Found = tuple[str, dict[str, Any]]  # reason, evidence
+ReasonAndEvidence = tuple[str, dict[str, Any]]  # reason, evidence
 Action = Literal["drop", "quarantine", "off"]
 REJECTED = "rejected"  # the role that a preference row's other answer has among its texts; its number is 0
 
@@ -111,14 +111,14 @@ class Filter:
     """One rule: a way in which a row cannot teach.
 
     suspects: positions of the rows that may be meant, found by Polars, as few as is cheap; the same row may come twice.
-    judge: (reason, evidence) for a row that is, None for one that is not. action: what becomes of it, where the recipe
+    match: (reason, evidence) for a row that is, None for one that is not. action: what becomes of it, where the recipe
     says nothing else; drop is for what no person could mend, quarantine where one may see what the rule does not.
     of_answers: it is about written answers, so it is off where an answer is a label.
     """
 
     name: str
     suspects: Callable[[FilterContext], pl.Series]
-    judge: Callable[[Row, FilterContext], Found | None]
+    match: Callable[[Row, FilterContext], ReasonAndEvidence | None]
     action: Action
     of_answers: bool = False
 
