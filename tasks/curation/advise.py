@@ -1,4 +1,4 @@
-"""advise: before anything is spent on training, what the curated data can support, and what to do where it cannot.
+"""advise: say, before anything is spent on training, what the data can support, and what to do where it cannot.
 
     made = advise(place, AdviseSettings(goal="capability"), dataset=dataset, answer=recipe.answer, kind=SFT,
                   prompt=recipe.prompt)

@@ -1,4 +1,4 @@
-"""check: holds the dataset against its contract (data_contracts/), before anything trains on it.
+"""check: hold the dataset against its contract (data_contracts/), before anything trains on it.
 
     relations = RelationInputs(
         RelationSettings(recipe.dedupe, recipe.conflicts, recipe.decontaminate),

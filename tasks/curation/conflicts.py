@@ -1,4 +1,4 @@
-"""conflicts: rows that ask the same thing and answer it differently; one side may stay, a person sees the rest.
+"""conflicts: hold back rows that ask the same and answer differently; one side may stay, a person sees the rest.
 
     classification  the same or nearly the same text with another label
     sft             with a label (answer.label) the same or nearly the same prompt with another label. Without one

@@ -1,4 +1,4 @@
-"""decontaminate: training rows go that hold what the model will be judged on: the holdout, the edge cases, a benchmark.
+"""decontaminate: drop training rows that hold what the model is evaluated on: holdout, edge cases, a benchmark.
 
 A row goes if its prompt is the same as a held-out row's or nearly so, if one of the two stands inside the other, or if
 its answer holds a held-out row's answer. tasks/relations/leakage.py says what is compared of each kind of dataset;

@@ -1,4 +1,4 @@
-"""dedupe: of rows that say the same, one stays; each row that goes names the row that stays and how like it is.
+"""dedupe: keep one of rows that say the same; each row that goes names the row that stays and how like it is.
 
 Rows can be compared by their prompt, by their answer, by the pair of both, and by meaning; each has its own policy, and
 all are weighed in one pass. When two rows are the same, and which one stays: tasks/relations/duplicates.py.
@@ -47,7 +47,7 @@ class DedupeSettings(DuplicateSettings):
 def dedupe(
     rows: pl.DataFrame, settings: DedupeSettings, kind: RowKind = SFT, answer: AnswerSettings | None = None
 ) -> Outcome:
-    """Let go of rows that repeat another row.
+    """Remove duplicate rows: those that repeat another row.
 
     kind: sft if it is not given. answer: says where the label of a row is, if it has one. Evidence of each row that
     goes: kept (row_id of the row that stays for it), of (row, prompt, answer or pair: in what they are the same),

@@ -96,7 +96,8 @@ def filter_rows(
     learnt: Habits | None = None,
     prompt: PromptSettings = PLAIN,
 ) -> Outcome:
-    """kept: rows that break no rule, unchanged. dropped, quarantined: the others, as the rule's action says.
+    """Apply the rules. kept: rows that break none, unchanged. dropped, quarantined: the others, as the rule's action
+    says.
 
     base: the base model, for the rules template and too_long, which are skipped without it. prompt: how rows with tools
     are written to be trained on. rules: settings.rules as find_rules found them. learnt: how the dataset's answers end,

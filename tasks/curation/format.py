@@ -71,7 +71,8 @@ class FormatSettings(Settings):
 
 
 def format_answers(rows: pl.DataFrame, settings: FormatSettings, kind: RowKind, answer: AnswerSettings) -> Outcome:
-    """kept: rows in the form, converted where needed. quarantined or dropped: the others, as they came.
+    """Convert answers. kept: rows in the form, converted where needed. quarantined or dropped: the others, as they
+    came.
 
     A form that is learned is learned anew from what is left until it stays the same, so formatting twice is formatting
     once. Raises RecipeError when the settings name a field or a value that answers cannot have.
@@ -107,7 +108,7 @@ def _broken_calls(rows: pl.DataFrame) -> dict[str, ReasonAndEvidence]:
 
 
 def check_format(settings: FormatSettings, answer: AnswerSettings) -> None:
-    """Raises RecipeError for a field that answer.json_schema does not have, or a value that it does not allow."""
+    """Raise RecipeError for a field that answer.json_schema does not have, or a value that it does not allow."""
     fields: dict[str, Any] = answer.json_schema.get("properties", {})
     parts = [name for template in settings.templates for name in template_fields(template)]
     written = [settings.rename.get(name) or only_match(name, fields) or name for name in parts]

@@ -1,4 +1,4 @@
-"""review: what a person should look at, as a sheet to fill in, the rows first that a minute gains the most on.
+"""review: write what a person should look at as a sheet, the rows first that a minute gains the most on.
 
 Leaves review.csv and review.jsonl (tasks/reporting/review_sheet.py), one record a quarantined row. In `decision` goes
 keep (it stays as it is), edit (after changing prompt, answer or rejected), drop, or suggested (the suggested answer

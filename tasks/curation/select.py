@@ -1,4 +1,4 @@
-"""select: a budget of rows that stands for the whole, when there are more than are wanted or can be paid for.
+"""select: keep a budget of rows that stands for the whole, when there are more than are wanted or can be paid for.
 
 The budget is shared out among the labels (and, if the recipe names a column of meta, that column's values within each):
 rare ones are kept whole, the others get equal parts. Within each the method chooses:

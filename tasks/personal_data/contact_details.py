@@ -42,8 +42,8 @@ _DOCUMENTED = ("192.0.2.", "198.51.100.", "203.0.113.")
 
 
 def addresses(text: str, private: bool) -> Iterator[Span]:
-    """private: also those that a local network gives out (RFC 1918, RFC 4193, link-local); they lead to no person
-    outside.
+    """IP addresses. private: also those that a local network gives out (RFC 1918, RFC 4193, link-local); they lead to
+    no person outside.
     """
     for found in _V4.finditer(text):
         if _is_host(found[1], private) and not _VERSION.search(text, max(0, found.start() - 60), found.start()):

@@ -24,7 +24,7 @@ _DAY, _MONTH = r"(?:0[1-9]|[12]\d|3[01])", r"(?:0[1-9]|1[0-2])"
 
 @dataclass(frozen=True)
 class IdFormat:
-    """shape: how it is written, in either case, for Polars and `re`.
+    """Format of one country's number. shape: how it is written, in either case, for Polars and `re`.
 
     valid: a module of stdnum, or a function of the number as written.
     name: what it is called, without regard to case; "" where shape and checksum suffice.
@@ -139,7 +139,7 @@ def candidates(countries: Sequence[str]) -> str:
 
 
 def ids(text: str, countries: Sequence[str]) -> Iterator[Span]:
-    """text: without dates. The value is the number's letters and digits, whatever country's it is."""
+    """National numbers in a text without dates. The value is its letters and digits, whatever country's it is."""
     for rule in (rule for country in countries for rule in ID_FORMATS[country]):
         pattern, name = _compiled(rule)
         for found in pattern.finditer(text):

@@ -63,7 +63,7 @@ class ContradictionSettings(Settings):
 def contradicting(
     rows: pl.DataFrame, settings: ContradictionSettings, answer: AnswerSettings, kind: RowKind
 ) -> dict[str, tuple[str, dict[str, Any]]]:
-    """{row_id of a row that contradicts others and is not cleared: reason, evidence}.
+    """Find rows that contradict others and are not cleared: {row_id: (reason, evidence)}.
 
     Every row involved with policy off: then nobody is asked who is right. Evidence: partner (row_id of the most similar
     row that says otherwise), jaccard (of the two prompts), label (its own), labels (votes by label among its

@@ -111,7 +111,7 @@ class HeldoutIndex:
         return Hits(asked.to_numpy()[hits.text], hits.at, hits.gram)
 
     def shared_counts(self, hits: Hits) -> pl.DataFrame:
-        """heldout, text, shared: the distinct n-grams that a held-out text and a text with hits have in common."""
+        """Counts of n-grams in common: heldout, text, shared (distinct ones), of each pair of texts that has any."""
         code = distinct(hits.text * self.index.size + hits.gram)
         text, gram = code // self.index.size, code % self.index.size
         first, last = (np.searchsorted(self.gram, gram, side=side) for side in ("left", "right"))

@@ -70,7 +70,7 @@ def sort(values: npt.NDArray[Any]) -> None:
 
 
 def order(values: npt.NDArray[Any]) -> Ints:
-    """np.argsort(values, kind="stable") of integers from 0, in a tenth of its time: value and place sorted as one
+    """Stable argsort of integers from 0, in a tenth of the time of numpy's: value and place sorted as one
     number.
 
     The number has 64 bits: those that the largest value needs and those that the last place needs.

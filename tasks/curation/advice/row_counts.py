@@ -34,7 +34,7 @@ FEW_CONVERSATIONS = 0.05
 
 @dataclass(frozen=True)
 class Advice:
-    """level: good asks for nothing. do: one sentence, empty when good. rows: row ids, the worst
+    """Finding on one topic. level: good asks for nothing. do: one sentence, empty when good. rows: row ids, the worst
     first. numbers: JSON.
     """
 

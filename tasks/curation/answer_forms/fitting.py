@@ -30,7 +30,7 @@ def only_match(label: str, known: Iterable[Any]) -> str | None:
 def fit(
     value: dict[str, Any], schema: Mapping[str, Any], rename: Mapping[str, str], values: Mapping[str, Mapping[str, str]]
 ) -> tuple[dict[str, Any], list[str]]:
-    """(the object in the schema's spelling, what was changed).
+    """Fit an object to a schema's spelling: (the object, what was changed).
 
     rename: old key names, and values: by (new) key old values, with the new one each, as the recipe states them.
     """

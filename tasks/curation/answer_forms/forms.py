@@ -34,7 +34,7 @@ TYPES: dict[type, str] = {
 
 @dataclass(frozen=True)
 class Form:
-    """name: any when no form has the majority. share: of the answers that have it.
+    """Form of answers. name: any when none has the majority. share: of the answers that have it.
 
     schema: of an object. labels: how often each spelling of a label that is used often enough occurs.
     """
@@ -112,7 +112,7 @@ def label_set(counts: pl.DataFrame, total: int, majority: float) -> frozenset[st
 
 
 def spellings(counts: Iterable[tuple[str, int]]) -> dict[str, str]:
-    """{another spelling: the one used most} of labels that differ only in case, width and separators."""
+    """Variants of labels, {another spelling: the one used most}: those that differ only in case, width and separators."""
     groups: dict[str, dict[str, int]] = {}
     for label, times in sorted(counts):
         groups.setdefault(folded_label(label), {})[label] = times

@@ -33,7 +33,7 @@ class DuplicateKeyError(ValueError):
 
 
 def parse_object(text: str, templates: Sequence[str] = ()) -> tuple[dict[str, Any] | None, list[str]]:
-    """(the object, what had to be undone to read it); (None, []) when it is none. Raises TwiceError."""
+    """Parse an answer: (the object, what had to be undone to read it); (None, []) if none. Raises DuplicateKeyError."""
     text = text.strip()
     rules = []
     if (fence := _FENCE.match(text)) and text.endswith("```"):

@@ -124,7 +124,7 @@ class Filter:
 
 
 def taught_answers(row: Row) -> Iterator[tuple[int, str, str]]:
-    """(number of the message from 1, its text, the message it answers) of each answer that teaches."""
+    """Each answer that teaches: (number of the message from 1, its text, the message it answers)."""
     weights = row["weights"] or [1] * len(row["messages"])
     asked = ""
     for number, (message, weight) in enumerate(zip(messages_of(row), weights, strict=True), 1):
@@ -141,5 +141,5 @@ def written_answers(row: Row) -> Iterator[tuple[int, str, str]]:
 
 
 def texts_of_role(row: Row, role: str) -> Iterator[tuple[int, str]]:
-    """(number of the message from 1, its text) of every message with this role."""
+    """Every message with this role: (number from 1, its text)."""
     return ((i, m["content"] or "") for i, m in enumerate(row["messages"], 1) if m["role"] == role)

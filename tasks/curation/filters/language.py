@@ -51,7 +51,7 @@ def is_foreign(row: Row, context: FilterContext) -> ReasonAndEvidence | None:
 
 
 def check_languages(languages: tuple[str, ...]) -> None:
-    """Raises RecipeError for a code that the library does not know."""
+    """Raise RecipeError for a code that the library does not know."""
     known = set(map(str, _identifier().labels)) if languages else set()
     if unknown := [code for code in languages if code not in known]:
         raise RecipeError(

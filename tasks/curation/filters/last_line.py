@@ -45,14 +45,14 @@ _WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)*")
 
 @dataclass(frozen=True)
 class LastLine:
-    """line: the last that is not blank, without blanks at its end; before: those above it."""
+    """Last line of an answer. line: the last that is not blank, without blanks at its end; before: those above it."""
 
     line: str
     before: list[str]
 
     @classmethod
     def of(cls, text: str) -> LastLine:
-        """text: an answer with something in it."""
+        """The last line of `text`, an answer with something in it."""
         *before, line = [part for part in text.split("\n") if part.strip()]
         return cls(line.rstrip(), before)
 

@@ -27,7 +27,9 @@ _GREETING = re.compile(r"(?i)(?:dear|hi|hello|hey|good (?:morning|afternoon|even
 
 @dataclass(frozen=True)
 class Words:
-    """seen, last, small: how often each word occurs, at the end of a sentence or clause, and without a capital."""
+    """Word counts. seen, last, small: how often each word occurs, at the end of a sentence or clause, and without a
+    capital.
+    """
 
     seen: dict[str, int]
     last: dict[str, int]
@@ -35,7 +37,7 @@ class Words:
 
     @classmethod
     def of(cls, texts: pl.DataFrame) -> Words:
-        """texts: column text. An answer's last word in the open is left out: whether it may end
+        """Count the words of texts (column text). An answer's last word in the open is left out: whether it may end
         there is the question.
         """
         texts = texts.with_columns(pl.col("text").str.replace(rf"{_WORDS}$", ""))
