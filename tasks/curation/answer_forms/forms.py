@@ -112,7 +112,7 @@ def label_set(counts: pl.DataFrame, total: int, majority: float) -> frozenset[st
 
 
 def spellings(counts: Iterable[tuple[str, int]]) -> dict[str, str]:
-    """Variants of labels, {another spelling: the one used most}: those that differ only in case, width and separators."""
+    """Variants of labels, {another spelling: the one used most}: differing only in case, width and separators."""
     groups: dict[str, dict[str, int]] = {}
     for label, times in sorted(counts):
         groups.setdefault(folded_label(label), {})[label] = times
