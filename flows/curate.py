@@ -36,12 +36,12 @@ from tasks.model.base_model import find_model
 from tasks.training.fetch import fetch
 
 Results = dict[str, Handle]
-JUDGES = ("holdout", "edge_cases", "benchmarks")  # what nothing may be trained on
+HELDOUT = ("holdout", "edge_cases", "benchmarks")  # what nothing may be trained on
 
 
 @dataclass(frozen=True)
 class Curated:
-    """What the first part of a run hands on. steps: the row steps in order. heldout: the rows that judge, by name."""
+    """What the first part of a run hands on. steps: the row steps in order. heldout: the held-out rows by name."""
 
     steps: tuple[Handle, ...]
     base: Handle
@@ -68,7 +68,7 @@ def curate(
 
 
 def curated(plan: Recipe) -> Curated:
-    """The first part of a run: the rows that are trained on, and those that judge."""
+    """The first part of a run: the rows that are trained on, and those held out."""
     kind, answer, said = plan.rows_are, plan.answer, plan.decisions
     base = work_step(fetch, plan.base_model, found=find_model(plan.base_model, plan.folder))
     heldout = evaluation_rows(plan)
@@ -82,7 +82,7 @@ def curated(plan: Recipe) -> Curated:
     run_next(conflicts, plan.conflicts, kind=kind, answer=answer)
     run_next(dedupe, plan.dedupe, kind=kind, answer=answer)
     run_next(label_errors, plan.label_errors, kind=kind, answer=answer)
-    compared = {name: cleaned_and_redacted(plan, name, judge) for name, judge in heldout.items()}
+    compared = {name: cleaned_and_redacted(plan, name, one) for name, one in heldout.items()}
     decontaminate_saw = (steps[-1], decontaminate)
     run_next(decontaminate, plan.decontaminate, "", kind=kind, answer=answer, **compared)
     run_next(select, plan.select, kind=kind, answer=answer)
@@ -125,17 +125,17 @@ def run_rowwise_steps(plan: Recipe, rows: Handle, base: Handle) -> list[Handle]:
 
 
 def evaluation_rows(plan: Recipe) -> Results:
-    """The rows that judge, as they were written, by what they are."""
-    named = {name: getattr(plan.data, name) for name in JUDGES}
+    """Held-out rows, as they were written, by what they are."""
+    named = {name: getattr(plan.data, name) for name in HELDOUT}
     return {name: read(plan, name, find_sources(sources, plan.folder)) for name, sources in named.items() if sources}
 
 
 def read(plan: Recipe, label: str, files: list[RawFile]) -> Handle:
-    """Ingest files. Rows that judge are read as they are: they stand for what production will send."""
+    """Ingest files. Held-out rows are read as they are: they stand for what production will send."""
     return row_step(ingest, plan.ingest, label, reviewed=plan.decisions, files=files, kind=plan.rows_are)
 
 
-def cleaned_and_redacted(plan: Recipe, label: str, judge: Handle) -> Handle:
-    """Rows that judge, in the form of the rows they are compared with: else an address in both would hide a copy."""
-    cleaned = row_step(clean, plan.clean, f"{label}_cleaned", rows=judge)
+def cleaned_and_redacted(plan: Recipe, label: str, heldout: Handle) -> Handle:
+    """Held-out rows in the form of the rows they are compared with: else an address in both would hide a copy."""
+    cleaned = row_step(clean, plan.clean, f"{label}_cleaned", rows=heldout)
     return row_step(redact, plan.redact, f"{label}_redacted", rows=cleaned)

@@ -94,7 +94,7 @@ class Evaluated:
 def evaluated(plan: Recipe, data: Curated) -> Evaluated:
     """The second part of a run: train, measure beside the prompted base model, judge by the gate. Registers nothing."""
     sets = {name: data.heldout[name] for name in SETS if name in data.heldout}
-    check_judges(plan, data.base, sets)
+    check_heldout(plan, data.base, sets)
     adapter = work_step(train, plan.train, prompt=plan.prompt, base=data.base, dataset=data.dataset)
     answers = predicted(plan, data, adapter)
     asked = {name: sets.get(name) for name in SETS}
@@ -116,7 +116,7 @@ def released(plan: Recipe, data: Curated, model: Evaluated) -> State[Results]:
     return finished({name: handle for name, handle in made.items() if handle}, promoted)
 
 
-def check_judges(plan: Recipe, base: Handle, sets: Results) -> None:
+def check_heldout(plan: Recipe, base: Handle, sets: Results) -> None:
     """Raise what would stop a run after hours of training: a rule that names nothing, a row that cannot be answered."""
     frames = {name: rows.frame() for name, rows in sets.items()}
     check_rules(plan.gate, measured_in(frames, plan.answer))

@@ -156,7 +156,7 @@ def _checked(plan: Recipe, contract: Contract, left: Handle, base: Handle) -> Ha
     """The new rows against the contract, every expectation as a warning: what is broken is counted here, and stops
     nothing.
     """
-    heldout: Results = {name: cleaned_and_redacted(plan, name, judge) for name, judge in evaluation_rows(plan).items()}
+    heldout: Results = {name: cleaned_and_redacted(plan, name, one) for name, one in evaluation_rows(plan).items()}
     measures = RelationSettings(plan.dedupe, plan.conflicts, plan.decontaminate)
     told = tuple(e.model_copy(update={"severity": "warn"}) for e in contract.expectations)
     return work_step(

@@ -26,7 +26,7 @@ from tasks.model.chat_template import PromptSettings
 def suggest_for_dataset(recipe: Recipe, dataset: Handle) -> str:
     """A contract in YAML for what a recipe's curation leaves. dataset: made by account."""
     told = RelationSettings(recipe.dedupe, recipe.conflicts, recipe.decontaminate)
-    given = FactSources(recipe.answer, recipe.rows_are, recipe.prompt, personal=recipe.redact, measures=told)
+    given = FactSources(recipe.answer, recipe.rows_are, recipe.prompt, personal=recipe.redact, relations=told)
     return suggest(dataset.frame(CURATED), given, _name(recipe.name), f"the curated dataset of {recipe.name}")
 
 

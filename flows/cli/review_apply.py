@@ -22,7 +22,7 @@ from tasks.core.process import terminal
 from tasks.core.text.strict_yaml import as_typed
 from tasks.data.records import Record
 from tasks.personal_data.finders import PersonalData
-from tasks.personal_data.hiding import hidden
+from tasks.personal_data.hiding import mask_personal_data
 from tasks.reporting.review_sheet import CUT, TEXTS, check_of, conversation, plain, read_sheet
 
 CHOICES = ("keep", "edit", "drop", "suggested")
@@ -201,7 +201,7 @@ def _texts(value: Mapping[str, str]) -> dict[str, Any]:
 
 def _safe(decision: Decision, personal: PersonalData) -> Decision:
     texts = [decision.note, decision.rejected or "", *(said.content for said in decision.messages)]
-    safe = hidden(texts, personal)
+    safe = mask_personal_data(texts, personal)
     return decision.model_copy(
         update={
             "note": safe[decision.note],

@@ -48,7 +48,7 @@ def row_facts(rows: pl.DataFrame, answer: AnswerSettings, columns: Collection[st
     known = [*COLUMNS, *(f"{FIELD}{name}" for name in answer.graded)]
     wanted = [name for name in known if columns is None or name in columns or name == "row_id"]
     kept = with_calls(rows).sort("row_id")
-    texts = kept.lazy().select("row_id", "source", "messages", "rejected", **texts_of())
+    texts = kept.lazy().select("row_id", "source", "messages", "rejected", **text_columns())
     role = pl.element().struct.field("role")
     facts = texts.with_columns(
         pl.col("prompt", "answer").str.len_chars().cast(pl.Int64).name.suffix("_chars"),
@@ -72,7 +72,7 @@ def _keys(rows: pl.DataFrame, wanted: Collection[str]) -> list[pl.Series]:
     return [(asked["system"] + " " + asked["prompt"]).str.strip_chars().alias("prompt_key")]
 
 
-def texts_of() -> dict[str, pl.Expr]:
+def text_columns() -> dict[str, pl.Expr]:
     """Of a row, as it is: prompt and answer (vocabulary.COLUMNS says which), and text, all messages and `rejected`
     joined.
     """

@@ -58,21 +58,21 @@ def step_inputs(relations: RelationInputs, *, kind: RowKind, answer: AnswerSetti
     asked: Mapping[str, Input] = {"kind": kind, "answer": answer}
     voted = step_input(relations.seen_by_conflicts, settings.contradictions, **asked)
     if voted and settings.contradictions.policy == "off":
-        voted = replace(voted, found=None)  # the step then holds back none of those that the contract counts
+        voted = replace(voted, removed=None)  # the step then holds back none of those that the contract counts
     heldout = relations.heldout.by_name()
     compared = step_input(relations.seen_by_decontaminate, settings.leaks, **asked, **heldout)
     return {column: seen for column, seen in (("conflicts_with", voted), ("leaked_from", compared)) if seen}
 
 
-def step_input(given: RowsAndStep | None, settings: BaseModel, **inputs: Input) -> StepInput | None:
+def step_input(source: RowsAndStep | None, settings: BaseModel, **inputs: Input) -> StepInput | None:
     """The rows that a step was given and, if it is known, which of them it let go of; None where there are no such
     rows.
 
     inputs: all that the step was given beside them; one that is None was not given.
     """
-    if given is None:
+    if source is None:
         return None
-    rows, step = given
+    rows, step = source
     others = {name: value for name, value in inputs.items() if value is not None}
     made = result_of(work_key(step.__name__, step, settings, {"rows": rows, **others}))
     return StepInput(rows.folder / ROWS, _let_go(made) if made else None)

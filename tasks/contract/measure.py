@@ -33,10 +33,10 @@ class FactSources:
     """What facts are computed from beside the rows.
 
     tokenizer: folder of the base model, with `prompt`: the two say how many tokens a row is; or None. heldout: the rows
-    of the holdout, the edge cases and benchmarks; empty when there are none. personal, measures: what the steps were
-    told, so that both find the same. seen: by column (conflicts_with, leaked_from) the rows that its step was given, if
-    there are any beside those that are checked: what many rows say, and how they vote, is asked of them all. Where what
-    the step made of them is known, and nothing has changed since, it is not computed again.
+    of the holdout, the edge cases and benchmarks; empty when there are none. personal, relations: what the steps were
+    told, so that both find the same. step_inputs: by column (conflicts_with, leaked_from) the rows that its step was
+    given, if there are any beside those that are checked: what many rows say, and how they vote, is asked of them all.
+    Where what the step made of them is known, and nothing has changed since, it is not computed again.
     """
 
     answer: AnswerSettings
@@ -45,12 +45,12 @@ class FactSources:
     tokenizer: Path | None = None
     heldout: Sequence[pl.DataFrame] = ()
     personal: PersonalData = field(default_factory=PersonalData)
-    measures: RelationSettings = field(default_factory=RelationSettings)
-    seen: Mapping[str, StepInput] = field(default_factory=dict)
+    relations: RelationSettings = field(default_factory=RelationSettings)
+    step_inputs: Mapping[str, StepInput] = field(default_factory=dict)
 
     def fact(self, rows: pl.DataFrame, column: str, count: Callable[[pl.DataFrame | None], pl.Series]) -> pl.Series:
         """What the step said of `rows`, or what `count` says, given the rows that the step had."""
-        seen = self.seen.get(column)
+        seen = self.step_inputs.get(column)
         known = seen.answer_for(rows, column) if seen else None
         return known if known is not None else count(seen.rows() if seen else None)
 
@@ -60,34 +60,34 @@ def columns_spoken_of(contract: Contract) -> set[str]:
     return {column for expectation in contract.expectations for column in expectation.columns}
 
 
-def facts_for(contract: Contract, rows: pl.DataFrame, given: FactSources) -> pl.DataFrame:
+def facts_for(contract: Contract, rows: pl.DataFrame, sources: FactSources) -> pl.DataFrame:
     """row_id and the columns that `contract` speaks of, one row for each of `rows`, sorted by row_id.
 
-    rows: ROW_SCHEMA. Raises RecipeError when the contract asks for what `given` does not let one measure.
+    rows: ROW_SCHEMA. Raises RecipeError when the contract asks for what `sources` do not let one measure.
     """
-    _check_measurable(contract, given)
-    return compute_facts(rows, columns_spoken_of(contract), given)
+    _check_measurable(contract, sources)
+    return compute_facts(rows, columns_spoken_of(contract), sources)
 
 
-def compute_facts(rows: pl.DataFrame, columns: set[str], given: FactSources) -> pl.DataFrame:
-    """row_id and `columns`, those left out that `given` does not let one measure."""
+def compute_facts(rows: pl.DataFrame, columns: set[str], sources: FactSources) -> pl.DataFrame:
+    """row_id and `columns`, those left out that `sources` do not let one measure."""
     ordered = rows.sort("row_id")
-    return row_facts(ordered, given.answer, columns).with_columns(_costly(ordered, columns & set(COSTLY), given))
+    return row_facts(ordered, sources.answer, columns).with_columns(_costly(ordered, columns & set(COSTLY), sources))
 
 
-def _costly(rows: pl.DataFrame, wanted: set[str], given: FactSources) -> list[pl.Series]:
+def _costly(rows: pl.DataFrame, wanted: set[str], sources: FactSources) -> list[pl.Series]:
     """rows: sorted by row_id."""
     found: list[pl.Series] = []
-    how, asked = given.measures, (given.answer, given.kind)
-    found += [duplicate_of(rows, of, how.likenesses, *asked) for of in EACH if f"{of}_twin" in wanted]
+    how, asked = sources.relations, (sources.answer, sources.kind)
+    found += [duplicate_of(rows, of, how.duplicates, *asked) for of in EACH if f"{of}_twin" in wanted]
     if "conflicts_with" in wanted:
-        found.append(given.fact(rows, "conflicts_with", partial(contradicts, rows, how.contradictions, *asked)))
-    if "leaked_from" in wanted and given.heldout:
-        found.append(given.fact(rows, "leaked_from", partial(leaked_from, rows, given.heldout, how.leaks, *asked)))
+        found.append(sources.fact(rows, "conflicts_with", partial(contradicts, rows, how.contradictions, *asked)))
+    if "leaked_from" in wanted and sources.heldout:
+        found.append(sources.fact(rows, "leaked_from", partial(leaked_from, rows, sources.heldout, how.leaks, *asked)))
     if "personal_data" in wanted:
-        found.append(kinds_in(rows, given.personal).alias("personal_data"))
-    if "tokens" in wanted and given.tokenizer is not None:
-        found.append(_tokens(rows, given.tokenizer, given.prompt))
+        found.append(kinds_in(rows, sources.personal).alias("personal_data"))
+    if "tokens" in wanted and sources.tokenizer is not None:
+        found.append(_tokens(rows, sources.tokenizer, sources.prompt))
     return found
 
 
@@ -110,10 +110,10 @@ def _sides(row: dict[str, Any]) -> list[list[dict[str, Any]]]:
     return [messages, [*messages[:-1], {"role": "assistant", "content": row["rejected"]}]]
 
 
-def _check_measurable(contract: Contract, given: FactSources) -> None:
+def _check_measurable(contract: Contract, sources: FactSources) -> None:
     missing = {
-        "tokens": "" if given.tokenizer else "the base model, whose tokenizer counts tokens",
-        "leaked_from": "" if given.heldout else "the rows of the holdout, the edge cases or a benchmark",
+        "tokens": "" if sources.tokenizer else "the base model, whose tokenizer counts tokens",
+        "leaked_from": "" if sources.heldout else "the rows of the holdout, the edge cases or a benchmark",
     }
     for expectation in contract.expectations:
         for column in expectation.columns:

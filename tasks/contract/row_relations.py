@@ -17,8 +17,8 @@ import polars as pl
 from tasks.core.batches import batches
 from tasks.core.row_kind import RowKind
 from tasks.metrics.answer_schema import AnswerSettings
-from tasks.relations.contradictions import Contradictions, contradicting
-from tasks.relations.duplicates import Likenesses, repeats, view_of
+from tasks.relations.contradictions import ContradictionSettings, contradicting
+from tasks.relations.duplicates import DuplicateSettings, comparison_by, duplicate_rows
 from tasks.relations.leakage import leaks
 from tasks.similarity.heldout_ngrams import LeakSettings
 
@@ -27,8 +27,8 @@ from tasks.similarity.heldout_ngrams import LeakSettings
 class RelationSettings:
     """When rows are the same, contradict each other, or leak: what the recipe tells the steps."""
 
-    likenesses: Likenesses = field(default_factory=Likenesses)
-    contradictions: Contradictions = field(default_factory=Contradictions)
+    duplicates: DuplicateSettings = field(default_factory=DuplicateSettings)
+    contradictions: ContradictionSettings = field(default_factory=ContradictionSettings)
     leaks: LeakSettings = field(default_factory=LeakSettings)
 
 
@@ -36,12 +36,12 @@ class RelationSettings:
 class StepInput:
     """The rows that a step was given before those that are checked. file: Parquet, sorted by row_id.
 
-    found: row_id and other, those that the step let go of, by the settings that the contract counts with; None: not
+    removed: row_id and other, those that the step let go of, by the settings that the contract counts with; None: not
     known.
     """
 
     file: Path
-    found: pl.DataFrame | None = None
+    removed: pl.DataFrame | None = None
 
     def rows(self) -> pl.DataFrame:
         return pl.read_parquet(self.file)
@@ -53,7 +53,7 @@ class StepInput:
         It is if none of them is new or has changed since: then the rows that are compared, `_among` them all, are the
         step's.
         """
-        return _named(rows, self.found, name) if self.found is not None and self._has(rows) else None
+        return _named(rows, self.removed, name) if self.removed is not None and self._has(rows) else None
 
     def _has(self, rows: pl.DataFrame) -> bool:
         """Whether each of `rows` is in the file, word for word."""
@@ -70,24 +70,28 @@ class StepInput:
 def duplicate_of(
     rows: pl.DataFrame,
     of: Literal["prompt", "answer", "pair"],
-    measure: Likenesses,
+    settings: DuplicateSettings,
     answer: AnswerSettings,
     kind: RowKind,
 ) -> pl.Series:
     """For each row that dedupe would let go of if it compared by `of`, the row that would stay for it; else null."""
-    found = repeats(rows, [view_of(of, getattr(measure, of), kind)], answer, kind)
+    found = duplicate_rows(rows, [comparison_by(of, getattr(settings, of), kind)], answer, kind)
     return _named(rows, found.select("row_id", other="kept"), f"{of}_twin")
 
 
 def contradicts(
-    rows: pl.DataFrame, measure: Contradictions, answer: AnswerSettings, kind: RowKind, seen: pl.DataFrame | None = None
+    rows: pl.DataFrame,
+    settings: ContradictionSettings,
+    answer: AnswerSettings,
+    kind: RowKind,
+    step_rows: pl.DataFrame | None = None,
 ) -> pl.Series:
     """For each row that conflicts would hold back, the row it contradicts, or itself where both its answers are the
     same.
 
-    seen: the rows that conflicts was given, whose votes and words cleared `rows`; None where there are no others.
+    step_rows: the rows that conflicts was given, whose votes and words cleared `rows`; None where there are no others.
     """
-    found = contradicting(_among(rows, seen), measure, answer, kind)
+    found = contradicting(_among(rows, step_rows), settings, answer, kind)
     others = {row_id: about.get("partner", row_id) for row_id, (_, about) in found.items()}
     pairs = pl.DataFrame([list(others), list(others.values())], schema={"row_id": pl.String, "other": pl.String})
     return _named(rows, pairs, "conflicts_with")
@@ -96,25 +100,25 @@ def contradicts(
 def leaked_from(
     rows: pl.DataFrame,
     heldout: Sequence[pl.DataFrame],
-    measure: LeakSettings,
+    settings: LeakSettings,
     answer: AnswerSettings,
     kind: RowKind,
-    seen: pl.DataFrame | None = None,
+    step_rows: pl.DataFrame | None = None,
 ) -> pl.Series:
-    """For each row that decontaminate would let go of, the judging row that it meets; else null.
+    """For each row that decontaminate would let go of, the held-out row that it meets; else null.
 
-    heldout: the holdout, the edge cases, benchmarks. seen: the rows that decontaminate was given, which tell what many
-    write.
+    heldout: the holdout, the edge cases, benchmarks. step_rows: the rows that decontaminate was given, which
+    tell what many write.
     """
-    found = leaks(_among(rows, seen), [judge for judge in heldout if not judge.is_empty()], measure, answer, kind)
+    found = leaks(_among(rows, step_rows), [one for one in heldout if not one.is_empty()], settings, answer, kind)
     return _named(rows, found.select("row_id", other="match"), "leaked_from")
 
 
-def _among(rows: pl.DataFrame, seen: pl.DataFrame | None) -> pl.DataFrame:
-    """rows, and those of `seen` that are not among them. A row that a step has changed since is as it is in `rows`."""
-    if seen is None:
+def _among(rows: pl.DataFrame, step_rows: pl.DataFrame | None) -> pl.DataFrame:
+    """rows, and those of `step_rows` that are not among them. A row that was changed since is as it is in `rows`."""
+    if step_rows is None:
         return rows
-    return pl.concat([rows.select(seen.columns), seen.join(rows, on="row_id", how="anti")]).sort("row_id")
+    return pl.concat([rows.select(step_rows.columns), step_rows.join(rows, on="row_id", how="anti")]).sort("row_id")
 
 
 def _named(rows: pl.DataFrame, found: pl.DataFrame, name: str) -> pl.Series:

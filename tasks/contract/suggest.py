@@ -1,7 +1,7 @@
 """Drafts a contract from data: what holds today, with a margin and the reason for each line, for a person to go
 through.
 
-    text = suggest(rows, Given(answer, kind, prompt), name="helpdesk", told="helpdesk.jsonl")
+    text = suggest(rows, FactSources(answer, kind, prompt), name="helpdesk", origin="helpdesk.jsonl")
 
 The draft extends the kind's own contract and repeats nothing of it. Its lines hold on these rows; what would block in
 the kind's contract is turned into a warning that says how many rows have to be mended first.
@@ -31,28 +31,31 @@ RARE = 0.001  # of all rows: a label so rare may be a slip, or a header that was
 TOKEN_CHARACTERS = 4  # characters of English a token, for a first guess
 
 
-def suggest(rows: pl.DataFrame, given: FactSources, name: str, told: str) -> str:
-    """The text of a contract. rows: ROW_SCHEMA, at least one. told: where they are from, for the first line.
+def suggest(rows: pl.DataFrame, sources: FactSources, name: str, origin: str) -> str:
+    """The text of a contract. rows: ROW_SCHEMA, at least one. origin: where they are from, for the first line.
 
     Raises DataError without rows.
     """
     if rows.is_empty():
         raise DataError(
-            "There is no row to draft a contract from.", where=told, allowed="at least one row", todo="name other data"
+            "There is no row to draft a contract from.",
+            where=origin,
+            allowed="at least one row",
+            todo="name other data",
         )
-    parent = read_contract(given.kind.name)
-    wanted = {*COLUMNS, *(f"{FIELD}{field}" for field in given.answer.graded), "conflicts_with", "personal_data"}
-    wanted |= {f"{given.kind.compared_by}_twin"} | columns_spoken_of(parent)
-    facts = compute_facts(rows, wanted, given)
+    parent = read_contract(sources.kind.name)
+    wanted = {*COLUMNS, *(f"{FIELD}{field}" for field in sources.answer.graded), "conflicts_with", "personal_data"}
+    wanted |= {f"{sources.kind.compared_by}_twin"} | columns_spoken_of(parent)
+    facts = compute_facts(rows, wanted, sources)
     lines = [
         *_counts(facts),
-        *_labels(facts, given),
-        *_sizes(facts, given),
-        *_formats(facts, given),
-        *_rates(facts, given),
+        *_labels(facts, sources),
+        *_sizes(facts, sources),
+        *_formats(facts, sources),
+        *_rates(facts, sources),
     ]
     blocking, warning = _unmet(parent, facts, lines)
-    return _written(name, told, given, facts, [*lines, *blocking], warning)
+    return _written(name, origin, sources, facts, [*lines, *blocking], warning)
 
 
 Line = tuple[str, dict[str, Any], str, str]  # name, arguments, severity, why
@@ -65,11 +68,11 @@ def _counts(facts: pl.DataFrame) -> list[Line]:
     return [("expect_table_row_count_to_be_between", {"min_value": least}, "block", why)]
 
 
-def _labels(facts: pl.DataFrame, given: FactSources) -> list[Line]:
+def _labels(facts: pl.DataFrame, sources: FactSources) -> list[Line]:
     lines = []
-    labelled = given.kind.answer_is_label or given.answer.label
+    labelled = sources.kind.answer_is_label or sources.answer.label
     columns = ["label"] if labelled else []
-    columns += [f"{FIELD}{field}" for field in given.answer.graded if field != given.answer.label]
+    columns += [f"{FIELD}{field}" for field in sources.answer.graded if field != sources.answer.label]
     for column in columns:
         counts = facts[column].drop_nulls().value_counts(name="rows").sort(-pl.col("rows").cast(pl.Int64), column)
         values, rows = counts[column].to_list(), counts["rows"].to_list()
@@ -96,8 +99,8 @@ def _balance(values: list[str], rows: list[int]) -> Line:
     return ("expect_column_values_to_be_balanced", arguments, "warn", why)
 
 
-def _sizes(facts: pl.DataFrame, given: FactSources) -> list[Line]:
-    kind = given.kind
+def _sizes(facts: pl.DataFrame, sources: FactSources) -> list[Line]:
+    kind = sources.kind
     names = (
         {"prompt_words": "Texts"} if kind.answer_is_label else {"prompt_words": "Questions", "answer_words": "Answers"}
     )
@@ -119,12 +122,12 @@ def _sizes(facts: pl.DataFrame, given: FactSources) -> list[Line]:
     return lines
 
 
-def _formats(facts: pl.DataFrame, given: FactSources) -> list[Line]:
+def _formats(facts: pl.DataFrame, sources: FactSources) -> list[Line]:
     """The rate of valid answers: by the schema, or as JSON where most answers are."""
-    schema = bool(given.answer.json_schema)
+    schema = bool(sources.answer.json_schema)
     good = facts["answer_problem"].is_null() if schema else facts["answer_is_json"]
     rate = float(good.sum()) / facts.height
-    if given.kind.answer_is_label or (rate == 1 if schema else rate < 0.5):  # the kind's contract asks for all
+    if sources.kind.answer_is_label or (rate == 1 if schema else rate < 0.5):  # the kind's contract asks for all
         return []
     arguments: dict[str, Any] = {"min_rate": max(0.0, round(1 - _rate_above(1 - rate), 2))}
     arguments |= {} if schema else {"form": "json"}
@@ -136,10 +139,10 @@ def _formats(facts: pl.DataFrame, given: FactSources) -> list[Line]:
     return [("expect_valid_format_rate_to_be_at_least", arguments, "block", why)]
 
 
-def _rates(facts: pl.DataFrame, given: FactSources) -> list[Line]:
-    of = given.kind.compared_by
+def _rates(facts: pl.DataFrame, sources: FactSources) -> list[Line]:
+    of = sources.kind.compared_by
     twins, conflicts = (facts[column].count() for column in (f"{of}_twin", "conflicts_with"))
-    asks = given.kind.is_conversation
+    asks = sources.kind.is_conversation
     same = "ask the same or nearly the same as another" if asks else "are the same or nearly so as another"
     lines: list[Line] = []
     for name, rows, more, what in (
@@ -182,14 +185,14 @@ def _unmet(parent: Contract, facts: pl.DataFrame, lines: list[Line]) -> tuple[li
 
 
 def _written(
-    name: str, told: str, given: FactSources, facts: pl.DataFrame, lines: list[Line], warning: list[str]
+    name: str, origin: str, sources: FactSources, facts: pl.DataFrame, lines: list[Line], warning: list[str]
 ) -> str:
-    kind = given.kind.name
+    kind = sources.kind.name
     head = (
-        f"Drafted from {facts.height:,} rows of {told}. Each line says what holds today, with a margin, and why it was "
-        "written; what ought to hold only you know. Go through them, tighten what matters, take `severity: warn` out "
-        "where "
-        f"training must stop, and delete what you would not defend. {kind}.yaml, which this extends, has the rest"
+        f"Drafted from {facts.height:,} rows of {origin}. Each line says what holds today, with a margin, and why it "
+        "was written; what ought to hold only you know. Go through them, tighten what matters, take `severity: warn` "
+        "out where training must stop, and delete what you would not defend. "
+        f"{kind}.yaml, which this extends, has the rest"
         + ("." if kind == SFT.name else f"; {SFT.name}.yaml explains the columns.")
     )
     tokens = _up(_quantile(facts["prompt_chars"] + facts["answer_chars"], 1.0) / TOKEN_CHARACTERS)

@@ -1,4 +1,4 @@
-"""account: the books of a run are closed. Every raw row is kept, dropped or quarantined, once, or the run stops here.
+"""account: close the books of a run. Every raw row is kept, dropped or quarantined, once, or the run stops here.
 
 Leaves the dataset: curated.parquet (the rows to train on), ledger.parquet (every step's entries, and one `kept` entry
 for each row that came through), quarantine.parquet (what a person could mend, with its text), reference.parquet (a fair

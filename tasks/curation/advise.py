@@ -1,4 +1,4 @@
-"""advise: before anything is spent on training, what the curated data can support, and what to do where it cannot.
+"""advise: say, before anything is spent on training, what the data can support, and what to do where it cannot.
 
     made = advise(place, AdviseSettings(goal="capability"), dataset=dataset, answer=recipe.answer, kind=SFT,
                   prompt=recipe.prompt)
@@ -80,16 +80,16 @@ def _advice(
     found = [
         row_counts.enough_rows(asked, settings.goal),
         row_counts.system_prompts(asked, replaced=bool(prompt.system)),
-        row_counts.labels(asked, settings.label_rows),
+        row_counts.label_counts(asked, settings.label_rows),
         row_counts.conversations(asked),
         row_counts.validation(asked, settings.validation_rows),
     ]
     if not kind.answer_is_label:
-        found += [row_texts.facts(asked), row_texts.lengths(asked), row_texts.repeated_answers(asked)]
+        found += [row_texts.stated_facts(asked), row_texts.answer_lengths(asked), row_texts.repeated_answers(asked)]
     if kind.has_rejected:
         found += [row_texts.longer_is_better(asked)]
     if kind.compared_by == "prompt":  # one prompt with many pairs is as it should be
-        found += [row_texts.families(asked, settings.family_threshold, settings.family_rows)]
+        found += [row_texts.prompt_families(asked, settings.family_threshold, settings.family_rows)]
     return [topic for topic in found if topic]
 
 

@@ -1,4 +1,4 @@
-"""check: holds the dataset against its contract (data_contracts/), before anything trains on it.
+"""check: hold the dataset against its contract (data_contracts/), before anything trains on it.
 
     relations = RelationInputs(
         RelationSettings(recipe.dedupe, recipe.conflicts, recipe.decontaminate),
@@ -34,7 +34,7 @@ import polars as pl
 
 from data_contracts.contract import Contract, Expectation, check_kind, short
 from data_contracts.vocabulary import COLUMNS, COSTLY, FIELD, unknown
-from tasks.contract.facts import texts_of
+from tasks.contract.facts import text_columns
 from tasks.contract.known_answers import RelationInputs, step_inputs
 from tasks.contract.measure import FactSources, facts_for
 from tasks.core.errors import ContractError
@@ -50,7 +50,7 @@ from tasks.facts.contract import ContractFacts, ExpectationFacts, FailingRow
 from tasks.metrics.answer_schema import AnswerSettings
 from tasks.model.chat_template import PromptSettings
 from tasks.personal_data.finders import PersonalData
-from tasks.personal_data.hiding import hidden, hidden_in
+from tasks.personal_data.hiding import mask_in_json, mask_personal_data
 
 EXAMPLES = 5  # enough to see what is wrong; all the rows, up to 200, are in failing_rows.csv
 EXCERPT = 70  # characters of a question or an answer: two of them fit a line of a wide terminal
@@ -104,19 +104,19 @@ def check(
     frame, started = rows.frame(), time.perf_counter()
     place.progress(0.1, f"row facts of {frame.height:,} rows")
     seen = step_inputs(relations, kind=kind, answer=answer)
-    heldout = [judge.frame() for judge in relations.heldout.by_name().values()]
-    given = FactSources(answer, kind, tokens.prompt, tokens.tokenizer, heldout, personal, relations.settings, seen)
-    facts = facts_for(contract, frame, given)
+    heldout = [one.frame() for one in relations.heldout.by_name().values()]
+    sources = FactSources(answer, kind, tokens.prompt, tokens.tokenizer, heldout, personal, relations.settings, seen)
+    facts = facts_for(contract, frame, sources)
     place.progress(0.4, f"{len(contract.expectations)} expectations")
     measured = time.perf_counter()
     from data_contracts.expectations import validate  # imports Great Expectations, which takes seconds
 
-    result = hidden_in(validate(contract, facts), personal)
+    result = mask_in_json(validate(contract, facts), personal)
     validated = time.perf_counter()
     named = _named(contract, result["results"], frame, personal)
     findings = _findings(contract, result["results"], facts.height, named)
     seconds = {"facts": measured - started, "great_expectations": validated - measured}
-    answered = sorted(column for column, rows in seen.items() if rows.found is not None)
+    answered = sorted(column for column, rows in seen.items() if rows.removed is not None)
     made = replace(_made(contract, findings, facts.height), told={"seconds": seconds, "answered": answered})
     _write(place.out, result, named)
     place.progress(1.0, made.line)
@@ -144,8 +144,8 @@ def _named(
     ]
     columns = {"number": pl.Int64, **dict.fromkeys(["expectation", "severity", "row_id", "value"], pl.String)}
     found = pl.DataFrame(hits, schema=columns)
-    texts = frame.join(found, on="row_id", how="semi").select("row_id", "source", "line", **texts_of())
-    safe = hidden(pl.concat([texts["prompt"], texts["answer"]]), personal)
+    texts = frame.join(found, on="row_id", how="semi").select("row_id", "source", "line", **text_columns())
+    safe = mask_personal_data(pl.concat([texts["prompt"], texts["answer"]]), personal)
     texts = texts.with_columns(pl.col("prompt", "answer").replace(safe))
     shown = pl.struct("prompt", "answer").map_elements(_excerpt, return_dtype=pl.String)
     told = found.join(texts.with_columns(text=shown), on="row_id", how="left").sort("number", "row_id")

@@ -45,7 +45,9 @@ class CleanSettings(Settings):
 
 @row_by_row()
 def clean(rows: pl.DataFrame, settings: CleanSettings) -> Outcome:
-    """kept: rows with clean messages. dropped: rows where a user's message was only markup, quotes or signature."""
+    """Clean the messages. kept: rows with clean ones. dropped: rows where a user's message was only markup, quotes or
+    signature.
+    """
     rules = _rules(settings)
     new: list[dict[str, Any]] = []
     told: list[dict[str, Any]] = []

@@ -1,4 +1,4 @@
-"""conflicts: rows that ask the same thing and answer it differently; one side may stay, a person sees the rest.
+"""conflicts: hold back rows that ask the same and answer differently; one side may stay, a person sees the rest.
 
     classification  the same or nearly the same text with another label
     sft             with a label (answer.label) the same or nearly the same prompt with another label. Without one
@@ -16,10 +16,10 @@ import polars as pl
 from tasks.core.ledger import Outcome, entries, entry
 from tasks.core.row_kind import SFT, RowKind
 from tasks.metrics.answer_schema import AnswerSettings
-from tasks.relations.contradictions import Contradictions, contradicting
+from tasks.relations.contradictions import ContradictionSettings, contradicting
 
 
-class ConflictSettings(Contradictions):
+class ConflictSettings(ContradictionSettings):
     """When two rows contradict each other, and what becomes of them."""
 
 

@@ -1,7 +1,7 @@
-"""decontaminate: training rows go that hold what the model will be judged on: the holdout, the edge cases, a benchmark.
+"""decontaminate: drop training rows that hold what the model is evaluated on: holdout, edge cases, a benchmark.
 
-A row goes if its prompt is the same as a judging row's or nearly so, if one of the two stands inside the other, or if
-its answer holds a judging row's answer. tasks/relations/leakage.py says what is compared of each kind of dataset;
+A row goes if its prompt is the same as a held-out row's or nearly so, if one of the two stands inside the other, or if
+its answer holds a held-out row's answer. tasks/relations/leakage.py says what is compared of each kind of dataset;
 contamination.py there how, and why wording that many rows share is no leak.
 """
 
@@ -22,7 +22,7 @@ HOLDOUT, EDGE_CASES, BENCHMARK = "also in the holdout", "also in the edge cases"
 
 
 class DecontaminateSettings(LeakSettings):
-    """When a training row counts as seen in a judging row."""
+    """When a training row counts as seen in a held-out row."""
 
 
 def decontaminate(
@@ -34,16 +34,16 @@ def decontaminate(
     answer: AnswerSettings | None = None,
     kind: RowKind = SFT,
 ) -> Outcome:
-    """Drop the rows that meet a judging row, the holdout's first.
+    """Drop the rows that meet a held-out row, the holdout's first.
 
-    kind: sft if it is not given. Evidence: match (row_id of the judging row), source and line (where that is), of
+    kind: sft if it is not given. Evidence: match (row_id of the held-out row), source and line (where that is), of
     (prompt or answer: which of its texts), in (prompt, answer or rejected: where in the training row), coverage (share
-    of the judging text's n-grams that the row has), shared (how many), and jaccard where two prompts are alike as a
+    of the held-out text's n-grams that the row has), shared (how many), and jaccard where two prompts are alike as a
     whole. Raises DataError when every row leaks.
     """
     answer = answer or AnswerSettings()
     given = {HOLDOUT: holdout, EDGE_CASES: edge_cases, BENCHMARK: benchmarks}
-    sets = {reason: judge for reason, judge in given.items() if judge is not None and not judge.is_empty()}
+    sets = {reason: one for reason, one in given.items() if one is not None and not one.is_empty()}
     if not sets or rows.is_empty():
         return Outcome(rows, entries("decontaminate", []))
     found, reasons = leaks(rows, list(sets.values()), settings, answer, kind), list(sets)

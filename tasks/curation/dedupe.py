@@ -1,4 +1,4 @@
-"""dedupe: of rows that say the same, one stays; each row that goes names the row that stays and how like it is.
+"""dedupe: keep one of rows that say the same; each row that goes names the row that stays and how like it is.
 
 Rows can be compared by their prompt, by their answer, by the pair of both, and by meaning; each has its own policy, and
 all are weighed in one pass. When two rows are the same, and which one stays: tasks/relations/duplicates.py.
@@ -23,7 +23,14 @@ from tasks.core.errors import RecipeError
 from tasks.core.ledger import ACTIONS, Outcome, entries, entry
 from tasks.core.row_kind import SFT, RowKind
 from tasks.metrics.answer_schema import AnswerSettings
-from tasks.relations.duplicates import Likeness, Likenesses, Meaning, View, repeats, view_of
+from tasks.relations.duplicates import (
+    DuplicateSettings,
+    EmbeddingSettings,
+    JaccardSettings,
+    RowComparison,
+    comparison_by,
+    duplicate_rows,
+)
 from tasks.similarity.near_duplicates import near_duplicate_pairs
 
 __all__ = ["DedupeSettings", "dedupe", "near_duplicate_pairs"]
@@ -31,40 +38,40 @@ __all__ = ["DedupeSettings", "dedupe", "near_duplicate_pairs"]
 EACH: tuple[Literal["pair", "prompt", "answer"], ...] = ("pair", "prompt", "answer")
 
 
-class DedupeSettings(Likenesses):
+class DedupeSettings(DuplicateSettings):
     """What rows are compared by."""
 
-    semantic: Meaning = Field(default_factory=Meaning)
+    semantic: EmbeddingSettings = Field(default_factory=EmbeddingSettings)
 
 
 def dedupe(
     rows: pl.DataFrame, settings: DedupeSettings, kind: RowKind = SFT, answer: AnswerSettings | None = None
 ) -> Outcome:
-    """Let go of rows that repeat another row.
+    """Remove duplicate rows: those that repeat another row.
 
     kind: sft if it is not given. answer: says where the label of a row is, if it has one. Evidence of each row that
     goes: kept (row_id of the row that stays for it), of (row, prompt, answer or pair: in what they are the same),
     jaccard or cosine (how like they are in that).
     """
-    lost = repeats(rows, list(_views(settings, kind)), answer or AnswerSettings(), kind)
+    lost = duplicate_rows(rows, list(_views(settings, kind)), answer or AnswerSettings(), kind)
     told = rows.select("row_id", "source", "line").join(lost, on="row_id").iter_rows(named=True)
     kept = rows.join(lost, on="row_id", how="anti", maintain_order="left")
     return Outcome(kept, entries("dedupe", [_entry(row) for row in told]))
 
 
-def _views(settings: DedupeSettings, kind: RowKind) -> Iterator[View]:
+def _views(settings: DedupeSettings, kind: RowKind) -> Iterator[RowComparison]:
     """Those that are on, the one that asks most of two rows first: it is the one that is told."""
     for of in EACH:
-        how: Likeness = getattr(settings, of)
-        policy = how.policy if how.policy != "auto" else "drop" if kind.compared_by == of else "off"
+        chosen: JaccardSettings = getattr(settings, of)
+        policy = chosen.policy if chosen.policy != "auto" else "drop" if kind.compared_by == of else "off"
         if policy != "off":
             _refuse_labels(of, kind, f"dedupe.{of}.policy")
-            yield view_of(of, how, kind, ACTIONS[policy])
+            yield comparison_by(of, chosen, kind, ACTIONS[policy])
     meant = settings.semantic
     if meant.policy != "off":
         _refuse_labels(meant.of, kind, "dedupe.semantic.of")
-        columns = view_of(meant.of, Likeness(), kind).columns
-        yield View(meant.of, columns[:1], ACTIONS[meant.policy], meant)
+        columns = comparison_by(meant.of, JaccardSettings(), kind).columns
+        yield RowComparison(meant.of, columns[:1], ACTIONS[meant.policy], meant)
 
 
 def _refuse_labels(of: str, kind: RowKind, key: str) -> None:

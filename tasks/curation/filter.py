@@ -96,7 +96,8 @@ def filter_rows(
     learnt: Habits | None = None,
     prompt: PromptSettings = PLAIN,
 ) -> Outcome:
-    """kept: rows that break no rule, unchanged. dropped, quarantined: the others, as the rule's action says.
+    """Apply the rules. kept: rows that break none, unchanged. dropped, quarantined: the others, as the rule's action
+    says.
 
     base: the base model, for the rules template and too_long, which are skipped without it. prompt: how rows with tools
     are written to be trained on. rules: settings.rules as find_rules found them. learnt: how the dataset's answers end,
@@ -112,7 +113,7 @@ def filter_rows(
         if action != "off":
             places = [place for place in rule.suspects(context).unique().sort() if place not in told]
             for place, row in zip(places, rows[places].iter_rows(named=True), strict=True):
-                if found := rule.judge(row, context):
+                if found := rule.match(row, context):
                     told[place] = entry(row, ACTIONS[action], found[0], **found[1])
     _apply_own(rows, rules, told)
     gone = pl.Series(sorted(told), dtype=pl.UInt32)

@@ -29,11 +29,11 @@ from tasks.core.ledger import ACTIONS, Outcome, changed, entries, entry
 from tasks.core.row import any_calls, tools_of
 from tasks.core.row_kind import RowKind
 from tasks.core.settings import Settings
-from tasks.curation.answer_forms.conform import Old, conform
+from tasks.curation.answer_forms.conform import LegacyNames, conform
 from tasks.curation.answer_forms.fitting import only_match
-from tasks.curation.answer_forms.forms import Form, learn
+from tasks.curation.answer_forms.forms import Form, infer_form
 from tasks.curation.answer_forms.json_text import check_template, template_fields
-from tasks.curation.filters.base import FilterContext, Found, taught_answers
+from tasks.curation.filters.base import FilterContext, ReasonAndEvidence, taught_answers
 from tasks.metrics.answer_schema import AnswerSettings
 from tasks.metrics.reference import broken_calls
 
@@ -71,31 +71,32 @@ class FormatSettings(Settings):
 
 
 def format_answers(rows: pl.DataFrame, settings: FormatSettings, kind: RowKind, answer: AnswerSettings) -> Outcome:
-    """kept: rows in the form, converted where needed. quarantined or dropped: the others, as they came.
+    """Convert answers. kept: rows in the form, converted where needed. quarantined or dropped: the others, as they
+    came.
 
     A form that is learned is learned anew from what is left until it stays the same, so formatting twice is formatting
     once. Raises RecipeError when the settings name a field or a value that answers cannot have.
     """
     check_format(settings, answer)
     rows = kept = rows.sort("row_id")
-    old = Old(settings.rename, settings.values, settings.templates)
-    lost: dict[str, Found] = _broken_calls(kept) if settings.policy != "keep" else {}
+    old = LegacyNames(settings.rename, settings.values, settings.templates)
+    lost: dict[str, ReasonAndEvidence] = _broken_calls(kept) if settings.policy != "keep" else {}
     kept = kept.filter(~_among(lost)) if lost else kept
     done: dict[str, list[str]] = {}
     form: Form | None = None
     while (now := _form(kept, settings, kind, answer)) != form:
         form, found = now, conform(FilterContext(kept, kind), now, old)
-        lost |= found.lost if settings.policy != "keep" else {}
-        done |= {row_id: [*done.get(row_id, []), *rules] for row_id, rules in found.done.items()}
-        new = pl.DataFrame(found.new, schema=rows.schema)
+        lost |= found.misfits if settings.policy != "keep" else {}
+        done |= {row_id: [*done.get(row_id, []), *rules] for row_id, rules in found.changes.items()}
+        new = pl.DataFrame(found.rows, schema=rows.schema)
         same = kept.filter(~_among([*new["row_id"], *lost]))
         kept = pl.concat([same, new]).sort("row_id")
     return Outcome(kept, entries("format", _told(rows, kept, lost, done, settings.policy)))
 
 
-def _broken_calls(rows: pl.DataFrame) -> dict[str, Found]:
+def _broken_calls(rows: pl.DataFrame) -> dict[str, ReasonAndEvidence]:
     """By row_id, why the calls of an answer that teaches are none of the tools on offer."""
-    found: dict[str, Found] = {}
+    found: dict[str, ReasonAndEvidence] = {}
     for row in rows.filter(any_calls(rows)).iter_rows(named=True):
         for number, _, _ in taught_answers(row):
             made = row["calls"][number - 1]
@@ -107,7 +108,7 @@ def _broken_calls(rows: pl.DataFrame) -> dict[str, Found]:
 
 
 def check_format(settings: FormatSettings, answer: AnswerSettings) -> None:
-    """Raises RecipeError for a field that answer.json_schema does not have, or a value that it does not allow."""
+    """Raise RecipeError for a field that answer.json_schema does not have, or a value that it does not allow."""
     fields: dict[str, Any] = answer.json_schema.get("properties", {})
     parts = [name for template in settings.templates for name in template_fields(template)]
     written = [settings.rename.get(name) or only_match(name, fields) or name for name in parts]
@@ -133,11 +134,11 @@ def _form(rows: pl.DataFrame, settings: FormatSettings, kind: RowKind, answer: A
         return Form("label")
     if answer.json_schema:
         return Form("object", schema=answer.json_schema)
-    return learn(FilterContext(rows, kind).written_answers["text"], settings.majority)
+    return infer_form(FilterContext(rows, kind).written_answers["text"], settings.majority)
 
 
 def _told(
-    rows: pl.DataFrame, kept: pl.DataFrame, lost: dict[str, Found], done: dict[str, list[str]], policy: str
+    rows: pl.DataFrame, kept: pl.DataFrame, lost: dict[str, ReasonAndEvidence], done: dict[str, list[str]], policy: str
 ) -> list[dict[str, Any]]:
     gone = rows.filter(_among(lost)).iter_rows(named=True)
     told = [entry(row, ACTIONS[policy], lost[row["row_id"]][0], **lost[row["row_id"]][1]) for row in gone]

@@ -54,7 +54,7 @@ class RedactSettings(PersonalData):
 
 @row_by_row()
 def redact(rows: pl.DataFrame, settings: RedactSettings) -> Outcome:
-    """kept: every row, redacted. Nothing is dropped."""
+    """Redact every row; all are kept."""
     new: list[dict[str, Any]] = []
     told: list[dict[str, Any]] = []
     for row in rows.filter(suspects(rows, settings)).iter_rows(named=True):

@@ -1,4 +1,4 @@
-"""review: what a person should look at, as a sheet to fill in, the rows first that a minute gains the most on.
+"""review: write what a person should look at as a sheet, the rows first that a minute gains the most on.
 
 Leaves review.csv and review.jsonl (tasks/reporting/review_sheet.py), one record a quarantined row. In `decision` goes
 keep (it stays as it is), edit (after changing prompt, answer or rejected), drop, or suggested (the suggested answer
@@ -31,7 +31,7 @@ from tasks.core.work import StepDirs, StepResult
 from tasks.facts.review import ReviewFacts, ReviewReason
 from tasks.metrics.answer_schema import AnswerSettings
 from tasks.personal_data.finders import PersonalData, suspect
-from tasks.personal_data.hiding import hidden, hidden_in
+from tasks.personal_data.hiding import mask_in_json, mask_personal_data
 from tasks.reporting.ledger_in_words import in_words, rows_named
 from tasks.reporting.review_order import Held, in_order, labels_of, seconds_of
 from tasks.reporting.review_sheet import cells, check_of, write_csv, write_jsonl
@@ -210,11 +210,11 @@ def _safe(rows: list[Held], personal: PersonalData) -> list[Held]:
     texts = sorted({text for row in rows for text in (*row.texts.values(), row.beside)})
     shown = pl.DataFrame({"text": texts}, {"text": pl.String})  # which Polars cannot tell of no text at all
     could = shown.filter(suspect(pl.col("text"), personal))["text"]
-    safe = dict(zip(shown["text"], shown["text"], strict=True)) | hidden(could, personal)
+    safe = dict(zip(shown["text"], shown["text"], strict=True)) | mask_personal_data(could, personal)
     return [
         Held(
             row.row,
-            row.evidence if row.read else hidden_in(row.evidence, personal),
+            row.evidence if row.read else mask_in_json(row.evidence, personal),
             {name: safe[text] for name, text in row.texts.items()},
             safe[row.beside],
             row.others,

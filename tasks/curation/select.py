@@ -1,4 +1,4 @@
-"""select: a budget of rows that stands for the whole, when there are more than are wanted or can be paid for.
+"""select: keep a budget of rows that stands for the whole, when there are more than are wanted or can be paid for.
 
 The budget is shared out among the labels (and, if the recipe names a column of meta, that column's values within each):
 rare ones are kept whole, the others get equal parts. Within each the method chooses:
@@ -29,7 +29,7 @@ from tasks.core.row_kind import RowKind
 from tasks.core.settings import Settings
 from tasks.metrics.answer_schema import AnswerSettings
 from tasks.relations.labels import labelled
-from tasks.similarity.facility_location import cover, nearest
+from tasks.similarity.facility_location import cover, nearest_chosen
 from tasks.similarity.tfidf_vectors import Vectors, text_vectors
 
 BUDGET = "beyond the row budget"
@@ -126,7 +126,7 @@ def _covered(ids: pl.Series, vectors: Vectors, places: int) -> dict[str, dict[st
     if not places:
         return {row_id: {} for row_id in ids}
     kept = cover(vectors, places)
-    who, like = nearest(vectors, kept)
+    who, like = nearest_chosen(vectors, kept)
     gone = np.setdiff1d(np.arange(len(ids)), kept)
     names = ids.to_list()
     return {names[i]: {"kept": names[who[i]], "similarity": round(float(like[i]), 4)} for i in gone}

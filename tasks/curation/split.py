@@ -1,4 +1,4 @@
-"""split: training and validation rows, apart from each other.
+"""split: part training rows from validation rows.
 
 1. Rows that are loose relatives of each other (`group_threshold`) go to the same side, under any system message. What
    many rows share, a frame of instructions, makes no relatives.

@@ -28,7 +28,7 @@ def check_answerable(sets: dict[str, pl.DataFrame], base: Handle, prompt: Prompt
     tools = {name: any_tools(frame) for name, frame in sets.items()}
     rows = {
         name: frame.filter(
-            tools[name] | ask_nothing(frame) | first_of_form(frame) | may_be_too_long(frame, context, prompt)
+            tools[name] | ask_nothing(frame) | first_of_form(frame) | prompt_may_be_too_long(frame, context, prompt)
         )
         for name, frame in sets.items()
     }
@@ -42,7 +42,7 @@ def check_answerable(sets: dict[str, pl.DataFrame], base: Handle, prompt: Prompt
     for name, frame in rows.items():
         for row in frame.iter_rows(named=True):
             try:
-                check_judged(form, tokenizer, prompt, context, row)
+                check_heldout_row(form, tokenizer, prompt, context, row)
             except DataError as error:
                 faults[f"{name} row {row['row_id'][:12]} ({row['source']}, line {row['line']})"] = error
     _refuse(faults)
@@ -73,7 +73,7 @@ def first_of_form(rows: pl.DataFrame) -> pl.Series:
     return pl.Series([form != PLAIN and firsts[form] == number for number, form in enumerate(roles)], dtype=pl.Boolean)
 
 
-def may_be_too_long(rows: pl.DataFrame, context: int | None, prompt: PromptSettings) -> pl.Series:
+def prompt_may_be_too_long(rows: pl.DataFrame, context: int | None, prompt: PromptSettings) -> pl.Series:
     """For each of `rows`, whether its prompt must be tokenised to know its room: a token stands for a byte at least,
     and a template of the recipe's own may write much around each turn.
     """
@@ -85,7 +85,7 @@ def may_be_too_long(rows: pl.DataFrame, context: int | None, prompt: PromptSetti
     return rows.select(long=sizes + around > context)["long"]
 
 
-def check_judged(
+def check_heldout_row(
     form: CallForm | None, tokenizer: Any, prompt: PromptSettings, context: int | None, row: dict[str, Any]
 ) -> None:
     """Raise DataError unless a row asks something, the template can ask it, with room for an answer, and give back the

@@ -45,14 +45,14 @@ class PromptSettings(Settings):
 
 
 @dataclass(frozen=True)
-class Example:
+class TokenizedExample:
     """A tokenised conversation. labels: input_ids where the loss counts, IGNORED elsewhere; same length."""
 
     input_ids: list[int]
     labels: list[int]
 
 
-def conversation(messages: Sequence[Message], prompt: PromptSettings) -> list[Message]:
+def with_system_prompt(messages: Sequence[Message], prompt: PromptSettings) -> list[Message]:
     """The messages as the model sees them: with the recipe's system prompt in the place of a row's own."""
     plain = [{**m, "content": m["content"] or ""} for m in messages]
     if not prompt.system:
@@ -101,7 +101,7 @@ def encode(
     prompt: PromptSettings,
     weights: Sequence[float] | None = None,
     tools: list[Any] | None = None,
-) -> Example:
+) -> TokenizedExample:
     """Tokenise a training row; the loss counts on every assistant turn that teaches and its stop token, nowhere else.
 
     messages, tools: as tasks/data/formats/tool_calls.py has them of a row. weights: one a message
@@ -109,7 +109,7 @@ def encode(
     turn that teaches is left out; of a row in which none does, nothing is left. Raises DataError for a row the template
     cannot render.
     """
-    turns = conversation(messages, prompt)
+    turns = with_system_prompt(messages, prompt)
     taught = _teaching(messages, turns, weights)
     end = max((i + 1 for i, teaches in enumerate(taught) if teaches), default=0)
     return _answered(_Template(tokenizer, prompt, tools), turns[:end], taught)[0]
@@ -128,7 +128,7 @@ def prompt_ids(
     """The tokens a model is given to answer `messages`: exactly those that stand before this answer
     in a training row.
     """
-    turns = conversation(messages, prompt)
+    turns = with_system_prompt(messages, prompt)
     template = _Template(tokenizer, prompt, tools)
     past, done = _answered(template, turns, [True] * len(turns))
     return past.input_ids + template.tokens(template.asked(turns, done))
@@ -152,12 +152,12 @@ def check_room(tokens: int, context: int | None, prompt: PromptSettings, todo: s
 
 def written_calls(tokenizer: Any, turns: Sequence[Message], prompt: PromptSettings, tools: list[Any] | None) -> str:
     """What the template writes, and a model learns, for the last of `turns`, which has tool calls. Raises DataError."""
-    said, template = conversation(turns, prompt), _Template(tokenizer, prompt, tools)
+    said, template = with_system_prompt(turns, prompt), _Template(tokenizer, prompt, tools)
     _, done = _answered(template, said[:-1], [True] * len(said))
     return template.called(said, done + template.asked(said[:-1], done))
 
 
-def _answered(template: _Template, turns: list[Message], taught: list[bool]) -> tuple[Example, str]:
+def _answered(template: _Template, turns: list[Message], taught: list[bool]) -> tuple[TokenizedExample, str]:
     """`turns` up to the last assistant turn, as tokens, with labels on the turns that are taught, and as the text they
     are.
     """
@@ -173,7 +173,7 @@ def _answered(template: _Template, turns: list[Message], taught: list[bool]) -> 
             ids += before + answer
             labels += [IGNORED] * len(before) + (answer if taught[i] else [IGNORED] * len(answer))
             done += asked + said + template.stop_text
-    return Example(ids, labels), done
+    return TokenizedExample(ids, labels), done
 
 
 class _Template:

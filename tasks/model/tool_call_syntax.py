@@ -118,12 +118,12 @@ def call_form(tokenizer: Any, prompt: PromptSettings) -> CallForm:
     return form
 
 
-def read_answer(form: CallForm, text: str, asked: Sequence[Message]) -> tuple[str, str] | None:
-    """An answer to `asked` as (what it says, the JSON list of its tool_calls); None for one without calls."""
+def read_answer(form: CallForm, text: str, prompt: Sequence[Message]) -> tuple[str, str] | None:
+    """An answer to `prompt` as (what it says, the JSON list of its tool_calls); None for one without calls."""
     found = form.read(text)
     if found is None:
         return None
-    before = sum(len(turn.get("tool_calls") or ()) for turn in asked)
+    before = sum(len(turn.get("tool_calls") or ()) for turn in prompt)
     made = [made_call(number, *pair) for number, pair in enumerate(found[1], before + 1)]
     return found[0], json.dumps(made, ensure_ascii=False)
 

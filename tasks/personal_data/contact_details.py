@@ -42,8 +42,8 @@ _DOCUMENTED = ("192.0.2.", "198.51.100.", "203.0.113.")
 
 
 def addresses(text: str, private: bool) -> Iterator[Span]:
-    """private: also those that a local network gives out (RFC 1918, RFC 4193, link-local); they lead to no person
-    outside.
+    """IP addresses. private: also those that a local network gives out (RFC 1918, RFC 4193, link-local); they lead to
+    no person outside.
     """
     for found in _V4.finditer(text):
         if _is_host(found[1], private) and not _VERSION.search(text, max(0, found.start() - 60), found.start()):
@@ -82,7 +82,7 @@ _BETWEEN = re.compile(rf"[\s.'’{BLANK}-]{{1,3}}")  # blanked: a line break tha
 _Names = dict[str, list[tuple[str, ...]]]
 
 
-def folded(text: str) -> str:
+def folded_name(text: str) -> str:
     """The form in which case, width and the two ways to write an accent do not count."""
     return unicodedata.normalize("NFC", unicodedata.normalize("NFKC", text).casefold())
 
@@ -92,7 +92,7 @@ def first_words(listed: Sequence[str]) -> list[str]:
     return sorted(_by_first_word(tuple(listed)))
 
 
-def names(text: str, listed: Sequence[str]) -> Iterator[Span]:
+def listed_names(text: str, listed: Sequence[str]) -> Iterator[Span]:
     """Names as whole words, whatever their case; "Anna's" holds Anna, "Annabel" does not. Of two the longer counts.
 
     A name in a script without blanks between words is found wherever it stands.
@@ -102,14 +102,14 @@ def names(text: str, listed: Sequence[str]) -> Iterator[Span]:
     known = _by_first_word(tuple(listed))
     words = list(_WORD.finditer(text)) if known else []
     for i, word in enumerate(words):
-        for parts in known.get(folded(word[0]), ()):
+        for parts in known.get(folded_name(word[0]), ()):
             if _follow(text, words[i : i + len(parts)], parts):
                 yield Span(word.start(), words[i + len(parts) - 1].end(), " ".join(parts))
                 break
 
 
 def _follow(text: str, words: Sequence[re.Match[str]], parts: tuple[str, ...]) -> bool:
-    if tuple(folded(word[0]) for word in words) != parts:
+    if tuple(folded_name(word[0]) for word in words) != parts:
         return False
     before, after = text[words[0].start() - 1 : words[0].start()], text[words[-1].end() : words[-1].end() + 1]
     joints = (text[a.end() : b.start()] for a, b in pairwise(words))
@@ -120,6 +120,6 @@ def _follow(text: str, words: Sequence[re.Match[str]], parts: tuple[str, ...]) -
 def _by_first_word(listed: tuple[str, ...]) -> _Names:
     known: _Names = {}
     for name in listed:
-        parts = tuple(folded(word[0]) for word in _WORD.finditer(name))
+        parts = tuple(folded_name(word[0]) for word in _WORD.finditer(name))
         known.setdefault(parts[0], []).append(parts)
     return {first: sorted(set(found), key=lambda parts: (-len(parts), parts)) for first, found in known.items()}

@@ -2,8 +2,8 @@
 
     kinds_in(rows)                  # for each row "email, phone", in the order of KINDS, or null: for contracts
     kinds_in(rows, recipe.redact)   # the same with the recipe's own kinds, countries and names
-    suspect(text, settings)         # a Polars expression: could this text hold any? Never false where `find` finds
-    find(text, settings)            # [(kind, span)] of one text, in order
+    suspect(text, settings)         # a Polars expression: could this text hold any? Never false where there is some
+    find_personal_data(text, settings)     # [(kind, span)] of one text, in order
 
 Only what a checksum, a numbering plan, an issuer's format or the recipe confirms is found: an order number such as
 HP-48213 is none. Polars reads every text once for candidates; checksums and plans are asked about candidates only.
@@ -24,9 +24,9 @@ from pydantic import field_validator
 from tasks.core.personal_kinds import KINDS, Kind
 from tasks.core.row import any_calls, rewritten_call
 from tasks.core.settings import Settings
-from tasks.personal_data.contact_details import EMAIL, IP, addresses, emails, first_words, names
+from tasks.personal_data.contact_details import EMAIL, IP, addresses, emails, first_words, listed_names
 from tasks.personal_data.credentials import SECRET, secrets
-from tasks.personal_data.national_ids import RULES, candidates, ids
+from tasks.personal_data.national_ids import ID_FORMATS, candidates, ids
 from tasks.personal_data.payment_numbers import CARD, IBAN, cards, ibans
 from tasks.personal_data.phones import PHONE, phones
 from tasks.personal_data.spans import UNSEEN, Span, decoded, spaced, without_dates, without_overlaps
@@ -62,7 +62,7 @@ class PersonalData(Settings):
     @field_validator("id_countries")
     @classmethod
     def _counted(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        return _known(value, RULES, ", ".join(RULES))
+        return _known(value, ID_FORMATS, ", ".join(ID_FORMATS))
 
     @field_validator("names")
     @classmethod
@@ -81,7 +81,7 @@ def _known(codes: tuple[str, ...], known: Iterable[str], allowed: str) -> tuple[
 # ---------------------------------------------------------------- in one text
 
 
-def find(text: str, settings: PersonalData, before: str = "") -> list[tuple[Kind, Span]]:
+def find_personal_data(text: str, settings: PersonalData, before: str = "") -> list[tuple[Kind, Span]]:
     """What stands in `text`, in order, no two overlapping; of two kinds in one place the one that KINDS names first.
 
     before: what the text is called where it comes from ("phone: "), which says what a bare number is; nothing is found
@@ -109,7 +109,7 @@ def replaced(text: str, settings: PersonalData, name: Callable[[Kind, str], str]
 
     What `name` gives must not be found itself, as "<EMAIL_1>" and "[email]" are not.
     """
-    while found := find(text, settings, before):
+    while found := find_personal_data(text, settings, before):
         parts, end = [], 0
         for kind, span in found:
             parts += [text[end : span.start], name(kind, span.value)]
@@ -148,7 +148,7 @@ FINDERS: dict[Kind, Finder] = {
     ),
     "phone": Finder(lambda text, settings: phones(text, settings.phone_regions), lambda _: PHONE, is_number=True),
     "name": Finder(
-        lambda text, settings: names(text, settings.names),
+        lambda text, settings: listed_names(text, settings.names),
         lambda settings: None if settings.names else "",
     ),
 }
@@ -209,7 +209,7 @@ def _kinds(row: dict[str, Any], settings: PersonalData) -> str | None:
     found: set[Kind] = set()
 
     def look(text: str, before: str) -> str:
-        found.update(kind for kind, _ in find(text, settings, before))
+        found.update(kind for kind, _ in find_personal_data(text, settings, before))
         return text
 
     rewritten(row, look)

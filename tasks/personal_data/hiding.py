@@ -6,27 +6,27 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from tasks.core.text.display import DIGEST
-from tasks.personal_data.finders import PersonalData, find
+from tasks.personal_data.finders import PersonalData, find_personal_data
 
 
-def hidden(texts: Iterable[str], settings: PersonalData) -> dict[str, str]:
+def mask_personal_data(texts: Iterable[str], settings: PersonalData) -> dict[str, str]:
     """Each text with its personal data as `[email]`, `[phone]`, for pages and files that people read."""
     return {text: _hidden(text, settings) for text in set(texts)}
 
 
 def _hidden(text: str, settings: PersonalData) -> str:
     """Until nothing is found, as redact does: what a number beside it hid is found once that is gone."""
-    while found := find(text, settings):
+    while found := find_personal_data(text, settings):
         for kind, span in reversed(found):
             text = f"{text[: span.start]}[{kind}]{text[span.end :]}"
     return text
 
 
-def hidden_in(value: Any, settings: PersonalData) -> Any:
+def mask_in_json(value: Any, settings: PersonalData) -> Any:
     """A JSON value with every text in it hidden so, keys included, for an observed label may be
     anything; row ids stay.
     """
-    safe = hidden(_texts(value), settings)
+    safe = mask_personal_data(_texts(value), settings)
 
     def shown(part: Any) -> Any:
         if isinstance(part, dict):

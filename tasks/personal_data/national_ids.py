@@ -23,8 +23,8 @@ _DAY, _MONTH = r"(?:0[1-9]|[12]\d|3[01])", r"(?:0[1-9]|1[0-2])"
 
 
 @dataclass(frozen=True)
-class Rule:
-    """shape: how it is written, in either case, for Polars and `re`.
+class IdFormat:
+    """Format of one country's number. shape: how it is written, in either case, for Polars and `re`.
 
     valid: a module of stdnum, or a function of the number as written.
     name: what it is called, without regard to case; "" where shape and checksum suffice.
@@ -70,72 +70,77 @@ def _any(_number: str) -> bool:
 
 _NINE = r"\d{3}[ .-]?\d{3}[ .-]?\d{3}"
 _ELEVEN = r"\d{11}"
-RULES: dict[str, tuple[Rule, ...]] = {
+ID_FORMATS: dict[str, tuple[IdFormat, ...]] = {
     "AT": (
-        Rule(rf"\d{{4}} ?{_DAY}(?:0[1-9]|1[0-5])\d\d", "at.vnr", "svnr|sv-nr|sozialversicherung|versicherungsnummer"),
+        IdFormat(
+            rf"\d{{4}} ?{_DAY}(?:0[1-9]|1[0-5])\d\d", "at.vnr", "svnr|sv-nr|sozialversicherung|versicherungsnummer"
+        ),
     ),
-    "AU": (Rule(r"\d{3} ?\d{3} ?\d{2,3}", "au.tfn", r"\btfn|tax file"),),
-    "BE": (Rule(rf"\d\d[. ]?{_MONTH}[. ]?{_DAY}[-. ]?\d{{3}}[-. ]?\d\d", _belgian),),
-    "BG": (Rule(r"\d{10}", "bg.egn", "egn|егн"),),
-    "BR": (Rule(r"\d{3}\.\d{3}\.\d{3}-\d\d", "br.cpf"), Rule(_ELEVEN, "br.cpf", "cpf")),
-    "CA": (Rule(_NINE, "ca.sin", r"\bsin\b|social insurance|\bnas\b|assurance sociale"),),
-    "CH": (Rule(r"756\.?\d{4}\.?\d{4}\.?\d\d", "ch.ssn"),),
-    "CL": (Rule(r"\d{1,2}\.\d{3}\.\d{3}-[\dK]", "cl.rut"), Rule(r"\d{7,8}-[\dK]", "cl.rut", r"\brut\b|\brun\b")),
-    "CN": (Rule(rf"[1-8]\d{{5}}(?:19|20)\d\d{_MONTH}{_DAY}\d{{3}}[\dX]", _chinese),),
-    "CZ": (Rule(r"\d{6}/\d{4}", "cz.rc"), Rule(r"\d{6}/?\d{3,4}", "cz.rc", "rodn[eéě]")),
-    "DE": (Rule(r"[1-9]\d{10}|[1-9]\d \d{3} \d{3} \d{3}", "de.idnr"),),
-    "DK": (Rule(rf"{_DAY}{_MONTH}\d\d-?\d{{4}}", _any, "cpr|personnummer"),),
-    "ES": (Rule(r"\d{8}[ -]?[A-Z]", "es.dni"), Rule(r"[XYZ][ -]?\d{7}[ -]?[A-Z]", "es.nie")),
-    "FI": (Rule(rf"{_DAY}{_MONTH}\d\d[-+A-FU-Y]\d{{3}}[0-9A-FHJ-NPR-Y]", "fi.hetu"),),
-    "FR": (Rule(rf"[12] ?\d\d ?{_MONTH} ?(?:\d\d|2[AB]) ?\d{{3}} ?\d{{3}} ?\d\d", "fr.nir"),),
+    "AU": (IdFormat(r"\d{3} ?\d{3} ?\d{2,3}", "au.tfn", r"\btfn|tax file"),),
+    "BE": (IdFormat(rf"\d\d[. ]?{_MONTH}[. ]?{_DAY}[-. ]?\d{{3}}[-. ]?\d\d", _belgian),),
+    "BG": (IdFormat(r"\d{10}", "bg.egn", "egn|егн"),),
+    "BR": (IdFormat(r"\d{3}\.\d{3}\.\d{3}-\d\d", "br.cpf"), IdFormat(_ELEVEN, "br.cpf", "cpf")),
+    "CA": (IdFormat(_NINE, "ca.sin", r"\bsin\b|social insurance|\bnas\b|assurance sociale"),),
+    "CH": (IdFormat(r"756\.?\d{4}\.?\d{4}\.?\d\d", "ch.ssn"),),
+    "CL": (
+        IdFormat(r"\d{1,2}\.\d{3}\.\d{3}-[\dK]", "cl.rut"),
+        IdFormat(r"\d{7,8}-[\dK]", "cl.rut", r"\brut\b|\brun\b"),
+    ),
+    "CN": (IdFormat(rf"[1-8]\d{{5}}(?:19|20)\d\d{_MONTH}{_DAY}\d{{3}}[\dX]", _chinese),),
+    "CZ": (IdFormat(r"\d{6}/\d{4}", "cz.rc"), IdFormat(r"\d{6}/?\d{3,4}", "cz.rc", "rodn[eéě]")),
+    "DE": (IdFormat(r"[1-9]\d{10}|[1-9]\d \d{3} \d{3} \d{3}", "de.idnr"),),
+    "DK": (IdFormat(rf"{_DAY}{_MONTH}\d\d-?\d{{4}}", _any, "cpr|personnummer"),),
+    "ES": (IdFormat(r"\d{8}[ -]?[A-Z]", "es.dni"), IdFormat(r"[XYZ][ -]?\d{7}[ -]?[A-Z]", "es.nie")),
+    "FI": (IdFormat(rf"{_DAY}{_MONTH}\d\d[-+A-FU-Y]\d{{3}}[0-9A-FHJ-NPR-Y]", "fi.hetu"),),
+    "FR": (IdFormat(rf"[12] ?\d\d ?{_MONTH} ?(?:\d\d|2[AB]) ?\d{{3}} ?\d{{3}} ?\d\d", "fr.nir"),),
     "GB": (
         # QQ stands for no one: it is the specimen of every guide.
-        Rule(r"(?:QQ|[A-CEGHJ-PR-TW-Z][A-CEGHJ-NPR-TW-Z]) ?\d\d ?\d\d ?\d\d ?[A-D]", _nino),
-        Rule(r"\d{3}[ -]?\d{3}[ -]?\d{4}", "gb.nhs", r"\bnhs\b"),
-        Rule(r"\d{5} ?\d{5}", "gb.utr", r"\butr\b|taxpayer ref"),
+        IdFormat(r"(?:QQ|[A-CEGHJ-PR-TW-Z][A-CEGHJ-NPR-TW-Z]) ?\d\d ?\d\d ?\d\d ?[A-D]", _nino),
+        IdFormat(r"\d{3}[ -]?\d{3}[ -]?\d{4}", "gb.nhs", r"\bnhs\b"),
+        IdFormat(r"\d{5} ?\d{5}", "gb.utr", r"\butr\b|taxpayer ref"),
     ),
-    "GR": (Rule(_ELEVEN, "gr.amka", "amka|αμκα"),),
-    "HR": (Rule(_ELEVEN, "hr.oib", r"\boib\b"),),
-    "IE": (Rule(r"\d{7}[A-W][ABHWTX]?", "ie.pps"),),
-    "IL": (Rule(r"\d{7,8}-?\d", "il.idnr", "teudat|zehut|תעודת|ת.ז"),),
+    "GR": (IdFormat(_ELEVEN, "gr.amka", "amka|αμκα"),),
+    "HR": (IdFormat(_ELEVEN, "hr.oib", r"\boib\b"),),
+    "IE": (IdFormat(r"\d{7}[A-W][ABHWTX]?", "ie.pps"),),
+    "IL": (IdFormat(r"\d{7,8}-?\d", "il.idnr", "teudat|zehut|תעודת|ת.ז"),),
     "IN": (
-        Rule(r"[A-Z]{3}[ABCFGHLJPT][A-Z]\d{4}[A-Z]", "in_.pan"),
-        Rule(r"[2-9]\d{3} ?\d{4} ?\d{4}", "in_.aadhaar", "aadhaa?r|aadhar"),
+        IdFormat(r"[A-Z]{3}[ABCFGHLJPT][A-Z]\d{4}[A-Z]", "in_.pan"),
+        IdFormat(r"[2-9]\d{3} ?\d{4} ?\d{4}", "in_.aadhaar", "aadhaa?r|aadhar"),
     ),
     "IT": (
-        Rule(
+        IdFormat(
             r"[A-Z]{3} ?[A-Z]{3} ?[0-9L-NP-V]{2}[A-EHLMPRST][0-9L-NP-V]{2} ?[A-Z][0-9L-NP-V]{3} ?[A-Z]",
             "it.codicefiscale",
         ),
     ),
-    "JP": (Rule(r"\d{4}[ -]?\d{4}[ -]?\d{4}", "jp.in_", "my number|マイナンバ|個人番"),),
-    "MX": (Rule(r"[A-Z]{4}\d{6}[HM][A-Z]{5}[A-Z0-9]\d", "mx.curp"),),
-    "NL": (Rule(rf"{_NINE}|\d{{4}}[ .]\d\d[ .]\d{{3}}|\d{{8}}", "nl.bsn", r"\bbsn\b|burgerservice|sofi"),),
-    "NO": (Rule(rf"[0-7]\d{_MONTH}\d\d ?\d{{5}}", _norwegian),),
-    "NZ": (Rule(r"\d{2,3}-?\d{3}-?\d{3}", "nz.ird", r"\bird\b"),),
-    "PL": (Rule(_ELEVEN, "pl.pesel", "pesel"),),
-    "PT": (Rule(_NINE, "pt.nif", r"\bnif\b|contribuinte"),),
-    "RO": (Rule(rf"[1-8]\d\d{_MONTH}{_DAY}\d{{6}}", "ro.cnp"),),
-    "SE": (Rule(rf"\d\d{_MONTH}{_DAY}[-+]\d{{4}}", _luhn, "personn|pnr|person-?id"),),
-    "TR": (Rule(r"[1-9]\d{10}", "tr.tckimlik", r"\btckn?\b|t\.c\.|kimlik"),),
+    "JP": (IdFormat(r"\d{4}[ -]?\d{4}[ -]?\d{4}", "jp.in_", "my number|マイナンバ|個人番"),),
+    "MX": (IdFormat(r"[A-Z]{4}\d{6}[HM][A-Z]{5}[A-Z0-9]\d", "mx.curp"),),
+    "NL": (IdFormat(rf"{_NINE}|\d{{4}}[ .]\d\d[ .]\d{{3}}|\d{{8}}", "nl.bsn", r"\bbsn\b|burgerservice|sofi"),),
+    "NO": (IdFormat(rf"[0-7]\d{_MONTH}\d\d ?\d{{5}}", _norwegian),),
+    "NZ": (IdFormat(r"\d{2,3}-?\d{3}-?\d{3}", "nz.ird", r"\bird\b"),),
+    "PL": (IdFormat(_ELEVEN, "pl.pesel", "pesel"),),
+    "PT": (IdFormat(_NINE, "pt.nif", r"\bnif\b|contribuinte"),),
+    "RO": (IdFormat(rf"[1-8]\d\d{_MONTH}{_DAY}\d{{6}}", "ro.cnp"),),
+    "SE": (IdFormat(rf"\d\d{_MONTH}{_DAY}[-+]\d{{4}}", _luhn, "personn|pnr|person-?id"),),
+    "TR": (IdFormat(r"[1-9]\d{10}", "tr.tckimlik", r"\btckn?\b|t\.c\.|kimlik"),),
     "US": (
-        Rule(r"\d{3}-\d\d-\d{4}", "us.ssn"),
-        Rule(r"9\d\d-\d\d-\d{4}", "us.itin"),
-        Rule(r"\d{9}|\d{3} \d\d \d{4}", "us.ssn", r"\bssn\b|social security"),
+        IdFormat(r"\d{3}-\d\d-\d{4}", "us.ssn"),
+        IdFormat(r"9\d\d-\d\d-\d{4}", "us.itin"),
+        IdFormat(r"\d{9}|\d{3} \d\d \d{4}", "us.ssn", r"\bssn\b|social security"),
     ),
-    "ZA": (Rule(rf"\d\d{_MONTH}{_DAY}\d{{4}}[01]\d\d", _luhn),),
+    "ZA": (IdFormat(rf"\d\d{_MONTH}{_DAY}\d{{4}}[01]\d\d", _luhn),),
 }
 
 
 def candidates(countries: Sequence[str]) -> str:
     """A pattern for Polars and `re` that is in every text where `ids` finds something; "" for no country."""
-    rules = [rule for country in countries for rule in RULES[country]]
+    rules = [rule for country in countries for rule in ID_FORMATS[country]]
     return "|".join(f"(?i:{rule.name or rule.shape})" for rule in rules)
 
 
 def ids(text: str, countries: Sequence[str]) -> Iterator[Span]:
-    """text: without dates. The value is the number's letters and digits, whatever country's it is."""
-    for rule in (rule for country in countries for rule in RULES[country]):
+    """National numbers in a text without dates. The value is its letters and digits, whatever country's it is."""
+    for rule in (rule for country in countries for rule in ID_FORMATS[country]):
         pattern, name = _compiled(rule)
         for found in pattern.finditer(text):
             before = text[max(0, found.start() - _NEAR - _LONGEST_NAME) : found.start()]
@@ -144,7 +149,7 @@ def ids(text: str, countries: Sequence[str]) -> Iterator[Span]:
                 yield Span(found.start(), found.end(), alnum(found[0]))
 
 
-def _valid(rule: Rule, number: str) -> bool:
+def _valid(rule: IdFormat, number: str) -> bool:
     if callable(rule.valid):
         return rule.valid(number)
     module = import_module(f"stdnum.{rule.valid}")
@@ -152,6 +157,6 @@ def _valid(rule: Rule, number: str) -> bool:
 
 
 @cache
-def _compiled(rule: Rule) -> tuple[re.Pattern[str], re.Pattern[str] | None]:
+def _compiled(rule: IdFormat) -> tuple[re.Pattern[str], re.Pattern[str] | None]:
     name = re.compile(rf"(?i)(?:{rule.name})[^\n\d]{{0,{_NEAR}}}$") if rule.name else None
     return re.compile(rf"(?i)(?<![\w-])(?:{rule.shape})(?![\w-]|\.\d)"), name

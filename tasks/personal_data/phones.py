@@ -43,7 +43,9 @@ _MONEY_AFTER = re.compile(r",\d\d\b| ?(?:[$€£¥]|(?:EUR|USD|GBP|CHF|euros?|do
 
 
 def phones(text: str, regions: Sequence[str]) -> Iterator[Span]:
-    """regions: countries whose numbers are known without a leading +; others are found when written with one."""
+    """Telephone numbers. regions: countries whose numbers are known without a leading +; others are found when written
+    with one.
+    """
     import phonenumbers
 
     for region in regions or (None,):

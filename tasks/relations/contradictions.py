@@ -31,7 +31,7 @@ from tasks.core.settings import Settings
 from tasks.data.dates import USUAL, written_at
 from tasks.metrics.answer_schema import AnswerSettings
 from tasks.relations.claims import claims, has_labels
-from tasks.relations.minimal_pairs import without_explained
+from tasks.relations.minimal_pairs import without_minimal_pairs
 from tasks.relations.prompts import normalised, prompts
 from tasks.relations.similar_prompts import similar_prompts
 from tasks.similarity.word_ngrams import jaccard
@@ -41,7 +41,7 @@ SHOWN = 5  # labels and characters of a label that the evidence repeats; free te
 SHOWN_CHARACTERS = 80
 
 
-class Contradictions(Settings):
+class ContradictionSettings(Settings):
     """When two rows contradict each other, and which of them stands: shared by conflicts and by the contract that
     counts.
     """
@@ -61,9 +61,9 @@ class Contradictions(Settings):
 
 
 def contradicting(
-    rows: pl.DataFrame, settings: Contradictions, answer: AnswerSettings, kind: RowKind
+    rows: pl.DataFrame, settings: ContradictionSettings, answer: AnswerSettings, kind: RowKind
 ) -> dict[str, tuple[str, dict[str, Any]]]:
-    """{row_id of a row that contradicts others and is not cleared: reason, evidence}.
+    """Find rows that contradict others and are not cleared: {row_id: (reason, evidence)}.
 
     Every row involved with policy off: then nobody is asked who is right. Evidence: partner (row_id of the most similar
     row that says otherwise), jaccard (of the two prompts), label (its own), labels (votes by label among its
@@ -82,7 +82,7 @@ def _same_answers(rows: pl.DataFrame) -> set[str]:
 
 
 def _contradictions(
-    rows: pl.DataFrame, settings: Contradictions, answer: AnswerSettings, kind: RowKind
+    rows: pl.DataFrame, settings: ContradictionSettings, answer: AnswerSettings, kind: RowKind
 ) -> dict[str, dict[str, Any]]:
     """{row_id that is held back: evidence}."""
     asked = claims(rows, answer, kind, settings.threshold, settings.ngram)
@@ -91,7 +91,7 @@ def _contradictions(
     asked, edges = _placed(asked, settings, near=labels or kind.has_rejected)
     if labels:
         asked, edges = _by_label(asked, edges)
-        edges = without_explained(
+        edges = without_minimal_pairs(
             edges, asked.filter(pl.col("row_id") == pl.col("node")).select("node", "prompt", "label")
         )
     overruled = _overruled(_neighbours(asked, edges), settings.policy)
@@ -105,7 +105,7 @@ def _contradictions(
     return _measured(found, asked, settings.ngram)
 
 
-def _dates(rows: pl.DataFrame, settings: Contradictions) -> pl.DataFrame:
+def _dates(rows: pl.DataFrame, settings: ContradictionSettings) -> pl.DataFrame:
     """row_id, date: seconds since 1970, null where a row has none or where nobody asks."""
     if settings.policy != "newest":
         return rows.select("row_id", date=pl.lit(None, pl.Float64))
@@ -121,7 +121,7 @@ def _dates(rows: pl.DataFrame, settings: Contradictions) -> pl.DataFrame:
     return pl.DataFrame({"row_id": rows["row_id"], "date": dates}, schema={"row_id": pl.String, "date": pl.Float64})
 
 
-def _placed(asked: pl.DataFrame, settings: Contradictions, *, near: bool) -> tuple[pl.DataFrame, pl.DataFrame]:
+def _placed(asked: pl.DataFrame, settings: ContradictionSettings, *, near: bool) -> tuple[pl.DataFrame, pl.DataFrame]:
     """asked with the node of its prompt, and the edges between nodes both ways and to themselves:
     node, other, jaccard.
     """

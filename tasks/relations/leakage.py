@@ -1,10 +1,10 @@
 """Leakage of held-out rows into training rows: what decontaminate lets go of, and what a contract counts.
 
-A row does if its prompt is the same as a judging row's or nearly so, if one of the two stands inside the other, or if
-its answer holds a judging row's answer (contamination.py: how, and why wording that many rows share is no leak). The
-system message does not count: what judges is not to be seen under any.
+A row does if its prompt is the same as a held-out row's or nearly so, if one of the two stands inside the other, or if
+its answer holds a held-out row's answer (contamination.py: how, and why wording that many rows share is no leak). The
+system message does not count: what is held out is not to be seen under any.
 
-    sft             prompts, and everything that the assistant says in training against the judging rows' answers.
+    sft             prompts, and everything that the assistant says in training against the held-out rows' answers.
                     Of answers that are JSON the free text is compared: no keys, and not the fields that are labels or
                     graded.
     preference      prompts, and both answers on both sides: whichever is preferred, it was read
@@ -27,26 +27,26 @@ from tasks.similarity.heldout_ngrams import LeakSettings
 
 
 def leaks(
-    rows: pl.DataFrame, heldout: Sequence[pl.DataFrame], measure: LeakSettings, answer: AnswerSettings, kind: RowKind
+    rows: pl.DataFrame, heldout: Sequence[pl.DataFrame], settings: LeakSettings, answer: AnswerSettings, kind: RowKind
 ) -> pl.DataFrame:
     """Find the rows that a held-out row contaminates, each with the best of its matches.
 
     heldout: sets of rows (the holdout, the edge cases, ...); of two that a row meets the earlier is told. What many
     rows say is no leak, so what is found depends on all of `rows`.
 
-    Columns: row_id, source, line; set (place of the set in `heldout`), match, match_source, match_line (the judging
+    Columns: row_id, source, line; set (place of the set in `heldout`), match, match_source, match_line (the held-out
     row), of (prompt or answer: which of its texts), in (prompt, answer or rejected: where in the row), coverage (share
-    of the judging text's n-grams that the row has), shared (how many), jaccard (of two prompts that are alike as a
+    of the held-out text's n-grams that the row has), shared (how many), jaccard (of two prompts that are alike as a
     whole; else null).
     """
     ordered = rows.sort("row_id")
-    texts = pl.concat([_judging(judge, answer, kind, number) for number, judge in enumerate(heldout)])
-    met = _met(_training(ordered, answer, kind), texts, measure)
+    texts = pl.concat([_heldout_texts(one, answer, kind, number) for number, one in enumerate(heldout)])
+    met = _met(_training(ordered, answer, kind), texts, settings)
     where = ordered.select("row_id", "source", "line").with_row_index("row").with_columns(pl.col("row").cast(pl.Int64))
     return where.join(met, on="row").drop("row")
 
 
-def _judging(rows: pl.DataFrame, answer: AnswerSettings, kind: RowKind, number: int) -> pl.DataFrame:
+def _heldout_texts(rows: pl.DataFrame, answer: AnswerSettings, kind: RowKind, number: int) -> pl.DataFrame:
     """Each text of the rows once: set, of, text, match, match_source, match_line (of the smallest
     row_id that has it).
     """
@@ -94,13 +94,13 @@ def _prose(value: Any, answer: AnswerSettings) -> Iterator[str]:
                 yield from _prose(item, answer)
 
 
-def _met(ours: pl.DataFrame, heldout: pl.DataFrame, measure: LeakSettings) -> pl.DataFrame:
+def _met(ours: pl.DataFrame, heldout: pl.DataFrame, settings: LeakSettings) -> pl.DataFrame:
     """row, set, match, match_source, match_line, of, in, jaccard (or null), coverage, shared: the best match of each
     row.
     """
-    found = Contamination(heldout, measure).matches(ours)
-    named = heldout.drop("text").with_columns(judge=pl.int_range(pl.len()))
-    known = found.join(named, on="judge").join(ours.with_columns(text=pl.int_range(pl.len())), on="text")
+    found = Contamination(heldout, settings).matches(ours)
+    named = heldout.drop("text").with_columns(heldout=pl.int_range(pl.len()))
+    known = found.join(named, on="heldout").join(ours.with_columns(text=pl.int_range(pl.len())), on="text")
     likeness, alike = pl.coalesce("jaccard", "coverage"), pl.col("jaccard").is_not_null()
     ordered = known.sort("row", "set", ~alike, -likeness, -pl.col("shared"), "match", "of", "part")
     best = ordered.unique("row", keep="first", maintain_order=True)

@@ -28,7 +28,7 @@ ODDS = (
 BATCH = 50_000  # texts split into words at a time
 
 
-def without_explained(edges: pl.DataFrame, claims: pl.DataFrame) -> pl.DataFrame:
+def without_minimal_pairs(edges: pl.DataFrame, claims: pl.DataFrame) -> pl.DataFrame:
     """edges (node, other, jaccard) but those of two texts that a word of theirs tells apart.
 
     claims: node, prompt, label, one row a node: a text of it and the label of all its rows.

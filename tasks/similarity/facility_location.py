@@ -34,7 +34,7 @@ def cover(vectors: Vectors, places: int) -> Places:
         return np.sort(_cover(vectors, np.arange(len(vectors)), np.ones(len(vectors), dtype=np.float32), places))
 
 
-def nearest(vectors: Vectors, chosen: Places) -> tuple[Places, Vectors]:
+def nearest_chosen(vectors: Vectors, chosen: Places) -> tuple[Places, Vectors]:
     """For each row the chosen row most like it, and how like (cosine); a chosen row's is itself."""
     who, like = np.empty(len(vectors), dtype=np.int64), np.empty(len(vectors), dtype=np.float32)
     with one_thread():

@@ -16,7 +16,7 @@ from tasks.similarity.parallel import Ints, Mask, ranges
 
 TEMPLATE = 0.01  # share of rows; phrases of a trade come to it ("my card is about to", in 13,000 messages to a bank)
 ROWS = 50_000  # rows scanned at a time: some 0.2 GB
-PAIRS = {"judge": pl.Int64, "text": pl.Int64, "shared": pl.Int64}
+PAIRS = {"heldout": pl.Int64, "text": pl.Int64, "shared": pl.Int64}
 
 
 class LeakSettings(Settings):
@@ -64,16 +64,16 @@ class HeldoutIndex:
     below: row (Int64 from 0, ascending), part (prompt, answer or rejected), text. Texts are not empty.
     """
 
-    def __init__(self, heldout: pl.DataFrame, measure: LeakSettings) -> None:
-        self.heldout, self.measure = heldout, measure
+    def __init__(self, heldout: pl.DataFrame, settings: LeakSettings) -> None:
+        self.heldout, self.settings = heldout, settings
         self.height = max(heldout.height, 1)
-        self.index = NgramIndex(heldout["text"], measure.ngram)
+        self.index = NgramIndex(heldout["text"], settings.ngram)
         self.code = distinct(self.index.hits.gram * self.height + self.index.hits.text)
-        self.gram, self.judge = self.code // self.height, self.code % self.height
+        self.gram, self.heldout_text = self.code // self.height, self.code % self.height
 
     def scan(self, training: pl.DataFrame) -> Scan:
         """Look every text up once; what every text shares is counted, and then forgotten."""
-        row, many, size = training["row"].to_numpy(), self.measure.many(training["row"].n_unique()), self.index.size
+        row, many, size = training["row"].to_numpy(), self.settings.many(training["row"].n_unique()), self.index.size
         count, known, words = np.zeros(size, np.int64), np.zeros(len(row), np.int64), np.zeros(len(row), np.int64)
         kept = [Hits.joined([])]
         starts = np.searchsorted(row, np.arange(0, int(row.max(initial=0)) + 1, ROWS))  # a row is never cut in two
@@ -83,25 +83,25 @@ class HeldoutIndex:
             hits = Hits(found.text + start, found.at, found.gram)
             count += np.bincount(distinct(row[hits.text] * size + hits.gram) % size, minlength=size)
             kept.append(self._some(hits.only(count[hits.gram] <= many)))  # what is a template already need not be kept
-        template = (count > many) | self._judges_template()
+        template = (count > many) | self._heldout_template()
         hits = Hits.joined(kept)
         hits = self._some(hits.only(~template[hits.gram]))
-        own = np.maximum(words - self.measure.ngram + 1, 0) - known + np.bincount(hits.text, minlength=len(row))
-        of_heldout = np.bincount(self.judge[~template[self.gram]], minlength=self.heldout.height)
+        own = np.maximum(words - self.settings.ngram + 1, 0) - known + np.bincount(hits.text, minlength=len(row))
+        of_heldout = np.bincount(self.heldout_text[~template[self.gram]], minlength=self.heldout.height)
         return Scan(words, known, template, hits, own, of_heldout)
 
     def _some(self, hits: Hits) -> Hits:
         """Without the texts that have less than one word's n-grams: nothing is told from them."""
         starts = firsts(hits.text)
         many = np.diff(np.append(starts, len(hits.text)))
-        return hits.only(np.repeat(many >= self.measure.ngram, many))
+        return hits.only(np.repeat(many >= self.settings.ngram, many))
 
-    def _judges_template(self) -> Mask:
+    def _heldout_template(self) -> Mask:
         found = np.zeros(self.index.size, np.bool_)
         sets = self.heldout["set"].to_numpy()
         for number in np.unique(sets):
-            held = np.bincount(self.gram[sets[self.judge] == number], minlength=self.index.size)
-            found |= held > self.measure.many(int((sets == number).sum()))
+            held = np.bincount(self.gram[sets[self.heldout_text] == number], minlength=self.index.size)
+            found |= held > self.settings.many(int((sets == number).sum()))
         return found
 
     def hits_of(self, texts: pl.Series, training: pl.DataFrame) -> Hits:
@@ -110,12 +110,14 @@ class HeldoutIndex:
         hits, _ = self.index.find(training["text"].gather(asked))
         return Hits(asked.to_numpy()[hits.text], hits.at, hits.gram)
 
-    def counted(self, hits: Hits) -> pl.DataFrame:
-        """judge, text, shared: the distinct n-grams that each judging text and each text with hits have in common."""
+    def shared_counts(self, hits: Hits) -> pl.DataFrame:
+        """Counts of n-grams in common: heldout, text, shared (distinct ones), of each pair of texts that has any."""
         code = distinct(hits.text * self.index.size + hits.gram)
         text, gram = code // self.index.size, code % self.index.size
         first, last = (np.searchsorted(self.gram, gram, side=side) for side in ("left", "right"))
-        pair = np.sort(np.repeat(text, last - first) * self.height + self.judge[ranges(first, last - first)])
+        pair = np.sort(np.repeat(text, last - first) * self.height + self.heldout_text[ranges(first, last - first)])
         starts = firsts(pair)
         shared, pair = np.diff(np.append(starts, len(pair))), pair[starts]
-        return pl.DataFrame({"judge": pair % self.height, "text": pair // self.height, "shared": shared}, schema=PAIRS)
+        return pl.DataFrame(
+            {"heldout": pair % self.height, "text": pair // self.height, "shared": shared}, schema=PAIRS
+        )

@@ -42,8 +42,8 @@ class Edges:
 class Relation(Protocol):
     """One way of being alike, among rows 0..n-1."""
 
-    def within(self, rows: Ints, most: int) -> Edges | None:
-        """The pairs among `rows`; None if there are more than `most`."""
+    def within(self, rows: Ints, max_pairs: int) -> Edges | None:
+        """The pairs among `rows`; None if there are more than `max_pairs`."""
 
     def between(self, left: Ints, right: Ints) -> Edges:
         """The pairs of one of `left` and one of `right`, which have no row in common."""
@@ -104,9 +104,9 @@ class Same:
     def __init__(self, key: Ints) -> None:
         self.key = key
 
-    def within(self, rows: Ints, most: int) -> Edges | None:
+    def within(self, rows: Ints, max_pairs: int) -> Edges | None:
         counts = np.unique(self.key[rows], return_counts=True)[1]
-        return self._pairs(rows, rows, own=True) if (counts * (counts - 1) // 2).sum() <= most else None
+        return self._pairs(rows, rows, own=True) if (counts * (counts - 1) // 2).sum() <= max_pairs else None
 
     def between(self, left: Ints, right: Ints) -> Edges:
         return self._pairs(left, right, own=False)
@@ -130,8 +130,8 @@ class Jaccard:
         self.sets = shingle_sets(parts, ngram, groups)
         self.parts = [_Part(part, ngram, groups) for part in parts] if len(parts) > 1 else []
 
-    def within(self, rows: Ints, most: int) -> Edges | None:
-        found = join(self.sets.only(np.isin(self.sets.row, rows)), self.limit, most)
+    def within(self, rows: Ints, max_pairs: int) -> Edges | None:
+        found = join(self.sets.only(np.isin(self.sets.row, rows)), self.limit, max_pairs)
         return None if found is None else self._edges(found)
 
     def between(self, left: Ints, right: Ints) -> Edges:
@@ -177,15 +177,15 @@ class Cosine:
     def __init__(self, vectors: npt.NDArray[np.float32], groups: Ints, threshold: float) -> None:
         self.vectors, self.groups, self.threshold = vectors, groups, threshold
 
-    def within(self, rows: Ints, most: int) -> Edges | None:
-        return self._pairs(rows, rows, most)
+    def within(self, rows: Ints, max_pairs: int) -> Edges | None:
+        return self._pairs(rows, rows, max_pairs)
 
     def between(self, left: Ints, right: Ints) -> Edges:
         found = self._pairs(left, right, EVERY_PAIR)
         assert found is not None
         return found
 
-    def _pairs(self, left: Ints, right: Ints, most: int) -> Edges | None:
+    def _pairs(self, left: Ints, right: Ints, max_pairs: int) -> Edges | None:
         found, pairs = [Edges(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0))], 0
         other, step = self.vectors[right].T, max(CELLS // max(len(right), 1), 1)
         for start in range(0, len(left), step):
@@ -193,7 +193,7 @@ class Cosine:
             x, y = np.nonzero(self.vectors[block] @ other >= self.threshold - MARGIN)
             found.append(self._alike(block[x], right[y], own=left is right))
             pairs += len(found[-1].a)
-            if pairs > most:
+            if pairs > max_pairs:
                 return None
         return Edges(*(np.concatenate([getattr(edges, name) for edges in found]) for name in ("a", "b", "score")))
 

@@ -46,7 +46,7 @@ def near_duplicate_pairs(texts: pl.DataFrame, threshold: float = 0.7, ngram: int
 
 
 def near_duplicate_groups(
-    texts: pl.DataFrame, threshold: float = 0.7, ngram: int = 3, most: int = MOST_PAIRS
+    texts: pl.DataFrame, threshold: float = 0.7, ngram: int = 3, max_pairs: int = MOST_PAIRS
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """What `near_duplicate_pairs` says, without writing out the pairs among thousands of variants of one text.
 
@@ -56,7 +56,7 @@ def near_duplicate_groups(
 
     Returns (variants, pairs). variants: row_id, first (the smallest row_id among its variants), jaccard (between any
     two of them); only texts that are not a first themselves. pairs: as near_duplicate_pairs, of all texts but those.
-    Raises as near_duplicate_pairs does; TooManyPairsError beyond `most` pairs.
+    Raises as near_duplicate_pairs does; TooManyPairsError beyond `max_pairs` pairs.
     """
     ids, sets, limit = _prepared(texts, threshold, ngram)
     first = _variants(sets, limit)
@@ -65,7 +65,7 @@ def near_duplicate_groups(
     jaccard = pl.Series(overlap / (2 * size - overlap))
     variants = [ids.gather(sets.row[~own]), ids.gather(sets.row[first[~own]]), jaccard]
     schema = {"row_id": pl.String, "first": pl.String, "jaccard": pl.Float64}
-    return pl.DataFrame(variants, schema=schema).sort("row_id"), _frame(ids, _pairs(sets.only(own), limit, most))
+    return pl.DataFrame(variants, schema=schema).sort("row_id"), _frame(ids, _pairs(sets.only(own), limit, max_pairs))
 
 
 def _prepared(texts: pl.DataFrame, threshold: float, ngram: int) -> tuple[pl.Series, ShingleSets, Threshold]:
@@ -86,10 +86,10 @@ def _frame(ids: pl.Series, found: Ints) -> pl.DataFrame:
     return pl.DataFrame([ids.gather(first[order]), ids.gather(second[order]), jaccard], schema=PAIRS_SCHEMA)
 
 
-def _pairs(sets: ShingleSets, limit: Threshold, most: int) -> Ints:
-    found = join(sets, limit, most)
+def _pairs(sets: ShingleSets, limit: Threshold, max_pairs: int) -> Ints:
+    found = join(sets, limit, max_pairs)
     if found is None:
-        raise _too_many(len(sets.row), most)
+        raise _too_many(len(sets.row), max_pairs)
     return found
 
 
@@ -113,10 +113,10 @@ def _variants(sets: ShingleSets, limit: Threshold) -> Ints:
     return np.where(alike, first, own)
 
 
-def _too_many(rows: int, most: int) -> TooManyPairsError:
+def _too_many(rows: int, max_pairs: int) -> TooManyPairsError:
     return TooManyPairsError(
-        f"More than {most:,} pairs of texts are near-duplicates of one another.",
+        f"More than {max_pairs:,} pairs of texts are near-duplicates of one another.",
         where=f"{rows:,} texts that share wording, probably one text sent thousands of times with small changes",
-        allowed=f"at most {most:,} pairs",
+        allowed=f"at most {max_pairs:,} pairs",
         todo="keep a few rows of such a series at the source (automatic notices, templates), then run again",
     )

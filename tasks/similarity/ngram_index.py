@@ -113,7 +113,7 @@ def firsts(ordered: Ints | Bits) -> Ints:
 
 
 def distinct(values: Ints) -> Ints:
-    """np.unique hashes, and takes ten times as long where most values repeat."""
+    """Sorted distinct values. np.unique hashes, and takes ten times as long where most values repeat."""
     ordered = np.sort(values)
     return ordered[firsts(ordered)]
 

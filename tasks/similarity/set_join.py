@@ -43,8 +43,8 @@ class Threshold:
         return -(-self.p * size // self.q)
 
 
-def join(sets: ShingleSets, limit: Threshold, most: int, sides: Mask | None = None) -> Ints | None:
-    """All pairs that are alike as four rows of numbers: first row < second row, overlap, union. None beyond `most`
+def join(sets: ShingleSets, limit: Threshold, max_pairs: int, sides: Mask | None = None) -> Ints | None:
+    """All pairs that are alike as four rows of numbers: first row < second row, overlap, union. None beyond `max_pairs`
     pairs.
 
     sides: one a set; given, only pairs of a set that is True and one that is False.
@@ -55,7 +55,7 @@ def join(sets: ShingleSets, limit: Threshold, most: int, sides: Mask | None = No
         for alike in in_parts(partial(_alike, sets, limit, small, large), parts):
             found.append(alike)
             pairs += alike.shape[1]
-            if pairs > most:
+            if pairs > max_pairs:
                 return None
     return np.concatenate(found, axis=1)
 

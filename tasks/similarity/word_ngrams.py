@@ -28,7 +28,7 @@ def jaccard(one: str, two: str, ngram: int) -> float:
     return 1.0 if one == two else len(a & b) / max(len(a | b), 1)
 
 
-def words_of(texts: pl.Series, ngram: int) -> tuple[npt.NDArray[np.uint32], Ints]:
+def word_ids(texts: pl.Series, ngram: int) -> tuple[npt.NDArray[np.uint32], Ints]:
     """All words of all texts as numbers from 1, and how many each text has; a short text is filled up to ngram by 0.
 
     How words are numbered depends on which thread meets them first, and nothing that leaves this module on the numbers.
@@ -73,7 +73,7 @@ class Runs:
 
     @classmethod
     def of(cls, texts: pl.Series, ngram: int, side: Ints | None) -> Runs:
-        words, lengths = words_of(texts, ngram)
+        words, lengths = word_ids(texts, ngram)
         text = np.repeat(np.arange(len(lengths), dtype=np.uint32), lengths)
         return cls(words, text, np.where(lengths > 0, lengths - ngram + 1, 0), ngram, side)
 

@@ -27,7 +27,7 @@ from tasks.core.process.child import child_environment
 from tasks.core.work import StepDirs, StepResult
 from tasks.facts.base_model import ModelFacts
 from tasks.facts.training import Actual, Losses, Plan, TokenCounts, TrainingFacts, TrainingTold
-from tasks.model.chat_template import IGNORED, Example, PromptSettings
+from tasks.model.chat_template import IGNORED, PromptSettings, TokenizedExample
 from tasks.training import trainer
 from tasks.training.methods import METHODS
 from tasks.training.methods.base import Method
@@ -99,7 +99,7 @@ def _write_examples(
     )
 
 
-def _encode(tokenizer: Any, method: Method, row: dict[str, Any], prompt: PromptSettings) -> Example:
+def _encode(tokenizer: Any, method: Method, row: dict[str, Any], prompt: PromptSettings) -> TokenizedExample:
     try:
         return method.encode(tokenizer, row, prompt)
     except DataError as error:
@@ -107,7 +107,7 @@ def _encode(tokenizer: Any, method: Method, row: dict[str, Any], prompt: PromptS
         raise DataError(error.what, where=where, allowed=error.allowed, todo=error.todo) from error
 
 
-def _refuse_cut(rows: pl.DataFrame, examples: list[Example], context: int | None) -> None:
+def _refuse_cut(rows: pl.DataFrame, examples: list[TokenizedExample], context: int | None) -> None:
     if context is None:
         return
     long = [(r, len(e.input_ids)) for r, e in zip(rows["row_id"], examples, strict=True) if len(e.input_ids) > context]
@@ -124,7 +124,7 @@ def _refuse_cut(rows: pl.DataFrame, examples: list[Example], context: int | None
     )
 
 
-def _refuse_silent(rows: pl.DataFrame, examples: list[Example]) -> None:
+def _refuse_silent(rows: pl.DataFrame, examples: list[TokenizedExample]) -> None:
     silent = [r for r, e in zip(rows["row_id"], examples, strict=True) if all(label == IGNORED for label in e.labels)]
     if silent:
         raise DataError(

@@ -28,7 +28,7 @@ from tasks.core.process.hardware import choose_device_and_dtype
 from tasks.core.process.progress import Progress
 from tasks.core.work import StepDirs
 from tasks.facts.training import Plan, TrainingTold
-from tasks.model.chat_template import IGNORED, Example, Message, conversation, encode
+from tasks.model.chat_template import IGNORED, Message, TokenizedExample, encode, with_system_prompt
 from tasks.training.methods.sft import SftSettings
 from tasks.training.train import train
 from tasks.training.weights.lora import LoraSettings
@@ -105,7 +105,7 @@ def _round(recipe: Recipe, base: Handle, settings: SftSettings, messages: list[l
     )
 
 
-def _batches(examples: list[Example], micro: int, settings: SftSettings) -> list[list[Example]]:
+def _batches(examples: list[TokenizedExample], micro: int, settings: SftSettings) -> list[list[TokenizedExample]]:
     """The rows of each training step, in the order that the trainer takes them."""
     from tasks.training.trainer.loop import row_order
 
@@ -114,7 +114,7 @@ def _batches(examples: list[Example], micro: int, settings: SftSettings) -> list
     return [[examples[i] for i in order[k : k + size]] for k in range(0, len(order), size)]
 
 
-def _counted(batch: list[Example]) -> dict[str, int]:
+def _counted(batch: list[TokenizedExample]) -> dict[str, int]:
     answers = sum(label != IGNORED for example in batch for label in example.labels)
     return {"tokens": sum(len(example.input_ids) for example in batch), "answer_tokens": answers}
 
@@ -137,7 +137,7 @@ def _trl_rates(
     assert isinstance(lora, LoraSettings)
     spec = {
         "base": str(base.folder / "model"),
-        "messages": [conversation(turns, recipe.prompt) for turns in messages],
+        "messages": [with_system_prompt(turns, recipe.prompt) for turns in messages],
         "rank": lora.rank,
         "alpha": lora.alpha,
         "batch_rows": settings.batch_rows,

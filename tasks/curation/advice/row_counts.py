@@ -34,7 +34,7 @@ FEW_CONVERSATIONS = 0.05
 
 @dataclass(frozen=True)
 class Advice:
-    """level: good asks for nothing. do: one sentence, empty when good. rows: row ids, the worst
+    """Finding on one topic. level: good asks for nothing. do: one sentence, empty when good. rows: row ids, the worst
     first. numbers: JSON.
     """
 
@@ -46,11 +46,11 @@ class Advice:
     numbers: dict[str, Any]
 
 
-def good(topic: str, says: str, numbers: dict[str, Any]) -> Advice:
+def no_concern(topic: str, says: str, numbers: dict[str, Any]) -> Advice:
     return Advice(topic, "good", says, "", [], numbers)
 
 
-def worth(level: Level, topic: str, says: str, do: str, rows: Iterable[str], numbers: dict[str, Any]) -> Advice:
+def concern(level: Level, topic: str, says: str, do: str, rows: Iterable[str], numbers: dict[str, Any]) -> Advice:
     """Advice that somebody should act on (warning) or look at (note); of `rows` the first are named."""
     return Advice(topic, level, says, do, list(rows)[:NAMED], numbers)
 
@@ -61,42 +61,42 @@ def enough_rows(dataset: pl.DataFrame, goal: Goal) -> Advice:
     least, aim = GOALS[goal]
     numbers = {"train_rows": rows, "goal": goal, "least": least}
     if rows >= least:
-        return good("rows", f"{rows:,} training rows can teach {aim} ({least:,} and up).", numbers)
+        return no_concern("rows", f"{rows:,} training rows can teach {aim} ({least:,} and up).", numbers)
     reached = [told for needed, told in GOALS.values() if rows >= needed]
     says = f"{rows:,} training rows are few for {aim}, which takes {least:,} and up"
     says += f"; they can teach {reached[-1]}." if reached else "."
-    return worth("warning", "rows", says, f"Bring {least - rows:,} more rows, or aim at less.", [], numbers)
+    return concern("warning", "rows", says, f"Bring {least - rows:,} more rows, or aim at less.", [], numbers)
 
 
 def system_prompts(dataset: pl.DataFrame, replaced: bool) -> Advice:
     """Whether all rows stand under one system message. replaced: the recipe's own takes the place of theirs."""
     topic = "system prompts"
     if replaced:
-        return good(topic, "The recipe's system prompt takes the place of every row's own.", {})
+        return no_concern(topic, "The recipe's system prompt takes the place of every row's own.", {})
     counts = [(str(text), int(n)) for text, n in dataset.group_by("system").len().sort("len", "system").iter_rows()]
     if len(counts) < 2:
         says = "No row has a system prompt." if counts and not counts[0][0] else "All rows have the same one."
-        return good(topic, says, {"different": len(counts)})
+        return no_concern(topic, says, {"different": len(counts)})
     commonest, most = counts[-1]
     others = dataset.filter(pl.col("system") != commonest)["row_id"].to_list()
     numbers = {"different": len(counts), "rows_under_commonest": most, "rows_under_others": len(others)}
     if most < HALF * dataset.height and len(counts) >= VARIED:
         says = f"There are {len(counts):,} of them, and none is that of half the rows."
         do = "If the model will be served under one, set prompt.system in the recipe."
-        return worth("note", topic, says, do, [], numbers)
+        return concern("note", topic, says, do, [], numbers)
     says = f"{len(others):,} of {dataset.height:,} rows have another than most, or none; there are {len(counts):,}."
     do = "Set prompt.system in the recipe, so that training and serving know one."
-    return worth("warning", topic, says, do, others, numbers)
+    return concern("warning", topic, says, do, others, numbers)
 
 
-def labels(dataset: pl.DataFrame, least: int) -> Advice | None:
+def label_counts(dataset: pl.DataFrame, min_rows: int) -> Advice | None:
     """Labels with too few training rows, and labels that outweigh the rest; None where rows have no label."""
     train = dataset.filter(pl.col("split") == "train").drop_nulls("label")
     ranked = train.group_by("label").len().sort("len", "label").iter_rows()
     counts = {str(label): int(rows) for label, rows in ranked}
     if not counts:
         return None
-    few = {label: rows for label, rows in counts.items() if rows < least}
+    few = {label: rows for label, rows in counts.items() if rows < min_rows}
     shares = [rows / train.height for rows in counts.values()]
     # Exp of the entropy: effective labels.
     even = math.exp(-sum(share * math.log(share) for share in shares)) / len(counts)
@@ -111,16 +111,18 @@ def labels(dataset: pl.DataFrame, least: int) -> Advice | None:
     if few:
         rows = train.filter(pl.col("label").is_in(list(few)))["row_id"]
         says = (
-            f"{len(few):,} of {len(counts):,} labels have fewer than {least} training rows; {rarest!r} has "
+            f"{len(few):,} of {len(counts):,} labels have fewer than {min_rows} training rows; {rarest!r} has "
             f"{counts[rarest]}."
         )
         do = "Bring rows of these labels or merge them with others: a label this rare is hardly learned."
-        return worth("warning", "labels", says, do, rows, numbers)
+        return concern("warning", "labels", says, do, rows, numbers)
     if even < EVEN:
         says = f"{commonest!r} has {counts[commonest]:,} training rows, {rarest!r} has {counts[rarest]:,}."
         do = "Set a row budget in the recipe, which evens labels out, and read the figures of rare labels one by one."
-        return worth("note", "labels", says, do, train.filter(pl.col("label") == rarest)["row_id"], numbers)
-    return good("labels", f"Each of {len(counts):,} labels has {counts[rarest]:,} training rows or more.", numbers)
+        return concern("note", "labels", says, do, train.filter(pl.col("label") == rarest)["row_id"], numbers)
+    return no_concern(
+        "labels", f"Each of {len(counts):,} labels has {counts[rarest]:,} training rows or more.", numbers
+    )
 
 
 def conversations(dataset: pl.DataFrame) -> Advice:
@@ -130,24 +132,24 @@ def conversations(dataset: pl.DataFrame) -> Advice:
     numbers = {"rows": len(many), "share": round(share, 4), "most_turns": dataset["turns"].max()}
     if not 0 < share < FEW_CONVERSATIONS:
         says = f"{share:.0%} of the rows are conversations of several turns." if many else "Every row is of one turn."
-        return good("turns", says, numbers)
+        return no_concern("turns", says, numbers)
     says = (
         f"Conversations of several turns: {len(many):,} of {dataset.height:,} rows ({share:.1%}), "
         "too few to learn from."
     )
     do = "Bring more if the model is to hold conversations; else leave these out."
-    return worth("note", "turns", says, do, many, numbers)
+    return concern("note", "turns", says, do, many, numbers)
 
 
-def validation(dataset: pl.DataFrame, least: int) -> Advice:
+def validation(dataset: pl.DataFrame, min_rows: int) -> Advice:
     """Whether the rows that watch over training are enough to see anything."""
     rows = dataset.filter(pl.col("split") == "validation").height
     numbers = {"rows": rows}
-    if rows >= least:
-        return good("validation", f"{rows:,} rows watch over training.", numbers)
+    if rows >= min_rows:
+        return no_concern("validation", f"{rows:,} rows watch over training.", numbers)
     says = (
         f"Only {rows:,} rows watch over training: their loss moves by chance."
         if rows
         else "No row watches over training."
     )
-    return worth("note", "validation", says, "Raise split.validation in the recipe, or bring more rows.", [], numbers)
+    return concern("note", "validation", says, "Raise split.validation in the recipe, or bring more rows.", [], numbers)

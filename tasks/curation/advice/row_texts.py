@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from tasks.curation.advice.row_counts import Advice, good, worth
+from tasks.curation.advice.row_counts import Advice, concern, no_concern
 from tasks.curation.advice.specifics import factual
 from tasks.similarity.near_duplicates import near_duplicate_pairs
 
@@ -23,7 +23,7 @@ VERSIONS = 0.3  # rows that are versions of one another
 LONGER = 0.75  # pairs whose chosen answer is the longer one; in people's preferences it is some 60 %
 
 
-def facts(dataset: pl.DataFrame) -> Advice:
+def stated_facts(dataset: pl.DataFrame) -> Advice:
     """Answers that state what their prompts do not hold (tasks/curation/advice/specifics.py)."""
     found = factual(dataset.select("row_id", prompt=pl.concat_str("system", "prompt", separator="\n"), answer="said"))
     share = found.height / max(dataset.height, 1)
@@ -33,7 +33,7 @@ def facts(dataset: pl.DataFrame) -> Advice:
             f"{found.height:,} of {dataset.height:,} answers state names, numbers or dates that their prompts do not "
             f"hold."
         )
-        return good("facts", says, numbers)
+        return no_concern("facts", says, numbers)
     says = (
         f"{found.height:,} of {dataset.height:,} rows ({share:.0%}) teach facts rather than behaviour: their answers "
         f"state "
@@ -44,10 +44,10 @@ def facts(dataset: pl.DataFrame) -> Advice:
         "weights "
         "learn them badly and cannot be corrected."
     )
-    return worth("warning" if share >= MANY_FACTS else "note", "facts", says, do, found["row_id"], numbers)
+    return concern("warning" if share >= MANY_FACTS else "note", "facts", says, do, found["row_id"], numbers)
 
 
-def lengths(dataset: pl.DataFrame) -> Advice:
+def answer_lengths(dataset: pl.DataFrame) -> Advice:
     """Whether a few long answers outweigh all others: the loss counts tokens, not rows."""
     sized = dataset.select("row_id", chars=pl.col("answer").str.len_chars()).sort(
         -pl.col("chars").cast(pl.Int64), "row_id"
@@ -58,10 +58,10 @@ def lengths(dataset: pl.DataFrame) -> Advice:
     median, most = (sizes[len(sizes) // 2], sizes[0]) if sizes else (0, 0)
     numbers = {"median": median, "longest": most, "share_of_longest_5_percent": round(share, 3)}
     if share <= OUTWEIGH or len(sizes) < ENOUGH:
-        return good("lengths", f"Answers have {median:,} characters (median) and at most {most:,}.", numbers)
+        return no_concern("lengths", f"Answers have {median:,} characters (median) and at most {most:,}.", numbers)
     says = f"The longest 5 % of the answers hold {share:.0%} of all answer text, so they decide most of the loss."
     do = "Look whether these belong with the rest; if not, split, shorten or filter them."
-    return worth("note", "lengths", says, do, sized["row_id"].head(longest), numbers)
+    return concern("note", "lengths", says, do, sized["row_id"].head(longest), numbers)
 
 
 def repeated_answers(dataset: pl.DataFrame) -> Advice:
@@ -82,21 +82,21 @@ def repeated_answers(dataset: pl.DataFrame) -> Advice:
             "fit their prompts, because the model will repeat these."
         )
         says = f"{rows:,} rows have only {different:,} different answers."
-        return worth("warning", "answers", says, do, commonest, numbers)
+        return concern("warning", "answers", says, do, commonest, numbers)
     if rows >= ENOUGH and len(begin) > BEGIN_ALIKE * rows:
         says = f"{len(begin):,} of {rows:,} answers begin with the same five words."
         do = "Keep them if every answer is to begin so; else vary them, because nothing is learned faster."
-        return worth("note", "answers", says, do, begin, numbers)
+        return concern("note", "answers", says, do, begin, numbers)
     says = f"{different:,} of {rows:,} answers are different." if rows else "Answers hold nothing but labels."
-    return good("answers", says, numbers)
+    return no_concern("answers", says, numbers)
 
 
-def families(dataset: pl.DataFrame, threshold: float, most: int) -> Advice:
+def prompt_families(dataset: pl.DataFrame, threshold: float, max_rows: int) -> Advice:
     """Prompts that are versions of one another: together they teach little more than one of them.
 
-    most: rows that are compared, drawn by row_id, which is a digest.
+    max_rows: rows that are compared, drawn by row_id, which is a digest.
     """
-    compared = dataset.head(most)
+    compared = dataset.head(max_rows)
     pairs = near_duplicate_pairs(compared.select("row_id", text="prompt"), threshold)
     ends = pl.concat([pairs["row_id_a"], pairs["row_id_b"]]).rename("row_id").to_frame()
     alike = ends.group_by("row_id").len().sort(-pl.col("len").cast(pl.Int64), "row_id")["row_id"]
@@ -104,10 +104,10 @@ def families(dataset: pl.DataFrame, threshold: float, most: int) -> Advice:
     numbers = {"rows": alike.len(), "share": round(share, 4), "compared": compared.height, "jaccard": threshold}
     told = f"{alike.len():,} of {compared.height:,} prompts are versions of another"
     if share <= VERSIONS or compared.height < ENOUGH:
-        return good("families", f"{told}.", numbers)
+        return no_concern("families", f"{told}.", numbers)
     says = f"{told}: {threshold:.0%} or more of their 3-word phrases in common."
     do = "Count them as fewer rows than they are; if a template made them, keep some of each and bring others."
-    return worth("note", "families", says, do, alike, numbers)
+    return concern("note", "families", says, do, alike, numbers)
 
 
 def longer_is_better(dataset: pl.DataFrame) -> Advice:
@@ -117,6 +117,6 @@ def longer_is_better(dataset: pl.DataFrame) -> Advice:
     says = f"The chosen answer is the longer one in {share:.0%} of the pairs"
     numbers = {"rows": len(longer), "share": round(share, 4)}
     if share <= LONGER or dataset.height < ENOUGH:
-        return good("length", f"{says}.", numbers)
+        return no_concern("length", f"{says}.", numbers)
     do = "Bring pairs whose shorter answer is better, or the model will learn to write more."
-    return worth("note", "length", f"{says}, so length alone tells which it is.", do, longer, numbers)
+    return concern("note", "length", f"{says}, so length alone tells which it is.", do, longer, numbers)

@@ -8,10 +8,17 @@ from dataclasses import dataclass, field
 
 import polars as pl
 
-from tasks.curation.answer_forms.fitting import VALUE, fit, folded
+from tasks.curation.answer_forms.fitting import VALUE, fit, folded_label
 from tasks.curation.answer_forms.forms import Form, shapes, spellings
-from tasks.curation.answer_forms.json_text import TwiceError, is_cut_off, read, says_the_same, standard, strict
-from tasks.curation.filters.base import REJECTED, FilterContext, Found, Row, taught_answers, written_answers
+from tasks.curation.answer_forms.json_text import (
+    DuplicateKeyError,
+    canonical_json,
+    is_cut_off,
+    parse_object,
+    same_json,
+    strict_object,
+)
+from tasks.curation.filters.base import REJECTED, FilterContext, ReasonAndEvidence, Row, taught_answers, written_answers
 from tasks.metrics.answer_schema import AnswerSettings, broken_rule
 
 STANDARD, SPELLING = "standard JSON form", "spelling of the label"
@@ -24,7 +31,7 @@ _ASKED_FOR = re.compile(
 
 
 @dataclass(frozen=True)
-class Old:
+class LegacyNames:
     """What old exports call things: key names, values by (new) key, whole formats as templates."""
 
     rename: Mapping[str, str] = field(default_factory=dict)
@@ -34,15 +41,19 @@ class Old:
 
 @dataclass(frozen=True)
 class Conformed:
-    """new: the changed rows. done: what was done to each, by row_id. lost: why a row is not of the form, by row_id."""
+    """Rows brought into a form.
 
-    new: list[Row] = field(default_factory=list)
-    done: dict[str, list[str]] = field(default_factory=dict)
-    lost: dict[str, Found] = field(default_factory=dict)
+    rows: the changed ones. changes: what was changed in each, by row_id. misfits: why a row is not of the form, by
+    row_id.
+    """
+
+    rows: list[Row] = field(default_factory=list)
+    changes: dict[str, list[str]] = field(default_factory=dict)
+    misfits: dict[str, ReasonAndEvidence] = field(default_factory=dict)
 
 
-def conform(context: FilterContext, form: Form, old: Old) -> Conformed:
-    """Rows of another form are lost as they are; the others come out in the form. Conforming again changes nothing."""
+def conform(context: FilterContext, form: Form, old: LegacyNames) -> Conformed:
+    """Bring rows into the form; those of another form stay as they are, misfits. Conforming again changes nothing."""
     if form.name == "object":
         return _objects(context, AnswerSettings(json_schema=form.schema), old)
     if form.name == "label":
@@ -53,19 +64,19 @@ def conform(context: FilterContext, form: Form, old: Old) -> Conformed:
 # ---------------------------------------------------------------- objects
 
 
-def _objects(context: FilterContext, answer: AnswerSettings, old: Old) -> Conformed:
+def _objects(context: FilterContext, answer: AnswerSettings, old: LegacyNames) -> Conformed:
     out = Conformed()
     for row in context.rows.iter_rows(named=True):
         new, done, found = _object_row(row, answer, old)
         if found is not None:
-            out.lost[row["row_id"]] = found
+            out.misfits[row["row_id"]] = found
         elif done:
-            out.new.append(new)
-            out.done[row["row_id"]] = done
+            out.rows.append(new)
+            out.changes[row["row_id"]] = done
     return out
 
 
-def _object_row(row: Row, answer: AnswerSettings, old: Old) -> tuple[Row, list[str], Found | None]:
+def _object_row(row: Row, answer: AnswerSettings, old: LegacyNames) -> tuple[Row, list[str], ReasonAndEvidence | None]:
     done: list[str] = []
     texts = {}
     for number, text, _ in written_answers(row):
@@ -83,42 +94,44 @@ def _object_row(row: Row, answer: AnswerSettings, old: Old) -> tuple[Row, list[s
     return {**row, "messages": messages, "rejected": rejected}, list(dict.fromkeys(done)), None
 
 
-def _object_answer(text: str, answer: AnswerSettings, old: Old, done: list[str]) -> tuple[str, Found | None]:
+def _object_answer(
+    text: str, answer: AnswerSettings, old: LegacyNames, done: list[str]
+) -> tuple[str, ReasonAndEvidence | None]:
     """(the answer in the schema's form, None), or (as it was, why it has none); what was done is added to `done`."""
     try:
-        value, undone = read(text, old.templates)
-    except TwiceError as error:
+        value, undone = parse_object(text, old.templates)
+    except DuplicateKeyError as error:
         return text, ("answer breaks the schema", {"rule": str(error)})
     if value is None:
         return text, ("answer is cut off" if is_cut_off(text) else "answer is not JSON", {"characters": len(text)})
     fitted, fits = fit(value, answer.json_schema, old.rename, old.values)
     if broken := broken_rule(fitted, answer):
         return text, ("answer breaks the schema", {"rule": broken})
-    new = standard(fitted, list(answer.json_schema.get("properties", {})))
+    new = canonical_json(fitted, list(answer.json_schema.get("properties", {})))
     if new == text:
         return text, None
     if undone or fits:
         done += [*undone, *fits]
         return new, None
-    if not says_the_same(text, new):  # a number with more digits than a computer's number holds
+    if not same_json(text, new):  # a number with more digits than a computer's number holds
         return text, None
     done.append(STANDARD)
     return new, None
 
 
-def _rejected(text: str | None, answer: AnswerSettings, old: Old, done: list[str]) -> str | None:
+def _rejected(text: str | None, answer: AnswerSettings, old: LegacyNames, done: list[str]) -> str | None:
     """The rejected answer, if it is JSON, spelled as the chosen one is. What else is wrong with it
     may be the lesson.
     """
     try:
-        value = strict(text) if text is not None else None
-    except TwiceError:
+        value = strict_object(text) if text is not None else None
+    except DuplicateKeyError:
         value = None
     if text is None or value is None:
         return text
     fitted, fits = fit(value, answer.json_schema, old.rename, old.values)
-    new = standard(fitted, list(answer.json_schema.get("properties", {})))
-    if new == text or not (fits or says_the_same(text, new)):
+    new = canonical_json(fitted, list(answer.json_schema.get("properties", {})))
+    if new == text or not (fits or same_json(text, new)):
         return text
     done += fits or [STANDARD]
     return new
@@ -139,22 +152,22 @@ def _labels(context: FilterContext, form: Form, values: Mapping[str, str]) -> Co
         renamed[label] = renamed.get(label, 0) + times
     usual = spellings(renamed.items())
     new = {text: usual.get(label := values.get(text, text), label) for text in counts["text"]}
-    strange = {text for text in new if form.labels and folded(text) not in form.labels and text not in values}
+    strange = {text for text in new if form.labels and folded_label(text) not in form.labels and text not in values}
     touched = said.filter(pl.col("text").is_in([text for text in new if new[text] != text or text in strange]))
     out = Conformed()
     for row in context.rows[touched["row"].unique().sort()].iter_rows(named=True):
         row_id, taught = row["row_id"], {number: text for number, text, _ in written_answers(row)}
         if odd := [number for number, text in taught.items() if text in strange]:
             evidence = {"message": odd[0], "characters": len(taught[odd[0]]), "labels": len(form.labels)}
-            out.lost[row_id] = ("answer is none of the labels", evidence)
+            out.misfits[row_id] = ("answer is none of the labels", evidence)
             continue
         turns = enumerate(row["messages"], 1)
         messages = [{**turn, "content": new[taught[n]]} if n in taught else turn for n, turn in turns]
         rejected = new.get(row["rejected"], row["rejected"])
         before = [text for text in (*taught.values(), row["rejected"]) if new.get(text, text) != text]
         if before:
-            out.new.append({**row, "messages": messages, "rejected": rejected})
-            out.done[row_id] = sorted({VALUE if text in values else SPELLING for text in before})
+            out.rows.append({**row, "messages": messages, "rejected": rejected})
+            out.changes[row_id] = sorted({VALUE if text in values else SPELLING for text in before})
     return out
 
 
@@ -175,5 +188,5 @@ def _other_shapes(context: FilterContext, form: Form) -> Conformed:
         asked = {n: question for n, _, question in taught_answers(row)}[number]
         if not (is_now == "object" and _ASKED_FOR.search(asked)):
             evidence = {"message": number, "form": is_now, "usual": form.name, "share": round(form.share, 4)}
-            out.lost[row["row_id"]] = ("answer has another form", evidence)
+            out.misfits[row["row_id"]] = ("answer has another form", evidence)
     return out

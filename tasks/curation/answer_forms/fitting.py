@@ -13,7 +13,7 @@ _SEPARATOR = re.compile(r"(?<=[^\W_])[\s_-]+(?=[^\W\d_])|(?<=[^\W\d_])[\s_-]+(?=
 _INTEGER, _NUMBER = re.compile(r"-?(?:0|[1-9]\d*)"), re.compile(r"-?(?:0|[1-9]\d*)(?:\.\d*[1-9])?")
 
 
-def folded(label: str) -> str:
+def folded_label(label: str) -> str:
     """The form in which case, width and separators do not count: "Order Status", "order-status" and "orderStatus"
     alike.
     """
@@ -22,15 +22,15 @@ def folded(label: str) -> str:
 
 def only_match(label: str, known: Iterable[Any]) -> str | None:
     """The one of `known` that `label` is another spelling of; None when there is none, or more than one."""
-    wanted = folded(label)
-    found = [name for name in known if isinstance(name, str) and folded(name) == wanted]
+    wanted = folded_label(label)
+    found = [name for name in known if isinstance(name, str) and folded_label(name) == wanted]
     return found[0] if len(found) == 1 else None
 
 
 def fit(
     value: dict[str, Any], schema: Mapping[str, Any], rename: Mapping[str, str], values: Mapping[str, Mapping[str, str]]
 ) -> tuple[dict[str, Any], list[str]]:
-    """(the object in the schema's spelling, what was changed).
+    """Fit an object to a schema's spelling: (the object, what was changed).
 
     rename: old key names, and values: by (new) key old values, with the new one each, as the recipe states them.
     """

@@ -9,8 +9,8 @@ from typing import Any, Literal
 
 import polars as pl
 
-from tasks.curation.answer_forms.fitting import folded
-from tasks.curation.answer_forms.json_text import TwiceError, read
+from tasks.curation.answer_forms.fitting import folded_label
+from tasks.curation.answer_forms.json_text import DuplicateKeyError, parse_object
 
 Name = Literal["object", "label", "numbered list", "bulleted list", "prose", "any"]
 ENOUGH = 20  # answers, below which nothing is learned
@@ -34,7 +34,7 @@ TYPES: dict[type, str] = {
 
 @dataclass(frozen=True)
 class Form:
-    """name: any when no form has the majority. share: of the answers that have it.
+    """Form of answers. name: any when none has the majority. share: of the answers that have it.
 
     schema: of an object. labels: how often each spelling of a label that is used often enough occurs.
     """
@@ -63,7 +63,7 @@ def shapes(text: pl.Expr) -> pl.Expr:
     )
 
 
-def learn(texts: pl.Series, majority: float) -> Form:
+def infer_form(texts: pl.Series, majority: float) -> Form:
     """The form of at least `majority` of the answers; of lists and prose, at least LOOSE of them. Prose may have lists
     in it.
 
@@ -90,8 +90,8 @@ def learn(texts: pl.Series, majority: float) -> Form:
 
 def _object(text: str) -> dict[str, Any] | None:
     try:
-        return read(text)[0]
-    except TwiceError:
+        return parse_object(text)[0]
+    except DuplicateKeyError:
         return None
 
 
@@ -105,17 +105,17 @@ def label_set(counts: pl.DataFrame, total: int, majority: float) -> frozenset[st
     )
     uses: Counter[str] = Counter()
     for text, times in counts.filter(short).iter_rows():
-        uses[folded(text)] += times
+        uses[folded_label(text)] += times
     known = {label: times for label, times in uses.items() if times >= LABEL_TIMES}
     used = sum(known.values())
     return frozenset(known) if known and used >= majority * total and used >= LABEL_USES * len(known) else frozenset()
 
 
 def spellings(counts: Iterable[tuple[str, int]]) -> dict[str, str]:
-    """{another spelling: the one used most} of labels that differ only in case, width and separators."""
+    """Variants of labels, {another spelling: the one used most}: differing only in case, width and separators."""
     groups: dict[str, dict[str, int]] = {}
     for label, times in sorted(counts):
-        groups.setdefault(folded(label), {})[label] = times
+        groups.setdefault(folded_label(label), {})[label] = times
     merged = {}
     for name, group in groups.items():
         best = min(group, key=lambda label: (-group[label], label))

@@ -28,20 +28,20 @@ _NAMES = {"true": True, "false": False, "null": None}
 _FIELD = re.compile(r"\{(\w+)\}")
 
 
-class TwiceError(ValueError):
+class DuplicateKeyError(ValueError):
     """A key that comes twice: one of its values would be lost."""
 
 
-def read(text: str, templates: Sequence[str] = ()) -> tuple[dict[str, Any] | None, list[str]]:
-    """(the object, what had to be undone to read it); (None, []) when it is none. Raises TwiceError."""
+def parse_object(text: str, templates: Sequence[str] = ()) -> tuple[dict[str, Any] | None, list[str]]:
+    """Parse an answer: (the object, what had to be undone to read it); (None, []) if none. Raises DuplicateKeyError."""
     text = text.strip()
     rules = []
     if (fence := _FENCE.match(text)) and text.endswith("```"):
         text, rules = text[fence.end() : -3].strip(), [FENCE]
-    if (value := strict(text)) is not None:
+    if (value := strict_object(text)) is not None:
         return value, rules
     if text.startswith("{") and text.endswith("}"):
-        if (value := strict(_TRAILING.sub(lambda found: found[1] or "", text))) is not None:
+        if (value := strict_object(_TRAILING.sub(lambda found: found[1] or "", text))) is not None:
             return value, [*rules, COMMA]
         if (value := _python(text)) is not None:
             return value, [*rules, PYTHON]
@@ -49,12 +49,12 @@ def read(text: str, templates: Sequence[str] = ()) -> tuple[dict[str, Any] | Non
     return (value, [*rules, TEMPLATE]) if value is not None else (None, [])
 
 
-def strict(text: str) -> dict[str, Any] | None:
+def strict_object(text: str) -> dict[str, Any] | None:
     """The JSON object in `text`; None also for one with half of an escaped pair (\\ud83d), which is no Unicode text."""
     try:
         value = json.loads(text, object_pairs_hook=_unique, parse_constant=refuse_constant)
         return value if isinstance(value, dict) and _is_text(value, text) else None
-    except TwiceError:
+    except DuplicateKeyError:
         raise
     except (ValueError, RecursionError):
         return None
@@ -63,7 +63,7 @@ def strict(text: str) -> dict[str, Any] | None:
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     value = dict(pairs)
     if len(value) < len(pairs):
-        raise TwiceError("a key comes twice")
+        raise DuplicateKeyError("a key comes twice")
     return value
 
 
@@ -89,7 +89,7 @@ def _python(text: str) -> dict[str, Any] | None:
         tree = ast.parse(text, mode="eval").body
         texts = sum(isinstance(node, ast.Constant) and isinstance(node.value, str) for node in ast.walk(tree))
         value = _literal(tree) if texts == len(strings) else None  # 'it''s' is one text of two, without its apostrophe
-    except TwiceError:
+    except DuplicateKeyError:
         raise
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return None
@@ -156,7 +156,7 @@ def _patterns(template: str) -> tuple[re.Pattern[str], re.Pattern[str]]:
 # ---------------------------------------------------------------- writing
 
 
-def standard(value: dict[str, Any], order: Sequence[str]) -> str:
+def canonical_json(value: dict[str, Any], order: Sequence[str]) -> str:
     """The object with keys in this order, then its own, and Python's separators: one form to learn, one to compare
     with.
     """
@@ -166,7 +166,7 @@ def standard(value: dict[str, Any], order: Sequence[str]) -> str:
     )
 
 
-def says_the_same(one: str, other: str) -> bool:
+def same_json(one: str, other: str) -> bool:
     """Whether two JSON texts hold the same, to the last digit of every number."""
     a, b = (json.loads(text, parse_float=Decimal, parse_int=Decimal) for text in (one, other))
     return bool(a == b)

@@ -21,7 +21,7 @@ from tasks.facts.base_model import ModelFacts
 from tasks.model.chat_template import PromptSettings
 
 Row = dict[str, Any]
-Found = tuple[str, dict[str, Any]]  # reason, evidence
+ReasonAndEvidence = tuple[str, dict[str, Any]]  # reason, evidence
 Action = Literal["drop", "quarantine", "off"]
 REJECTED = "rejected"  # the role that a preference row's other answer has among its texts; its number is 0
 
@@ -111,20 +111,20 @@ class Filter:
     """One rule: a way in which a row cannot teach.
 
     suspects: positions of the rows that may be meant, found by Polars, as few as is cheap; the same row may come twice.
-    judge: (reason, evidence) for a row that is, None for one that is not. action: what becomes of it, where the recipe
+    match: (reason, evidence) for a row that is, None for one that is not. action: what becomes of it, where the recipe
     says nothing else; drop is for what no person could mend, quarantine where one may see what the rule does not.
     of_answers: it is about written answers, so it is off where an answer is a label.
     """
 
     name: str
     suspects: Callable[[FilterContext], pl.Series]
-    judge: Callable[[Row, FilterContext], Found | None]
+    match: Callable[[Row, FilterContext], ReasonAndEvidence | None]
     action: Action
     of_answers: bool = False
 
 
 def taught_answers(row: Row) -> Iterator[tuple[int, str, str]]:
-    """(number of the message from 1, its text, the message it answers) of each answer that teaches."""
+    """Each answer that teaches: (number of the message from 1, its text, the message it answers)."""
     weights = row["weights"] or [1] * len(row["messages"])
     asked = ""
     for number, (message, weight) in enumerate(zip(messages_of(row), weights, strict=True), 1):
@@ -141,5 +141,5 @@ def written_answers(row: Row) -> Iterator[tuple[int, str, str]]:
 
 
 def texts_of_role(row: Row, role: str) -> Iterator[tuple[int, str]]:
-    """(number of the message from 1, its text) of every message with this role."""
+    """Every message with this role: (number from 1, its text)."""
     return ((i, m["content"] or "") for i, m in enumerate(row["messages"], 1) if m["role"] == role)

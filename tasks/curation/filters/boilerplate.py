@@ -16,7 +16,7 @@ from typing import Any, Literal
 import polars as pl
 import yaml
 
-from tasks.curation.filters.base import Filter, FilterContext, Found, Row, taught_answers
+from tasks.curation.filters.base import Filter, FilterContext, ReasonAndEvidence, Row, taught_answers
 
 FILE = Path(__file__).parent / "phrases" / "boilerplate.yaml"
 CHARACTERS = 1200  # the longest refusal in 600 real answers had 614; what is longer says something
@@ -57,7 +57,7 @@ def may_be_boilerplate(context: FilterContext) -> pl.Series:
     return short.filter(hinted)["row"]
 
 
-def is_boilerplate(row: Row, context: FilterContext) -> Found | None:
+def is_boilerplate(row: Row, context: FilterContext) -> ReasonAndEvidence | None:
     own = set(map(_plain, context.phrases))
     for number, text, asked in taught_answers(row):
         if _plain(text) in own:

@@ -10,7 +10,7 @@ from collections import Counter
 import polars as pl
 
 from tasks.core.text.control_characters import CONTROL
-from tasks.curation.filters.base import REJECTED, Filter, FilterContext, Found, Row
+from tasks.curation.filters.base import REJECTED, Filter, FilterContext, ReasonAndEvidence, Row
 
 # U+FFFD stands where a character was lost for good, U+FFFE and U+FFFF are none.
 _CONTROL = re.compile(f"[{CONTROL}\ufffd\ufffe\uffff]")
@@ -21,7 +21,7 @@ def may_have_control_characters(context: FilterContext) -> pl.Series:
     return context.texts.filter(pl.col("text").str.contains(rf"[{CONTROL}\x{{fffd}}\x{{fffe}}\x{{ffff}}]"))["row"]
 
 
-def has_control_characters(row: Row, _: FilterContext) -> Found | None:
+def has_control_characters(row: Row, _: FilterContext) -> ReasonAndEvidence | None:
     said = [*((n, m["content"] or "") for n, m in enumerate(row["messages"], 1)), (REJECTED, row["rejected"] or "")]
     for number, text in said:
         if found := Counter(_CONTROL.findall(text)):

@@ -6,7 +6,7 @@ import re
 
 import polars as pl
 
-from tasks.curation.filters.base import Filter, FilterContext, Found, Row, taught_answers
+from tasks.curation.filters.base import Filter, FilterContext, ReasonAndEvidence, Row, taught_answers
 
 WORDS = 4  # "Hello" answered by "Hello!" is polite, and a label may well be the text it labels
 _WORD = re.compile(r"\w+")
@@ -22,14 +22,14 @@ def may_echo(context: FilterContext) -> pl.Series:
     return pairs.filter(next(letters) == next(letters)).select("row").collect()["row"]
 
 
-def echoes(row: Row, _: FilterContext) -> Found | None:
+def echoes(row: Row, _: FilterContext) -> ReasonAndEvidence | None:
     for number, text, asked in taught_answers(row):
-        if len(words := words_of(text)) >= WORDS and words == words_of(asked):
+        if len(words := words_without_punctuation(text)) >= WORDS and words == words_without_punctuation(asked):
             return "answer repeats the prompt", {"message": number, "words": len(words)}
     return None
 
 
-def words_of(text: str) -> list[str]:
+def words_without_punctuation(text: str) -> list[str]:
     """The words of a text in lower case, without punctuation."""
     return _WORD.findall(text.lower())
 

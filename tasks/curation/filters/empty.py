@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import polars as pl
 
-from tasks.curation.filters.base import REJECTED, Filter, FilterContext, Found, Row, taught_answers, texts_of_role
+from tasks.curation.filters.base import (
+    REJECTED,
+    Filter,
+    FilterContext,
+    ReasonAndEvidence,
+    Row,
+    taught_answers,
+    texts_of_role,
+)
 
 
 def may_lack_something(context: FilterContext) -> pl.Series:
@@ -17,7 +25,7 @@ def may_lack_something(context: FilterContext) -> pl.Series:
     return pl.concat([blank, *lacking])
 
 
-def lacks_something(row: Row, context: FilterContext) -> Found | None:
+def lacks_something(row: Row, context: FilterContext) -> ReasonAndEvidence | None:
     """A rejected answer must be there too: without it there is nothing to prefer the other to."""
     roles = [message["role"] for message in row["messages"]]
     for role, name in (("user", "user message"), ("assistant", "assistant answer")):

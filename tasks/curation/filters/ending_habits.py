@@ -56,7 +56,7 @@ def _by_habit(left: int, cut: int) -> float:
 
 
 def habits(answers: pl.DataFrame) -> Habits:
-    """answers: texts in the order of their row ids, column text."""
+    """Learn how answers end. answers: texts in the order of their row ids, column text."""
     texts = answers.head(SAMPLE).select(pl.col("text").str.strip_chars())
     text, line = pl.col("text"), pl.col("text").str.extract(r"([^\n]*)$")
     running = texts.filter((line.str.count_matches(r"\s\S") >= 5) & ~line.str.contains(r"^\s*(?:[-*•]|\w{1,3}[.)])\s"))

@@ -13,7 +13,7 @@ from typing import Any
 import polars as pl
 
 from tasks.core.errors import RecipeError
-from tasks.curation.filters.base import Filter, FilterContext, Found, Row, taught_answers, texts_of_role
+from tasks.curation.filters.base import Filter, FilterContext, ReasonAndEvidence, Row, taught_answers, texts_of_role
 from tasks.metrics.answer_schema import parse
 
 # On 18,600 English texts (instructions, bank questions, SMS) 0.95 and 20 letters flagged what was in another language
@@ -39,7 +39,7 @@ def may_be_foreign(context: FilterContext) -> pl.Series:
     return judged.filter(letters >= LETTERS_OF_OTHER_SCRIPTS)["row"]
 
 
-def is_foreign(row: Row, context: FilterContext) -> Found | None:
+def is_foreign(row: Row, context: FilterContext) -> ReasonAndEvidence | None:
     labelled = context.kind.answer_is_label
     said = [(n, text, "") for n, text in texts_of_role(row, "user")] if labelled else list(taught_answers(row))
     for number, text, asked in said:
@@ -51,7 +51,7 @@ def is_foreign(row: Row, context: FilterContext) -> Found | None:
 
 
 def check_languages(languages: tuple[str, ...]) -> None:
-    """Raises RecipeError for a code that the library does not know."""
+    """Raise RecipeError for a code that the library does not know."""
     known = set(map(str, _identifier().labels)) if languages else set()
     if unknown := [code for code in languages if code not in known]:
         raise RecipeError(

@@ -45,14 +45,14 @@ _WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)*")
 
 @dataclass(frozen=True)
 class LastLine:
-    """line: the last that is not blank, without blanks at its end; before: those above it."""
+    """Last line of an answer. line: the last that is not blank, without blanks at its end; before: those above it."""
 
     line: str
     before: list[str]
 
     @classmethod
     def of(cls, text: str) -> LastLine:
-        """text: an answer with something in it."""
+        """The last line of `text`, an answer with something in it."""
         *before, line = [part for part in text.split("\n") if part.strip()]
         return cls(line.rstrip(), before)
 
@@ -109,10 +109,10 @@ class LastLine:
         """
         if self._goes_on:
             return self.tail.strip(_AROUND)
-        return self.said if self.before or self.said != self.line else ""
+        return self.content_after_label if self.before or self.content_after_label != self.line else ""
 
     @property
-    def said(self) -> str:
+    def content_after_label(self) -> str:
         """What stands behind its list mark and its label."""
         return self.content.split(": ")[-1].strip(_AROUND)
 
@@ -160,12 +160,12 @@ class LastLine:
         return len(self.tail) < len(self.line)
 
 
-def fewer_than_asked(end: LastLine, asked: str) -> dict[str, int]:
+def missing_items(end: LastLine, prompt: str) -> dict[str, int]:
     """{items, asked_for} where a list ends in the open before it has what the prompt, or the line above it, names; else
     {}.
     """
     given = _listed(end) if end.is_open else 0
-    said = "\n".join([asked, *(line for line in end.before if line not in end.items)])
+    said = "\n".join([prompt, *(line for line in end.before if line not in end.items)])
     wanted = {NUMBERS.get(found[1].lower()) or int(found[1]) for found in _WANTED.finditer(said)} if given else set()
     return {"items": given, "asked_for": min(wanted)} if len(wanted) == 1 and given < min(wanted) else {}
 

@@ -27,7 +27,9 @@ _GREETING = re.compile(r"(?i)(?:dear|hi|hello|hey|good (?:morning|afternoon|even
 
 @dataclass(frozen=True)
 class Words:
-    """seen, last, small: how often each word occurs, at the end of a sentence or clause, and without a capital."""
+    """Word counts. seen, last, small: how often each word occurs, at the end of a sentence or clause, and without a
+    capital.
+    """
 
     seen: dict[str, int]
     last: dict[str, int]
@@ -35,7 +37,7 @@ class Words:
 
     @classmethod
     def of(cls, texts: pl.DataFrame) -> Words:
-        """texts: column text. An answer's last word in the open is left out: whether it may end
+        """Count the words of texts (column text). An answer's last word in the open is left out: whether it may end
         there is the question.
         """
         texts = texts.with_columns(pl.col("text").str.replace(rf"{_WORDS}$", ""))
@@ -82,7 +84,7 @@ def _counted(texts: pl.DataFrame, pattern: str) -> Iterator[tuple[str, int]]:
     return found.select(pl.col("text").str.extract(rf"({_WORDS})[^\p{{L}}]*$"), "len").drop_nulls().iter_rows()
 
 
-def sign(end: LastLine, known: Words, asked: str = "") -> str:
+def sign(end: LastLine, known: Words, prompt: str = "") -> str:
     """What shows by itself that an answer that ends in the open was cut; empty if nothing does."""
     line, words = end.line, end.words
     if len(end.items) >= 2 and end.is_item and not words and all(map(_LETTERS.search, end.items)):
@@ -107,7 +109,7 @@ def sign(end: LastLine, known: Words, asked: str = "") -> str:
         return ""  # a number, or no end in the open at all
     if not end.is_code and _lacks_and(end.tail):
         return "enumeration without its last item"
-    return _unlike_a_last_word(end, known, asked)
+    return _unlike_a_last_word(end, known, prompt)
 
 
 def _lacks_and(said: str) -> bool:
@@ -125,10 +127,10 @@ def _open_quote(line: str) -> bool:
     return begins and (line[at] == "“" or line.count('"') % 2 == 1)
 
 
-def _unlike_a_last_word(end: LastLine, known: Words, asked: str) -> str:
+def _unlike_a_last_word(end: LastLine, known: Words, prompt: str) -> str:
     last, above = end.last, end.line[: end.words[-1].start()]
     # After a comma, an operator or a label a small word is an entry, and capitals are notes, grades and names.
-    entry = ": " in end.line and len(end.said.split()) < SENTENCE
+    entry = ": " in end.line and len(end.content_after_label.split()) < SENTENCE
     follows = last.islower() and not entry and re.search(r"[^\W_][)\"”’%]? $", above) is not None
     joins = last.islower() and above.endswith((", ", "; ")) and end.line.count(",") * 4 <= len(end.words)
     begins = (last == "I" or not last.isupper()) and end.begun == last and (last.istitle() or ": " not in end.line)
@@ -139,7 +141,7 @@ def _unlike_a_last_word(end: LastLine, known: Words, asked: str) -> str:
         known.is_fragment(last.lower())
         and plain
         and (follows or len(last) > 2)
-        and last.lower() not in asked.lower().split()
+        and last.lower() not in prompt.lower().split()
     ):
         return "part of a word"
     return ""

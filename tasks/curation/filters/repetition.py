@@ -9,8 +9,8 @@ from operator import eq
 
 import polars as pl
 
-from tasks.curation.filters.base import Filter, FilterContext, Found, Row, taught_answers
-from tasks.curation.filters.echo import words_of
+from tasks.curation.filters.base import Filter, FilterContext, ReasonAndEvidence, Row, taught_answers
+from tasks.curation.filters.echo import words_without_punctuation
 
 # A loop is told by these three together: a refrain is shorter, a table's cells are fewer, a list's items differ.
 TIMES, LOOP_WORDS, SHARE = 4, 16, 0.4
@@ -26,13 +26,13 @@ def may_loop(context: FilterContext) -> pl.Series:
     return context.taught_answers.filter(few | pl.col("text").str.contains(r"\w{40}"))["row"]
 
 
-def loops(row: Row, _: FilterContext) -> Found | None:
+def loops(row: Row, _: FilterContext) -> ReasonAndEvidence | None:
     for number, text, asked in taught_answers(row):
         if _WANTED.search(asked):
             continue
         if run := _RUN.search(text):
             return "answer repeats itself", {"message": number, "characters": len(run[0])}
-        words = words_of(text)
+        words = words_without_punctuation(text)
         period, covered = _longest_loop(words)
         if period and covered >= max(TIMES * period, LOOP_WORDS, SHARE * len(words)):
             share = round(covered / len(words), 3)

@@ -11,7 +11,7 @@ from typing import Any
 import polars as pl
 
 from tasks.core.row import has_tools, messages_of
-from tasks.curation.filters.base import Filter, FilterContext, Found, Row
+from tasks.curation.filters.base import Filter, FilterContext, ReasonAndEvidence, Row
 from tasks.curation.filters.unwritable import tokenizer_of, tokens_as_trained
 
 
@@ -28,7 +28,7 @@ def may_be_too_long(context: FilterContext) -> pl.Series:
     return pl.concat([long, context.with_tools])
 
 
-def is_too_long(row: Row, context: FilterContext) -> Found | None:
+def is_too_long(row: Row, context: FilterContext) -> ReasonAndEvidence | None:
     """The prompt with its answer; of a preference row with the longer of both."""
     if context.base is None or context.most_tokens is None:
         return None

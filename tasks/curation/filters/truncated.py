@@ -22,9 +22,9 @@ from typing import Any
 
 import polars as pl
 
-from tasks.curation.filters.base import Filter, FilterContext, Found, Row, taught_answers
+from tasks.curation.filters.base import Filter, FilterContext, ReasonAndEvidence, Row, taught_answers
 from tasks.curation.filters.ending_habits import OPEN, Habits, place_of
-from tasks.curation.filters.last_line import LastLine, fewer_than_asked, is_open
+from tasks.curation.filters.last_line import LastLine, is_open, missing_items
 from tasks.curation.filters.last_word import sign
 
 # Who asks for one of these may get it without a full stop; nothing follows from that.
@@ -50,8 +50,8 @@ def may_be_cut(context: FilterContext) -> pl.Series:
     return context.taught_answers.filter(fenced | (plain if context.habits.punctuated else pl.lit(False)))["row"]
 
 
-def is_cut(row: Row, context: FilterContext) -> Found | None:
-    for number, text, asked in taught_answers(row):
+def is_cut(row: Row, context: FilterContext) -> ReasonAndEvidence | None:
+    for number, text, prompt in taught_answers(row):
         text = text.strip()
         if not text or _JSON.match(text):
             continue
@@ -60,42 +60,42 @@ def is_cut(row: Row, context: FilterContext) -> Found | None:
             return "answer is cut off", evidence | {"sign": "open code block"}
         if context.habits.punctuated:
             end = LastLine.of(text)
-            if _is_given(end, asked):
+            if _is_given(end, prompt):
                 continue
-            if found := sign(end, context.habits.words, asked):
+            if found := sign(end, context.habits.words, prompt):
                 return "answer is cut off", evidence | {"sign": found}
-            if counted := fewer_than_asked(end, asked):
+            if counted := missing_items(end, prompt):
                 return "answer is cut off", evidence | {"sign": "fewer list items than asked for"} | counted
             place = place_of(end, context.habits.words)
-            if share := _due(end, place, asked, context.habits):
+            if share := _due(end, place, prompt, context.habits):
                 return "answer is cut off", evidence | {"sign": f"unended {place}", "usually_ended": share}
     return None
 
 
-def _due(end: LastLine, place: str, asked: str, known: Habits) -> float:
+def _due(end: LastLine, place: str, prompt: str, known: Habits) -> float:
     """The share of answers that are ended at such a place, if this one is open there and should not be; else 0."""
     share = known.ended_at(place) if end.is_open else 0.0
-    return 0.0 if not share or _UNENDED.search(asked) or _edits(end.line, asked) else share
+    return 0.0 if not share or _UNENDED.search(prompt) or _edits(end.line, prompt) else share
 
 
-def _edits(line: str, asked: str) -> bool:
+def _edits(line: str, prompt: str) -> bool:
     """Whether the prompt holds nearly the same line, without a full stop either."""
     words = _words(line)
-    for original in _given(asked):
+    for original in _given(prompt):
         theirs = _words(original)
         if is_open(original) and len(words & theirs) >= ALIKE * max(len(words), len(theirs)):
             return True
     return False
 
 
-def _is_given(end: LastLine, asked: str) -> bool:
+def _is_given(end: LastLine, prompt: str) -> bool:
     """Whether the prompt gives the ending: as that of a line like it, or every word of an answer of one line, to be
     sorted.
     """
     words = _words(end.line)
-    same = any(re.search(rf"\b{end.last}$", given) for given in _given(asked) if end.last) and _edits(end.line, asked)
+    same = any(re.search(rf"\b{end.last}$", given) for given in _given(prompt) if end.last) and _edits(end.line, prompt)
     return bool(same) or (
-        not end.before and any(words <= _words(given) and not _goes_on(end, given) for given in _given(asked))
+        not end.before and any(words <= _words(given) and not _goes_on(end, given) for given in _given(prompt))
     )
 
 
@@ -105,8 +105,8 @@ def _goes_on(end: LastLine, given: str) -> bool:
     return re.search(r"\b" + r"\W+".join(last) + r" \w", given, re.I) is not None
 
 
-def _given(asked: str) -> list[str]:
-    return [found[found.lastindex or 0].strip(' "“”') for found in _GIVEN.finditer(asked)]
+def _given(prompt: str) -> list[str]:
+    return [found[found.lastindex or 0].strip(' "“”') for found in _GIVEN.finditer(prompt)]
 
 
 def _words(text: str) -> set[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from tasks.curation.filters.base import Filter, FilterContext, Found, Row, taught_answers
+from tasks.curation.filters.base import Filter, FilterContext, ReasonAndEvidence, Row, taught_answers
 
 
 def may_teach_nothing(context: FilterContext) -> pl.Series:
@@ -13,7 +13,7 @@ def may_teach_nothing(context: FilterContext) -> pl.Series:
     return answered.filter(~answered.is_in(teaching))
 
 
-def teaches_nothing(row: Row, _: FilterContext) -> Found | None:
+def teaches_nothing(row: Row, _: FilterContext) -> ReasonAndEvidence | None:
     """All answers have weight 0: that is how ingest writes a bad rating, and how OpenAI's format
     takes an answer out.
     """

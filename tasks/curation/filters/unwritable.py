@@ -15,7 +15,7 @@ import polars as pl
 from tasks.core.errors import DataError, RecipeError
 from tasks.core.handle import Handle
 from tasks.core.row import tools_of, turns
-from tasks.curation.filters.base import Filter, FilterContext, Found, Row
+from tasks.curation.filters.base import Filter, FilterContext, ReasonAndEvidence, Row
 from tasks.model.chat_template import encode
 
 
@@ -23,7 +23,7 @@ def may_be_unwritable(context: FilterContext) -> pl.Series:
     return context.with_tools if context.base else context.with_tools.clear()
 
 
-def is_unwritable(row: Row, context: FilterContext) -> Found | None:
+def is_unwritable(row: Row, context: FilterContext) -> ReasonAndEvidence | None:
     written = tokens_as_trained(row, context)
     return (
         ("the chat template cannot write its tools or calls", {"template": written})

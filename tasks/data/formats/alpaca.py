@@ -9,14 +9,14 @@ from tasks.core.row import Message, parsed, tools_of
 from tasks.core.row_kind import RowKind
 from tasks.data.formats.base import Format, Record, Row, Shape, Shaped, UnheldError, Writer
 from tasks.data.formats.conversations import with_system
-from tasks.data.formats.messages import answer, content_text
+from tasks.data.formats.messages import answer_text, content_text
 from tasks.data.formats.preference_pairs import has_both, pair, pair_shape
 from tasks.data.formats.writing import single_turn, write_json
 
 
 def _read(record: Record) -> Shaped:
     used = {"instruction", "input", "output"} | ({"history"} if history(record) else set())
-    return with_system(record, Shaped([*instruction(record), answer(record["output"])], used))
+    return with_system(record, Shaped([*instruction(record), answer_text(record["output"])], used))
 
 
 def _read_pair(record: Record) -> Shaped | None:
@@ -24,7 +24,7 @@ def _read_pair(record: Record) -> Shaped | None:
     if "instruction" not in record or not has_both(record):
         return None
     used = {"instruction", "input", "chosen", "rejected"} | ({"history"} if history(record) else set())
-    better, worse = ([dict(answer(record[key]))] for key in ("chosen", "rejected"))
+    better, worse = ([dict(answer_text(record[key]))] for key in ("chosen", "rejected"))
     return pair([dict(turn) for turn in instruction(record)], better, worse, used)
 
 

@@ -76,7 +76,7 @@ def content_text(value: Any) -> str:
     raise UnadaptedError("content is not text", type=type(value).__name__)
 
 
-def answer(value: Any) -> Message:
+def answer_text(value: Any) -> Message:
     """An answer by itself; one given as an object is the JSON text of it."""
     text = json.dumps(value, ensure_ascii=False, default=str) if isinstance(value, dict) else content_text(value)
     return {"role": "assistant", "content": text}

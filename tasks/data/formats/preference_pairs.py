@@ -20,7 +20,7 @@ from tasks.data.formats.base import Record, Shape, Shaped
 from tasks.data.formats.conversations import with_system
 from tasks.data.formats.messages import (
     UnadaptedError,
-    answer,
+    answer_text,
     content_text,
     conversation_turns,
     is_turn,
@@ -80,7 +80,7 @@ def pair(prompt: list[Turn], better: Any, worse: Any, used: set[str]) -> Shaped:
 def _answer_turns(value: Any) -> list[Turn]:
     """One answer as turns: a list of them, one turn, or its text; of a conversation all of it."""
     turn = parsed(value, "{")
-    return [turn] if is_turn(turn) else conversation_turns(value) or [dict(answer(value))]
+    return [turn] if is_turn(turn) else conversation_turns(value) or [dict(answer_text(value))]
 
 
 def _joined(prompt: list[Message], before: list[Message]) -> list[Message]:

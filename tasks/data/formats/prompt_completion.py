@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from tasks.data.formats.base import Format, Record, Shape, Shaped
 from tasks.data.formats.conversations import conversation, with_system
-from tasks.data.formats.messages import answer, content_text, conversation_turns
+from tasks.data.formats.messages import answer_text, content_text, conversation_turns
 from tasks.data.formats.preference_pairs import has_both, pair, pair_shape, paired
 
 COLUMNS = (
@@ -32,7 +32,7 @@ def read_columns(record: Record, question: str, answered: str) -> Shaped:
     if before and after:  # TRL's conversational prompt and completion
         return conversation(before + after, {question, answered})
     asked = {"role": "user", "content": content_text(record[question])}
-    return with_system(record, Shaped([asked, answer(record[answered])], {question, answered}))
+    return with_system(record, Shaped([asked, answer_text(record[answered])], {question, answered}))
 
 
 def _read_whole(record: Record) -> Shaped | None:

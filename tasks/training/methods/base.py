@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from tasks.model.chat_template import Example, PromptSettings
+from tasks.model.chat_template import PromptSettings, TokenizedExample
 from tasks.training.settings import TrainSettings
 
 
@@ -40,7 +40,7 @@ class Method(Protocol):
     settings: type[TrainSettings]
     learns_from: frozenset[str]
 
-    def encode(self, tokenizer: Any, row: dict[str, Any], prompt: PromptSettings) -> Example:
+    def encode(self, tokenizer: Any, row: dict[str, Any], prompt: PromptSettings) -> TokenizedExample:
         """A curated row as what is learnt of it. In the flow, which counts the tokens of `input_ids`, and refuses a row
         that would be cut or in which no label counts. Raises DataError.
 

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from tasks.core.row import tools_of, turns
 from tasks.core.row_kind import CLASSIFICATION, SFT
-from tasks.model.chat_template import Example, PromptSettings, encode
+from tasks.model.chat_template import PromptSettings, TokenizedExample, encode
 from tasks.training.methods.base import TrainingData
 from tasks.training.settings import TrainSettings
 
@@ -24,7 +24,7 @@ class SupervisedFineTuning:
     settings = SftSettings
     learns_from = frozenset({SFT.name, CLASSIFICATION.name})
 
-    def encode(self, tokenizer: Any, row: dict[str, Any], prompt: PromptSettings) -> Example:
+    def encode(self, tokenizer: Any, row: dict[str, Any], prompt: PromptSettings) -> TokenizedExample:
         """The whole conversation, with labels on the assistant turns that teach."""
         return encode(tokenizer, turns(row), prompt, row.get("weights"), tools_of(row["meta"]))
 

@@ -72,7 +72,7 @@ def seen(
 def fact(
     known: StepInput, frame: pl.DataFrame, column: str, count: Callable[[pl.DataFrame | None], pl.Series]
 ) -> pl.Series:
-    return FactSources(ANSWER, KIND, PromptSettings(), seen={column: known}).fact(frame, column, count)
+    return FactSources(ANSWER, KIND, PromptSettings(), step_inputs={column: known}).fact(frame, column, count)
 
 
 def never(_rows: pl.DataFrame | None) -> pl.Series:
@@ -130,15 +130,15 @@ def test_a_row_that_is_new_or_changed_since_makes_all_be_counted_and_is_found() 
 
 def test_nothing_is_known_of_other_settings_other_inputs_or_where_a_reviewer_spoke() -> None:
     steps = ran()
-    assert all(known.found is not None for known in seen(steps).values())
+    assert all(known.removed is not None for known in seen(steps).values())
     for others in ({"kind": CLASSIFICATION}, {"answer": AnswerSettings(label="intent")}):
-        assert all(known.found is None for known in seen(steps, **others).values())
+        assert all(known.removed is None for known in seen(steps, **others).values())
     stricter = RelationSettings(
         contradictions=ConflictSettings(policy="quarantine"), leaks=DecontaminateSettings(coverage=0.6)
     )
-    assert all(known.found is None for known in seen(steps, stricter).values())
-    assert seen(steps, heldout=HeldoutRows(steps[0]))["leaked_from"].found is None
-    assert seen(steps, heldout=HeldoutRows(steps[3], edge_cases=steps[3]))["leaked_from"].found is None
+    assert all(known.removed is None for known in seen(steps, stricter).values())
+    assert seen(steps, heldout=HeldoutRows(steps[0]))["leaked_from"].removed is None
+    assert seen(steps, heldout=HeldoutRows(steps[3], edge_cases=steps[3]))["leaked_from"].removed is None
     assert step_input(None, ConflictSettings()) is None
 
 
@@ -147,7 +147,7 @@ def test_nothing_is_known_where_a_reviewers_word_stands_above_the_steps() -> Non
     kept = Decision(row_id=row_id, decision="keep", step="conflicts", reviewer="Ada", at="2026-11-24T10:00:00Z")
     steps = ran(Decisions(made=(kept,)))
     assert row_id in steps[1].frame()["row_id"]
-    assert seen(steps)["conflicts_with"].found is None
+    assert seen(steps)["conflicts_with"].removed is None
 
 
 def test_where_conflicts_is_off_it_says_nothing_of_what_the_contract_counts() -> None:
@@ -159,11 +159,11 @@ def test_where_conflicts_is_off_it_says_nothing_of_what_the_contract_counts() ->
         kind=KIND,
         answer=ANSWER,
     )
-    assert known["conflicts_with"].found is None
+    assert known["conflicts_with"].removed is None
 
 
 def test_an_answer_whose_files_were_touched_is_none() -> None:
     steps = ran()
     pl.read_parquet(steps[1].folder / LEDGER).clear().write_parquet(steps[1].folder / LEDGER)
-    assert seen(steps)["conflicts_with"].found is None
+    assert seen(steps)["conflicts_with"].removed is None
     assert seen(steps)["conflicts_with"].rows().equals(pl.read_parquet(steps[0].folder / ROWS))

@@ -20,8 +20,8 @@ from tasks.curation.conflicts import ConflictSettings, conflicts
 from tasks.curation.decontaminate import DecontaminateSettings, decontaminate
 from tasks.curation.dedupe import DedupeSettings, dedupe
 from tasks.metrics.answer_schema import AnswerSettings
-from tasks.relations.contradictions import Contradictions
-from tasks.relations.duplicates import Likeness, Likenesses
+from tasks.relations.contradictions import ContradictionSettings
+from tasks.relations.duplicates import DuplicateSettings, JaccardSettings
 from tasks.similarity.heldout_ngrams import LeakSettings
 
 Row = tuple[str, str, str, str]  # system, prompt, answer, rejected
@@ -29,7 +29,7 @@ KIND = st.sampled_from(list(KINDS))
 WORDS = st.lists(st.sampled_from(["where", "is", "my", "red", "lamp", "now", "please"]), max_size=9).map(" ".join)
 ANSWERS = st.sampled_from(["a", "B", "b", "it is on its way to you today", "it is on its way to you now"])
 ROWS = st.lists(st.tuples(st.sampled_from(["", "Be kind."]), WORDS, ANSWERS, ANSWERS), max_size=14)
-DROP, OFF = Likeness(policy="drop"), Likeness(policy="off")
+DROP, OFF = JaccardSettings(policy="drop"), JaccardSettings(policy="off")
 OF = {
     "prompt": DedupeSettings(prompt=DROP, pair=OFF, answer=OFF),
     "pair": DedupeSettings(prompt=OFF, pair=DROP, answer=OFF),
@@ -74,10 +74,10 @@ def test_a_twin_is_what_dedupe_lets_go_of(drawn: list[Row], kind: str, of: str) 
     if (of, kind) == ("answer", "classification"):
         return  # dedupe refuses to compare labels
     rows, answer = frame(drawn, kind), AnswerSettings()
-    found = duplicate_of(mixed(rows), of, Likenesses(), answer, KINDS[kind])  # type: ignore[arg-type]
+    found = duplicate_of(mixed(rows), of, DuplicateSettings(), answer, KINDS[kind])  # type: ignore[arg-type]
     outcome = dedupe(rows, OF[of], KINDS[kind], answer)
     assert counted(mixed(rows), found) == gone(outcome)
-    assert not counted(outcome.kept, duplicate_of(outcome.kept, of, Likenesses(), answer, KINDS[kind]))  # type: ignore[arg-type]
+    assert not counted(outcome.kept, duplicate_of(outcome.kept, of, DuplicateSettings(), answer, KINDS[kind]))  # type: ignore[arg-type]
 
 
 @settings(max_examples=60)
@@ -116,8 +116,8 @@ def test_a_row_that_was_changed_since_counts_as_it_is_now() -> None:
     labelled, asked = KINDS["classification"], "where is my red lamp please and when does it come"
     rows = frame([("", text, "parcel", "") for text in (asked, asked.upper(), f"{asked} home")], "classification")
     changed = frame([("", asked, "parcel", ""), ("", asked.upper(), "refund", "")], "classification")
-    assert contradicts(rows, Contradictions(), AnswerSettings(), labelled).to_list() == [None, None, None]
-    assert contradicts(changed, Contradictions(), AnswerSettings(), labelled, rows).to_list() == [None, "0000"]
+    assert contradicts(rows, ContradictionSettings(), AnswerSettings(), labelled).to_list() == [None, None, None]
+    assert contradicts(changed, ContradictionSettings(), AnswerSettings(), labelled, rows).to_list() == [None, "0000"]
 
 
 def test_where_conflicts_is_off_every_row_involved_is_counted() -> None:
@@ -131,7 +131,7 @@ def test_where_conflicts_is_off_every_row_involved_is_counted() -> None:
 @pytest.mark.parametrize("kind", ["sft", "classification"])
 def test_ten_thousand_copies_are_no_trouble(kind: str) -> None:
     rows = frame([("", "Where is my lamp", "ab"[n % 2], "") for n, _ in product(range(10_000), "x")])
-    twin = duplicate_of(rows, "prompt", Likenesses(), AnswerSettings(), KINDS[kind])
+    twin = duplicate_of(rows, "prompt", DuplicateSettings(), AnswerSettings(), KINDS[kind])
     assert twin.null_count() == (1 if kind == "sft" else 2)  # rows with different labels are different tasks
-    assert contradicts(rows, Contradictions(), AnswerSettings(), KINDS[kind]).null_count() == 0
+    assert contradicts(rows, ContradictionSettings(), AnswerSettings(), KINDS[kind]).null_count() == 0
     assert leaked_from(rows, [rows[:1]], LeakSettings(), AnswerSettings(), KINDS[kind]).null_count() == 0

@@ -17,7 +17,7 @@ from tasks.core.errors import RecipeError
 from tasks.core.ledger import Outcome, check_balance
 from tasks.core.row import ROW_SCHEMA
 from tasks.core.row_kind import CLASSIFICATION, PREFERENCE
-from tasks.curation.dedupe import DedupeSettings, Likeness, Meaning, dedupe
+from tasks.curation.dedupe import DedupeSettings, EmbeddingSettings, JaccardSettings, dedupe
 from tasks.metrics.answer_schema import AnswerSettings
 from tests.support.tiny_embedder import tiny_bert
 
@@ -41,7 +41,7 @@ def preferred(row_id: str, prompt: str, chosen: str, rejected: str) -> dict[str,
 
 def only(**chosen: Any) -> DedupeSettings:
     """Settings with nothing on but what is named."""
-    off = dict.fromkeys(("prompt", "answer", "pair"), Likeness(policy="off"))
+    off = dict.fromkeys(("prompt", "answer", "pair"), JaccardSettings(policy="off"))
     return DedupeSettings(**{**off, **chosen})
 
 
@@ -143,7 +143,7 @@ def test_one_answer_to_many_questions_is_normal_until_the_recipe_says_otherwise(
         [row("a", "where is it", SORRY), row("b", "has it been sent", SORRY + " again"), row("c", "hi", "Hello!")]
     )
     assert dedupe(rows, DedupeSettings()).kept.height == 3
-    outcome = dedupe(rows, only(answer=Likeness(policy="quarantine")))
+    outcome = dedupe(rows, only(answer=JaccardSettings(policy="quarantine")))
     assert fate(outcome)["a"][1]["of"] == "answer"
     assert outcome.ledger["action"].to_list() == ["quarantined"]
 
@@ -157,7 +157,7 @@ def test_a_pair_is_alike_only_if_its_prompts_and_its_answers_are() -> None:
             row("d", "hi", SORRY),
         ]
     )
-    told = fate(dedupe(rows, only(pair=Likeness(policy="drop"))))
+    told = fate(dedupe(rows, only(pair=JaccardSettings(policy="drop"))))
     least = min(jaccard(PARCEL, PARCEL + " please"), jaccard(SORRY, SORRY + " morning"))
     assert told == {"a": ("near duplicate", {"kept": "b", "of": "pair", "jaccard": round(least, 4)})}
 
@@ -169,7 +169,7 @@ def test_copies_of_a_whole_row_go_even_where_nothing_else_is_compared() -> None:
 
 def test_a_copy_of_a_row_that_a_person_is_asked_about_is_dropped() -> None:
     rows = frame([row("a", PARCEL, SORRY), row("b", PARCEL, "No."), row("c", PARCEL, "No.")])
-    ledger = dedupe(rows, DedupeSettings(prompt=Likeness(policy="quarantine"))).ledger
+    ledger = dedupe(rows, DedupeSettings(prompt=JaccardSettings(policy="quarantine"))).ledger
     assert dict(ledger.select("row_id", pl.col("action").cast(pl.String)).iter_rows()) == {
         "b": "quarantined",
         "c": "dropped",
@@ -192,7 +192,7 @@ def test_labels_are_not_compared_by_their_words() -> None:
     kind = CLASSIFICATION
     assert dedupe(rows, DedupeSettings(), kind).kept.height == 2
     with pytest.raises(RecipeError, match=r"dedupe\.answer\.policy"):
-        dedupe(rows, DedupeSettings(answer=Likeness(policy="drop")), kind)
+        dedupe(rows, DedupeSettings(answer=JaccardSettings(policy="drop")), kind)
 
 
 def test_rows_with_different_labels_are_not_merged() -> None:
@@ -214,12 +214,12 @@ def test_a_row_that_teaches_is_kept_before_one_that_does_not() -> None:
 
 @pytest.mark.usefixtures("one_thread")
 def test_what_means_the_same_in_other_words_goes_if_a_model_says_so(tmp_path: Path) -> None:
-    meaning = Meaning(policy="quarantine", model=tiny_bert(tmp_path), threshold=0.999)
+    meaning = EmbeddingSettings(policy="quarantine", model=tiny_bert(tmp_path), threshold=0.999)
     rows = frame(
         [row("a", "where is the cafe"), row("b", "where is the café"), row("c", "where is my order"), row("d", "CAFE")]
     )
     # By shingles a and b share nothing.
-    outcome = dedupe(rows, DedupeSettings(prompt=Likeness(ngram=5), semantic=meaning))
+    outcome = dedupe(rows, DedupeSettings(prompt=JaccardSettings(ngram=5), semantic=meaning))
     assert fate(outcome) == {"b": ("semantic duplicate", {"kept": "a", "of": "prompt", "cosine": 1.0})}
     assert outcome.ledger["action"].to_list() == ["quarantined"]
 
@@ -228,9 +228,9 @@ def test_what_means_the_same_in_other_words_goes_if_a_model_says_so(tmp_path: Pa
 @given(st.lists(st.tuples(WORDS, WORDS), min_size=1, max_size=15), st.integers(0, 9), st.booleans())
 def test_several_comparisons_at_once_name_only_rows_that_stay(drawn: list[Any], seed: int, pairs: bool) -> None:
     rows = [row(f"{i:03d}", *map(" ".join, said)) for i, said in enumerate(drawn)]
-    how = only(prompt=Likeness(policy="drop"), answer=Likeness(policy="quarantine", threshold=0.8))
+    how = only(prompt=JaccardSettings(policy="drop"), answer=JaccardSettings(policy="quarantine", threshold=0.8))
     if pairs:
-        how = how.model_copy(update={"pair": Likeness(policy="drop", threshold=0.6)})
+        how = how.model_copy(update={"pair": JaccardSettings(policy="drop", threshold=0.6)})
     outcome = dedupe(frame(rows), how)
     check_balance("dedupe", frame(rows), outcome)
     said = {f"{i:03d}": tuple(map(" ".join, texts)) for i, texts in enumerate(drawn)}
@@ -257,7 +257,7 @@ def test_several_comparisons_at_once_name_only_rows_that_stay(drawn: list[Any], 
 def test_what_is_left_is_apart_and_what_went_resembles_its_kept_row(texts: list[str], seed: int, limit: float) -> None:
     answers = ["x" * (i * 7 % 4 + 1) for i in range(len(texts))]
     rows = [row(f"{i:03d}", text, answer) for i, (text, answer) in enumerate(zip(texts, answers, strict=True))]
-    outcome = dedupe(frame(rows), DedupeSettings(prompt=Likeness(threshold=limit)))
+    outcome = dedupe(frame(rows), DedupeSettings(prompt=JaccardSettings(threshold=limit)))
     check_balance("dedupe", frame(rows), outcome)
     kept = sorted(outcome.kept["row_id"])
     by_id = {f"{i:03d}": text.lower() for i, text in enumerate(texts)}
@@ -266,6 +266,6 @@ def test_what_is_left_is_apart_and_what_went_resembles_its_kept_row(texts: list[
         assert evidence["kept"] in kept
         assert evidence["jaccard"] == round(jaccard(by_id[row_id], by_id[evidence["kept"]]), 4) >= limit
     Random(seed).shuffle(rows)
-    again = dedupe(frame(rows), DedupeSettings(prompt=Likeness(threshold=limit)))
+    again = dedupe(frame(rows), DedupeSettings(prompt=JaccardSettings(threshold=limit)))
     assert sorted(again.kept["row_id"]) == kept
     assert again.ledger.equals(outcome.ledger)

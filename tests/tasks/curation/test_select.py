@@ -21,7 +21,7 @@ from tasks.core.row_kind import KINDS
 from tasks.curation.select import SelectSettings, select
 from tasks.metrics.answer_schema import AnswerSettings
 from tasks.similarity import facility_location as covering
-from tasks.similarity.facility_location import cover, nearest
+from tasks.similarity.facility_location import cover, nearest_chosen
 
 INTENT, TEXT = AnswerSettings(label="intent"), AnswerSettings()
 METHODS: tuple[Literal["cover", "random", "longest"], ...] = ("cover", "random", "longest")
@@ -174,7 +174,7 @@ def test_many_rows_in_blocks_fill_every_place_nearly_as_well(places: int, monkey
         (vectors @ vectors[some].T).max(axis=1).sum() for some in (whole, chosen, np.arange(places) % 600)
     )
     assert got - chance >= 0.5 * (best - chance)
-    who, like = nearest(vectors, chosen)
+    who, like = nearest_chosen(vectors, chosen)
     assert set(who.tolist()) <= set(chosen.tolist())
     assert (who[chosen] == chosen).all()
     others = np.setdiff1d(np.arange(600), chosen)

@@ -14,15 +14,15 @@ from hypothesis import strategies as st
 from tasks.core.errors import DataError, RecipeError
 from tasks.model.chat_template import (
     IGNORED,
-    Example,
     Message,
     PromptSettings,
-    conversation,
+    TokenizedExample,
     encode,
     expected,
     prompt_ids,
     question,
     stop_ids,
+    with_system_prompt,
 )
 from tests.support.tiny_model import CHATML, tiny_model
 
@@ -46,7 +46,7 @@ def say(*turns: str) -> list[Message]:
     return [{"role": roles[turn[0]], "content": turn[2:]} for turn in turns]
 
 
-def shown(tokenizer: Any, example: Example) -> list[tuple[str, bool]]:
+def shown(tokenizer: Any, example: TokenizedExample) -> list[tuple[str, bool]]:
     """Runs of text, and whether the loss counts on them."""
     runs: list[tuple[str, bool]] = []
     for token, label in zip(example.input_ids, example.labels, strict=True):
@@ -113,7 +113,7 @@ def test_an_answer_of_weight_zero_is_read_and_not_learnt_by_hand(tokenizer: Any)
     ]
     replaced = encode(tokenizer, row, PromptSettings(system="Triage."), [0, 0, 0, 0, 1, 0, 0, 0])
     assert shown(tokenizer, replaced)[1:] == [("2<|im_end|>", True)]
-    assert encode(tokenizer, row, PromptSettings(), [0.0] * 8) == Example([], [])
+    assert encode(tokenizer, row, PromptSettings(), [0.0] * 8) == TokenizedExample([], [])
     assert encode(tokenizer, row, PromptSettings(), [1.0] * 8) == encode(tokenizer, row, PromptSettings())
 
 
@@ -121,7 +121,7 @@ def test_the_recipes_system_prompt_replaces_a_rows_own(tokenizer: Any) -> None:
     prompt = PromptSettings(system="Triage.")
     expected_turns = say("s:Triage.", "u:Hi", "a:Yo")
     for row in (say("u:Hi", "a:Yo"), say("s:Old.", "u:Hi", "a:Yo"), say("s:Old.", "u:Hi", "s:Older.", "a:Yo")):
-        assert conversation(row, prompt) == expected_turns
+        assert with_system_prompt(row, prompt) == expected_turns
         assert encode(tokenizer, row, prompt) == encode(tokenizer, expected_turns, PromptSettings())
 
 
@@ -145,7 +145,7 @@ def test_for_any_texts_the_loss_is_on_the_answers_and_the_prompt_is_the_trained_
     example = encode(tokenizer, row, prompt)
     labelled = [label for label in example.labels if label != X]
     assert tokenizer.decode(labelled) == "".join(answer + "<|im_end|>" for _, answer in pairs)
-    turns = conversation(row, prompt)
+    turns = with_system_prompt(row, prompt)
     whole = tokenizer.apply_chat_template(turns, tokenize=False)
     assert tokenizer.decode(example.input_ids) + "\n" == whole
     served = prompt_ids(tokenizer, question(row), prompt)

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from tasks.core.personal_kinds import KINDS
 from tasks.core.row import ROW_SCHEMA
-from tasks.personal_data.finders import PersonalData, find, kinds_in, replaced, suspect
+from tasks.personal_data.finders import PersonalData, find_personal_data, kinds_in, replaced, suspect
 
 DEFAULT = PersonalData()
 WIDE = PersonalData(
@@ -377,16 +377,16 @@ PIECES = [
 @example("+31-10-2012345")
 def test_polars_never_leaves_out_a_text_in_which_something_is_found(text: str) -> None:
     for chosen in (DEFAULT, WIDE):
-        assert pl.select(suspect(pl.lit(text), chosen)).item() or not find(text, chosen)
+        assert pl.select(suspect(pl.lit(text), chosen)).item() or not find_personal_data(text, chosen)
 
 
 @settings(max_examples=200)
 @given(st.lists(st.one_of(st.sampled_from(PIECES), st.text(max_size=9)), max_size=6).map(" ".join))
 def test_what_is_found_lies_in_the_text_apart_and_in_order(text: str) -> None:
-    spans = [span for _, span in find(text, WIDE)]
+    spans = [span for _, span in find_personal_data(text, WIDE)]
     assert all(0 <= span.start < span.end <= len(text) for span in spans)
     assert all(a.end <= b.start for a, b in pairwise(spans))
-    assert not find(shown(text, WIDE), WIDE)
+    assert not find_personal_data(shown(text, WIDE), WIDE)
 
 
 @pytest.mark.parametrize(

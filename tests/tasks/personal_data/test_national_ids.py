@@ -10,7 +10,7 @@ from importlib import import_module
 import pytest
 
 from tasks.personal_data.finders import PersonalData
-from tasks.personal_data.national_ids import RULES, candidates, ids
+from tasks.personal_data.national_ids import ID_FORMATS, candidates, ids
 
 # From the documentation of python-stdnum and of the issuers: valid by their checksums, nobody's.
 EXAMPLES = {
@@ -67,7 +67,7 @@ def test_a_number_is_found_in_its_country(country: str, example: str) -> None:
 
 
 def test_every_country_has_an_example() -> None:
-    assert set(EXAMPLES) == set(RULES)
+    assert set(EXAMPLES) == set(ID_FORMATS)
 
 
 @pytest.mark.parametrize(
@@ -104,7 +104,7 @@ def test_a_checksum_that_many_numbers_pass_needs_the_numbers_name(text: str, cou
     assert not found(f"It is {text}.", country)
 
 
-@pytest.mark.parametrize("country", RULES)
+@pytest.mark.parametrize("country", ID_FORMATS)
 def test_hardly_any_random_number_is_taken_for_a_persons(country: str) -> None:
     """Of order numbers, 6 to 18 digits long, no more than 1 in 300 of any length; a wider margin allows for chance."""
     draw = random.Random(7)
@@ -126,6 +126,6 @@ def test_part_of_a_longer_number_is_none() -> None:
 
 
 def test_no_rule_asks_for_todays_date() -> None:
-    for rule in (rule for rules in RULES.values() for rule in rules):
+    for rule in (rule for rules in ID_FORMATS.values() for rule in rules):
         if isinstance(rule.valid, str):
             assert "today(" not in inspect.getsource(import_module(f"stdnum.{rule.valid}")), rule.valid

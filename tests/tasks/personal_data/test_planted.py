@@ -17,7 +17,7 @@ from stdnum import ean, luhn
 from stdnum.iso7064 import mod_97_10
 
 from tasks.core.personal_kinds import KINDS
-from tasks.personal_data.finders import PersonalData, find
+from tasks.personal_data.finders import PersonalData, find_personal_data
 
 DEFAULT = PersonalData()
 
@@ -79,7 +79,7 @@ def barcode(digits: str) -> str:
 def test_what_is_nobodys_stays(what: str) -> None:
     draw = Draw(11)
     texts = [f"About {NOBODYS[what](draw)}: is that right?" for _ in range(400)]
-    wrong = [text for text in texts if find(text, DEFAULT)]
+    wrong = [text for text in texts if find_personal_data(text, DEFAULT)]
     assert len(wrong) <= 1, wrong[:9]  # a checksum lets one in a few thousand through
 
 
@@ -87,7 +87,7 @@ def test_what_is_nobodys_stays(what: str) -> None:
 def test_what_is_nobodys_stays_where_other_countries_call(region: str) -> None:
     draw, chosen = Draw(12), PersonalData(kinds=("phone",), phone_regions=(region,))
     texts = [f"About {drawn(draw)}: is that right?" for drawn in NOBODYS.values() for _ in range(40)]
-    wrong = [text for text in texts if find(text, chosen)]
+    wrong = [text for text in texts if find_personal_data(text, chosen)]
     assert len(wrong) <= 2, wrong
 
 
@@ -169,7 +169,7 @@ def test_precision_and_recall_on_planted_truth() -> None:
         planted = PLANTED[kind](draw) if kind else "nothing"
         first, second = (NOBODYS[what](draw) for what in draw.choices(list(NOBODYS), k=2))
         text = f"{draw.choice(SENTENCES).format(planted)} About {first}; and {second}?"
-        found = {(found, text[span.start : span.end]) for found, span in find(text, DEFAULT)}
+        found = {(found, text[span.start : span.end]) for found, span in find_personal_data(text, DEFAULT)}
         truth = {(kind, re.sub("^(NHS|BSN) ", "", planted))} if kind else set()
         for counted, things in ((right, found & truth), (wrong, found - truth), (missed, truth - found)):
             counted.update(kind for kind, _ in things)

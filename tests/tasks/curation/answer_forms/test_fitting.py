@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.curation.answer_forms.fitting import KEY, SPELLING, TYPE, VALUE, fit, folded, only_match
+from tasks.curation.answer_forms.fitting import KEY, SPELLING, TYPE, VALUE, fit, folded_label, only_match
 
 SCHEMA: dict[str, Any] = {
     "type": "object",
@@ -35,7 +35,7 @@ def test_spellings_of_a_label_are_one(label: str) -> None:
     [("A-", "A"), ("1-2", "12"), ("1 2", "1-2"), ("-1", "1"), ("C++", "C"), ("3.5", "35"), ("not spam", "spam")],
 )
 def test_signs_that_can_mean_something_make_another_label(one: str, other: str) -> None:
-    assert folded(one) != folded(other)
+    assert folded_label(one) != folded_label(other)
 
 
 def test_a_label_with_two_matches_has_none() -> None:

@@ -8,11 +8,11 @@ import random
 import polars as pl
 import pytest
 
-from tasks.curation.answer_forms.forms import Form, learn, shapes, spellings
+from tasks.curation.answer_forms.forms import Form, infer_form, shapes, spellings
 
 
 def of(texts: list[str], majority: float = 0.8) -> Form:
-    return learn(pl.Series(texts, dtype=pl.String), majority)
+    return infer_form(pl.Series(texts, dtype=pl.String), majority)
 
 
 @pytest.mark.parametrize(

@@ -14,12 +14,12 @@ from tasks.curation.answer_forms.json_text import (
     FENCE,
     PYTHON,
     TEMPLATE,
-    TwiceError,
+    DuplicateKeyError,
+    canonical_json,
     check_template,
     is_cut_off,
-    read,
-    says_the_same,
-    standard,
+    parse_object,
+    same_json,
 )
 
 TEXT = st.text(st.characters(codec="utf-8"), max_size=12)
@@ -34,20 +34,20 @@ OBJECTS = st.dictionaries(TEXT, VALUES, max_size=4)
 @given(OBJECTS)
 def test_an_object_comes_back_from_json_from_a_fence_and_from_what_python_prints(value: dict[str, Any]) -> None:
     text = json.dumps(value)
-    assert read(text) == (value, [])
-    assert read(f"```json\n{text}\n```") == (value, [FENCE])
-    got, rules = read(str(value))
+    assert parse_object(text) == (value, [])
+    assert parse_object(f"```json\n{text}\n```") == (value, [FENCE])
+    got, rules = parse_object(str(value))
     assert got == value if got is not None else "#" in str(value) or "\\" in str(value)  # an escape that JSON has not
     assert rules in ([], [PYTHON])
 
 
 @given(OBJECTS)
 def test_the_standard_form_says_the_same_and_is_its_own_standard_form(value: dict[str, Any]) -> None:
-    text = standard(value, ["b", "a"])
-    assert says_the_same(json.dumps(value), text)
-    again, _ = read(text)
+    text = canonical_json(value, ["b", "a"])
+    assert same_json(json.dumps(value), text)
+    again, _ = parse_object(text)
     assert again is not None
-    assert standard(again, ["b", "a"]) == text
+    assert canonical_json(again, ["b", "a"]) == text
 
 
 @pytest.mark.parametrize(
@@ -63,7 +63,7 @@ def test_the_standard_form_says_the_same_and_is_its_own_standard_form(value: dic
     ],
 )
 def test_slips_are_read(text: str, value: dict[str, Any], rules: list[str]) -> None:
-    assert read(text) == (value, rules)
+    assert parse_object(text) == (value, rules)
 
 
 @pytest.mark.parametrize(
@@ -88,13 +88,13 @@ def test_slips_are_read(text: str, value: dict[str, Any], rules: list[str]) -> N
     ],
 )
 def test_what_would_be_guessed_or_lost_is_not_read(text: str) -> None:
-    assert read(text) == (None, [])
+    assert parse_object(text) == (None, [])
 
 
 @pytest.mark.parametrize("text", ['{"a": 1, "a": 2}', "{'a': 1, 'a': 1}", '{"b": {"a": 1, "a": 2}}'])
 def test_a_key_that_comes_twice_is_told(text: str) -> None:
-    with pytest.raises(TwiceError):
-        read(text)
+    with pytest.raises(DuplicateKeyError):
+        parse_object(text)
 
 
 FIELD = st.text(st.characters(codec="ascii", exclude_characters="|:"), min_size=1, max_size=20).filter(
@@ -105,11 +105,11 @@ FIELD = st.text(st.characters(codec="ascii", exclude_characters="|:"), min_size=
 @given(FIELD, FIELD)
 def test_a_template_is_read_back_as_it_was_filled_in(one: str, other: str) -> None:
     template = check_template("A: {a} | B: {b}")
-    assert read(template.format(a=one, b=other), [template]) == ({"a": one, "b": other}, [TEMPLATE])
+    assert parse_object(template.format(a=one, b=other), [template]) == ({"a": one, "b": other}, [TEMPLATE])
 
 
 def test_a_text_that_a_template_could_have_made_in_two_ways_is_not_read() -> None:
-    assert read("A: x | B: y | B: z", ["A: {a} | B: {b}"]) == (None, [])
+    assert parse_object("A: x | B: y | B: z", ["A: {a} | B: {b}"]) == (None, [])
 
 
 @given(OBJECTS.filter(bool), st.data())

@@ -24,14 +24,14 @@ SHOUTING = '''
 
 import polars as pl
 
-from tasks.curation.filters.base import Filter, FilterContext, Found, Row, taught_answers
+from tasks.curation.filters.base import Filter, FilterContext, ReasonAndEvidence, Row, taught_answers
 
 
 def may_shout(context: FilterContext) -> pl.Series:
     return context.taught_answers.filter(~pl.col("text").str.contains("[a-z]"))["row"]
 
 
-def shouts(row: Row, _: FilterContext) -> Found | None:
+def shouts(row: Row, _: FilterContext) -> ReasonAndEvidence | None:
     loud = [number for number, text, _asked in taught_answers(row) if text.isupper()]
     return ("answer in capitals", {"message": loud[0]}) if loud else None
 
