@@ -57,7 +57,7 @@ def undisturbed(work: Path, given: dict[str, Handle]) -> StepResult:
 
 def _until(true: Callable[[], Any], what: str) -> Any:
     """The first true value; fails when there is none in a minute."""
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 200  # for a machine that is busy with other things
     while time.monotonic() < deadline:
         if found := true():
             return found
