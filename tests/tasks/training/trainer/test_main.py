@@ -182,18 +182,23 @@ def test_the_trainer_ends_when_the_flow_or_the_launcher_does(tmp_path: Path) -> 
     for kill in kills:
         os.mkfifo(tmp_path / kill)
     flows = [subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"]) for _ in kills]
-    started = subprocess.Popen([sys.executable, "-c", processes, *(str(flow.pid) for flow in flows)], cwd=tmp_path)
-    for kill, flow in zip(kills, flows, strict=True):
-        with (tmp_path / kill).open() as told:
-            launcher = int(told.readline())
-            os.kill(flow.pid if kill == "flow" else launcher, signal.SIGKILL)
-            # Read to its end: the trainer, who holds the pipe too, has ended.
-            assert re.fullmatch(
-                rf"AbandonedError: the {kill} .*is gone, and nobody would hear what is learnt\n", told.read()
-            )
-    for process in (*flows, started):
-        process.kill()
-        process.wait()
+    started = subprocess.Popen(
+        [sys.executable, "-c", processes, *(str(flow.pid) for flow in flows)], cwd=tmp_path, start_new_session=True
+    )
+    try:
+        for kill, flow in zip(kills, flows, strict=True):
+            with (tmp_path / kill).open() as told:
+                launcher = int(told.readline())
+                os.kill(flow.pid if kill == "flow" else launcher, signal.SIGKILL)
+                # Read to its end: the trainer, who holds the pipe too, has ended.
+                assert re.fullmatch(
+                    rf"AbandonedError: the {kill} .*is gone, and nobody would hear what is learnt\n", told.read()
+                )
+    finally:
+        os.killpg(started.pid, signal.SIGKILL)  # with the forks, of which one may wait for a reader
+        for process in (*flows, started):
+            process.kill()
+            process.wait()
 
 
 def test_a_clock_that_is_set_does_not_end_the_trainer() -> None:
