@@ -5,10 +5,9 @@ JSON answer comes out byte for byte. The rules are applied until none changes an
 also for text that was escaped twice.
 
 Code is never touched: fences, code spans, indented lines. Kept on purpose, because people type them and the served
-model will see them: curly quotes, dashes, full-width
-characters, joiners inside emoji and Indic or Persian words, indentation, `a < b`, `<3`, `<name@host>`,
-and a `<script>` that stands in a message without any other markup (that is what a person wrote; a script inside an
-HTML mail is not).
+model will see them: curly quotes, dashes, full-width characters, joiners inside emoji and Indic or Persian words,
+indentation, `a < b`, `<3`, `<name@host>`, and a `<script>` that stands in a message without any other markup (that is
+what a person wrote; a script inside an HTML mail is not).
 """
 
 from __future__ import annotations
@@ -106,9 +105,10 @@ def _clean_messages(messages: list[dict[str, str]], rules: list[Rule]) -> tuple[
 
 def _settle(text: str, rules: list[Rule], fired: list[str]) -> str:
     """The text once no rule changes it any more. Each rule only takes away or normalises, so this ends. Rules see code
-    as one word.
+    as one word; only line breaks, which are the export's and not the writer's, are made one kind in it too.
     """
-    rules = [("Unicode", _line_breaks), *rules]
+    broken, text = text, _line_breaks(text)
+    fired += ["Unicode"] * (text != broken)
     while True:
         before = text
         for name, rule in rules:
@@ -243,7 +243,8 @@ _INDENTED = re.compile(r" {4}|\t")  # as in Markdown
 def tidy_blanks(text: str) -> str:
     """One blank between words, no blanks at line ends, at most one empty line, nothing around the text."""
     text = _INNER.sub(" ", _SPACES.sub(" ", text))
-    return trimmed(_LINES.sub("\n\n", "\n".join(line.rstrip(" \t") for line in text.split("\n"))))
+    lines = (line if line == mail.DELIMITER else line.rstrip(" \t") for line in text.split("\n"))
+    return trimmed(_LINES.sub("\n\n", "\n".join(lines)))
 
 
 def trimmed(text: str) -> str:

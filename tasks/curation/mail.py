@@ -71,6 +71,7 @@ _FOOTER = re.compile(
     r"\b(?:print\w*|confidential\w*|disclaimer|intended|unsubscribe|virus\w*|registered|vertraulich\w*|ausdrucken|umwelt)\b",
     re.I,
 )
+DELIMITER = "-- "  # with its blank, as RFC 3676 has it
 SIGNATURE_LINES = 8  # the customary limit is four; with a disclaimer twice that
 CLOSING_LINES = 5  # a name and up to four lines of role, company, telephone
 LINE_CHARACTERS = 60  # longer is a sentence, not a signature's line
@@ -115,18 +116,19 @@ def _signature_start(lines: list[str]) -> int | None:
         below = [line.strip() for line in lines[start + 1 :] if line.strip()]
         if not below or not any(map(str.strip, islice(lines, start))):
             continue
-        delimited = lines[start].rstrip() == "--" and len(below) <= SIGNATURE_LINES and _is_signed(below)
+        delimited = lines[start].rstrip() == "--" and len(below) <= SIGNATURE_LINES and _is_signed(lines[start], below)
         closed = _is_closing(lines[start], below) and not _CLOSING.fullmatch(lines[start - 1].strip())
         if delimited or (closed and _ends_there(lines[start + 1 :])):
             return start
     return None
 
 
-def _is_signed(below: Sequence[str]) -> bool:
-    """Whether a name, a way to write back or a footer stands below a delimiter, and not the next query or item."""
-    return _is_name(below[0]) or any(
-        _CONTACT.search(line) or _DEVICE.match(line) or _FOOTER.search(line) for line in below
-    )
+def _is_signed(delimiter: str, below: Sequence[str]) -> bool:
+    """Whether a name, a way to write back or a footer stands below a delimiter, and not the next query or item. One
+    word below two bare dashes is as often an item.
+    """
+    named = _is_name(below[0]) and (delimiter == DELIMITER or len(below[0].split()) > 1)
+    return named or any(_CONTACT.search(line) or _DEVICE.match(line) or _FOOTER.search(line) for line in below)
 
 
 def _ends_there(lines: Sequence[str]) -> bool:

@@ -59,8 +59,10 @@ def decoders(schema: Mapping[str, pl.DataType], features: Mapping[str, Any]) -> 
 
 def features_in(metadata: Mapping[str, str]) -> dict[str, Any]:
     """What datasets wrote of the columns into the metadata of a table's schema."""
-    features: dict[str, Any] = json.loads(metadata.get("huggingface", "{}")).get("info", {}).get("features", {})
-    return features
+    written = json.loads(metadata.get("huggingface", "{}"))
+    info = written.get("info") if isinstance(written, dict) else None
+    features = info.get("features") if isinstance(info, dict) else None
+    return features if isinstance(features, dict) else {}
 
 
 def _decoder(dtype: pl.DataType, feature: Any) -> Decode | None:
@@ -75,8 +77,9 @@ def _decoder(dtype: pl.DataType, feature: Any) -> Decode | None:
         return _of_list(_decoder(_instance(dtype.inner), _element_of(feature)))
     if isinstance(dtype, pl.Struct):
         fields = feature if isinstance(feature, dict) else {}
-        if kind in LISTS:  # of structs, which datasets stores as a struct of lists
-            fields = {name: {"_type": "List", "feature": of} for name, of in feature["feature"].items()}
+        inner = fields.get("feature")
+        if kind in LISTS and isinstance(inner, dict):  # of structs, which datasets stores as a struct of lists
+            fields = {name: {"_type": "List", "feature": of} for name, of in inner.items()}
         return _of_struct(decoders({field.name: _instance(field.dtype) for field in dtype.fields}, fields))
     return None
 
@@ -102,8 +105,14 @@ def _decoded_json(value: Any) -> Any:
 
 
 def _names_of(names: list[str]) -> Decode:
-    """A number without a name (-1 says that there is no label) becomes null."""
-    return lambda value: names[value] if isinstance(value, int) and 0 <= value < len(names) else None
+    """A number without a name (-1 says that there is no label) becomes null; what is a name already stays."""
+
+    def decode(value: Any) -> Any:
+        if isinstance(value, int):
+            return names[value] if 0 <= value < len(names) else None
+        return value
+
+    return decode
 
 
 def _text_of(value: Any) -> Any:

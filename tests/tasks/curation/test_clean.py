@@ -129,6 +129,7 @@ KEPT = {
     ),
     "a comment between queries": "Explain this SQL:\nSELECT 1\n--\nSELECT 2",
     "a list that begins with thanks": "Which words are polite?\n\nThanks\nCheers\nSorry",
+    "two sides": "Sort these:\nPros\n--\nCons",
     "a list of closings": "Translate:\n\nBest\nRegards\nLove",
     "blanks and mojibake in code": "What does it print?\n```python\nprint('a  b', 'cafÃ©')\tx\n\n\n\n```\nAnd `x  =  1`?",
     "a table in indented lines": "Why?\n\n    a  |  b\n    --\n    Tom",
@@ -161,7 +162,9 @@ def test_a_message_that_was_only_markup_is_dropped_with_the_rule_that_emptied_it
 
 def test_the_ledger_says_which_rules_changed_a_row() -> None:
     outcome = run(
-        rows([("user", "<p>Hi</p><div>--<br>Jo</div>"), ("assistant", "ok")], [("user", "Hi"), ("assistant", "ok")])
+        rows(
+            [("user", "<p>Hi</p><div>--<br>Jo Hill</div>"), ("assistant", "ok")], [("user", "Hi"), ("assistant", "ok")]
+        )
     )
     (told,) = outcome.ledger.iter_rows(named=True)
     assert (told["row_id"], told["action"], told["reason"]) == ("001", "changed", "text cleaned")
@@ -278,6 +281,15 @@ def test_the_indentation_of_the_first_line_is_part_of_the_text(case: str, role: 
         assert messages[0]["content"] == text
     messages, _, _ = _clean_messages([{"role": role, "content": " Where is it? "}], _rules(CleanSettings()))
     assert messages[0]["content"] == "Where is it?"
+
+
+def test_line_breaks_are_of_one_kind_in_code_too() -> None:
+    assert user("See:\r\n```\r\na  =  1\r\n```\r\nand\rmore") == "See:\n```\na  =  1\n```\nand\nmore"
+
+
+@pytest.mark.parametrize("name", ["Tom", "L. Whitfield"])
+def test_a_whole_delimiter_is_evidence_of_a_signature_with_any_name(name: str) -> None:
+    assert user(f"It leaks.\n\n-- \n{name}") == "It leaks."
 
 
 def test_a_rejected_answer_is_cleaned_as_the_chosen_one_is() -> None:

@@ -15,7 +15,7 @@ from datasets import ClassLabel, Dataset, Features, Json, List, Value
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.data.dataset_features import decoders
+from tasks.data.dataset_features import decoders, features_in
 from tasks.data.readers import frame_records, read_records
 from tasks.data.sources import RawFile, read
 from tasks.data.sql import keep_rows
@@ -155,3 +155,11 @@ def test_a_list_of_structs_as_older_datasets_stored_it_is_decoded_too() -> None:
     written = {"_type": "Sequence", "feature": {"topic": {"_type": "ClassLabel", "names": ["rain", "sun"]}}}
     decode = decoders({"turns": stored}, {"turns": written})["turns"]
     assert decode({"topic": [1, 0, -1], "n": ["a", "b", "c"]}) == {"topic": ["sun", "rain", None], "n": ["a", "b", "c"]}
+
+
+def test_names_that_stand_in_place_of_their_numbers_stay_and_metadata_of_another_form_is_none() -> None:
+    decode = decoders({"a": pl.String()}, {"a": {"_type": "ClassLabel", "names": ["rain", "sun"]}})["a"]
+    assert [decode(value) for value in ("sun", 1, -1, None)] == ["sun", "sun", None, None]
+    for written in ("{}", "[]", '{"info": null}', '{"info": {"features": []}}'):
+        assert features_in({"huggingface": written}) == {}
+    assert decoders({"a": pl.Struct({"b": pl.Int64})}, {"a": {"_type": "List"}}) == {}
