@@ -6,23 +6,9 @@ import pytest
 from pydantic import ValidationError
 
 from tasks.metrics.answer_schema import AnswerSettings, broken_rule, label_of, parse
+from tests.support.answer_forms import TICKET, TICKET_ANSWER
 
-TRIAGE = AnswerSettings(
-    label="intent",
-    graded=("intent", "urgent"),
-    json_schema={
-        "type": "object",
-        "required": ["intent"],
-        "additionalProperties": False,
-        "properties": {
-            "intent": {"enum": ["refund", "order", "other"]},
-            "urgent": {"type": ["boolean", "number"]},
-            "reply": {"type": "string"},
-        },
-    },
-)
 TEXT = AnswerSettings()
-EXPECTED = '{"intent": "refund", "urgent": true, "reply": "We are on it."}'
 
 
 @pytest.mark.parametrize(
@@ -47,9 +33,9 @@ def test_space_around_the_object_is_allowed() -> None:
 
 
 def test_a_broken_schema_rule_is_named_with_its_field() -> None:
-    assert broken_rule({"intent": "rant"}, TRIAGE).startswith("intent: 'rant' is not one of")
-    assert "required" in broken_rule({}, TRIAGE)
-    assert broken_rule({"intent": "other"}, TRIAGE) == ""
+    assert broken_rule({"intent": "rant"}, TICKET).startswith("intent: 'rant' is not one of")
+    assert "required" in broken_rule({}, TICKET)
+    assert broken_rule({"intent": "other"}, TICKET) == ""
 
 
 def test_a_broken_rule_tells_a_short_label_and_never_what_someone_wrote() -> None:
@@ -64,8 +50,8 @@ def test_a_broken_rule_tells_a_short_label_and_never_what_someone_wrote() -> Non
 
 
 def test_the_label_is_a_field_or_the_whole_text() -> None:
-    assert label_of(EXPECTED, TRIAGE) == "refund"
-    assert label_of("refund", TRIAGE) is None
+    assert label_of(TICKET_ANSWER, TICKET) == "refund"
+    assert label_of("refund", TICKET) is None
     assert label_of(" refund ", TEXT) == "refund"
 
 

@@ -15,25 +15,11 @@ from tasks.core.row import made_call
 from tasks.metrics.answer_schema import AnswerSettings
 from tasks.metrics.catalog import headline, measured_on, metrics_of
 from tasks.metrics.reference import ModelAnswer, Reference, broken_calls
+from tests.support.answer_forms import TICKET, TICKET_ANSWER
 
 Call = tuple[str, Any]
 TEXT = AnswerSettings()
 TRIAGE = AnswerSettings(graded=("intent",), json_schema={"type": "object", "required": ["intent"]})
-TICKET = AnswerSettings(
-    label="intent",
-    graded=("intent", "urgent"),
-    json_schema={
-        "type": "object",
-        "required": ["intent"],
-        "additionalProperties": False,
-        "properties": {
-            "intent": {"enum": ["refund", "order", "other"]},
-            "urgent": {"type": ["boolean", "number"]},
-            "reply": {"type": "string"},
-        },
-    },
-)
-EXPECTED = '{"intent": "refund", "urgent": true, "reply": "We are on it."}'
 FIELDS = ("json_valid", "schema_valid", "intent", "urgent", "all_graded", "exact")
 CALL_METRICS = ("call_due", "call_schema", "call_name", "call_arguments")
 CITY = {"type": "object", "required": ["city"], "properties": {"city": {"type": "string"}, "days": {"type": "integer"}}}
@@ -193,7 +179,7 @@ def test_metrics_follow_from_the_answer_form() -> None:
     ],
 )
 def test_each_answer_is_marked_on_what_it_got_right_and_on_nothing_else(given: str, right: tuple[str, ...]) -> None:
-    marks = mark(EXPECTED, given, TICKET)
+    marks = mark(TICKET_ANSWER, given, TICKET)
     assert tuple(marks) == FIELDS
     assert tuple(name for name, is_right in marks.items() if is_right) == right
 
@@ -217,7 +203,7 @@ VALUES: st.SearchStrategy[Any] = st.dictionaries(st.text(), st.none() | st.boole
 
 @given(st.text() | VALUES.map(str))
 def test_no_text_at_all_breaks_the_marking(text: str) -> None:
-    assert set(mark(EXPECTED, text, TICKET)) == set(FIELDS)
+    assert set(mark(TICKET_ANSWER, text, TICKET)) == set(FIELDS)
 
 
 def test_a_refused_answer_is_right_in_nothing_that_its_row_asks() -> None:
