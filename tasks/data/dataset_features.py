@@ -124,8 +124,14 @@ def _of_list(decode: Decode | None) -> Decode | None:
     return decode and (lambda value: value if value is None else [decode(one) for one in value])
 
 
-def _of_struct(fields: dict[str, Decode]) -> Decode | None:
-    def decode(value: Any) -> Any:
-        return value and {name: fields[name](one) if name in fields else one for name, one in value.items()}
+def _of_struct(fields: dict[str, Decode]) -> Decode:
+    """Without what is null: a struct has the keys of all others of its column, so that a tool's parameters would have
+    those of every tool. A null within JSON is one that somebody wrote.
+    """
 
-    return decode if fields else None
+    def decode(value: Any) -> Any:
+        return value and {
+            name: fields[name](one) if name in fields else one for name, one in value.items() if one is not None
+        }
+
+    return decode

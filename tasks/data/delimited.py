@@ -8,21 +8,26 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Iterable, Iterator, Sequence
 
 from tasks.core.errors import DataError
 from tasks.data.records import Record, refused
 
 DELIMITERS = ",;\t|"  # a semicolon is what Excel writes where the comma is the decimal mark
+_SEPARATOR = re.compile(r'"?sep=(.)"?[ \t]*\r?\n', re.I)
 csv.field_size_limit(2**31 - 1)  # the default of 128 KiB refuses long conversations
 
 
 def read_csv(name: str, text: str, header: Sequence[str] = ()) -> Iterator[Record]:
     """The records of a table. header: its column names, if it has no line of them.
 
-    The delimiter is the one that is most frequent in the first line, or that cuts it into as many fields as there are
-    names.
+    The delimiter is the one that the file states (Excel's line sep=;), or the most frequent one in the first line, or
+    that which cuts it into as many fields as there are names.
     """
+    if stated := _SEPARATOR.match(text):
+        yield from _table(name, text[stated.end() :], stated[1], header)
+        return
     first = text.split("\n", 1)[0].rstrip("\r")
     fits = {mark for mark in DELIMITERS if header and len(next(csv.reader([first], delimiter=mark), [])) == len(header)}
     yield from _table(name, text, max(DELIMITERS, key=lambda mark: (mark in fits, first.count(mark))), header)
@@ -105,7 +110,7 @@ class _Lines:
 def _header(name: str, rows: Iterator[list[str]]) -> list[str]:
     """Column names, made unique: an unnamed column becomes column_3, a second `note` becomes note_2."""
     try:
-        names = [cell.strip() for cell in next(rows)]
+        names = [" ".join(cell.split()) for cell in next(rows)]  # a name may stand on two lines
     except (StopIteration, csv.Error):
         names = []
     joined = "".join(names)

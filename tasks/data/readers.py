@@ -53,14 +53,16 @@ def read_records(name: str, data: bytes, header: Sequence[str] = ()) -> Iterator
         return frame_records(*_table(name, data, kind))
     if kind in TABLES:
         return TABLES[kind](name, _text(data), header)
-    if kind == "jsonl" and not data.startswith(UTF16):
-        return read_lines(name, io.BytesIO(data))
-    return _jsonl(name, _lines(_text(data))) if kind == "jsonl" else _json(name, _text(data))
+    if kind == "json":
+        return _json(name, _text(data))
+    if _begins_a_list(data):
+        return _list_or_lines(name, _text(data))
+    return _jsonl(name, _lines(_text(data))) if data.startswith(UTF16) else read_lines(name, io.BytesIO(data))
 
 
 def is_read_by_line(name: str, head: bytes, header: Sequence[str] = ()) -> bool:
     """Whether a file that begins with `head` is JSONL as it lies, so that each of its lines can be read by itself."""
-    packed = head.startswith((GZIP, ZSTD, *UTF16))
+    packed = head.startswith((GZIP, ZSTD, *UTF16)) or _begins_a_list(head)
     return not packed and bool(head.strip(b" \t\r\n\xef\xbb\xbf")) and _kind(name, head, header) == "jsonl"
 
 
@@ -144,6 +146,19 @@ def _jsonl(name: str, lines: Iterable[str]) -> Iterator[Record]:
             yield record
     if not objects:
         raise refused(name, "holds no line that is a JSON object", "check that it is the right file and not cut off")
+
+
+def _begins_a_list(data: bytes) -> bool:
+    return data.removeprefix(codecs.BOM_UTF8).lstrip()[:1] == b"["
+
+
+def _list_or_lines(name: str, text: str) -> Iterator[Record]:
+    """A JSON list under the ending of JSONL, as pretty printers and exports leave it; else lines, of which one is bad."""
+    try:
+        rows = parse_json(text)
+    except ValueError:
+        return _jsonl(name, _lines(text))
+    return (_element(number, element) for number, element in enumerate(_rows_in(name, rows), 1))
 
 
 def _lines(text: str) -> Iterator[str]:

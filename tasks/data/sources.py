@@ -48,10 +48,9 @@ class Source(Reading):
     @model_validator(mode="before")
     @classmethod
     def _from_text(cls, value: Any) -> Any:
-        if isinstance(value, dict) and isinstance(
-            value.get("header"), list
-        ):  # strict mode wants a tuple after a `before`
-            value = {**value, "header": tuple(value["header"])}
+        if isinstance(value, dict):  # strict mode wants tuples after a `before`
+            lists = [name for name in ("header", "question", "metadata") if isinstance(value.get(name), list)]
+            value = {**value, **{name: tuple(value[name]) for name in lists}}
         return {"path": value} if isinstance(value, str) else value
 
     @model_validator(mode="after")

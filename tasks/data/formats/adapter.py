@@ -21,9 +21,11 @@ from tasks.core.row_kind import CLASSIFICATION, SFT, RowKind
 from tasks.core.settings import Settings
 from tasks.data.formats import prompt_completion, ratings, text_label
 from tasks.data.formats.base import Shape, Shaped
+from tasks.data.formats.beside import with_beside
 from tasks.data.formats.catalog import FORMATS, readable
 from tasks.data.formats.messages import UnadaptedError
 from tasks.data.formats.preference_pairs import paired
+from tasks.data.formats.tool_calls import offered
 
 AUTO = "auto"
 FormatName = Annotated[str, one_of(lambda: [AUTO, *readable()])]
@@ -35,8 +37,9 @@ class Reading(Settings):
     # The shape of its records; auto recognises each record by its keys.
     format: FormatName = "auto"
     # Columns of the question and the answer (of a text and its label), where they are none of the usual ones: COLUMNS
-    # in tasks/data/formats/prompt_completion.py, TEXTS and LABELS in tasks/data/formats/ratings.py.
-    question: str = ""
+    # in tasks/data/formats/prompt_completion.py, TEXTS and LABELS in tasks/data/formats/ratings.py. Of several question
+    # columns ([passage, question]) the texts stand one below the other, in that order.
+    question: str | tuple[str, ...] = ""
     answer: str = ""
     # The column of the worse answer; with it, question and answer name the prompt and the better one.
     rejected: str = ""
@@ -45,13 +48,23 @@ class Reading(Settings):
     rating: str = ""
     # The least number that is a good rating, where the column holds numbers other than 0 and 1.
     good_from: float | None = Field(default=None, allow_inf_nan=False)
+    # Columns that are none of the question's or the answer's, whatever their names say (`context`: where a ticket came
+    # from).
+    metadata: tuple[str, ...] = ()
+
+    @property
+    def questions(self) -> tuple[str, ...]:
+        """The columns of the question, in lower case; empty where none is stated."""
+        names = (self.question,) if isinstance(self.question, str) else self.question
+        return tuple(name.strip().lower() for name in names if name)
 
     @property
     def columns(self) -> list[str]:
         """The columns that were stated, as they are named in messages."""
-        return [name for name in (self.question, self.answer, self.rejected) if name]
+        return [name for name in (*self.questions, self.answer, self.rejected) if name]
 
 
+TOOLS = ("tools", "functions")  # columns with the tools that were on offer; the second is OpenAI's first form
 Adapter = Callable[[dict[str, Any]], tuple[dict[str, Any], dict[str, Any]]]
 
 
@@ -61,6 +74,7 @@ def adapter(reading: Reading, kind: RowKind) -> Adapter:
     It raises UnadaptedError when no shape fits, the one that fits is of another kind, or it holds what a row cannot.
     """
     shapes = _shapes(reading, kind)
+    metadata = frozenset(name.strip().lower() for name in reading.metadata).union(TOOLS)
 
     @lru_cache(maxsize=1024)  # of a million records most have the same keys, so only the first asks every shape
     def read_keys(keys: tuple[str, ...]) -> tuple[tuple[str, ...], list[Shape], bool]:
@@ -80,6 +94,8 @@ def adapter(reading: Reading, kind: RowKind) -> Adapter:
             raise _not_recognised(record, reading)
         if not shaped.messages:
             raise UnadaptedError("no messages in it")
+        tools = next((tools for name in TOOLS if (tools := offered(row.get(name))) is not None), None)
+        shaped = with_beside(row, shaped, metadata)
         _check_kind(shaped, shape.kind, kind)
         if rated and ratings.good(row, reading.rating, reading.good_from) is False:
             shaped.weights = [0.0] * len(shaped.messages)
@@ -90,7 +106,7 @@ def adapter(reading: Reading, kind: RowKind) -> Adapter:
             "weights": shaped.weights,
             "calls": shaped.calls,
         }
-        return said, {**meta, **shaped.fields}
+        return said, {**meta, **shaped.fields, **({"tools": tools} if tools else {})}
 
     return adapt
 
@@ -151,10 +167,10 @@ def _check_kind(shaped: Shaped, found: RowKind, kind: RowKind) -> None:
 
 
 def _stated(reading: Reading, kind: RowKind) -> Shape:
-    question, answer, worse = (name.strip().lower() for name in (reading.question, reading.answer, reading.rejected))
+    questions, answer, worse = reading.questions, *(name.strip().lower() for name in (reading.answer, reading.rejected))
     if worse:
-        return paired((question,), answer, worse)
-    keys = (frozenset((question, answer)),)
+        return paired(questions[:1], answer, worse)
+    keys = (frozenset((*questions, answer)),)
     if kind.answer_is_label:
-        return Shape(keys, lambda row: text_label.read_columns(row, question, answer), CLASSIFICATION)
-    return Shape(keys, lambda row: prompt_completion.read_columns(row, question, answer))
+        return Shape(keys, lambda row: text_label.read_columns(row, questions, answer), CLASSIFICATION)
+    return Shape(keys, lambda row: prompt_completion.read_columns(row, questions, answer))

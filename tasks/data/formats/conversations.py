@@ -6,7 +6,9 @@ from typing import Any
 
 from tasks.data.formats.base import Record, Shape, Shaped
 from tasks.data.formats.messages import message_fields, to_message, turn_list, weights
+from tasks.data.formats.names import SYSTEM
 from tasks.data.formats.tool_calls import calls
+from tasks.data.formats.tool_turns import openai_turns
 
 
 def turns_under(*keys: str) -> Shape:
@@ -23,6 +25,7 @@ def turns_under(*keys: str) -> Shape:
 
 def conversation(turns: list[dict[str, Any]], used: set[str]) -> Shaped:
     """Turns as messages, with their weights and tool calls. Raises UnadaptedError for a turn that is no message."""
+    turns = openai_turns(turns)
     messages = [to_message(turn, calls=True) for turn in turns]
     made = calls(turns, messages)
     return Shaped(messages, used, weights=weights(turns, messages), calls=made, fields=message_fields(turns))
@@ -30,15 +33,11 @@ def conversation(turns: list[dict[str, Any]], used: set[str]) -> Shaped:
 
 def with_system(record: Record, shaped: Shaped) -> Shaped:
     """With the system prompt that a column of its own holds, unless the conversation begins with one."""
-    system = record.get("system")
-    if (
-        not isinstance(system, str)
-        or not system.strip()
-        or not shaped.messages
-        or shaped.messages[0]["role"] == "system"
-    ):
+    name = next((name for name in SYSTEM if isinstance(record.get(name), str) and record[name].strip()), None)
+    if name is None or not shaped.messages or shaped.messages[0]["role"] == "system":
         return shaped
-    shaped.messages, shaped.used = [{"role": "system", "content": system}, *shaped.messages], shaped.used | {"system"}
+    system = {"role": "system", "content": record[name]}
+    shaped.messages, shaped.used = [system, *shaped.messages], shaped.used | {name}
     shaped.weights = [0.0, *shaped.weights] if shaped.weights else None
     shaped.calls = [None, *shaped.calls] if shaped.calls else None
     return shaped

@@ -70,7 +70,10 @@ def pair(prompt: list[Turn], better: Any, worse: Any, used: set[str]) -> Shaped:
         raise UnadaptedError("an answer that is not the assistant's", roles=[best["role"], worst["role"]])
     if before != also:
         raise UnadaptedError("answers that differ before their last turn", turns=[len(chosen), len(rejected)])
-    whole = _joined([to_message(turn) for turn in prompt], before)
+    asked = [to_message(turn) for turn in prompt]
+    if asked[-1:] == [best]:  # a column of the whole conversation beside the pair, as UltraFeedback has it
+        asked = asked[:-1]
+    whole = _joined(asked, before)
     if not whole:
         raise UnadaptedError("a pair of answers without a prompt")
     fields = message_fields([*prompt, *chosen, *rejected])

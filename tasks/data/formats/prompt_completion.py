@@ -6,9 +6,11 @@ conversations.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from tasks.data.formats.base import Format, Record, Shape, Shaped
 from tasks.data.formats.conversations import conversation, with_system
-from tasks.data.formats.messages import answer_text, content_text, conversation_turns
+from tasks.data.formats.messages import answer_text, conversation_turns, joined
 from tasks.data.formats.preference_pairs import has_both, pair, pair_shape, paired
 
 COLUMNS = (
@@ -23,16 +25,17 @@ COLUMNS = (
 
 
 def _read(record: Record) -> Shaped:
-    return read_columns(record, *next(names for names in COLUMNS if record.keys() >= set(names)))
+    question, answered = next(names for names in COLUMNS if record.keys() >= set(names))
+    return read_columns(record, (question,), answered)
 
 
-def read_columns(record: Record, question: str, answered: str) -> Shaped:
-    """A question and its answer from these two columns."""
-    before, after = conversation_turns(record[question]), conversation_turns(record[answered])
-    if before and after:  # TRL's conversational prompt and completion
-        return conversation(before + after, {question, answered})
-    asked = {"role": "user", "content": content_text(record[question])}
-    return with_system(record, Shaped([asked, answer_text(record[answered])], {question, answered}))
+def read_columns(record: Record, questions: Sequence[str], answered: str) -> Shaped:
+    """A question and its answer from these columns; of several the question's texts one below the other."""
+    used = {*questions, answered}
+    before, after = conversation_turns(record[questions[0]]), conversation_turns(record[answered])
+    if before and after and len(questions) == 1:  # TRL's conversational prompt and completion
+        return conversation(before + after, used)
+    return with_system(record, Shaped([joined(record, questions), answer_text(record[answered])], used))
 
 
 def _read_whole(record: Record) -> Shaped | None:

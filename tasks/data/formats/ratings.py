@@ -5,6 +5,7 @@ called good or bad.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 from tasks.data.formats.messages import UnadaptedError
@@ -20,6 +21,8 @@ WORDS = {
     True: ("true", "up", "thumbs up", "👍", "good", "positive", "like", "liked", "upvote", "desirable"),
     False: ("false", "down", "thumbs down", "👎", "bad", "negative", "dislike", "disliked", "downvote", "undesirable"),
 }
+# Of these words those that are no class: of texts, `label` may say positive or good.
+NO_CLASS = ("true", "false", "desirable", "undesirable", "thumbs up", "thumbs down", "👍", "👎")
 MEANING = {word: good for good, words in WORDS.items() for word in words}
 
 
@@ -43,6 +46,8 @@ def _found(row: dict[str, Any], names: tuple[str, ...]) -> list[str]:
 
 def label(value: Any) -> str:
     """A label as text: numbers as they are written, 3.0 (a whole number from a column with gaps) as 3, true as true."""
+    if isinstance(value, list | tuple):  # as tools for labelling have it, which allow for several
+        return _only_label(value)
     if isinstance(value, str):
         return value
     if value is None or (isinstance(value, float) and math.isnan(value)):
@@ -54,6 +59,12 @@ def label(value: Any) -> str:
     if isinstance(value, int | float):
         return str(value)
     raise UnadaptedError("label is not one value", type=type(value).__name__)
+
+
+def _only_label(values: Sequence[Any]) -> str:
+    if len(values) > 1:
+        raise UnadaptedError("several labels", count=len(values))
+    return label(values[0] if values else None)
 
 
 def good(row: dict[str, Any], column: str = "", good_from: float | None = None) -> bool | None:
@@ -75,12 +86,13 @@ def good(row: dict[str, Any], column: str = "", good_from: float | None = None) 
 
 
 def _certain(name: str, value: Any) -> bool | None:
-    """A field named `label` may hold any class, so there only true and false are a rating."""
+    """A field named `label` may hold any class, so there only what is none is a rating."""
     if isinstance(value, bool):
         return value
-    if not isinstance(value, str) or (name == "label" and value.strip().lower() not in ("true", "false")):
+    if not isinstance(value, str):
         return None
-    return MEANING.get(value.strip().lower().replace("_", " ").replace("-", " "))
+    word = value.strip().lower().replace("_", " ").replace("-", " ")
+    return MEANING.get(word) if name != "label" or word in NO_CLASS else None
 
 
 def _verdict(value: Any) -> bool | None:

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import product
 
 from tasks.core.row_kind import CLASSIFICATION
 from tasks.data.formats import ratings
 from tasks.data.formats.base import Format, Record, Shape, Shaped
-from tasks.data.formats.messages import content_text
+from tasks.data.formats.messages import joined
 
 
 def _read(record: Record) -> Shaped | None:
     columns = ratings.columns(record)
-    return read_columns(record, *columns) if columns else None
+    return read_columns(record, columns[:1], columns[1]) if columns else None
 
 
-def read_columns(record: Record, text: str, label: str) -> Shaped:
-    """A text and its label from these two columns."""
-    asked = {"role": "user", "content": content_text(record[text])}
-    return Shaped([asked, {"role": "assistant", "content": ratings.label(record[label])}], {text, label})
+def read_columns(record: Record, texts: Sequence[str], label: str) -> Shaped:
+    """A text, or several one below the other, and its label from these columns."""
+    answer = {"role": "assistant", "content": ratings.label(record[label])}
+    return Shaped([joined(record, texts), answer], {*texts, label})
 
 
 KEYS = tuple(map(frozenset, product(ratings.TEXTS, (*ratings.LABELS, *ratings.NAMED))))

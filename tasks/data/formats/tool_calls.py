@@ -8,7 +8,7 @@ from typing import Any
 
 from tasks.core.row import CANONICAL, Message, Turn, parsed, turns
 from tasks.core.text.strict_json import refuse_constant
-from tasks.data.formats.messages import UnadaptedError, to_message
+from tasks.data.formats.messages import UnadaptedError, is_empty, to_message
 
 
 def calls(turns: Sequence[Turn], messages: Sequence[Message]) -> list[str | None] | None:
@@ -33,6 +33,29 @@ def calls(turns: Sequence[Turn], messages: Sequence[Message]) -> list[str | None
         else:
             found.append(None)
     return found
+
+
+def offered(value: Any) -> list[Turn] | None:
+    """The tools on offer in OpenAI's form, of a list of them or of their JSON text; None where there are none.
+
+    Raises UnadaptedError for what is no list of functions, since a call without its tool teaches to make tools up.
+    """
+    if is_empty(value):
+        return None
+    tools = parsed(value, "[")
+    return [_tool(parsed(tool, "{")) for tool in tools] if isinstance(tools, list) else [_tool(parsed(tools, "{"))]
+
+
+def _tool(tool: Any) -> Turn:
+    """OpenAI's first form is the function alone, as ShareGPT's is; Anthropic's parameters are its input_schema."""
+    function = tool.get("function", tool) if isinstance(tool, dict) else None
+    if not isinstance(function, dict) or not isinstance(function.get("name"), str):
+        raise UnadaptedError("tools not understood", type=type(tool).__name__)
+    if function is not tool:
+        return dict(tool)
+    function = {key: value for key, value in function.items() if key not in ("type", "input_schema")}
+    schema = tool.get("input_schema")
+    return {"type": "function", "function": function | ({"parameters": schema} if isinstance(schema, dict) else {})}
 
 
 def _listed(value: Any, number: int) -> list[Any]:
