@@ -40,9 +40,17 @@ def suggest_for_file(path: str, kind: str = SFT.name) -> str:
 
 
 def _rows(path: str, kind: RowKind) -> pl.DataFrame:
-    if path.endswith(".parquet") and Path(path).is_file() and ROW_SCHEMA.keys() <= pl.read_parquet_schema(path).keys():
+    if path.endswith(".parquet") and Path(path).is_file() and _is_curated(path):
         return pl.read_parquet(path)
     return ingest(find_sources((Source(path=path),), Path.cwd()), IngestSettings(), kind).kept
+
+
+def _is_curated(path: str) -> bool:
+    """Whether a Parquet file is of a run; what is none at all is for ingest to refuse, which says what is wrong."""
+    try:
+        return ROW_SCHEMA.keys() <= pl.read_parquet_schema(path).keys()
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException):
+        return False
 
 
 def _name(text: str) -> str:

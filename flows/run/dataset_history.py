@@ -82,7 +82,7 @@ def _named(name: str, known: list[Path]) -> list[Path]:
 
 def _runs() -> list[dict[str, Any]]:
     file = home() / RUNS
-    lines = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
+    lines = file.read_text(encoding="utf-8").split("\n") if file.exists() else []
     return [json.loads(line) for line in lines if line.endswith("}")]  # the last may be cut off by a kill
 
 

@@ -124,7 +124,7 @@ class Decisions(Settings):
 
 def read_decisions(file: Path) -> Decisions:
     """The decisions in `file`; none if there is no such file. Raises DataError naming the line that is none."""
-    lines = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
+    lines = file.read_text(encoding="utf-8").split("\n") if file.exists() else []  # splitlines also splits at U+2028
     return Decisions(made=tuple(_decision(file, number, line) for number, line in enumerate(lines, 1) if line.strip()))
 
 

@@ -17,12 +17,13 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 from pydantic import BaseModel
 
 from tasks.core.decisions import Decisions
 from tasks.core.errors import NothingLeftError
 from tasks.core.facts import RowFacts
-from tasks.core.handle import FACTS, Handle
+from tasks.core.handle import FACTS, LEDGER, Handle
 from tasks.core.home import TOLD, commit, home_folder, new_artifact
 from tasks.core.ledger import GONE, Outcome
 from tasks.core.process import terminal
@@ -33,6 +34,7 @@ from tasks.core.process.retry import may_heal
 from tasks.core.process.run_page import show
 from tasks.core.row_batches import BatchOutcome, batch_outcomes, write_rows
 from tasks.core.step_cache import Input, is_kept, result_of, work_key
+from tasks.core.text.display import words
 from tasks.core.work import StepDirs, StepResult
 
 # Waits of 2, 4, 8 and 16 s: half a minute, which outlasts a restart of MLflow or an object store.
@@ -176,7 +178,9 @@ def _write_rows(out: Path, name: str, outcomes: Iterable[BatchOutcome]) -> StepR
     if not rows:
         raise NothingLeftError(
             f"No row is left after {name}: {came:,} came in.",
-            where=f"step {name}: " + "; ".join(f"{r} {n:,}" for a in counts.values() for r, n in a.items()),
+            where=f"step {name}: "
+            + "; ".join(f"{r} {n:,}" for a in counts.values() for r, n in a.items())
+            + _first(out),
             allowed="at least one row",
             todo="look at the reasons above; loosen this step in the recipe, or mend the source",
         )
@@ -185,6 +189,20 @@ def _write_rows(out: Path, name: str, outcomes: Iterable[BatchOutcome]) -> StepR
         f", {sum(reasons.values()):,} {action}" for action, reasons in counts.items() if action != "kept"
     )
     return StepResult("rows", line, RowFacts(came=came, kept=rows, counts=counts).written(), table, rows)
+
+
+def _first(out: Path) -> str:
+    """One of the rows that are gone, with what the ledger says of it."""
+    gone = pl.read_parquet(out / LEDGER).filter(pl.col("action").cast(pl.String).is_in(GONE)).head(1)
+    if gone.is_empty():
+        return ""
+    row = gone.row(0, named=True)
+    found = "; ".join(
+        f"{name.replace('_', ' ')}: {words(value)}" for name, value in json.loads(row["evidence"]).items()
+    )
+    return f"\n           for example {row['source']}, line {row['line']}: {row['reason']}" + (
+        f"; {found}" if found else ""
+    )
 
 
 def _holds(key: str, still: Callable[[Handle], bool]) -> bool:

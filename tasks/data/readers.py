@@ -153,7 +153,7 @@ def _begins_a_list(data: bytes) -> bool:
 
 
 def _list_or_lines(name: str, text: str) -> Iterator[Record]:
-    """A JSON list under the ending of JSONL, as pretty printers and exports leave it; else lines, of which one is bad."""
+    """A JSON list under the ending of JSONL, as exports leave it; else lines, of which the first is bad."""
     try:
         rows = parse_json(text)
     except ValueError:

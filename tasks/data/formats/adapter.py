@@ -19,7 +19,7 @@ from pydantic import Field
 from tasks.core.members import one_of
 from tasks.core.row_kind import CLASSIFICATION, SFT, RowKind
 from tasks.core.settings import Settings
-from tasks.data.formats import prompt_completion, ratings, text_label
+from tasks.data.formats import one_text, prompt_completion, ratings, text_label
 from tasks.data.formats.base import Shape, Shaped
 from tasks.data.formats.beside import with_beside
 from tasks.data.formats.catalog import FORMATS, readable
@@ -43,6 +43,8 @@ class Reading(Settings):
     answer: str = ""
     # The column of the worse answer; with it, question and answer name the prompt and the better one.
     rejected: str = ""
+    # What stands just before the answer in a record that is one text, as "\nA:"; the column is `text`.
+    text: str = ""
     # The column that says how good an answer is; empty takes what is certain (ratings.RATINGS), and leaves numbers
     # alone.
     rating: str = ""
@@ -65,6 +67,10 @@ class Reading(Settings):
 
 
 TOOLS = ("tools", "functions")  # columns with the tools that were on offer; the second is OpenAI's first form
+NAMES, NAME = 20, 40  # columns that a message names, and letters of each
+STATE_COLUMNS = (
+    "say at this source which columns they are, as question: and answer:; or where in data.text an answer begins"
+)
 Adapter = Callable[[dict[str, Any]], tuple[dict[str, Any], dict[str, Any]]]
 
 
@@ -143,11 +149,14 @@ def recognised(record: dict[str, Any]) -> bool:
 
 def _not_recognised(record: dict[str, Any], reading: Reading) -> UnadaptedError:
     expected = reading.columns or (readable() if reading.format == AUTO else [reading.format])
-    return UnadaptedError("shape not recognised", keys=sorted(record), expected=expected)
+    columns = [key[:NAME] for key in sorted(record)][:NAMES]
+    return UnadaptedError("shape not recognised", columns_found=columns, expected=expected, todo=STATE_COLUMNS)
 
 
 def _shapes(reading: Reading, kind: RowKind) -> list[Shape]:
     """The shapes to try, in order: a label where labels are wanted, then what is more than a conversation."""
+    if reading.text:
+        return [one_text.stated(reading.text)]
     if reading.columns:
         return [_stated(reading, kind)]
     chosen = [format for format in FORMATS if reading.format in (AUTO, format.name)]

@@ -90,7 +90,11 @@ def _pairs(value: Any) -> list[dict[str, Any]] | None:
         for pair in pairs
     ):
         return None
-    return [{"role": role, "content": text} for pair in pairs for role, text in zip(("user", "assistant"), pair, strict=True)]
+    return [
+        {"role": role, "content": text}
+        for pair in pairs
+        for role, text in zip(("user", "assistant"), pair, strict=True)
+    ]
 
 
 def _with_material(material: Record, shaped: Shaped) -> None:

@@ -6,7 +6,7 @@ the package's __init__, since a served model takes parts of the package and shou
 
 from __future__ import annotations
 
-from tasks.data.formats import alpaca, huggingface, openai, prompt_completion, sharegpt, text_label, trl
+from tasks.data.formats import alpaca, huggingface, one_text, openai, prompt_completion, sharegpt, text_label, trl
 from tasks.data.formats.base import Format
 
 FORMATS: list[Format] = [
@@ -16,6 +16,7 @@ FORMATS: list[Format] = [
     alpaca.FORMAT,
     prompt_completion.FORMAT,
     text_label.FORMAT,
+    one_text.FORMAT,
     huggingface.FORMAT,
 ]
 
