@@ -107,11 +107,16 @@ def _add_calls(made: list[Turn], turn: Turn, calls: list[Turn]) -> None:
     marks.pop("function_call", None)
     said = made[-1] if made and _role(turn) in CALLING else {}
     if _role(said) in ("assistant", "gpt") and not said.get("tool_calls"):
-        made[-1] = {**said, **marks, "tool_calls": calls}
+        made[-1] = {**_openai(said), **marks, "tool_calls": calls}
     elif said.get("tool_calls"):
         made[-1] = {**said, "tool_calls": [*said["tool_calls"], *calls]}
     else:
         made.append({"role": "assistant", "content": content or None, **marks, "tool_calls": calls})
+
+
+def _openai(turn: Turn) -> Turn:
+    rest = {key: value for key, value in turn.items() if key not in ("role", "from", "content", "value")}
+    return {"role": "assistant", "content": turn.get("content", turn.get("value")), **rest}
 
 
 def _answer(turn: Turn, open_calls: list[tuple[str, str]]) -> Turn:

@@ -199,7 +199,6 @@ NOT_ROWS: dict[str, bytes] = {
     "shape not recognised": b'{"text": "a", "note": "b"}',
     "no messages in it": b'{"messages": []}',
     "role not recognised": b'{"messages": [{"role": "narrator", "content": "a"}]}',
-    "tool calls are not supported": b'{"messages": [{"role": "assistant", "function_call": {"name": "a", "arguments": "{}"}}]}',
     "a tool call without a function's name": b'{"messages": [{"role": "assistant", "tool_calls": [{"id": "1"}]}]}',
     "content is not text": b'{"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": "x"}]}]}',
     "message weight is neither 0 nor 1": b'{"messages": [{"role": "assistant", "content": "a", "weight": 0.5}]}',
@@ -223,7 +222,7 @@ def test_a_line_that_is_no_row_is_quarantined_with_its_place_and_its_text(tmp_pa
 def test_evidence_names_keys_and_columns_but_never_content(tmp_path: Path) -> None:
     outcome = one(tmp_path, lines([ROWS[0], {"mail": "jo@example.com"}]) + '{"prompt": jo@example.com}\n')
     evidence = {row["reason"]: json.loads(row["evidence"]) for row in outcome.ledger.iter_rows(named=True)}
-    assert evidence["shape not recognised"]["keys"] == ["mail"]
+    assert evidence["shape not recognised"]["columns_found"] == ["mail"]
     assert evidence["not JSON"] == {"column": 12, "error": "Expecting value"}
     assert "example" not in "".join(outcome.ledger["evidence"])
 

@@ -58,7 +58,7 @@ MEANT = [
         "label": None if row["label"] is None else NAMES[row["label"]],
         "votes": row["votes"] and [NAMES[vote] for vote in row["votes"]],
         "inside": row["inside"]
-        and {**row["inside"], "topic": None if row["inside"]["topic"] is None else NAMES[row["inside"]["topic"]]},
+        and {name: NAMES[it] if name == "topic" else it for name, it in row["inside"].items() if it is not None},
     }
     for row in ROWS
 ]
@@ -162,4 +162,13 @@ def test_names_that_stand_in_place_of_their_numbers_stay_and_metadata_of_another
     assert [decode(value) for value in ("sun", 1, -1, None)] == ["sun", "sun", None, None]
     for written in ("{}", "[]", '{"info": null}', '{"info": {"features": []}}'):
         assert features_in({"huggingface": written}) == {}
-    assert decoders({"a": pl.Struct({"b": pl.Int64})}, {"a": {"_type": "List"}}) == {}
+    assert decoders({"a": pl.Int64()}, {"a": {"_type": "List"}}) == {}
+
+
+def test_what_a_struct_lacks_is_left_out_and_a_null_of_json_stays() -> None:
+    tools = pl.List(pl.Struct({"city": pl.String, "note": pl.String}))
+    decode = decoders({"tools": tools}, {"tools": [{"note": {"_type": "Json"}}]})["tools"]
+    assert decode([{"city": None, "note": "null"}, {"city": "Bonn", "note": None}]) == [
+        {"note": None},
+        {"city": "Bonn"},
+    ]

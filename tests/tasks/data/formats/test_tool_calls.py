@@ -102,13 +102,7 @@ BROKEN: dict[str, dict[str, Any]] = {
         "messages": [*conversation(call())["messages"][:2], {"role": "tool", "tool_call_id": "call_9", "content": "x"}]
     },
     "tool_calls is no list": {"messages": [{"role": "assistant", "content": None, "tool_calls": "weather"}]},
-    "tool calls are not supported": {
-        "conversations": [
-            {"from": "human", "value": "a"},
-            {"from": "function_call", "value": "{}"},
-            {"from": "observation", "value": "b"},
-        ]
-    },
+    "tools not understood": {**conversation(call()), "tools": "weather"},
 }
 
 
