@@ -27,6 +27,7 @@ from tasks.data.formats.names import CHOICES, DOUBTFUL, LEFT_OUT, MATERIAL, MEDI
 NAMES = MEDIA.union(REASONING, MATERIAL, DOUBTFUL, LEFT_OUT, TAKEN, PRODIGY, ("history", "answer"))
 # Where a picture or sound was, as LLaVA's and LLaMA-Factory's files have it: a line of its own, or glued to the text.
 _PLACEHOLDER = re.compile(r"(?:\A|(?<=\n))<(image|video|audio)>(?=\n|\w|\Z)|(?<=\S)<(image|video|audio)>\Z")
+SENTENCE = 4  # words: fewer are a name, a code or a state
 _LETTER = re.compile(r"[A-Z]")
 _LETTERED = re.compile(r"\(?[A-Z][.):]")
 
@@ -51,7 +52,7 @@ def with_beside(record: Record, shaped: Shaped, metadata: Collection[str]) -> Sh
     _with_history(rest, shaped)
     _with_material({key: value for key, value in rest.items() if key in MATERIAL}, shaped)
     for key in sorted(rest.keys() & set(DOUBTFUL)):
-        if not _said(rest[key], shaped):
+        if _is_material(rest[key]) and not _said(rest[key], shaped):
             raise UnadaptedError("a column that the question may need", column=key)
     return shaped
 
@@ -63,6 +64,11 @@ def _refuse_placeholders(shaped: Shaped) -> None:
             name = found[1] or found[2]
             if f"</{name}>" not in said["content"]:
                 raise UnadaptedError(MEDIA_BESIDE, placeholder=f"<{name}>")
+
+
+def _is_material(value: Any) -> bool:
+    """Whether a value is what one could ask about, and no number or short code."""
+    return isinstance(value, list | dict) or (isinstance(value, str) and len(value.split()) >= SENTENCE)
 
 
 def _said(value: Any, shaped: Shaped) -> bool:

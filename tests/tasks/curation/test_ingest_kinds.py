@@ -154,7 +154,8 @@ def test_every_shape_of_a_labelled_text_is_recognised(tmp_path: Path, name: str)
 
 NOT_LABELLED: dict[str, dict[str, Any]] = {
     "no label": {"text": "Hi", "label": None},
-    "label is not one value": {"text": "Hi", "label": ["a", "b"]},
+    "several labels": {"text": "Hi", "label": ["a", "b"]},
+    "label is not one value": {"text": "Hi", "label": {"a": 1}},
     "several columns could be the text or the label": {"text": "Hi", "category": "a", "topic": "b"},
     "more or less than a text and its label": {"messages": [ASKED, GOOD, ASKED, GOOD]},
     "content is not text": {"text": 3, "label": "a"},
