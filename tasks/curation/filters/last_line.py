@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass
 from functools import cached_property
 
-from tasks.curation.mail import is_farewell
+from tasks.curation.cleaning.mail import is_farewell
 
 NAME_CHARACTERS = 200  # at the end of a line that are searched for a tag, a link or a name
 SIGNED = 8  # words of a farewell with a name
