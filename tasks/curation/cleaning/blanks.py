@@ -46,7 +46,7 @@ def _is_laid_out(text: str) -> bool:
     wide, aligned, before = 0, 0, frozenset[int]()
     for line in text.split("\n"):
         runs = list(_RUN.finditer(line))
-        wide += any(len(run[0]) >= _LAID_OUT for run in runs)
+        wide += sum(len(run[0]) >= _LAID_OUT for run in runs)
         ends = frozenset(run.end() for run in runs)
         aligned = aligned + 1 if ends & before else 0
         before = ends

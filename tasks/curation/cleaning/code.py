@@ -16,7 +16,8 @@ _WORDS = (  # that begin a line of code and hardly one of prose, with what follo
     r"(?:async )?def \w+\s*\(|class \w+\s*[({:]|(?:from [\w.]+ )?import [\w.{*]|#include\b|using [\w:.]+;|"
     r"package [\w.]+;|(?:public|private|protected|static|final|export)(?: \w+)+[\s({=;]|(?:const|let|var|val) [\w{\[]|"
     r"func(?:tion)? ?\w*\(|fn \w+|return[ ;(].*[;()\[\]{}=+*/]|(?:else|try|finally|do)\s*[:{]|"
-    r"(?:if|for|while|elif|switch|catch)\b[^\n]*[:{)]\s*$|SELECT\b.*|INSERT INTO\b|UPDATE \w+ SET\b|DELETE FROM\b|"
+    r"(?:if|for|while|elif|switch|catch)\b[^\n]*[:{)]\s*$|INSERT INTO\b|UPDATE \w+ SET\b|DELETE FROM\b|"
+    r"(?:SELECT|FROM|WHERE|HAVING|GROUP BY|ORDER BY|VALUES|UNION|(?:LEFT |RIGHT |INNER )?JOIN)\b|"
     r"CREATE (?:TABLE|INDEX|VIEW)\b|ALTER TABLE\b|<\?php|#!/|>>> |\.\.\. |@\w+\(|\$ \w|[-+]{3} [ab]/|@@ "
 )
 _MARKS = r"=>|->|::|[=!]==?\s|&&|\|\||\+=|:=|\w\(\)|\);|\};|\{\{|\}\}|\w\[\d+\]"
