@@ -23,7 +23,6 @@ from tasks.metrics.answer_schema import AnswerSettings, broken_rule
 
 STANDARD, SPELLING = "standard JSON form", "spelling of the label"
 LABEL = "label"  # the field that an answer is which is nothing but a label
-RARE = 3  # uses, below which an answer among labels is none
 # Whoever asks for an object gets one, also where answers are prose.
 _ASKED_FOR = re.compile(
     r"(?i)json|dict|object|code|program|function|format|array|schema|css|yaml|config|class\b|set of"
@@ -141,9 +140,7 @@ def _rejected(text: str | None, answer: AnswerSettings, old: LegacyNames, done: 
 
 
 def _labels(context: FilterContext, form: Form, values: Mapping[str, str]) -> Conformed:
-    """Labels in their usual spelling. form.labels: those that are used often enough; empty where any label may be
-    meant.
-    """
+    """Labels in their usual spelling. form.labels: all that are labels; empty where any label may be meant."""
     said = pl.concat([context.written_answers, context.texts.filter(role=REJECTED)])
     counts = said.group_by("text").len()
     renamed: dict[str, int] = {}
