@@ -21,7 +21,7 @@ _THE = r"(?:the|this|these|all|any|every|each|it|them|their|my|your|what|a|an)\b
 _EDIT = re.compile(
     r"(?i)punctuat|capitali|capital letters|\b(?:title|lower|upper|sentence|true|camel|snake)[ -]?cas|\bcasing\b"
     r"|\b(?:re)?format|layout|\bindent|pretty.?print|minif|beautif|normali[sz]e|proofread|grammar|spelling|\brewrite"
-    rf"|rephras|paraphras|\bsort (?:{_THE}|words|lines|by)|\b(?:edit|fix|mend|correct|clean|convert|copy|order|translate)"
+    rf"|rephras|paraphras|\bsort (?:{_THE}|words|lines|by)|\b(?:edit|fix|mend|correct|clean|convert|copy|order)"
     rf" (?:up )?(?:{_THE}|errors|mistakes|texts?|sentences?)|(?<!not )(?<!never )(?<!n't )\b(?:repeat|echo)|same again"
     r"|verbatim|transcri|\bas (?:a )?(?:json|xml|yaml|csv|markdown|html)|satzzeichen|großschreib|rechtschreib|formatier"
     r"|korrigier|ponctu|majuscule|orthograph|corrige|puntuaci|may[uú]scul|formatea|interpun|hoofdletter"
