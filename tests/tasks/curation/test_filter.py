@@ -312,6 +312,19 @@ def test_an_answer_that_ends_unlike_the_others_was_cut(case: str) -> None:
     assert (action, reason, evidence["characters"]) == ("quarantined", "answer is cut off", len(CUT[case].strip()))
 
 
+def test_each_answer_of_a_conversation_is_judged_by_itself_and_the_reason_says_which_was_cut() -> None:
+    def judged(first: str, last: str) -> list[tuple[str, int]]:
+        rows = frame([*answered(first), *answered(last, "And when?")], *map(answered, HABIT))
+        entries = run(rows).ledger.select("reason", "evidence").iter_rows()
+        return [(reason, json.loads(evidence)["message"]) for reason, evidence in entries]
+
+    whole, unended = HABIT[0], CUT["an unended sentence"]
+    assert judged(unended, whole) == judged(CUT["a list item"], whole) == judged(CUT["a comma"], whole) == []
+    assert judged(whole, unended) == judged(unended, unended) == [("answer is cut off", 4)]
+    for case in ("part of a word", "a word that ends no sentence", "an open bracket", "an open code block"):
+        assert judged(CUT[case], whole) == [("an earlier answer is cut off", 2)]
+
+
 @pytest.mark.parametrize("text", WHOLE)
 def test_an_answer_that_may_end_without_a_full_stop_stays(text: str) -> None:
     assert run(frame(answered(text), *map(answered, HABIT))).ledger.is_empty()
