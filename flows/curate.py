@@ -45,7 +45,9 @@ HELDOUT = ("holdout", "edge_cases", "benchmarks")  # what nothing may be trained
 
 @dataclass(frozen=True)
 class Curated:
-    """What the first part of a run hands on. steps: the row steps in order. heldout: the held-out rows by name."""
+    """What the first part of a run hands on. steps: the row steps in order. heldout: the held-out rows by name, as they
+    are asked; compared: the same, cleaned and redacted as training rows are.
+    """
 
     steps: tuple[Handle, ...]
     base: Handle
@@ -54,6 +56,7 @@ class Curated:
     advice: Handle
     review: Handle
     heldout: Results
+    compared: Results
 
     @property
     def results(self) -> Results:
@@ -109,7 +112,7 @@ def curated(plan: Recipe) -> Curated:
     record_dataset(plan.name, dataset)
     advice = work_step(advise, plan.advise, dataset=dataset, kind=kind, answer=answer, prompt=plan.prompt)
     sheet = work_step(review, plan.review, steps=steps, dataset=dataset, kind=kind, answer=answer, personal=plan.redact)
-    return Curated(tuple(steps), base, dataset, contract, advice, sheet, heldout)
+    return Curated(tuple(steps), base, dataset, contract, advice, sheet, heldout, compared)
 
 
 def run_rowwise_steps(plan: Recipe, rows: Handle, base: Handle) -> list[Handle]:
