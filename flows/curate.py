@@ -148,9 +148,15 @@ def in_form(plan: Recipe, label: str, heldout: Handle, formatted: Handle) -> Han
     """Held-out rows with the answers that are expected in the form of the training rows, `formatted`; what they ask
     stays.
     """
-    learnt = {} if plan.answer.json_schema else {"training": formatted}
-    kind = {"kind": plan.rows_are, "answer": plan.answer}
-    return row_step(format_heldout, plan.format, f"{label}_formatted", rows=heldout, **kind, **learnt)
+    return row_step(
+        format_heldout,
+        plan.format,
+        f"{label}_formatted",
+        rows=heldout,
+        kind=plan.rows_are,
+        answer=plan.answer,
+        training=None if plan.answer.json_schema else formatted,
+    )
 
 
 def warn_of_faults(plan: Recipe, heldout: Results) -> None:
