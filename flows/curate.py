@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from prefect import flow
+from prefect.logging import get_run_logger
 
 from data_contracts.contract import read_contract
 from flows.recipe import Recipe
@@ -15,7 +16,9 @@ from flows.run.final_states import ends_in_words
 from flows.run.parameters import DEFAULT, ROWS, Assignments, RecipeName, RecipePath, Rows, recipe_from_form
 from tasks.contract.known_answers import HeldoutRows, RelationInputs
 from tasks.contract.row_relations import RelationSettings
+from tasks.core.errors import DataError
 from tasks.core.handle import Handle
+from tasks.core.process import terminal
 from tasks.core.step import row_step, work_step
 from tasks.curation.account import AccountSettings, account
 from tasks.curation.advise import advise
@@ -25,13 +28,14 @@ from tasks.curation.conflicts import conflicts
 from tasks.curation.decontaminate import decontaminate
 from tasks.curation.dedupe import dedupe
 from tasks.curation.filter import filter_rows, find_rules
-from tasks.curation.format import format_answers
+from tasks.curation.format import format_answers, format_heldout
 from tasks.curation.ingest import RawFile, find_sources, ingest
 from tasks.curation.label_errors import label_errors
 from tasks.curation.redact import redact
 from tasks.curation.review import decide, review
 from tasks.curation.select import select
 from tasks.curation.split import split
+from tasks.evaluation.evaluate import SETS, references_of
 from tasks.model.base_model import find_model
 from tasks.training.fetch import fetch
 
@@ -41,7 +45,9 @@ HELDOUT = ("holdout", "edge_cases", "benchmarks")  # what nothing may be trained
 
 @dataclass(frozen=True)
 class Curated:
-    """What the first part of a run hands on. steps: the row steps in order. heldout: the held-out rows by name."""
+    """What the first part of a run hands on. steps: the row steps in order. heldout: the held-out rows by name, as they
+    are asked; compared: the same, cleaned and redacted as training rows are.
+    """
 
     steps: tuple[Handle, ...]
     base: Handle
@@ -50,6 +56,7 @@ class Curated:
     advice: Handle
     review: Handle
     heldout: Results
+    compared: Results
 
     @property
     def results(self) -> Results:
@@ -74,6 +81,8 @@ def curated(plan: Recipe) -> Curated:
     heldout = evaluation_rows(plan)
     files = find_sources(plan.data.train, plan.folder)
     steps = run_rowwise_steps(plan, read(plan, "ingest", files), base)
+    heldout |= {name: in_form(plan, name, heldout[name], steps[-1]) for name in SETS if name in heldout}
+    warn_of_faults(plan, heldout)
 
     def run_next(function: Callable[..., Any], settings: Any, name: str = "", **inputs: Any) -> None:
         steps.append(row_step(function, settings, name, rows=steps[-1], reviewed=said, **inputs))
@@ -103,7 +112,7 @@ def curated(plan: Recipe) -> Curated:
     record_dataset(plan.name, dataset)
     advice = work_step(advise, plan.advise, dataset=dataset, kind=kind, answer=answer, prompt=plan.prompt)
     sheet = work_step(review, plan.review, steps=steps, dataset=dataset, kind=kind, answer=answer, personal=plan.redact)
-    return Curated(tuple(steps), base, dataset, contract, advice, sheet, heldout)
+    return Curated(tuple(steps), base, dataset, contract, advice, sheet, heldout, compared)
 
 
 def run_rowwise_steps(plan: Recipe, rows: Handle, base: Handle) -> list[Handle]:
@@ -133,6 +142,33 @@ def evaluation_rows(plan: Recipe) -> Results:
 def read(plan: Recipe, label: str, files: list[RawFile]) -> Handle:
     """Ingest files. Held-out rows are read as they are: they stand for what production will send."""
     return row_step(ingest, plan.ingest, label, reviewed=plan.decisions, files=files, kind=plan.rows_are)
+
+
+def in_form(plan: Recipe, label: str, heldout: Handle, formatted: Handle) -> Handle:
+    """Held-out rows with the answers that are expected in the form of the training rows, `formatted`; what they ask
+    stays.
+    """
+    return row_step(
+        format_heldout,
+        plan.format,
+        f"{label}_formatted",
+        rows=heldout,
+        kind=plan.rows_are,
+        answer=plan.answer,
+        training=None if plan.answer.json_schema else formatted,
+    )
+
+
+def warn_of_faults(plan: Recipe, heldout: Results) -> None:
+    """Say which expected answers no model could give: a run would stop at them before it trains."""
+    for name in SETS:
+        try:
+            if name in heldout:
+                references_of(name, heldout[name].frame(), plan.answer)
+        except DataError as error:
+            line = f"{name}: {error.what} {error.where}. `retrain` stops at them. To do: {error.todo}."
+            get_run_logger().warning(line)
+            terminal.note(line)
 
 
 def cleaned_and_redacted(plan: Recipe, label: str, heldout: Handle) -> Handle:

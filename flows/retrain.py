@@ -109,7 +109,8 @@ def released(plan: Recipe, data: Curated, model: Evaluated) -> State[Results]:
     version = registered(plan, data, model)
     seen = {"training": model.adapter, "version": version, "advice": data.advice, "review": data.review}
     steps = list(data.steps)
-    page = work_step(report, plan.report, steps=steps, prompt=plan.prompt, answer=plan.answer, **seen, **proof)
+    asked = {"asked": data.heldout["holdout"], "compared": data.compared["holdout"]}
+    page = work_step(report, plan.report, steps=steps, prompt=plan.prompt, answer=plan.answer, **seen, **proof, **asked)
     promoted = follow_gate(plan, version)
     publish_outcome(plan.name, page, version, steps, data.contract, promoted)
     made = {**proof, "review": data.review, "training": model.adapter, "report": page, "version": version}

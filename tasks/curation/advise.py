@@ -3,6 +3,8 @@
     made = advise(place, AdviseSettings(goal="capability"), dataset=dataset, answer=recipe.answer, kind=SFT,
                   prompt=recipe.prompt)
 
+Rows are not asked for where steps hold such rows back: these are named first.
+
 Nothing is stopped: a contract says what must be, advice says what is wise. sft and preference rows are looked at in
 every topic, preference pairs also for whether longer is all that is preferred. Of classification rows, whose answer is
 a label, the topics about the text of answers are left out.
@@ -10,18 +12,20 @@ a label, the topics about the text of answers are left out.
 
 from __future__ import annotations
 
+import json
+from collections import Counter
 from dataclasses import asdict
 from typing import Any
 
 import polars as pl
 from pydantic import Field
 
-from tasks.core.handle import CURATED, Handle
+from tasks.core.handle import CURATED, LEDGER, QUARANTINE, Handle
 from tasks.core.row_kind import RowKind
 from tasks.core.settings import Settings
 from tasks.core.work import StepDirs, StepResult
 from tasks.curation.advice import row_counts, row_texts
-from tasks.curation.advice.row_counts import Advice, Goal
+from tasks.curation.advice.row_counts import Advice, Goal, Removed
 from tasks.curation.advice.specifics import prose
 from tasks.metrics.answer_schema import AnswerSettings, label_of
 from tasks.model.chat_template import PromptSettings
@@ -64,7 +68,8 @@ def advise(
     """
     rows = dataset.frame(CURATED)
     place.progress(0.1, f"looking at {rows.height:,} rows")
-    found = sorted(_advice(rows, settings, answer, kind, prompt), key=lambda a: WORST_FIRST.index(a.level))
+    removed = _removed(dataset, answer, kind)
+    found = sorted(_advice(rows, removed, settings, answer, kind, prompt), key=lambda a: WORST_FIRST.index(a.level))
     counts = {level: sum(a.level == level for a in found) for level in WORST_FIRST}
     told = {"goal": settings.goal, "rows": rows.height, "warnings": counts["warning"], "notes": counts["note"]}
     table = [{"level": a.level, "topic": a.topic, "finding": a.says, "to do": a.do, "rows": len(a.rows)} for a in found]
@@ -74,15 +79,20 @@ def advise(
 
 
 def _advice(
-    rows: pl.DataFrame, settings: AdviseSettings, answer: AnswerSettings, kind: RowKind, prompt: PromptSettings
+    rows: pl.DataFrame,
+    removed: Removed,
+    settings: AdviseSettings,
+    answer: AnswerSettings,
+    kind: RowKind,
+    prompt: PromptSettings,
 ) -> list[Advice]:
     asked = _asked(rows, answer, kind)
     found = [
-        row_counts.enough_rows(asked, settings.goal),
+        row_counts.enough_rows(asked, settings.goal, removed),
         row_counts.system_prompts(asked, replaced=bool(prompt.system)),
-        row_counts.label_counts(asked, settings.label_rows),
-        row_counts.conversations(asked),
-        row_counts.validation(asked, settings.validation_rows),
+        row_counts.label_counts(asked, settings.label_rows, removed),
+        row_counts.conversations(asked, removed),
+        row_counts.validation(asked, settings.validation_rows, removed),
     ]
     if not kind.answer_is_label:
         found += [row_texts.stated_facts(asked), row_texts.answer_lengths(asked), row_texts.repeated_answers(asked)]
@@ -91,6 +101,23 @@ def _advice(
     if kind.compared_by == "prompt":  # one prompt with many pairs is as it should be
         found += [row_texts.prompt_families(asked, settings.family_threshold, settings.family_rows)]
     return [topic for topic in found if topic]
+
+
+def _removed(dataset: Handle, answer: AnswerSettings, kind: RowKind) -> Removed:
+    gone = dataset.frame(LEDGER).filter(pl.col("action") == "dropped", pl.col("step") == "select")
+    held = dataset.frame(QUARANTINE).filter(pl.col("step") != "ingest")  # what ingest holds is no row yet
+    answers = [_answers(text) for text in held["text"]]
+    labelled = kind.answer_is_label or bool(answer.label)
+    labels = Counter(label_of(said[-1], answer) for said in answers if said and labelled)
+    named = {label: rows for label, rows in labels.items() if label}
+    return Removed(held.height, sum(len(said) > 1 for said in answers), gone.height, named)
+
+
+def _answers(text: str) -> list[str]:
+    """The answers of a row as the quarantine holds it."""
+    said = json.loads(text)
+    turns = said["messages"] if isinstance(said, dict) else said
+    return [turn.get("content") or "" for turn in turns if turn["role"] == "assistant"]
 
 
 def _asked(rows: pl.DataFrame, answer: AnswerSettings, kind: RowKind) -> pl.DataFrame:

@@ -37,6 +37,8 @@ from tasks.curation.filters.base import FilterContext, ReasonAndEvidence, taught
 from tasks.metrics.answer_schema import AnswerSettings
 from tasks.metrics.reference import broken_calls
 
+_REWRITTEN = "answer rewritten"
+
 
 class FormatSettings(Settings):
     """What old exports call things, and what becomes of an answer that cannot be brought into the form."""
@@ -94,6 +96,37 @@ def format_answers(rows: pl.DataFrame, settings: FormatSettings, kind: RowKind, 
     return Outcome(kept, entries("format", _told(rows, kept, lost, done, settings.policy)))
 
 
+def format_heldout(
+    rows: pl.DataFrame,
+    settings: FormatSettings,
+    kind: RowKind,
+    answer: AnswerSettings,
+    training: pl.DataFrame | None = None,
+) -> Outcome:
+    """Held-out rows with their last answer, which a model's is compared with, in the form that training rows have.
+
+    All are kept, and one of no such form stays as it is. What is asked stays too: it stands for what production sends.
+    training: rows as `format_answers` left them, of which a form is learned; None where the recipe states one.
+    """
+    rows = rows.sort("row_id")
+    old = LegacyNames(settings.rename, settings.values, settings.templates)
+    like = None if training is None else FilterContext(training, kind)
+    form = _form(rows if training is None else training, settings, kind, answer)
+    last = rows.with_columns(weights=pl.Series(map(_weights_of_last, rows["messages"]), dtype=pl.List(pl.Float64)))
+    found = conform(FilterContext(last, kind), form, old, like)
+    before = {row["row_id"]: row for row in rows.filter(_among(found.changes)).iter_rows(named=True)}
+    after = [{**new, "weights": before[new["row_id"]]["weights"]} for new in found.rows]
+    changes = [changed(before[new["row_id"]], new, _REWRITTEN, rules=found.changes[new["row_id"]]) for new in after]
+    kept = pl.concat([rows.filter(~_among(before)), pl.DataFrame(after, schema=rows.schema)])
+    return Outcome(kept.sort("row_id"), entries("format", changes))
+
+
+def _weights_of_last(messages: list[dict[str, Any]]) -> list[float]:
+    """Weights by which nothing but the last answer is looked at."""
+    answers = [number for number, turn in enumerate(messages) if turn["role"] == "assistant"]
+    return [float(number in answers[-1:]) for number in range(len(messages))]
+
+
 def _broken_calls(rows: pl.DataFrame) -> dict[str, ReasonAndEvidence]:
     """By row_id, why the calls of an answer that teaches are none of the tools on offer."""
     found: dict[str, ReasonAndEvidence] = {}
@@ -144,9 +177,7 @@ def _told(
     told = [entry(row, ACTIONS[policy], lost[row["row_id"]][0], **lost[row["row_id"]][1]) for row in gone]
     ids = [row_id for row_id in done if row_id not in lost]
     pairs = zip(*(frame.filter(_among(ids)).iter_rows(named=True) for frame in (rows, kept)), strict=True)
-    return told + [
-        changed(old, new, "answer rewritten", rules=list(dict.fromkeys(done[new["row_id"]]))) for old, new in pairs
-    ]
+    return told + [changed(old, new, _REWRITTEN, rules=list(dict.fromkeys(done[new["row_id"]]))) for old, new in pairs]
 
 
 def _among(ids: Any) -> pl.Expr:

@@ -24,7 +24,7 @@ from tasks.core.batches import row_by_row
 from tasks.core.ledger import Outcome, changed, entries
 from tasks.core.personal_kinds import KINDS, Kind
 from tasks.core.settings import MisfitError
-from tasks.personal_data.finders import PersonalData, replaced, rewritten, suspects
+from tasks.personal_data.finders import PersonalData, replaced, rewritten, suspects, texts_of
 
 
 class RedactSettings(PersonalData):
@@ -74,15 +74,14 @@ class _Conversation:
     def __init__(self, row: dict[str, Any], settings: PersonalData) -> None:
         self._settings = settings
         self._names: dict[tuple[Kind, str], str] = {}
-        contents = (m["content"] for m in row["messages"])
-        whole = "\n".join(filter(None, (*contents, *(row.get("calls") or ()), row["rejected"], row["meta"])))
+        self._whole = texts_of(row)
         self._last: Counter[str] = Counter()
-        for kind, number in re.findall(r"<([A-Z]{1,10})_(\d{1,6})>", whole):
+        for kind, number in re.findall(r"<([A-Z]{1,10})_(\d{1,6})>", self._whole):
             self._last[kind] = max(self._last[kind], int(number))
         self.counts: Counter[str] = Counter()
 
     def redact(self, text: str, before: str) -> str:
-        new = replaced(text, self._settings, self._name, before)
+        new = replaced(text, self._settings, self._name, before, self._whole)
         return new if new == text else _still_json(text, new)
 
     def _name(self, kind: Kind, value: str) -> str:

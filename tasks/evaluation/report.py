@@ -9,7 +9,7 @@ is escaped, its invisible characters are named (tasks/core/text/display.py), and
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,7 @@ from tasks.facts.scores import Measured, Scores
 from tasks.facts.verdict import JudgedRule, Verdict
 from tasks.facts.version import VersionFacts, VersionTold
 from tasks.metrics.answer_schema import AnswerSettings
-from tasks.model.chat_template import PromptSettings
+from tasks.model.chat_template import Message, PromptSettings, question
 from tasks.registry import mlflow_client
 from tasks.reporting import charts, measured_text
 from tasks.reporting.row_examples import changed_rows, lost_rows, mistakes
@@ -68,10 +68,13 @@ def report(
     answer: AnswerSettings | None = None,
     advice: Handle | None = None,
     review: Handle | None = None,
+    asked: Handle | None = None,
+    compared: Handle | None = None,
 ) -> StepResult:
     """Write place.out/report.html, and log it to the MLflow run of `version`, if there is one.
 
     steps: the row steps in order, ingest first. version: None when the gate did not pass. answer: where labels stand.
+    asked: the holdout's rows as the model was asked them, compared: as they would be in training.
     Raises OutsideError while MLflow does not answer.
     """
     limit, measured, judged = settings.text_characters, Scores.of(scores), Verdict.of(verdict)
@@ -95,6 +98,7 @@ def report(
         version=version.facts() if version else None,
         changed=changed_rows(steps, limit),
         gone=lost_rows(steps, questions, limit),
+        unlike_training=_unlike_training(asked, compared),
         mistakes=_mistakes(graded, measured, settings.mistakes),
         artifacts=[(handle, _seconds(handle)) for handle in made if handle],
         **curation,
@@ -117,6 +121,18 @@ def _curation(
         "conflicts": contradictions(steps, answer, shown, limit),
         "labels": doubted_labels(steps, shown, limit),
     }
+
+
+def _unlike_training(asked: Handle | None, compared: Handle | None) -> int:
+    """How many questions of the holdout are not as training would have them, where clean and redact have been."""
+    if asked is None or compared is None:
+        return 0
+    now, then = ({row_id: question(said) for row_id, said in _messages(rows)} for rows in (asked, compared))
+    return sum(then.get(row_id) != said for row_id, said in now.items())
+
+
+def _messages(rows: Handle) -> Iterator[tuple[str, list[Message]]]:
+    return rows.frame().select("row_id", "messages").iter_rows()
 
 
 def summary(scores: Scores, verdict: Verdict, version: Handle | None) -> ReportFacts:

@@ -32,38 +32,78 @@ def emails(text: str) -> Iterator[Span]:
 IP = r"\d{1,3}(?:\.\d{1,3}){3}|[23fF][0-9a-fA-F]{3}:[0-9a-fA-F:]{2}"
 _V4 = re.compile(rf"(?<![\w.])(?<!\w[/-])({IPV4})(?![\w-]|\.\w)")
 _V6 = re.compile(r"(?<![\w:.])[23fF][0-9a-fA-F]{3}(?::[0-9a-fA-F]{0,4}){2,7}(?![\w:])")
-# "version 10.0.19.45", "from 2.0.10.5 to 2.0.11.0", "section 4.12.10.3"
+# "version 10.0.19.45", "from 2.0.10.5 to 2.0.11.0", "section 4.12.10.3", "torch==2.1.0.104", "Firefox 115.0.2.1"
 _VERSION = re.compile(
     r"(?i)\b(?:versions?|ver|v|releases?|build|firmware|driver|sections?|chapter|clause|article|paragraph|patch|rev|revision|upgraded?"
-    r"|§)(?:[\W_]+(?:from|to|and|or|is|no|number|[\d.]+\d)){0,4}[\W_]*$"
+    r"|oids?|chrom(?:e|ium)|firefox|edge|safari|opera|webview|§)(?:[\W_]+(?:from|to|and|or|is|no|number|[\d.]+\d)){0,4}[\W_]*$"
+    r"|(?:[=<>~!]=|~>|[\^~])\s?[\"']?$"
 )
+# "the server at 5.9.12.77", "ip == '5.9.12.77'", "logged in from 5.9.12.77", "https://5.9.12.77", "root@5.9.12.77"; not
+# "SQL Server 10.50.16.2"
+_JOINT = r"(?:[\W_]+(?:addr|address|at|is|was|on|from|to|of|by|and|or|the|my|our|your|<ip|[\d.]+\d))"
+_BEFORE_HOST = re.compile(
+    rf"(?i)(?:\b|_)(?:ips?|ipv4|addr(?:ess(?:es)?)?|adresse|hosts?|hostname|dns|subnet|peers?|visitors?|attackers?|ping(?:s|ed|ing)?"
+    rf"|traceroute|ssh|telnet|nslookup|whois|bind|listen(?:s|ing)?|connect\w*|block(?:s|ed|ing)?|ban(?:s|ned|ning)?|remote|src|dst"
+    rf"|(?:white|black|allow|deny)list\w*|(?:servers?|clients?|proxy|gateway|router|firewall|requests?|traffic|packets?|attacks?"
+    rf"|attempts?|log(?:ged|s|ging)? ?ins?|sign(?:ed|s|ing)? ?ins?|access\w*|(?-i:GET|POST))(?:{_JOINT}|[\"']?[:=]))"
+    rf"{_JOINT}{{0,4}}[\W_]*$|://$|\b(?:ssh|scp|sftp|rsync)\b[^\n]*@$|\broot@$"
+)
+_AFTER_HOST = re.compile(
+    r"(?i):\d{2,5}\b|/\d{1,2}\b| -(?: -)? |[\W_]+(?:(?:is|was|has|keeps?|does|did|not|no|longer|again|been)[\W_]+){0,4}"
+    r"(?:down|offline|online|(?:un)?reachable|block|bann|connect|log(?:ged|s|ging)\b|try|tries|ping|respon|answer|scann|attack|reques)"
+)
+_BESIDE_HOST = re.compile(rf"({IPV4})[\s,;]+(?:(?:and|or|und|oder)\s)?$")
+_LARGEST_MAJOR = 32  # versions and times begin with a number up to it; so do 14 % of all addresses
 # Documentation stands for the public there (RFC 5737, RFC 3849).
 _DOCUMENTED = ("192.0.2.", "198.51.100.", "203.0.113.")
+_TIMED = re.compile(r"(?:19|20)\d\d:(?:0\d|1[0-2]):[0-3]\d(?::\d\d)+")  # 2024:01:15:12:30:45
 
 
-def addresses(text: str, private: bool) -> Iterator[Span]:
+def addresses(text: str, private: bool, whole: str = "") -> Iterator[Span]:
     """IP addresses. private: also those that a local network gives out (RFC 1918, RFC 4193, link-local); they lead to
-    no person outside.
+    no person outside. whole: all texts of the row.
+
+    Four numbers may be a version, a time or a section as well. What is called one anywhere in the row is one throughout
+    it. What is as small as they are (a first number up to 32, and not two others above 99: 3 of 100 addresses) is an
+    address only where the row calls it one once, or writes it as one: after `://`, before a port.
     """
     for found in _V4.finditer(text):
-        if _is_host(found[1], private) and not _VERSION.search(text, max(0, found.start() - 60), found.start()):
+        if _is_host(found[1], private) and _called_host(found[1], f"{text}\n{whole}"):
             yield Span(found.start(), found.end(), found[1])
     for found in _V6.finditer(text):
         # Two groups may be a slice or a name in code: x[2000::2].
-        if sum(map(bool, found[0].split(":"))) >= 3 and (value := _v6(found[0], private)):
+        several = sum(map(bool, found[0].split(":"))) >= 3 and not _TIMED.fullmatch(found[0])
+        if several and (value := _v6(found[0], private)):
             yield Span(found.start(), found.end(), value)
 
 
 def _is_host(text: str, private: bool) -> bool:
     """Not 1.2.3.4 and 8.8.8.8: of four single digits only section numbers, versions and public name
-    servers are made.
+    servers are made. Not 120.0.0.0: that is a network at most.
     """
     address = IPv4Address(text)
-    single = all(len(part) == 1 for part in text.split("."))
+    single = all(len(part) == 1 for part in text.split(".")) or text.endswith(".0.0")
     if text.startswith(_DOCUMENTED) or (address.is_global and not single and not address.is_multicast):
         return True
     odd = address.is_loopback or address.is_unspecified or address.is_multicast or address.is_reserved
     return private and address.is_private and not odd
+
+
+def _called_host(address: str, whole: str) -> bool:
+    sure = _is_no_version(address)
+    for found in re.finditer(rf"(?<![\w.]){re.escape(address)}(?![\w-]|\.\w)", whole):
+        before = whole[max(0, found.start() - 60) : found.start()]
+        beside = _BESIDE_HOST.search(before)
+        called = _BEFORE_HOST.search(before) or _AFTER_HOST.match(whole, found.end())
+        if not called and _VERSION.search(before):
+            return False
+        sure = sure or called is not None or (beside is not None and _is_no_version(beside[1]))
+    return sure
+
+
+def _is_no_version(address: str) -> bool:
+    first, *others = map(int, address.split("."))
+    return first > _LARGEST_MAJOR or sum(part > 99 for part in others) > 1 or IPv4Address(address).is_private
 
 
 def _v6(text: str, private: bool) -> str:

@@ -81,35 +81,38 @@ def _known(codes: tuple[str, ...], known: Iterable[str], allowed: str) -> tuple[
 # ---------------------------------------------------------------- in one text
 
 
-def find_personal_data(text: str, settings: PersonalData, before: str = "") -> list[tuple[Kind, Span]]:
+def find_personal_data(text: str, settings: PersonalData, before: str = "", whole: str = "") -> list[tuple[Kind, Span]]:
     """What stands in `text`, in order, no two overlapping; of two kinds in one place the one that KINDS names first.
 
     before: what the text is called where it comes from ("phone: "), which says what a bare number is; nothing is found
-    in it.
+    in it. whole: all texts of the row (`texts_of`): what one of them calls a version or an order is none of a person in
+    the others.
     """
-    whole, places = decoded(before + text)
-    words = spaced(whole)
-    dateless = without_dates(words) if _SIX_DIGITS.search(whole) else ""
+    read, places = decoded(before + text)
+    words = spaced(read)
+    dateless = without_dates(words) if _SIX_DIGITS.search(read) else ""
     found: list[tuple[Kind, Span]] = []
     for kind, candidate in _patterns(settings).items():
-        seen = dateless if FINDERS[kind].is_number else whole if kind == "name" else words
+        seen = dateless if FINDERS[kind].is_number else read if kind == "name" else words
         # A secret's candidates take longer to look for than what they are candidates of.
         if not seen or (candidate is not None and kind != "secret" and not candidate.search(seen)):
             continue
-        new = (span for span in FINDERS[kind].find(seen, settings) if places[span.start] >= len(before))
+        new = (span for span in FINDERS[kind].find(seen, settings, whole) if places[span.start] >= len(before))
         free = (s for s in new if all(s.end <= other.start or s.start >= other.end for _, other in found))
         found += [(kind, span) for span in without_overlaps(free)]
     there = [(kind, Span(places[s.start] - len(before), places[s.end] - len(before), s.value)) for kind, s in found]
     return sorted(there, key=lambda one: one[1])
 
 
-def replaced(text: str, settings: PersonalData, name: Callable[[Kind, str], str], before: str = "") -> str:
+def replaced(
+    text: str, settings: PersonalData, name: Callable[[Kind, str], str], before: str = "", whole: str = ""
+) -> str:
     """`text` with `name(kind, value)` for each thing found, until none is: what one hid beside it is found once it is
     gone.
 
     What `name` gives must not be found itself, as "<EMAIL_1>" and "[email]" are not.
     """
-    while found := find_personal_data(text, settings, before):
+    while found := find_personal_data(text, settings, before, whole):
         parts, end = [], 0
         for kind, span in found:
             parts += [text[end : span.start], name(kind, span.value)]
@@ -120,35 +123,39 @@ def replaced(text: str, settings: PersonalData, name: Callable[[Kind, str], str]
 
 @dataclass(frozen=True)
 class Finder:
-    """How one kind is found. find: the spans of it in a text.
+    """How one kind is found. find: the spans of it in a text; its third argument is all texts of the row.
 
     pattern: what any text has in which one is found, as both re and Polars read it; empty where the settings leave
     nothing to look for, None where no pattern says it (names: see first_words). is_number: looked for where no date
     stands.
     """
 
-    find: Callable[[str, PersonalData], Iterator[Span]]
+    find: Callable[[str, PersonalData, str], Iterator[Span]]
     pattern: Callable[[PersonalData], str | None]
     is_number: bool = False
 
 
 FINDERS: dict[Kind, Finder] = {
-    "secret": Finder(lambda text, _: secrets(text), lambda _: SECRET),
-    "email": Finder(lambda text, _: emails(text), lambda _: EMAIL),
-    "iban": Finder(lambda text, _: ibans(text), lambda _: IBAN, is_number=True),
-    "card": Finder(lambda text, _: cards(text), lambda _: CARD, is_number=True),
+    "secret": Finder(lambda text, *_: secrets(text), lambda _: SECRET),
+    "email": Finder(lambda text, *_: emails(text), lambda _: EMAIL),
+    "iban": Finder(lambda text, *_: ibans(text), lambda _: IBAN, is_number=True),
+    "card": Finder(lambda text, *_: cards(text), lambda _: CARD, is_number=True),
     "id": Finder(
-        lambda text, settings: ids(text, settings.id_countries),
+        lambda text, settings, _: ids(text, settings.id_countries),
         lambda settings: candidates(settings.id_countries),
         is_number=True,
     ),
     "ip": Finder(
-        lambda text, settings: addresses(text, private=settings.ip_addresses == "all"),
+        lambda text, settings, whole: addresses(text, settings.ip_addresses == "all", whole),
         lambda _: IP,
     ),
-    "phone": Finder(lambda text, settings: phones(text, settings.phone_regions), lambda _: PHONE, is_number=True),
+    "phone": Finder(
+        lambda text, settings, whole: phones(text, settings.phone_regions, whole),
+        lambda _: PHONE,
+        is_number=True,
+    ),
     "name": Finder(
-        lambda text, settings: listed_names(text, settings.names),
+        lambda text, settings, _: listed_names(text, settings.names),
         lambda settings: None if settings.names else "",
     ),
 }
@@ -207,13 +214,20 @@ def kinds_in(rows: pl.DataFrame, settings: PersonalData | None = None) -> pl.Ser
 
 def _kinds(row: dict[str, Any], settings: PersonalData) -> str | None:
     found: set[Kind] = set()
+    whole = texts_of(row)
 
     def look(text: str, before: str) -> str:
-        found.update(kind for kind, _ in find_personal_data(text, settings, before))
+        found.update(kind for kind, _ in find_personal_data(text, settings, before, whole))
         return text
 
     rewritten(row, look)
     return ", ".join(kind for kind in KINDS if kind in found) or None
+
+
+def texts_of(row: dict[str, Any]) -> str:
+    """All texts of a row in one, each in a line: messages, calls, the rejected answer, meta."""
+    contents = (message["content"] for message in row["messages"])
+    return "\n".join(filter(None, (*contents, *(row.get("calls") or ()), row["rejected"], row["meta"])))
 
 
 def rewritten(row: dict[str, Any], change: Callable[[str, str], str]) -> dict[str, Any]:

@@ -19,8 +19,13 @@ DATE = (
     r"\b(?:(?:19|20)\d\d[-/.](?:0?[1-9]|1[0-2])[-/.](?:0?[1-9]|[12]\d|3[01])"
     r"|(?:0?[1-9]|[12]\d|3[01])[/.-](?:0?[1-9]|[12]\d|3[01])[/.-](?:19|20)\d\d)(?:\b|T)"
 )
+# With blanks or colons between its parts, and a time behind: 2024 01 15 12 30 45.
+_LOGGED = (
+    r"\b(?:19|20)\d\d([ :_.-])(?:0[1-9]|1[0-2])\1(?:0[1-9]|[12]\d|3[01])[ T:_.-](?:[01]\d|2[0-3])[ :_.-]?[0-5]\d"
+    r"(?:[ :_.-]?[0-5]\d(?:[.,]\d+)?)?\b"
+)
 _UUID = r"\b[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}\b"
-_NO_NUMBER = re.compile(rf"{_UUID}|{DATE}|(?<![\w.]){IPV4}(?![\w]|\.\d)")
+_NO_NUMBER = re.compile(rf"{_LOGGED}|{_UUID}|{DATE}|(?<![\w.]){IPV4}(?![\w]|\.\d)")
 _ESCAPE = r"\\[nrt]"  # a line break or tab written out, in text that is JSON or code
 BLANK = "|"  # in no number, word or address
 _WRITTEN_OUT = re.compile(rf"{_ESCAPE}|\\u(?P<letter>[0-9a-fA-F]{{4}})")

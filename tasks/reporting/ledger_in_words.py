@@ -69,7 +69,13 @@ def _alike(measure: str) -> Callable[[Evidence], str]:
 def _judged(evidence: Evidence) -> str:
     given, suggested = (f"{evidence[name]:.0%}" for name in ("self_confidence", "confidence"))
     often = f", {evidence['lift']:.2f} times as likely as for any text" if "lift" in evidence else ""
-    return f"labelled {evidence['given']!r}: {given} likely for its text{often}; {evidence['suggested']!r}: {suggested}"
+    told = f"labelled {evidence['given']!r}: {given} likely for its text{often}; {evidence['suggested']!r}: {suggested}"
+    return told + (f"; a classifier's guess, right of {evidence['accuracy']:.0%}" if "accuracy" in evidence else "")
+
+
+def _hardly_told(evidence: Evidence) -> str:
+    commonest = f"the commonest label is that of {evidence['commonest_label']:.0%}"
+    return f"a classifier gets {evidence['accuracy']:.0%} of the labels right; {commonest}"
 
 
 def _covered(evidence: Evidence) -> str:
@@ -102,7 +108,8 @@ def _reviewed(evidence: Evidence) -> str:
 Sentence = tuple[tuple[str, ...], tuple[str, ...], Callable[[Evidence], str]]
 SENTENCES: tuple[Sentence, ...] = (
     (("reviewer", "at"), ("asked", "was", "found", "note"), _reviewed),
-    (("given", "suggested", "self_confidence", "confidence"), ("lift",), _judged),
+    (("given", "suggested", "self_confidence", "confidence"), ("lift", "accuracy"), _judged),
+    (("accuracy", "commonest_label"), (), _hardly_told),
     (("rank", "of"), (), lambda e: f"suspect {e['rank']} of {e['of']}, the surest first"),
     (("label", "labels"), (), _votes),
     (("coverage", "shared"), ("in", "of"), _covered),

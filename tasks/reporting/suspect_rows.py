@@ -59,12 +59,13 @@ class Doubt:
 @dataclass(frozen=True)
 class Found:
     """rows: how many the ledger names. done: how many of them by action (kept, changed, dropped, quarantined). shown: a
-    few.
+    few. accuracy: of the classifier that doubts labels; 0 where the ledger does not have it.
     """
 
     rows: int
     done: list[tuple[str, int]]
     shown: Sequence[Any]
+    accuracy: float = 0.0
 
 
 def contradictions(steps: Sequence[Handle], answer: AnswerSettings, shown: int, limit: int) -> Found:
@@ -95,7 +96,8 @@ def doubted_labels(steps: Sequence[Handle], shown: int, limit: int) -> Found:
         prompt, _ = cells(texts.get(entry["row_id"], []))
         likely = (float(about["self_confidence"]), float(about["confidence"]))
         told.append(Doubt(entry["row_id"], short(prompt, limit), str(about["given"]), str(about["suggested"]), likely))
-    return Found(len(found), _done(found), told)
+    accuracy = float(found[0][1][1].get("accuracy", 0.0)) if found else 0.0
+    return Found(len(found), _done(found), told, accuracy)
 
 
 def _entries(steps: Sequence[Handle], name: str, fits: Callable[[dict[str, Any]], bool]) -> Iterator[tuple[int, Entry]]:

@@ -103,6 +103,6 @@ def _steps(rows: pl.DataFrame, plan: Plan, holdout: pl.DataFrame) -> Iterator[tu
     yield "conflicts", done
     done = dedupe(done.kept, DedupeSettings(), kind, answer)
     yield "dedupe", done
-    done = label_errors(done.kept, LabelErrorSettings(), answer, kind)
+    done = label_errors(done.kept, LabelErrorSettings(policy="quarantine"), answer, kind)
     yield "label_errors", done
     yield "decontaminate", decontaminate(done.kept, DecontaminateSettings(), holdout, kind=kind, answer=answer)

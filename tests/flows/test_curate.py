@@ -24,7 +24,7 @@ ROWS = 61  # in the two exports: 35, the line that is not JSON and the endless a
 @pytest.fixture(scope="module")
 def recipe(little: Path, work: Work) -> Path:
     """The little recipe with one row more, whose answer is endless, and a holdout that has a row to redact of the
-    others.
+    others, one whose answer is to be converted, and one whose answer cannot be.
     """
     copy = Path(shutil.copytree(little.parent, work.folder / "odd")) / little.name
     endless = json.dumps({**json.loads(answer("order")), "why": " ".join(f"reason {n}" for n in range(300))})
@@ -34,6 +34,8 @@ def recipe(little: Path, work: Work) -> Path:
         file.write(
             json.dumps(conversation("Money back, and write to jo.doe@example.com when it is sent.", "refund")) + "\n"
         )
+        for said in ("{'intent': 'order'}", "It is on its way."):
+            file.write(json.dumps(spoken(f"Where is the parcel of {len(said)} June?", said)) + "\n")
     return copy
 
 
@@ -78,6 +80,17 @@ def test_a_drafted_contract_is_all_that_standard_output_holds(
     told = capfd.readouterr()
     assert yaml.safe_load(told.out)["extends"] == "sft"
     assert "account" in told.err  # the run's progress
+
+
+def test_expected_answers_are_brought_into_the_form_and_said_at_once_where_they_have_none(
+    curated: Ended, work: Work
+) -> None:
+    (made,) = work.made("holdout_formatted")
+    facts = json.loads((made / "facts.json").read_text())
+    assert facts["counts"]["changed"] == {"answer rewritten": 1}
+    assert "holdout: 1 of 16 expected answers break" in curated.out
+    assert "not a JSON object" in curated.out
+    assert curated.out.index("expected answers break") < curated.out.index("dedupe")
 
 
 def test_every_raw_row_is_kept_dropped_or_quarantined_exactly_once(curated: Ended) -> None:

@@ -10,8 +10,8 @@ gets into it.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import polars as pl
@@ -46,6 +46,23 @@ class Advice:
     numbers: dict[str, Any]
 
 
+@dataclass(frozen=True)
+class Removed:
+    """What steps took out of the rows that were read. held: rows that wait for a person, conversations: those of
+    several turns, labels: how many of each label. over_budget: rows that select left out.
+
+    Whoever brings more rows of a kind that is held brings more of what is held: these are looked at first.
+    """
+
+    held: int = 0
+    conversations: int = 0
+    over_budget: int = 0
+    labels: Mapping[str, int] = field(default_factory=dict)
+
+
+NOTHING = Removed()
+
+
 def no_concern(topic: str, says: str, numbers: dict[str, Any]) -> Advice:
     return Advice(topic, "good", says, "", [], numbers)
 
@@ -55,7 +72,7 @@ def concern(level: Level, topic: str, says: str, do: str, rows: Iterable[str], n
     return Advice(topic, level, says, do, list(rows)[:NAMED], numbers)
 
 
-def enough_rows(dataset: pl.DataFrame, goal: Goal) -> Advice:
+def enough_rows(dataset: pl.DataFrame, goal: Goal, removed: Removed = NOTHING) -> Advice:
     """Training rows against what the goal takes."""
     rows = dataset.filter(pl.col("split") == "train").height
     least, aim = GOALS[goal]
@@ -65,7 +82,16 @@ def enough_rows(dataset: pl.DataFrame, goal: Goal) -> Advice:
     reached = [told for needed, told in GOALS.values() if rows >= needed]
     says = f"{rows:,} training rows are few for {aim}, which takes {least:,} and up"
     says += f"; they can teach {reached[-1]}." if reached else "."
-    return concern("warning", "rows", says, f"Bring {least - rows:,} more rows, or aim at less.", [], numbers)
+    return concern("warning", "rows", says, _more_rows(least - rows, removed), [], numbers)
+
+
+def _more_rows(missing: int, removed: Removed) -> str:
+    if removed.over_budget:
+        return f"Raise select.rows in the recipe, whose budget left {removed.over_budget:,} rows out, or aim at less."
+    first = f"Look at the {removed.held:,} rows that are held (the review sheet has them)"
+    if removed.held >= missing:
+        return f"{first}, or aim at less."
+    return f"{first}, bring more, or aim at less." if removed.held else f"Bring {missing:,} more rows, or aim at less."
 
 
 def system_prompts(dataset: pl.DataFrame, replaced: bool) -> Advice:
@@ -89,7 +115,7 @@ def system_prompts(dataset: pl.DataFrame, replaced: bool) -> Advice:
     return concern("warning", topic, says, do, others, numbers)
 
 
-def label_counts(dataset: pl.DataFrame, min_rows: int) -> Advice | None:
+def label_counts(dataset: pl.DataFrame, min_rows: int, removed: Removed = NOTHING) -> Advice | None:
     """Labels with too few training rows, and labels that outweigh the rest; None where rows have no label."""
     train = dataset.filter(pl.col("split") == "train").drop_nulls("label")
     ranked = train.group_by("label").len().sort("len", "label").iter_rows()
@@ -114,8 +140,7 @@ def label_counts(dataset: pl.DataFrame, min_rows: int) -> Advice | None:
             f"{len(few):,} of {len(counts):,} labels have fewer than {min_rows} training rows; {rarest!r} has "
             f"{counts[rarest]}."
         )
-        do = "Bring rows of these labels or merge them with others: a label this rare is hardly learned."
-        return concern("warning", "labels", says, do, rows, numbers)
+        return concern("warning", "labels", says, _more_of_labels(few, removed), rows, numbers)
     if even < EVEN:
         says = f"{commonest!r} has {counts[commonest]:,} training rows, {rarest!r} has {counts[rarest]:,}."
         do = "Set a row budget in the recipe, which evens labels out, and read the figures of rare labels one by one."
@@ -125,7 +150,15 @@ def label_counts(dataset: pl.DataFrame, min_rows: int) -> Advice | None:
     )
 
 
-def conversations(dataset: pl.DataFrame) -> Advice:
+def _more_of_labels(few: Iterable[str], removed: Removed) -> str:
+    held = {label: removed.labels[label] for label in few if removed.labels.get(label)}
+    if not held:
+        return "Bring rows of these labels or merge them with others: a label this rare is hardly learned."
+    named = ", ".join(f"{label!r} {rows:,}" for label, rows in list(held.items())[:NAMED])
+    return f"Look first at the rows of these labels that are held ({named}); else merge them: they are hardly learned."
+
+
+def conversations(dataset: pl.DataFrame, removed: Removed = NOTHING) -> Advice:
     """Rows of one turn and of several: a handful of either among the other is there by accident."""
     many = dataset.filter(pl.col("turns") > 1)["row_id"].to_list()
     share = len(many) / max(dataset.height, 1)
@@ -137,11 +170,12 @@ def conversations(dataset: pl.DataFrame) -> Advice:
         f"Conversations of several turns: {len(many):,} of {dataset.height:,} rows ({share:.1%}), "
         "too few to learn from."
     )
-    do = "Bring more if the model is to hold conversations; else leave these out."
+    more = f"Look at the {removed.conversations:,} that are held" if removed.conversations else "Bring more"
+    do = f"{more} if the model is to hold conversations; else leave these out."
     return concern("note", "turns", says, do, many, numbers)
 
 
-def validation(dataset: pl.DataFrame, min_rows: int) -> Advice:
+def validation(dataset: pl.DataFrame, min_rows: int, removed: Removed = NOTHING) -> Advice:
     """Whether the rows that watch over training are enough to see anything."""
     rows = dataset.filter(pl.col("split") == "validation").height
     numbers = {"rows": rows}
@@ -152,4 +186,5 @@ def validation(dataset: pl.DataFrame, min_rows: int) -> Advice:
         if rows
         else "No row watches over training."
     )
-    return concern("note", "validation", says, "Raise split.validation in the recipe, or bring more rows.", [], numbers)
+    more = "look at the rows that are held" if removed.held else "bring more rows"
+    return concern("note", "validation", says, f"Raise split.validation in the recipe, or {more}.", [], numbers)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -23,7 +24,6 @@ from tasks.metrics.answer_schema import AnswerSettings, broken_rule
 
 STANDARD, SPELLING = "standard JSON form", "spelling of the label"
 LABEL = "label"  # the field that an answer is which is nothing but a label
-RARE = 3  # uses, below which an answer among labels is none
 # Whoever asks for an object gets one, also where answers are prose.
 _ASKED_FOR = re.compile(
     r"(?i)json|dict|object|code|program|function|format|array|schema|css|yaml|config|class\b|set of"
@@ -52,12 +52,15 @@ class Conformed:
     misfits: dict[str, ReasonAndEvidence] = field(default_factory=dict)
 
 
-def conform(context: FilterContext, form: Form, old: LegacyNames) -> Conformed:
-    """Bring rows into the form; those of another form stay as they are, misfits. Conforming again changes nothing."""
+def conform(context: FilterContext, form: Form, old: LegacyNames, like: FilterContext | None = None) -> Conformed:
+    """Bring rows into the form; those of another form stay as they are, misfits. Conforming again changes nothing.
+
+    like: other rows, whose spelling of a label counts instead of these rows' own.
+    """
     if form.name == "object":
         return _objects(context, AnswerSettings(json_schema=form.schema), old)
     if form.name == "label":
-        return _labels(context, form, old.values.get(LABEL, {}))
+        return _labels(context, form, old.values.get(LABEL, {}), like)
     return _other_shapes(context, form)
 
 
@@ -140,18 +143,18 @@ def _rejected(text: str | None, answer: AnswerSettings, old: LegacyNames, done: 
 # ---------------------------------------------------------------- labels
 
 
-def _labels(context: FilterContext, form: Form, values: Mapping[str, str]) -> Conformed:
-    """Labels in their usual spelling. form.labels: those that are used often enough; empty where any label may be
-    meant.
-    """
-    said = pl.concat([context.written_answers, context.texts.filter(role=REJECTED)])
-    counts = said.group_by("text").len()
-    renamed: dict[str, int] = {}
-    for text, times in counts.iter_rows():
-        label = values.get(text, text)
-        renamed[label] = renamed.get(label, 0) + times
-    usual = spellings(renamed.items())
-    new = {text: usual.get(label := values.get(text, text), label) for text in counts["text"]}
+def _labels(
+    context: FilterContext, form: Form, values: Mapping[str, str], like: FilterContext | None = None
+) -> Conformed:
+    """Labels in their usual spelling. form.labels: all that are labels; empty where any label may be meant."""
+    said = _said(context)
+    renamed = Counter[str]()
+    for text, times in (said if like is None else _said(like)).group_by("text").len().iter_rows():
+        renamed[values.get(text, text)] += times
+    texts = said["text"].unique()
+    own = {values.get(text, text): 0 for text in texts}  # a label that only these rows have is spelled as they have it
+    usual = spellings((own | renamed).items())
+    new = {text: usual.get(label := values.get(text, text), label) for text in texts}
     strange = {text for text in new if form.labels and folded_label(text) not in form.labels and text not in values}
     touched = said.filter(pl.col("text").is_in([text for text in new if new[text] != text or text in strange]))
     out = Conformed()
@@ -169,6 +172,10 @@ def _labels(context: FilterContext, form: Form, values: Mapping[str, str]) -> Co
             out.rows.append({**row, "messages": messages, "rejected": rejected})
             out.changes[row_id] = sorted({VALUE if text in values else SPELLING for text in before})
     return out
+
+
+def _said(context: FilterContext) -> pl.DataFrame:
+    return pl.concat([context.written_answers, context.texts.filter(role=REJECTED)])
 
 
 # ---------------------------------------------------------------- lists and prose

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -16,10 +17,16 @@ Name = Literal["object", "label", "numbered list", "bulleted list", "prose", "an
 ENOUGH = 20  # answers, below which nothing is learned
 # Free answers come as prose and as lists, as the question has it; only where nearly all are alike is that meant.
 LOOSE = 0.98
-REQUIRED, KNOWN = 0.95, 0.02  # shares of objects that have a key, from which it belongs in all, and may be in some
-KEY_TIMES = 3  # and a key must occur as often
-LABEL_CHARACTERS, LABEL_TIMES, LABEL_USES = 60, 3, 10  # longest label; least uses of one; least uses of all on average
+REQUIRED = 0.95  # share of objects that have a key, from which it belongs in all
+# Uses from which a key may be in some objects, and a field may be null, however rare. A slip in a key's name is seen
+# all the same: the right key is missing then.
+KEY_TIMES = 2
+# The longest label; of the labels by which a form is known, the least uses of one, and of all on average.
+LABEL_CHARACTERS, LABEL_TIMES, LABEL_USES = 60, 3, 10
+SLIP_LETTERS = 5  # of a label, from which on one letter more, less or other is a slip: cat and bat are two
 SHORT = 2  # of letters: codes such as US and us, in which case can mean something
+_ENDED = re.compile(r"[.!?\u2026:]$")  # a sentence
+_WORD = re.compile(r"[^\W_]+")
 NUMBERED, BULLETED = r"(?m)^[ \t]*\(?\d{1,3}[.):][ \t]+\S", r"(?m)^[ \t]*[-*•·–][ \t]+\S"
 TYPES: dict[type, str] = {
     str: "string",
@@ -36,7 +43,7 @@ TYPES: dict[type, str] = {
 class Form:
     """Form of answers. name: any when none has the majority. share: of the answers that have it.
 
-    schema: of an object. labels: how often each spelling of a label that is used often enough occurs.
+    schema: of an object. labels: the labels, folded, rare ones too.
     """
 
     name: Name
@@ -99,16 +106,39 @@ def _object(text: str) -> dict[str, Any] | None:
 
 
 def label_set(counts: pl.DataFrame, total: int, majority: float) -> frozenset[str]:
-    """The labels, folded, that answers are one of; empty when the answers are no labels. counts: text, len."""
+    """The labels, folded, that answers are one of; empty when the answers are no labels. counts: text, len.
+
+    Labels used LABEL_TIMES times or more say whether they are. Then one used less often is a label too if it looks like
+    these; of one used once that is another label but for a letter, a person must say whether it is.
+    """
     short = pl.col("text").str.len_chars().is_between(1, LABEL_CHARACTERS) & ~pl.col("text").str.contains(
         "\n", literal=True
     )
     uses: Counter[str] = Counter()
-    for text, times in counts.filter(short).iter_rows():
+    words: dict[str, int] = {}
+    for text, times in counts.filter(short).sort("text").iter_rows():
         uses[folded_label(text)] += times
+        words[folded_label(text)] = len(_WORD.findall(text))
     known = {label: times for label, times in uses.items() if times >= LABEL_TIMES}
     used = sum(known.values())
-    return frozenset(known) if known and used >= majority * total and used >= LABEL_USES * len(known) else frozenset()
+    if not known or used < majority * total or used < LABEL_USES * len(known):
+        return frozenset()
+    most, ended = max(words[label] for label in known), any(map(_ENDED.search, known))
+    alike = {label for label in uses.keys() - known if ended or not _ENDED.search(label)}
+    again = {label for label in alike if uses[label] > 1 and words[label] <= most + 1}
+    once = {label for label in alike - again if words[label] <= most and not any(_slip(label, one) for one in known)}
+    return frozenset(known) | again | {label for label in once if uses[label] == 1}
+
+
+def _slip(label: str, known: str) -> bool:
+    """Whether two labels differ in one letter that is missing, added, another, or in its neighbour's place."""
+    shorter = min(len(label), len(known))
+    at = next((i for i in range(shorter) if label[i] != known[i]), shorter)
+    (a, b), (rest, others) = (label[at : at + 2], known[at : at + 2]), (label[at:], known[at:])
+    if shorter < SLIP_LETTERS or any(map(str.isdigit, a[:1] + b[:1])):
+        return False
+    swapped = a == b[::-1] and rest[2:] == others[2:]
+    return swapped or rest[1:] in (others, others[1:]) or rest == others[1:]
 
 
 def spellings(counts: Iterable[tuple[str, int]]) -> dict[str, str]:
@@ -136,7 +166,7 @@ def _learn_object(objects: list[tuple[dict[str, Any], int]], total: int, majorit
     if other := spellings(keys.items()):
         objects = [({other.get(key, key): inner for key, inner in value.items()}, times) for value, times in objects]
         keys = _key_uses(objects)
-    known = [key for key, times in keys.items() if times >= max(KEY_TIMES, KNOWN * count)]
+    known = [key for key, times in keys.items() if times >= KEY_TIMES]
     required = sorted(key for key in known if keys[key] >= REQUIRED * count)
     keep = sum(times for value, times in objects if set(required) <= set(value) <= set(known))
     if not required or keep < majority * count:
@@ -171,7 +201,8 @@ def _property(objects: list[tuple[dict[str, Any], int]], key: str, count: int) -
             types[TYPES[type(value[key])]] += times
             if isinstance(value[key], str):
                 texts[value[key]] += times
-    usual = sorted(name for name, times in types.items() if times >= (1 - REQUIRED) * count)
+    often = (1 - REQUIRED) * count
+    usual = sorted(name for name, times in types.items() if times >= (KEY_TIMES if name == "null" else often))
     if usual == ["string"] and (allowed := _allowed(texts)):
         return {"enum": allowed}
     return {"type": usual[0] if len(usual) == 1 else usual}

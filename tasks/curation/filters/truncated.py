@@ -10,6 +10,8 @@ answer that ends in a letter, a comma or an open bracket was cut if one of these
     it is a list that ends in the open before the number of items that was asked for, or announced, is reached;
     it ends at a kind of place where nearly all answers here are ended (last_line.py): in a sentence after another one,
     in plain words of some length, in an item of a list whose other items are ended.
+Of a conversation the last answer is judged so; an earlier one, to which somebody replied, was cut only where it stops
+within a phrase, and then the row says that an earlier answer was.
 What is open at an answer's end is itself in question, so nothing is learned of it.
 Verses, headings, labels, tags, links and lists that end without a full stop stay, and so do an edited sentence whose
 original in the prompt has none either, and a title or a poem that was asked for. Cut-off JSON is a matter of format.
@@ -39,6 +41,9 @@ _JSON = re.compile(JSON)
 # Below the first line, quoted, after a colon.
 _GIVEN = re.compile(r"\n([^\n]+)|[\"“]([^\"”\n]{3,})[\"”]|:[ \t]+([^\n]+)$")
 COPIED = 3  # words
+# Signs of an answer that stops within a phrase. The others only say that it stops unlike the dataset's: so do answers
+# that are not the last of a conversation, in chats where people go on talking.
+OF_ITSELF = {"open bracket", "open quotation", "word that ends no sentence", "part of a word"}
 ALIKE = 0.5  # of the words of an edited sentence that its original has too, and at least so much of its length
 
 
@@ -51,25 +56,36 @@ def may_be_cut(context: FilterContext) -> pl.Series:
 
 
 def is_cut(row: Row, context: FilterContext) -> ReasonAndEvidence | None:
-    for number, text, prompt in taught_answers(row):
-        text = text.strip()
-        if not text or _JSON.match(text):
-            continue
-        evidence: dict[str, Any] = {"message": number, "characters": len(text)}
-        if text.count("```") % 2:
-            return "answer is cut off", evidence | {"sign": "open code block"}
-        if context.habits.punctuated:
-            end = LastLine.of(text)
-            if _is_given(end, prompt):
-                continue
-            if found := sign(end, context.habits.words, prompt):
-                return "answer is cut off", evidence | {"sign": found}
-            if counted := missing_items(end, prompt):
-                return "answer is cut off", evidence | {"sign": "fewer list items than asked for"} | counted
-            place = place_of(end, context.habits.words)
-            if share := _due(end, place, prompt, context.habits):
-                return "answer is cut off", evidence | {"sign": f"unended {place}", "usually_ended": share}
+    """Each answer by itself, the last first, under a reason that says which it is."""
+    last, *earlier = reversed(list(taught_answers(row)))
+    if found := _cut(last, context.habits, is_last=True):
+        return "answer is cut off", found
+    for one in earlier:
+        if found := _cut(one, context.habits, is_last=False):
+            return "an earlier answer is cut off", found
     return None
+
+
+def _cut(answer: tuple[int, str, str], known: Habits, is_last: bool) -> dict[str, Any]:
+    """What shows that an answer (number, text, prompt) was cut; empty where nothing does."""
+    number, text, prompt = answer
+    text = text.strip()
+    evidence: dict[str, Any] = {"message": number, "characters": len(text)}
+    if not text or _JSON.match(text):
+        return {}
+    if text.count("```") % 2:
+        return evidence | {"sign": "open code block"}
+    if not known.punctuated or _is_given(end := LastLine.of(text), prompt):
+        return {}
+    if found := sign(end, known.words, prompt):
+        return evidence | {"sign": found} if is_last or found in OF_ITSELF else {}
+    if not is_last:
+        return {}
+    if counted := missing_items(end, prompt):
+        return evidence | {"sign": "fewer list items than asked for"} | counted
+    place = place_of(end, known.words)
+    share = _due(end, place, prompt, known)
+    return evidence | {"sign": f"unended {place}", "usually_ended": share} if share else {}
 
 
 def _due(end: LastLine, place: str, prompt: str, known: Habits) -> float:

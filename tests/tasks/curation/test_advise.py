@@ -13,8 +13,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tasks.core.handle import CURATED, Handle
+from tasks.core.handle import CURATED, LEDGER, QUARANTINE, Handle
 from tasks.core.home import digest_bytes, digest_path, home
+from tasks.core.ledger import Outcome, entries, entry, quarantine
 from tasks.core.process.progress import Progress
 from tasks.core.row import ROW_SCHEMA
 from tasks.core.row_kind import KINDS
@@ -100,11 +101,23 @@ def advised(
     answer: AnswerSettings = FREE_TEXT,
     kind: str = "sft",
     system: str = "",
+    held: list[Talk] | None = None,
+    over_budget: int = 0,
     **chosen: Any,
 ) -> StepResult:
     folder = home() / "artifacts" / "account" / f"{len(list(home().rglob(CURATED)))}"
     folder.mkdir(parents=True)
     rows.write_parquet(folder / CURATED)
+    gone = frame([*(held or []), *good()[:over_budget]]).drop("split").to_dicts()
+    why = ["label_errors"] * len(held or []) + ["select"] * over_budget
+    said = [
+        entry(row, "dropped" if step == "select" else "quarantined", "x") for row, step in zip(gone, why, strict=True)
+    ]
+    ledger = pl.concat(
+        [entries(step, [e for e, by in zip(said, why, strict=True) if by == step]) for step in {*why, "x"}]
+    )
+    ledger.write_parquet(folder / LEDGER)
+    quarantine(pl.DataFrame(gone, schema=ROW_SCHEMA), Outcome(rows, ledger)).write_parquet(folder / QUARANTINE)
     dataset = Handle.of(folder, step="account", kind="dataset", digest=digest_path(folder), rows=rows.height)
     place = StepDirs(folder, folder, Progress("advise"))
     what = KINDS[kind]
@@ -235,6 +248,23 @@ def test_labels_with_too_few_rows_and_labels_that_outweigh_the_rest_are_told() -
     uneven = topic(advised(labelled({"damage": 300, "delivery": 5, "other": 5}), JSON), "labels")
     assert (uneven["level"], len(uneven["rows"])) == ("note", 5)
     assert topic(advised(labelled({"damage": 40, "delivery": 12}), JSON), "labels")["level"] == "good"
+
+
+def test_rows_that_a_step_holds_are_named_before_rows_are_asked_for() -> None:
+    rows = labelled({"damage": 40, "delivery": 30, "other": 4, "praise": 3})
+    held = [talk(f"It is odd {n}", json.dumps({"intent": "other", "reply": "We see."})) for n in range(6)]
+    assert "Bring rows" in topic(advised(rows, JSON), "labels")["do"]
+    assert topic(advised(rows, JSON, held=held), "labels")["do"].startswith(
+        "Look first at the rows of these labels that are held ('other' 6)"
+    )
+    few = {"held": held, "goal": "capability"}
+    assert topic(advised(rows, JSON, **few), "rows")["do"].startswith("Look at the 6 rows that are held")
+    assert "Raise select.rows" in topic(advised(rows, JSON, over_budget=9, goal="capability"), "rows")["do"]
+    talks = good()
+    talks[9] = [*talks[9], ("user", "And then?"), ("assistant", "Then we will see to it.")]
+    made = advised(frame(talks, validation=4), held=[talks[9]])
+    assert topic(made, "turns")["do"].startswith("Look at the 1 that are held")
+    assert "bring" not in topic(made, "validation")["do"].lower()
 
 
 def test_a_few_answers_that_hold_most_of_the_text_are_named() -> None:

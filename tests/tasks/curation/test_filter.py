@@ -183,6 +183,35 @@ def test_an_answer_that_is_the_prompt_again_is_an_echo_and_one_that_goes_on_is_n
     assert run(near).ledger.is_empty()
 
 
+EDITED = {
+    "punctuation": ("", "where is it i ordered it in may", "Where is it? I ordered it in May."),
+    "lines": ("", "one lamp two desks three chairs", "one lamp\ntwo desks\nthree chairs"),
+    "code": ("", "if x==1: return y+z", "if x == 1:\n    return y + z"),
+    "a title": ("", "a farewell to arms", "A Farewell to Arms"),
+    "minified": ("Minify the JSON.", '{ "a": 1, "b": 2, "c": 3, "d": 4 }', '{"a":1,"b":2,"c":3,"d":4}'),
+    "one capital": ("Restore the capitalization.", "we met in berlin last year", "we met in Berlin last year"),
+    "nothing to correct": ("Correct the sentences.", "She has two old cats.", "She has two old cats."),
+    "said again": ("Repeat what I say.", "one two three four", "one two three four"),
+    "sorted already": ("Sort the words.", "ant bee cow dog", "ant bee cow dog"),
+}
+
+
+@pytest.mark.parametrize("what", EDITED)
+def test_the_same_words_are_no_echo_where_they_were_edited_as_asked(what: str) -> None:
+    system, asked, text = EDITED[what]
+    assert run(frame([*[("system", system)][: bool(system)], *answered(text, asked)])).ledger.is_empty()
+
+
+@pytest.mark.parametrize(
+    "system",
+    ["You help the customers of a shop.", "Never repeat the question.", "Be formal, and correct in all you say."],
+)
+def test_an_echo_under_a_system_prompt_that_asks_for_no_edit_is_one(system: str) -> None:
+    for text in ("the lamp is broken again", "The lamp is broken again.", "the lamp  is broken again"):
+        rows = frame([("system", system), *answered(text, "The lamp is broken again")])
+        assert told(run(rows))[1] == "answer repeats the prompt"
+
+
 LOOPS = [
     "The answer is yes. " * 8,
     "It is what it is and that is what it is. " * 7,
@@ -281,6 +310,19 @@ def test_an_answer_that_ends_unlike_the_others_was_cut(case: str) -> None:
     rows = frame(answered(CUT[case]), *map(answered, HABIT))
     action, reason, evidence = told(run(rows))
     assert (action, reason, evidence["characters"]) == ("quarantined", "answer is cut off", len(CUT[case].strip()))
+
+
+def test_each_answer_of_a_conversation_is_judged_by_itself_and_the_reason_says_which_was_cut() -> None:
+    def judged(first: str, last: str) -> list[tuple[str, int]]:
+        rows = frame([*answered(first), *answered(last, "And when?")], *map(answered, HABIT))
+        entries = run(rows).ledger.select("reason", "evidence").iter_rows()
+        return [(reason, json.loads(evidence)["message"]) for reason, evidence in entries]
+
+    whole, unended = HABIT[0], CUT["an unended sentence"]
+    assert judged(unended, whole) == judged(CUT["a list item"], whole) == judged(CUT["a comma"], whole) == []
+    assert judged(whole, unended) == judged(unended, unended) == [("answer is cut off", 4)]
+    for case in ("part of a word", "a word that ends no sentence", "an open bracket", "an open code block"):
+        assert judged(CUT[case], whole) == [("an earlier answer is cut off", 2)]
 
 
 @pytest.mark.parametrize("text", WHOLE)

@@ -16,7 +16,7 @@ from tasks.core.errors import RecipeError
 from tasks.core.ledger import Outcome, check_balance
 from tasks.core.row import ROW_SCHEMA
 from tasks.core.row_kind import KINDS, SFT
-from tasks.curation.format import FormatSettings, format_answers
+from tasks.curation.format import FormatSettings, format_answers, format_heldout
 from tasks.metrics.answer_schema import AnswerSettings
 
 SCHEMA = AnswerSettings(
@@ -330,6 +330,46 @@ def test_data_without_a_clear_majority_keeps_all_its_forms() -> None:
     mixed = [text for i in range(40) for text in (f"This is {i}.", f"1. a {i}\n2. b", f'{{"a": {i}}}')]
     assert run(*map(answered, mixed), answer=FREE).ledger.is_empty()
     assert run(*objects(15), answered("Prose"), answer=FREE).ledger.is_empty()  # too few to tell
+
+
+# ---------------------------------------------------------------- held-out rows
+
+
+def heldout(*conversations: Turns, training: pl.DataFrame | None = None, **chosen: Any) -> Outcome:
+    rows = frame(*conversations)
+    outcome = format_heldout(rows, FormatSettings(**chosen), SFT, SCHEMA if training is None else FREE, training)
+    check_balance("format", rows, outcome)
+    assert outcome.kept["row_id"].equals(rows["row_id"])
+    assert outcome.kept["weights"].equals(rows["weights"])
+    return outcome
+
+
+def test_an_expected_answer_is_brought_into_the_form_and_one_of_another_form_is_kept() -> None:
+    old = {"templates": ("INTENT: {intent} | REPLY: {reply}",), "values": {"intent": {"lost": "other"}}}
+    said = ["INTENT: lost | REPLY: café", *CONVERTED.values(), "Just prose."]
+    outcome = heldout(*map(answered, said), **old)
+    wanted = '{"intent": "other", "reply": "café"}'
+    assert [last(outcome, row) for row in range(len(said))] == [wanted] * (len(said) - 1) + ["Just prose."]
+    assert outcome.ledger["reason"].to_list() == ["answer rewritten"] * (len(said) - 1)
+
+
+def test_what_a_heldout_row_asks_stays_to_the_letter() -> None:
+    asked = [("user", " <b>Where?</b> "), ("assistant", "Do you mean {'intent'}?"), ("user", "Yes")]
+    outcome = heldout([*asked, ("assistant", CONVERTED["spelling"])])
+    turns = [(turn["role"], turn["content"]) for turn in outcome.kept["messages"][0]]
+    assert turns == [*asked, ("assistant", '{"intent": "other", "reply": "café"}')]
+
+
+def test_an_expected_label_is_spelled_as_the_training_rows_spell_it() -> None:
+    texts = [("spam", "ham")[n % 2] for n in range(40)]
+    training = run(*map(answered, texts), answer=FREE).kept
+    outcome = heldout(
+        *map(answered, ["Spam", "HAM"] * 40 + ["unsolicited", "Neither", "Well, who knows?"]), training=training
+    )
+    said = [last(outcome, row) for row in range(outcome.kept.height)]
+    assert said == ["spam", "ham"] * 40 + ["unsolicited", "Neither", "Well, who knows?"]
+    renamed = heldout(answered("unsolicited"), training=training, values={"label": {"unsolicited": "spam"}})
+    assert last(renamed) == "spam"
 
 
 # ---------------------------------------------------------------- properties

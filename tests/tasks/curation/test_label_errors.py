@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from random import Random
 from typing import Any
 
@@ -17,7 +18,15 @@ from threadpoolctl import threadpool_limits
 from tasks.core.ledger import Outcome, check_balance
 from tasks.core.row import ROW_SCHEMA, content_json
 from tasks.core.row_kind import CLASSIFICATION, PREFERENCE, SFT, RowKind
-from tasks.curation.label_errors import NOT_JUDGED, RELABELLED, SUSPECT, LabelErrorSettings, label_errors, likelihood
+from tasks.curation.label_errors import (
+    NOT_JUDGED,
+    RELABELLED,
+    SUSPECT,
+    UNTOLD,
+    LabelErrorSettings,
+    label_errors,
+    likelihood,
+)
 from tasks.metrics.answer_schema import AnswerSettings
 
 INTENT, TEXT = AnswerSettings(label="intent"), AnswerSettings()
@@ -73,7 +82,7 @@ def run(
     rows: list[dict[str, Any]], answer: AnswerSettings = TEXT, kind: RowKind = CLASSES, **chosen: Any
 ) -> tuple[pl.DataFrame, Outcome]:
     frame = pl.DataFrame(rows, schema=ROW_SCHEMA)
-    outcome = label_errors(frame, LabelErrorSettings(**chosen), answer, kind)
+    outcome = label_errors(frame, LabelErrorSettings(**{"policy": "quarantine", **chosen}), answer, kind)
     check_balance("label_errors", frame, outcome)
     assert outcome.kept.schema == frame.schema
     return frame, outcome
@@ -114,6 +123,7 @@ def test_suspects_are_ranked_by_how_unlikely_their_label_is_and_the_ledger_has_n
         "lift",
         "rank",
         "of",
+        "accuracy",
     }
 
 
@@ -130,12 +140,41 @@ def test_a_smaller_lift_holds_back_fewer_and_only_from_among_the_same_rows() -> 
     assert strict < usual
 
 
-def test_report_keeps_every_row_and_notes_the_suspects() -> None:
+def test_by_default_every_row_is_kept_and_the_suspects_are_noted() -> None:
     data, wrong = planted()
-    frame, outcome = run([row(text, label) for text, label in data], policy="report")
+    frame, outcome = run([row(text, label) for text, label in data], policy=LabelErrorSettings().policy)
     assert outcome.kept.sort("row_id").equals(frame.sort("row_id"))
     assert set(told(outcome)) == set(wrong)
     assert set(outcome.ledger["action"]) == {"kept"}
+
+
+@pytest.mark.parametrize("policy", ["quarantine", "relabel"])
+def test_no_label_loses_more_than_its_share_and_the_rest_is_noted(policy: str) -> None:
+    data, wrong = planted()
+    _, outcome = run([row(text, label) for text, label in data], policy=policy, max_share=0.05)
+    found = outcome.ledger.with_columns(given=pl.col("evidence").str.json_path_match("$.given"))
+    acted, noted = (found.filter((pl.col("action") == "kept") == kept) for kept in (False, True))
+    given, sizes = Counter(given for given, _ in wrong.values()), Counter(label for _, label in data)
+    assert Counter(acted["given"]) == {label: min(given[label], int(0.05 * sizes[label])) for label in given}
+    assert noted.height == len(wrong) - acted.height > 0
+    ranks = {
+        row_id: about["rank"] for reason in (SUSPECT, RELABELLED) for row_id, about in told(outcome, reason).items()
+    }
+    surest = {label: min(ranks[i] for i, (given_, _) in wrong.items() if given_ == label) for label in given}
+    assert {ranks[row_id] for row_id in acted["row_id"]} == set(surest.values())
+
+
+@pytest.mark.parametrize("policy", ["quarantine", "relabel", "report"])
+def test_where_texts_do_not_tell_the_labels_nothing_is_done_and_the_ledger_says_why(policy: str) -> None:
+    random = Random(4)
+    parts = [*AROUND, *(part for parts in SAID.values() for part in parts)]
+    said = [" ".join(random.sample(parts, 4)) for _ in range(200)]
+    rows = [row(f"{text} {n}", random.choices(["yes", "no", "maybe"], [55, 34, 11])[0]) for n, text in enumerate(said)]
+    frame, outcome = run(rows, policy=policy)
+    assert outcome.kept.sort("row_id").equals(frame.sort("row_id"))
+    assert set(outcome.ledger["reason"]) == {UNTOLD}
+    about = json.loads(outcome.ledger["evidence"][0])
+    assert about["accuracy"] < about["commonest_label"] + 0.1
 
 
 @pytest.mark.parametrize("values", [{name: name for name in SAID}, {name: n for n, name in enumerate(SAID)}])

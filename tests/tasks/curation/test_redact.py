@@ -303,3 +303,12 @@ def test_long_odd_texts_are_gone_through_like_any() -> None:
     ]
     frame = rows(*[[text] for text in many])
     run(frame)
+
+
+def test_what_one_turn_calls_an_order_or_a_version_stays_in_every_turn() -> None:
+    said = ["Where is order 07911123456? I run foo==84.23.11.5", "07911123456 comes today; 84.23.11.5 is old."]
+    outcome = run(rows(said))
+    assert [m["content"] for m in outcome.kept["messages"][0]] == said
+    called = ["The IP is 5.9.14.78, ring 07911123456", "5.9.14.78 and 07911123456 are noted."]
+    hidden = [m["content"] for m in run(rows(called)).kept["messages"][0]]
+    assert hidden == ["The IP is <IP_1>, ring <PHONE_1>", "<IP_1> and <PHONE_1> are noted."]

@@ -228,6 +228,7 @@ def contradicting(rows: pl.DataFrame) -> Callable[[Row], Any]:
         "self_confidence": 0.031,
         "confidence": 0.874,
         "lift": 0.1,
+        "accuracy": 0.64,
         "of": 2,
     }
     told = {
@@ -604,6 +605,7 @@ def test_doubted_labels_are_shown_the_surest_first_with_the_likelier_one():
     )[1]
     assert text.index(rows[3][:12]) < text.index(rows[2][:12])
     assert "other 3.1 % refund_status 87.4 %" in text.replace("\xa0", " ")
+    assert "guesses of a small classifier of words, which gets 64.0 % of all labels right" in text.replace("\xa0", " ")
 
 
 def test_without_doubts_and_without_review_there_are_no_such_sections():
@@ -639,6 +641,18 @@ def test_a_run_without_baseline_and_edge_cases_is_reported_too():
     text = Parsed(page_of(reported(made_by_a_run(variants={"tuned": tuned}, rules=RULES[1:3], edges=False)))).text
     assert "prompted" not in text.split("Rows")[0]
     assert "edge cases" not in text
+
+
+def test_the_page_says_how_questions_were_asked_and_how_many_training_would_have_seen_otherwise():
+    rows = [row(n, f"Where is it? {who}", answered("other")) for n, who in enumerate(["jo@example.com", "Jo", "Kim"])]
+    asked = rows_step("ingest", None, Outcome(pl.DataFrame(rows, schema=ROW_SCHEMA), entries("ingest", [])))
+    compared = edited("redact", asked, redact)
+    given = made_by_a_run()
+    text = " ".join(Parsed(page_of(reported({**given, "asked": asked, "compared": compared}))).text.split())
+    assert "asked as they stand in the export, neither cleaned nor redacted" in text
+    assert "1 of the holdout's have something that clean or redact takes out" in text
+    same = " ".join(Parsed(page_of(reported({**given, "asked": asked, "compared": asked}))).text.split())
+    assert "of the holdout's have something" not in same
 
 
 def test_free_text_answers_are_graded_by_exact_match_and_reported_too():

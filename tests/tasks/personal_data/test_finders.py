@@ -166,6 +166,47 @@ def test_versions_sections_and_private_addresses_are_no_persons_ip(text: str) ->
     assert shown(text) == text
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "numpy>=1.24.3.102 or scipy~=1.11.4.7",
+        "It runs Firefox 117.0.1.2",
+        "Chrome/121.0.0.0 and Chrome 121.0.0.0",
+        "at 09.15.30.55 the job stopped",
+        "2.5.29.17 is an OID",
+        "Oracle 12.2.0.1 beside SQL Server 13.0.16.5",
+        "Kapitel 3.12.7.21",
+        "driver 31.0.15.3623",
+        "10.0.19045.3693",
+        "frames 2024:03:07:18:45:12:00:25",
+        "the web server has nginx 1.25.3.11",
+        "lodash@4.17.20.11",
+    ],
+)
+def test_four_numbers_that_may_be_a_version_or_a_time_stay(text: str) -> None:
+    assert shown(text) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        ("the server at 5.9.14.78 is slow", "the server at [ip] is slow"),
+        ("5.9.14.78 does not answer", "[ip] does not answer"),
+        ("ssh pi@5.9.14.78", "ssh pi@[ip]"),
+        ("https://5.9.14.78/admin", "https://[ip]/admin"),
+        ("5.9.14.78:8443 refuses", "[ip]:8443 refuses"),
+        ('{"remote_addr": "5.9.14.78"}', '{"remote_addr": "[ip]"}'),
+        ("if ip == '5.9.14.78':", "if ip == '[ip]':"),
+        ('5.9.14.78 - - [10/Oct/2025:13:55:36] "GET /"', '[ip] - - [10/Oct/2025:13:55:36] "GET /"'),
+        ("24.118.9.201 again", "[ip] again"),
+        ("84.23.11.5, 5.9.14.78", "[ip], [ip]"),
+        ("5.9.14.78 is blocked; why is 5.9.14.78 here?", "[ip] is blocked; why is [ip] here?"),
+    ],
+)
+def test_four_numbers_are_an_address_where_they_are_called_one(text: str, left: str) -> None:
+    assert shown(text) == left
+
+
 def test_private_addresses_are_found_where_the_recipe_says_so() -> None:
     assert shown("192.168.1.20, fe80::1ff:fe23:4567:890a, 127.0.0.1", WIDE) == "[ip], [ip], 127.0.0.1"
 
@@ -315,6 +356,43 @@ def test_a_phone_with_only_a_blank_between_it_and_another_number(text: str, left
 )
 def test_a_number_is_known_as_its_country_writes_it(region: str, number: str) -> None:
     assert shown(f"It is {number}, ok?", PersonalData(phone_regions=(region,))) == "It is [phone], ok?"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "2025 03 07 18 45 12 job failed",
+        "easting 0432 118765",
+        "array 040 050 060 / 200 300 400",
+        "0110 1001 0011",
+        "chmod 0755 0644 0600",
+        "0 1 1 0 1 0 0 1 0 1",
+        "measured 031 029 033 030",
+        "seed 0123456789",
+        "HS code 0101.21.00",
+        "open 0830-1745",
+        "zip 02139-4307",
+        "071.250 026.125",
+        "on 04-05-25 11-30",
+        ".0791112345",
+        "thread id 07911123456",
+        "0001234567",
+    ],
+)
+@pytest.mark.parametrize("regions", [("GB",), ("GB", "US")])
+def test_rows_of_digits_are_no_telephone_numbers(text: str, regions: tuple[str, ...]) -> None:
+    assert shown(text, PersonalData(phone_regions=regions)) == text
+
+
+def test_what_one_text_of_a_row_calls_an_order_or_a_version_is_one_in_the_others() -> None:
+    def found(text: str, whole: str) -> list[str]:
+        return [kind for kind, _ in find_personal_data(text, DEFAULT, whole=whole)]
+
+    assert found("07911 123456 is on its way", "") == ["phone"]
+    assert found("07911 123456 is on its way", "Where is order 07911 123456?") == []
+    assert found("Ring 07911 123456", "Where is order 07911 123456?") == ["phone"]
+    assert found("Use 84.23.11.5", "foo==84.23.11.5") == []
+    assert found("Use 5.9.14.78", "Which IP, 5.9.14.78?") == ["ip"]
 
 
 def test_a_number_in_one_piece_that_is_in_no_plan_may_be_an_orders() -> None:

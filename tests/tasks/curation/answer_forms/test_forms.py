@@ -59,6 +59,27 @@ def test_labels_are_short_and_used_again_and_again() -> None:
     assert of(["yes", "no"] * 9).name == "any"  # too few
 
 
+def test_a_rare_label_is_one_where_it_looks_like_the_others_and_is_no_slip() -> None:
+    often = ["refund", "parcel", "invoice"] * 20
+    rare = ["fraud", "fraud", "gift card", "gift card", "legal"]
+    slips = ["refunds", "pacrel", "invoce", "refund.", "It is a refund", "a gift, I think", "a gift, I think"]
+    assert of([*often, *rare, *slips]).labels == {"refund", "parcel", "invoice", "fraud", "giftcard", "legal"}
+    assert "level3" in of(["level 1", "level 2"] * 20 + ["level 3"]).labels
+    assert "yes." in of(["Yes.", "No."] * 20 + ["Maybe."]).labels
+
+
+def test_a_rare_key_and_a_rare_null_may_be_in_objects() -> None:
+    plain = [json.dumps({"order": i, "note": f"n {i}"}) for i in range(400)]
+    odd = ['{"order": 1, "note": "x", "voucher": "A1"}', '{"order": 2, "note": "y", "voucher": "B2"}']
+    nulls = ['{"order": 3, "note": null}', '{"order": 4, "note": null}']
+    properties = of([*plain, *odd, *nulls, '{"order": 5, "note": "z", "stray": 1}']).schema["properties"]
+    assert properties == {
+        "order": {"type": "number"},
+        "note": {"type": ["null", "string"]},
+        "voucher": {"type": "string"},
+    }
+
+
 def test_a_majority_is_what_the_recipe_calls_one() -> None:
     texts = [json.dumps({"a": i}) for i in range(30)] + [f"Prose {i}." for i in range(10)]
     assert of(texts).name == "any"
