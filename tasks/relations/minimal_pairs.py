@@ -12,13 +12,12 @@ well. One text more than there is is counted everywhere, so that a label of few 
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from math import log
 
 import polars as pl
 
-from tasks.similarity.word_ngrams import WORD
+from tasks.similarity.words import WORD, words
 
 # Of 40 rows of Banking77 (10,003) that would be held they clear 24; 2 of the 16 left are false alarms, by eye.
 OTHERS, LIFT = 2, 3
@@ -38,7 +37,10 @@ def without_minimal_pairs(edges: pl.DataFrame, claims: pl.DataFrame) -> pl.DataF
     differing = both.filter(pl.col("label") != pl.col("label_b"))
     if differing.is_empty():
         return edges
-    pairs = [(node, other, _words(a), _words(b), one, two) for node, other, _, a, one, b, two in differing.iter_rows()]
+    pairs = [
+        (node, other, set(words(a)), set(words(b)), one, two)
+        for node, other, _, a, one, b, two in differing.iter_rows()
+    ]
     counts, texts = (
         _counted(claims, {word for pair in pairs for word in pair[2] | pair[3]}),
         Counter(claims["label"].to_list()),
@@ -52,8 +54,8 @@ def without_minimal_pairs(edges: pl.DataFrame, claims: pl.DataFrame) -> pl.DataF
         more = counts[word, own] - 1
         return more >= OTHERS and more * (texts[other] + 1) >= LIFT * (counts[word, other] + 1) * texts[own]
 
-    def fits(words: set[str], own: str, other: str) -> bool:
-        return sum(log(share(word, own, True) / share(word, other, False)) for word in sorted(words)) > -log(ODDS)
+    def fits(said: set[str], own: str, other: str) -> bool:
+        return sum(log(share(word, own, True) / share(word, other, False)) for word in sorted(said)) > -log(ODDS)
 
     clear = [
         (node, other)
@@ -70,16 +72,12 @@ def without_minimal_pairs(edges: pl.DataFrame, claims: pl.DataFrame) -> pl.DataF
     return edges.join(ways, on=["node", "other"], how="anti")
 
 
-def _words(text: str) -> set[str]:
-    return set(re.findall(r"\w+", text.lower()))
-
-
 def _counted(claims: pl.DataFrame, wanted: set[str]) -> Counter[tuple[str, str]]:
     """In how many texts of each label a word is, for those wanted."""
     counts: Counter[tuple[str, str]] = Counter()
     for batch in claims.iter_slices(BATCH):
-        words = pl.col("prompt").str.to_lowercase().str.extract_all(WORD)
-        each = batch.select("label", word=words.list.unique()).explode("word").drop_nulls()
+        said = pl.col("prompt").str.to_lowercase().str.extract_all(WORD)
+        each = batch.select("label", word=said.list.unique()).explode("word").drop_nulls()
         found = each.filter(pl.col("word").is_in(list(wanted))).group_by("word", "label").len()
         for word, label, number in found.iter_rows():
             counts[word, label] += number

@@ -1,9 +1,8 @@
 """An index of the word n-grams of a few texts (a holdout, a benchmark), to look up a million others in.
 
-Words are those of word_ngrams.py: the maximal runs of `\\w` in the lower-cased text; an n-gram is `n` words in a row,
-and a text of fewer words has none. Only the few texts are indexed; of the many, a run of words is followed as long as
-the index knows it, so most positions are given up at the first or second word. Numbers stand for words and runs, never
-hashes.
+Words are those of words.py; an n-gram is `n` words in a row, and a text of fewer words has none. Only the few texts are
+indexed; of the many, a run of words is followed as long as the index knows it, so most positions are given up at the
+first or second word. Numbers stand for words and runs, never hashes.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ import polars as pl
 
 from tasks.core.process.hardware import usable_cores
 from tasks.similarity.parallel import GOLDEN, Bits, Ints, Mask
-from tasks.similarity.word_ngrams import WORD
+from tasks.similarity.words import WORD
 
 SLICE = 10_000  # texts a thread reads at a time
 
