@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Sequence
 from itertools import chain
 
 # Han with its numerals and repetition marks, kana (small, half width, supplements), Bopomofo, Yi, Tangut.
@@ -41,10 +42,16 @@ LETTERS, MARKS = _of("L"), _of("M")
 # Rust's own \w differs from Python's: it joins combining marks and leaves out ² and ½.
 WORD = rf"(?:[\p{{L}}\p{{N}}_--[{CHARACTERS}{LETTERS}]]+|[\p{{L}}\p{{N}}&&[{CHARACTERS}]]|[{LETTERS}]+[{MARKS}]*)"
 PYTHON_WORD = rf"[^\W{CHARACTERS}{LETTERS}]+|(?=[{CHARACTERS}])\w|[{LETTERS}]+[{MARKS}]*"
-UNSPACED = re.compile(rf"[{CHARACTERS}{LETTERS}]")
+CHARACTER = 0.6  # English words that a character says: Chinese translations have 1.6 characters a word
+_CHARACTER = re.compile(f"[{CHARACTERS}]")
 _WORD = re.compile(PYTHON_WORD)
 
 
 def words(text: str) -> list[str]:
     """The words of a text, in lower case."""
     return _WORD.findall(text.lower())
+
+
+def english_words(said: Sequence[str]) -> float:
+    """How many words so many are in English: what limits that are told in words are compared with."""
+    return sum(CHARACTER if _CHARACTER.match(word) else 1 for word in said)

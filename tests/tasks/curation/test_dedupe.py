@@ -21,7 +21,7 @@ from tasks.curation.dedupe import DedupeSettings, EmbeddingSettings, JaccardSett
 from tasks.metrics.answer_schema import AnswerSettings
 from tests.support.tiny_embedder import tiny_bert
 
-WORDS = st.lists(st.sampled_from(["where", "is", "my", "order", "due", "on", "monday", "please", "help"]), max_size=12)
+WORDS = st.lists(st.sampled_from(["where", "is", "my", "order", "due", "on", "monday", "today", "help"]), max_size=7)
 PROMPTS = st.lists(WORDS.map(" ".join) | st.sampled_from(["", "👍", "👎", "Hi", "hi"]), min_size=1, max_size=20)
 
 
@@ -89,7 +89,7 @@ def test_there_are_no_chains() -> None:
     words = [f"w{i}" for i in range(30)]
     a, b, c = (" ".join(words[start : start + 20]) for start in (0, 3, 6))  # a like b, b like c, a unlike c
     assert jaccard(a, b) >= 0.7 > jaccard(a, c)
-    rows = [row("a", a, "The longest answer of all"), row("b", b, "A long answer"), row("c", c, "Short")]
+    rows = [row("a", a), row("b", b), row("c", c)]  # the shortest prompt first
     assert list(fate(dedupe(frame(rows), DedupeSettings()))) == ["b"]
 
 
@@ -203,7 +203,7 @@ def test_rows_with_different_labels_are_not_merged() -> None:
         row(row_id, text, json.dumps({"intent": label})) for row_id, text, label in (("a", pin, "x"), ("b", code, "y"))
     ]
     assert dedupe(frame(told), DedupeSettings(), answer=AnswerSettings(label="intent")).kept.height == 2
-    assert dedupe(frame(told), DedupeSettings()).kept.height == 1
+    assert dedupe(frame(told), DedupeSettings()).kept.height == 2  # another answer, label or not
 
 
 def test_a_row_that_teaches_is_kept_before_one_that_does_not() -> None:
@@ -238,6 +238,8 @@ def test_several_comparisons_at_once_name_only_rows_that_stay(drawn: list[Any], 
 
     def like(a: str, b: str, of: str) -> float:
         prompt, answer = (jaccard(said[a][side], said[b][side]) for side in (0, 1))
+        if of != "answer" and said[a][0] != said[b][0] and said[a][1] != said[b][1]:
+            return 0.0  # another prompt with another answer
         return {"prompt": prompt, "answer": answer, "pair": min(prompt, answer), "row": min(prompt, answer)}[of]
 
     limits = {"prompt": 0.7, "answer": 0.8, **({"pair": 0.6} if pairs else {})}
@@ -255,8 +257,7 @@ def test_several_comparisons_at_once_name_only_rows_that_stay(drawn: list[Any], 
 @settings(max_examples=100)
 @given(PROMPTS, st.integers(0, 9), st.sampled_from([0.5, 0.7, 1.0]))
 def test_what_is_left_is_apart_and_what_went_resembles_its_kept_row(texts: list[str], seed: int, limit: float) -> None:
-    answers = ["x" * (i * 7 % 4 + 1) for i in range(len(texts))]
-    rows = [row(f"{i:03d}", text, answer) for i, (text, answer) in enumerate(zip(texts, answers, strict=True))]
+    rows = [row(f"{i:03d}", text) for i, text in enumerate(texts)]
     outcome = dedupe(frame(rows), DedupeSettings(prompt=JaccardSettings(threshold=limit)))
     check_balance("dedupe", frame(rows), outcome)
     kept = sorted(outcome.kept["row_id"])

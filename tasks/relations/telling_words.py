@@ -1,0 +1,115 @@
+"""Words that tell two texts apart which are alike otherwise, and words that never do.
+
+A courtesy at either end asks nothing. A quantity, a name or a negation asks something else where the other text has
+another one, and so does a stretch of a few words in the place of quite another stretch. All else may be mere wording.
+Names are told by their capital inside a sentence; of scripts without capitals none are. Numbers of more than four
+digits, and those with letters before them, name an order or a ticket, which decides nothing.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import polars as pl
+
+from tasks.similarity.words import english_words, words
+
+STRETCH, COMMON = 4, 0.5  # English words of a stretch, and the share of them that two wordings of one thing have
+
+# English, German, French, Spanish, Italian, Portuguese, Dutch, Polish, Russian; then languages without spaces.
+_SPACED = (
+    "please|pls|plz|(?:many )?thanks(?: a lot| so much| again| in advance)?|thank you(?: (?:so|very) much| in advance)?"
+    "|thx|(?:hello|hi|hey)(?: there)?|good (?:morning|afternoon|evening)|(?:kind |best )?regards|cheers"
+    "|bitte|danke(?: schön| im voraus)?|vielen dank|hallo|guten (?:morgen|tag|abend)"
+    "|mit freundlichen grüßen|viele grüße"
+    "|bonjour|bonsoir|salut|merci(?: beaucoup| d'avance)?|s'il (?:vous|te) pla[iî]t|svp|cordialement"
+    "|hola|buenos días|buenas tardes|(?:muchas )?gracias|por favor|saludos"
+    "|ciao|buongiorno|buonasera|grazie(?: mille)?|per favore|cordiali saluti|olá|bom dia|boa tarde|obrigad[oa]"
+    "|goedemorgen|goedemiddag|alstublieft|alsjeblieft|bedankt|dank (?:je|u)(?: wel)?"
+    "|cześć|dzień dobry|proszę|dziękuję|здравствуйте|привет|добрый день|пожалуйста|спасибо"
+)
+_UNSPACED = (
+    "您好|你好|谢谢(?:您|你|了)?|謝謝(?:您|你)?|请问|請問|麻烦(?:您|你)?了?|不好意思|打扰了|こんにちは|すみませんが?"
+    "|(?:よろしく)?お願い(?:いた|致)?します|ありがとうございま(?:す|した)|안녕하세요|감사합니다|부탁드립니다"
+    "|สวัสดี(?:ครับ|ค่ะ|คะ)?|ขอบคุณ(?:ครับ|ค่ะ|มาก)*|(?:นะ)?(?:ครับ|ค่ะ|คะ)"
+)
+_FIRST = rf"^(?:(?:(?:{_SPACED})\b|{_UNSPACED})[\s\p{{P}}]*)+"
+# Behind a colon, a quotation mark or a bracket the word is what is talked about.
+_LAST = rf"([^:：\"'“„«「(\s])(?:[\s,.!?;，。！？；、]+(?:{_SPACED})|[\s,.!?;，。！？；、]*(?:{_UNSPACED}))+$"
+_END = " .,!?;…。，！？；"
+
+_QUANTITY = re.compile(
+    r"(?<![a-z\d_#.-])(?:\d{1,4}(?:[/.-]\d{1,4}){2}|\d{1,3}(?:[.,]\d{3})+(?:[.,]\d+)?|\d{1,4}(?:[.,:]\d+)?|\d+000)"
+    r"(?![\d_-])"
+)
+_NUMBERS = (
+    "one two three four five six seven eight nine ten eleven twelve twenty thirty forty fifty sixty hundred thousand "
+    "zwei drei vier fünf sechs sieben acht neun zehn deux trois quatre cinq sept huit neuf dix "
+    "dos tres cuatro cinco seis siete ocho nueve diez due tre quattro cinque sei sette otto nove dieci "
+    "一 二 三 四 五 六 七 八 九 十 百 千 万 两"
+)
+_NEGATION = re.compile(
+    r"\b(?:not|no|never|without|cannot|neither|nor|none|dont|cant|wont|isnt|doesnt|didnt|nicht|kein\w*|nie|niemals|ohne"
+    r"|pas|jamais|sans|aucune?|nunca|jamás|sin|non|mai|senza|não|sem|niet|geen|nooit|zonder|не|нет|без|bez|değil)\b"
+    r"|n['’]t\b|[不没沒未无無別]|ない|ません|なかった|않|못|ไม่|ບໍ່|មិន"
+)
+_NO_NEGATION = re.compile(r"\bno (?:problem|worries|doubt)\b|不好意思|不客气|对不起|(\w)不\1")
+_INSIDE = re.compile(r"(?:(?<=[^\W_] )|(?<=[,;] ))[^\W\d_]{2,}")  # words inside a sentence
+
+
+def without_courtesy(text: pl.Expr) -> pl.Expr:
+    """Normalised texts (prompts.py) without greeting and thanks at their ends, and without the mark at the end."""
+    bare = text.str.replace(_FIRST, "").str.strip_chars_end(_END)
+    return bare.str.replace(_LAST, "$1").str.strip_chars_end(_END)
+
+
+def quantities(text: pl.Expr) -> pl.Expr:
+    """The numbers in a text, in their order, as one text."""
+    return text.str.extract_all(r"\p{N}+").list.join(" ")
+
+
+@dataclass(frozen=True)
+class Details:
+    """What a text holds that may decide: its words, and among them quantities, names and how many negations."""
+
+    words: frozenset[str]
+    quantities: frozenset[str]
+    names: frozenset[str]
+    negations: int
+
+    @classmethod
+    def of(cls, text: str) -> Details:
+        """text: as it was written, since names are told by their capitals."""
+        low = text.lower()
+        said = frozenset(words(low))
+        quantities = frozenset(_QUANTITY.findall(low)) | said.intersection(_NUMBERS.split())
+        return cls(said, quantities, _names(text), len(_NEGATION.findall(_NO_NEGATION.sub(" ", low))))
+
+    def tell_apart(self, other: Details) -> bool:
+        """Whether each has a quantity or a name that the other has not, or one more negations."""
+        named = self.names - other.words and other.names - self.words
+        return bool(named or self.other_quantities(other)) or self.negations != other.negations
+
+    def other_quantities(self, other: Details) -> bool:
+        return bool(self.quantities - other.quantities and other.quantities - self.quantities)
+
+
+def _names(text: str) -> frozenset[str]:
+    """Words with a capital inside a sentence; where all is in capitals, none."""
+    return frozenset(word.lower() for word in _INSIDE.findall(text) if word[0].isupper() and not text.isupper())
+
+
+def asks_otherwise(one: Sequence[str], other: Sequence[str]) -> bool:
+    """Whether the words of two texts differ in a stretch that stands for quite another one: two questions on a passage.
+
+    The stretch is what is left between the words that they begin and end with alike.
+    """
+    least = min(len(one), len(other))
+    start = next((i for i in range(least) if one[i] != other[i]), least)
+    end = next((i for i in range(least - start) if one[-1 - i] != other[-1 - i]), least - start)
+    a, b = one[start : len(one) - end], other[start : len(other) - end]
+    shorter = min(english_words(a), english_words(b))
+    return shorter >= STRETCH and english_words(list((Counter(a) & Counter(b)).elements())) < COMMON * shorter
