@@ -4,8 +4,10 @@
     sft             with a label (answer.label) the same or nearly the same prompt with another label. Without one
                     only the very same prompt with another answer: two free texts under two similar prompts rarely
                     contradict.
-                    Nearly the same prompts with other labels do not contradict where a word that only one has explains
-                    its label (minimal_pairs.py); so it is for classification.
+                    Nearly the same prompts with other labels do not contradict where each has a number or a name that
+                    the other has not, or one more "not" (telling_words.py), nor where a word that only one has explains
+                    its label (minimal_pairs.py); so it is for classification. Of thousands of variants of one text that
+                    differ in a number, the few with another label do.
     preference      the same or nearly the same prompt and the same two answers, preferred the other way round; and
                     pairs whose chosen answer is the rejected one
 
@@ -31,7 +33,7 @@ from tasks.core.settings import Settings
 from tasks.data.dates import USUAL, written_at
 from tasks.metrics.answer_schema import AnswerSettings
 from tasks.relations.claims import claims, has_labels
-from tasks.relations.minimal_pairs import without_minimal_pairs
+from tasks.relations.minimal_pairs import without_minimal_pairs, without_told_apart
 from tasks.relations.prompts import normalised, prompts
 from tasks.relations.similar_prompts import similar_prompts
 from tasks.similarity.word_ngrams import jaccard
@@ -91,6 +93,9 @@ def _contradictions(
     asked, edges = _placed(asked, settings, near=labels or kind.has_rejected)
     if labels:
         asked, edges = _by_label(asked, edges)
+    if labels or kind.has_rejected:
+        edges = without_told_apart(edges, asked, rows)
+    if labels:
         edges = without_minimal_pairs(
             edges, asked.filter(pl.col("row_id") == pl.col("node")).select("node", "prompt", "label")
         )

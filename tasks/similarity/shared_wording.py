@@ -24,19 +24,26 @@ SHARE = 0.001
 def shared_wording(texts: pl.Series) -> pl.DataFrame:
     """What is whose, a row a text: own, frame.
 
-    own: the text's words outside shared wording, but those with a digit; the text as it is where it shares nothing.
-    frame: the first RUN words that it shares, "" where it shares nothing: the same words in two frames are two tasks.
-    texts (String, no nulls): distinct ones, since copies would count as many.
+    own: the text's words outside shared wording, but those with a digit; the text as it is where it shares nothing, or
+    is nothing else. frame: the first RUN of the others, else "": the same words in two frames are two tasks.
+    texts: String, no nulls; copies of a text count once.
     """
+    distinct_texts = texts.unique(maintain_order=True)
+    found = _parted(distinct_texts).with_columns(text=distinct_texts)
+    return texts.to_frame("text").join(found, on="text", how="left", maintain_order="left").select("own", "frame")
+
+
+def _parted(texts: pl.Series) -> pl.DataFrame:
     runs = Runs.of(texts, RUN, None)
     shared = _shared(runs, max(MANY, int(SHARE * len(texts))))
-    some = np.zeros(len(texts), np.bool_)
-    some[runs.text[shared]] = True
+    some = np.bincount(runs.text[shared], minlength=len(texts)) > 0
+    some &= np.bincount(runs.text[~shared], minlength=len(texts)) > 0
     every = pl.DataFrame({"row": np.arange(len(texts)), "text": texts, "some": some})
     words = every.filter("some").select("row", word=pl.col("text").str.to_lowercase().str.extract_all(WORD))
     flat = words.explode("word").with_columns(shared=shared[some[runs.text]])
-    own = flat.filter(~pl.col("shared") & ~pl.col("word").str.contains(r"\p{N}"))
-    parts = [_joined(own, pl.col("word"), "own"), _joined(flat.filter("shared"), pl.col("word").head(RUN), "frame")]
+    flat = flat.filter(~pl.col("word").str.contains(r"\p{N}"))
+    own, frame = flat.filter(~pl.col("shared")), flat.filter("shared")
+    parts = [_joined(own, pl.col("word"), "own"), _joined(frame, pl.col("word").head(RUN), "frame")]
     for part in parts:
         every = every.join(part, on="row", how="left", maintain_order="left")
     mine = pl.when("some").then(pl.col("own").fill_null("")).otherwise("text")
