@@ -2,8 +2,9 @@
 
     classification  the same or nearly the same text with another label
     sft             with a label (answer.label) the same or nearly the same prompt with another label. Without one
-                    only the very same prompt with another answer: two free texts under two similar prompts rarely
-                    contradict.
+                    only the very same prompt with another verdict (yes and no, a final answer, a JSON field), or with
+                    another fact (a number, a name, "not") in an answer worded alike: variety in prose is no
+                    contradiction (asserted.py).
                     Nearly the same prompts with other labels do not contradict where each has a number or a name that
                     the other has not, or one more "not" (telling_words.py), nor where a word that only one has explains
                     its label (minimal_pairs.py); so it is for classification. Of thousands of variants of one text that
@@ -130,9 +131,10 @@ def _placed(asked: pl.DataFrame, settings: ContradictionSettings, *, near: bool)
     """asked with the node of its prompt, and the edges between nodes both ways and to themselves:
     node, other, jaccard.
     """
-    distinct = asked.filter(pl.col("row_id") == pl.col("first"))
     if not near:
+        distinct = asked.unique("first", maintain_order=True)
         return asked.with_columns(node="first"), distinct.select(node="first", other="first", jaccard=pl.lit(1.0))
+    distinct = asked.filter(pl.col("row_id") == pl.col("first"))
     nodes, edges = similar_prompts(distinct, settings.threshold, settings.ngram)
     itself = nodes.filter(pl.col("row_id") == pl.col("node")).select("node", other="node", jaccard="jaccard")
     ways = [edges.select(node=one, other=two, jaccard="jaccard") for one, two in ("ab", "ba")]

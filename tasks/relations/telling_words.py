@@ -52,11 +52,12 @@ _NUMBERS = (
     "一 二 三 四 五 六 七 八 九 十 百 千 万 两"
 )
 _NEGATION = re.compile(
-    r"\b(?:not|no|never|without|cannot|neither|nor|none|dont|cant|wont|isnt|doesnt|didnt|nicht|kein\w*|nie|niemals|ohne"
+    r"(?i)\b(?:not|no|never|without|cannot|neither|nor|none|dont|cant|wont|isnt|doesnt|didnt|nicht|kein\w*|nie|niemals|ohne"
     r"|pas|jamais|sans|aucune?|nunca|jamás|sin|non|mai|senza|não|sem|niet|geen|nooit|zonder|не|нет|без|bez|değil)\b"
     r"|n['’]t\b|[不没沒未无無別]|ない|ません|なかった|않|못|ไม่|ບໍ່|មិន"
 )
-_NO_NEGATION = re.compile(r"\bno (?:problem|worries|doubt)\b|不好意思|不客气|对不起|(\w)不\1")
+_NO_NEGATION = re.compile(r"(?i)\bno (?:problem|worries|doubt)\b|不好意思|不客气|对不起|(\w)不\1")
+_TOKEN = re.compile(r"\S+")
 _INSIDE = re.compile(r"(?:(?<=[^\W_] )|(?<=[,;] ))[^\W\d_]{2,}")  # words inside a sentence
 
 
@@ -86,7 +87,7 @@ class Details:
         low = text.lower()
         said = frozenset(words(low))
         quantities = frozenset(_QUANTITY.findall(low)) | said.intersection(_NUMBERS.split())
-        return cls(said, quantities, _names(text), len(_NEGATION.findall(_NO_NEGATION.sub(" ", low))))
+        return cls(said, quantities, _names(text), _negations(low))
 
     def tell_apart(self, other: Details) -> bool:
         """Whether each has a quantity or a name that the other has not, or one more negations."""
@@ -95,6 +96,24 @@ class Details:
 
     def other_quantities(self, other: Details) -> bool:
         return bool(self.quantities - other.quantities and other.quantities - self.quantities)
+
+
+def masked(text: str) -> tuple[str, str]:
+    """A text's wording with 0 for what may decide in it, and that: its numbers, names and how often it says "not"."""
+    facts, wording, spoken = [f"not {_negations(text)}"], [], _NEGATION.sub(" ", _NO_NEGATION.sub(" ", text))
+    inside = {match.start() for match in _INSIDE.finditer(spoken)} if not text.isupper() else set()
+    for token in _TOKEN.finditer(spoken):
+        for word in words(token[0]):
+            fact = word in _NUMBERS.split() or any(character.isdigit() for character in word)
+            if fact or (token.start() in inside and token[0][0].isupper()):
+                facts.append(word)
+                word = "0"
+            wording.append(word)
+    return " ".join(wording), " ".join(facts)
+
+
+def _negations(text: str) -> int:
+    return len(_NEGATION.findall(_NO_NEGATION.sub(" ", text)))
 
 
 def _names(text: str) -> frozenset[str]:

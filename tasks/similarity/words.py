@@ -4,13 +4,13 @@ A word is a maximal run of letters, digits and underscores (Python's `\\w`), in 
 spaces between words, a run would be a whole clause, so there it is cut smaller:
 
     Chinese, Japanese, Yi      each character (Han, kana, Bopomofo): 1.6 of them say what an English word does
-    Thai, Lao, Khmer, Burmese, letters up to and with the next vowel signs or tone marks: a syllable or two, which is
-    Javanese and the like      about a word again, and a change moves no cut but its own
+    Thai, Lao, Khmer, Burmese, letters up to and with the next vowel and tone marks, and a vowel that is written before
+    Javanese and the like      its consonant begins one: a syllable or so, of which two say what an English word does
 
     words("Order 12 为什么没到?")     order, 12, 为, 什, 么, 没, 到
 
 No dictionary is asked: one that cuts a clause otherwise when a character is added would see two texts where there is
-one. Marks (`\\u0301`) are no part of words elsewhere, as in Python.
+one; here a change moves no cut but its own. Marks (`\\u0301`) are no part of words elsewhere, as in Python.
 """
 
 from __future__ import annotations
@@ -39,11 +39,17 @@ def _of(category: str) -> str:
 
 
 LETTERS, MARKS = _of("L"), _of("M")
+FIRST, LAST = (
+    "เแโใไເແໂໃໄ",
+    "ะาำๅະາຳ",
+)  # of Thai and Lao the vowels before their consonant, and those that are letters behind it
+_OTHERS = "".join(letter for letter in LETTERS if letter not in FIRST + LAST)
+_SYLLABLE = f"[{FIRST}]?[{_OTHERS}]+[{MARKS}{LAST}]*|[{FIRST}]|[{LAST}][{MARKS}{LAST}]*"
 # Rust's own \w differs from Python's: it joins combining marks and leaves out ² and ½.
-WORD = rf"(?:[\p{{L}}\p{{N}}_--[{CHARACTERS}{LETTERS}]]+|[\p{{L}}\p{{N}}&&[{CHARACTERS}]]|[{LETTERS}]+[{MARKS}]*)"
-PYTHON_WORD = rf"[^\W{CHARACTERS}{LETTERS}]+|(?=[{CHARACTERS}])\w|[{LETTERS}]+[{MARKS}]*"
-CHARACTER = 0.6  # English words that a character says: Chinese translations have 1.6 characters a word
-_CHARACTER = re.compile(f"[{CHARACTERS}]")
+WORD = rf"(?:[\p{{L}}\p{{N}}_--[{CHARACTERS}{LETTERS}]]+|[{CHARACTERS}]|{_SYLLABLE})"
+PYTHON_WORD = rf"[^\W{CHARACTERS}{LETTERS}]+|[{CHARACTERS}]|{_SYLLABLE}"
+CHARACTER, SYLLABLE = 0.6, 0.5  # English words that one says
+_UNSPACED = re.compile(f"(?P<character>[{CHARACTERS}])|[{LETTERS}]")
 _WORD = re.compile(PYTHON_WORD)
 
 
@@ -54,4 +60,5 @@ def words(text: str) -> list[str]:
 
 def english_words(said: Sequence[str]) -> float:
     """How many words so many are in English: what limits that are told in words are compared with."""
-    return sum(CHARACTER if _CHARACTER.match(word) else 1 for word in said)
+    kinds = map(_UNSPACED.match, said)
+    return sum(1 if kind is None else CHARACTER if kind["character"] else SYLLABLE for kind in kinds)

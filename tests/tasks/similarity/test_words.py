@@ -11,11 +11,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tasks.similarity.words import LETTERS, MARKS, WORD, words
+from tasks.similarity.words import FIRST, LAST, LETTERS, MARKS, WORD, words
 
 CHARACTERS = [chr(c) for c in range(sys.maxunicode + 1)]
 KNOWN = pl.Series([c for c in CHARACTERS if unicodedata.category(c) not in ("Cn", "Cs")])  # unassigned, surrogates
-SOUP = st.lists(st.sampled_from([*"aB1_ -.,·日本ーカ々", "ß", "²", *LETTERS[:9], *MARKS[:5]]), max_size=20).map("".join)
+SOUP = st.lists(
+    st.sampled_from([*"aB1_ -.,·日本ーカ々", "ß", "²", *LETTERS[:9], *MARKS[:5], *FIRST[:2], *LAST[:3]]), max_size=20
+).map("".join)
 
 
 def test_the_characters_of_words_are_those_of_python() -> None:
@@ -26,7 +28,7 @@ def test_the_characters_of_words_are_those_of_python() -> None:
 
 
 @settings(max_examples=300)
-@given(SOUP | st.text(max_size=12))
+@given(SOUP | st.text(st.characters(exclude_categories=("Cn", "Cs")), max_size=12))
 def test_both_patterns_find_the_same_words(text: str) -> None:
     assert pl.Series([text]).str.to_lowercase().str.extract_all(WORD).to_list() == [words(text)]
 
@@ -41,10 +43,10 @@ def test_where_spaces_are_written_words_are_runs_of_letters(text: str) -> None:
     [
         ("退款500元，好吗？", ["退", "款", "500", "元", "好", "吗"]),
         ("コーヒーを2杯", ["コ", "ー", "ヒ", "ー", "を", "2", "杯"]),
-        ("ราคา500บาท", ["ราคา", "500", "บาท"]),
-        ("ช่วยแจ้งด้วย", ["ช่", "วยแจ้", "งด้", "วย"]),
+        ("ราคา500บาท", ["รา", "คา", "500", "บา", "ท"]),
+        ("ช่วยแจ้งด้วย", ["ช่", "วย", "แจ้", "งด้", "วย"]),
         ("សួស្តី", ["សួ", "ស្", "តី"]),
-        ("ຂອບໃຈ", ["ຂອບໃຈ"]),
+        ("ຂອບໃຈ", ["ຂອບ", "ໃຈ"]),
     ],
 )
 def test_where_none_are_written_a_clause_is_cut_into_words(text: str, expected: list[str]) -> None:
@@ -53,5 +55,4 @@ def test_where_none_are_written_a_clause_is_cut_into_words(text: str, expected: 
 
 def test_a_word_more_moves_no_cut_but_its_own() -> None:
     before, after = words("ช่วยแจ้งราคาด้วยค่ะ"), words("ช่วยแจ้งราคาใหม่ด้วยค่ะ")
-    assert before[:2] == after[:2]
-    assert before[-2:] == after[-2:]
+    assert before == [word for word in after if word != "ใหม่"]
