@@ -33,8 +33,9 @@ from tasks.core.settings import Settings
 from tasks.metrics.answer_schema import AnswerSettings
 from tasks.relations.claims import has_labels, label_in
 from tasks.relations.prompts import groups_of, normalised, prompts
-from tasks.relations.telling_words import asks_otherwise, quantities, without_courtesy
+from tasks.relations.telling_words import asks_otherwise, quantities
 from tasks.relations.verdicts import verdicts
+from tasks.similarity.courtesy import without_courtesy
 from tasks.similarity.embeddings import MODELS, embed
 from tasks.similarity.leader_clusters import Chosen, Cosine, Jaccard, Relation, Same, survivors
 from tasks.similarity.parallel import Ints, Mask

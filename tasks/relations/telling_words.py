@@ -1,7 +1,8 @@
 """Words that tell two texts apart which are alike otherwise, and words that never do.
 
-A courtesy at either end asks nothing. A quantity, a name or a negation asks something else where the other text has
-another one, and so does a stretch of a few words in the place of quite another stretch. All else may be mere wording.
+A courtesy at either end asks nothing (courtesy.py). A quantity, a name or a negation asks something else where the
+other text has another one, and so does a stretch of a few words in the place of quite another stretch. All else may be
+mere wording.
 Names are told by their capital inside a sentence; of scripts without capitals none are. Numbers of more than four
 digits, and those with letters before them, name an order or a ticket, which decides nothing.
 """
@@ -18,28 +19,6 @@ import polars as pl
 from tasks.similarity.words import english_words, words
 
 STRETCH, COMMON = 4, 0.5  # English words of a stretch, and the share of them that two wordings of one thing have
-
-# English, German, French, Spanish, Italian, Portuguese, Dutch, Polish, Russian; then languages without spaces.
-_SPACED = (
-    "please|pls|plz|(?:many )?thanks(?: a lot| so much| again| in advance)?|thank you(?: (?:so|very) much| in advance)?"
-    "|thx|(?:hello|hi|hey)(?: there)?|good (?:morning|afternoon|evening)|(?:kind |best )?regards|cheers"
-    "|bitte|danke(?: schön| im voraus)?|vielen dank|hallo|guten (?:morgen|tag|abend)"
-    "|mit freundlichen grüßen|viele grüße"
-    "|bonjour|bonsoir|salut|merci(?: beaucoup| d'avance)?|s'il (?:vous|te) pla[iî]t|svp|cordialement"
-    "|hola|buenos días|buenas tardes|(?:muchas )?gracias|por favor|saludos"
-    "|ciao|buongiorno|buonasera|grazie(?: mille)?|per favore|cordiali saluti|olá|bom dia|boa tarde|obrigad[oa]"
-    "|goedemorgen|goedemiddag|alstublieft|alsjeblieft|bedankt|dank (?:je|u)(?: wel)?"
-    "|cześć|dzień dobry|proszę|dziękuję|здравствуйте|привет|добрый день|пожалуйста|спасибо"
-)
-_UNSPACED = (
-    "您好|你好|谢谢(?:您|你|了)?|謝謝(?:您|你)?|请问|請問|麻烦(?:您|你)?了?|不好意思|打扰了|こんにちは|すみませんが?"
-    "|(?:よろしく)?お願い(?:いた|致)?します|ありがとうございま(?:す|した)|안녕하세요|감사합니다|부탁드립니다"
-    "|สวัสดี(?:ครับ|ค่ะ|คะ)?|ขอบคุณ(?:ครับ|ค่ะ|มาก)*|(?:นะ)?(?:ครับ|ค่ะ|คะ)"
-)
-_FIRST = rf"^(?:(?:(?:{_SPACED})\b|{_UNSPACED})[\s\p{{P}}]*)+"
-# Behind a colon, a quotation mark or a bracket the word is what is talked about.
-_LAST = rf"([^:：\"'“„«「(\s])(?:[\s,.!?;，。！？；、]+(?:{_SPACED})|[\s,.!?;，。！？；、]*(?:{_UNSPACED}))+$"
-_END = " .,!?;…。，！？；"
 
 _QUANTITY = re.compile(
     r"(?<![a-z\d_#.-])(?:\d{1,4}(?:[/.-]\d{1,4}){2}|\d{1,3}(?:[.,]\d{3})+(?:[.,]\d+)?|\d{1,4}(?:[.,:]\d+)?|\d+000)"
@@ -59,12 +38,6 @@ _NEGATION = re.compile(
 _NO_NEGATION = re.compile(r"(?i)\bno (?:problem|worries|doubt)\b|不好意思|不客气|对不起|(\w)不\1")
 _TOKEN = re.compile(r"\S+")
 _INSIDE = re.compile(r"(?:(?<=[^\W_] )|(?<=[,;] ))[^\W\d_]{2,}")  # words inside a sentence
-
-
-def without_courtesy(text: pl.Expr) -> pl.Expr:
-    """Normalised texts (prompts.py) without greeting and thanks at their ends, and without the mark at the end."""
-    bare = text.str.replace(_FIRST, "").str.strip_chars_end(_END)
-    return bare.str.replace(_LAST, "$1").str.strip_chars_end(_END)
 
 
 def quantities(text: pl.Expr) -> pl.Expr:
@@ -89,13 +62,14 @@ class Details:
         quantities = frozenset(_QUANTITY.findall(low)) | said.intersection(_NUMBERS.split())
         return cls(said, quantities, _names(text), _negations(low))
 
-    def tell_apart(self, other: Details) -> bool:
-        """Whether each has a quantity or a name that the other has not, or one more negations."""
-        named = self.names - other.words and other.names - self.words
-        return bool(named or self.other_quantities(other)) or self.negations != other.negations
+    def tell_apart(self, other: Details, *, whole: bool = True) -> bool:
+        """Whether each has a quantity or a name that the other has not, or one more negations.
 
-    def other_quantities(self, other: Details) -> bool:
-        return bool(self.quantities - other.quantities and other.quantities - self.quantities)
+        whole: no; where one text may stand inside the other, which then says "not" of other things too.
+        """
+        counted = self.quantities - other.quantities and other.quantities - self.quantities
+        named = self.names - other.words and other.names - self.words
+        return bool(counted or named) or (whole and self.negations != other.negations)
 
 
 def masked(text: str) -> tuple[str, str]:
@@ -124,11 +98,13 @@ def _names(text: str) -> frozenset[str]:
 def asks_otherwise(one: Sequence[str], other: Sequence[str]) -> bool:
     """Whether the words of two texts differ in a stretch that stands for quite another one: two questions on a passage.
 
-    The stretch is what is left between the words that they begin and end with alike.
+    The stretch is what is left between the words that they begin and end with alike, which must be half of a text.
     """
     least = min(len(one), len(other))
     start = next((i for i in range(least) if one[i] != other[i]), least)
     end = next((i for i in range(least - start) if one[-1 - i] != other[-1 - i]), least - start)
     a, b = one[start : len(one) - end], other[start : len(other) - end]
     shorter = min(english_words(a), english_words(b))
-    return shorter >= STRETCH and english_words(list((Counter(a) & Counter(b)).elements())) < COMMON * shorter
+    if shorter < STRETCH or 2 * (start + end) < least:
+        return False
+    return english_words(list((Counter(a) & Counter(b)).elements())) < COMMON * shorter

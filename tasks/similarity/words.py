@@ -49,7 +49,8 @@ _SYLLABLE = f"[{FIRST}]?[{_OTHERS}]+[{MARKS}{LAST}]*|[{FIRST}]|[{LAST}][{MARKS}{
 WORD = rf"(?:[\p{{L}}\p{{N}}_--[{CHARACTERS}{LETTERS}]]+|[{CHARACTERS}]|{_SYLLABLE})"
 PYTHON_WORD = rf"[^\W{CHARACTERS}{LETTERS}]+|[{CHARACTERS}]|{_SYLLABLE}"
 CHARACTER, SYLLABLE = 0.6, 0.5  # English words that one says
-_UNSPACED = re.compile(f"(?P<character>[{CHARACTERS}])|[{LETTERS}]")
+UNSPACED = f"(?P<character>[{CHARACTERS}])|[{LETTERS}]"
+_UNSPACED = re.compile(UNSPACED)
 _WORD = re.compile(PYTHON_WORD)
 
 
