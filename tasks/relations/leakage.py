@@ -30,6 +30,8 @@ from tasks.similarity.contamination import Contamination
 from tasks.similarity.heldout_ngrams import LeakSettings
 from tasks.similarity.words import words
 
+WHOLE = 0.7  # of a prompt's words another one must have to be compared with it as a whole, "not" for "not"
+
 
 def leaks(
     rows: pl.DataFrame, heldout: Sequence[pl.DataFrame], settings: LeakSettings, answer: AnswerSettings, kind: RowKind
@@ -118,15 +120,15 @@ def _told_apart(found: pl.DataFrame, rows: pl.DataFrame, heldout: Sequence[pl.Da
     theirs = [_asked_and_decided(one.filter(pl.col("row_id").is_in(two.filter(may)["match"]))) for one in heldout]
     ids = rows["row_id"]
 
-    def apart(row: int, number: int, match: str, jaccard: float | None, _: bool) -> bool:
+    def apart(row: int, number: int, match: str) -> bool:
         (asked, decided), (other_asked, other_decided) = mine[ids[row]], theirs[number][match]
         if decided == other_decided:
             return False
-        whole = jaccard is not None
-        details = Details.of(asked).tell_apart(Details.of(other_asked), whole=whole)
-        return details or asks_otherwise(words(asked), words(other_asked))
+        one, other = words(asked), words(other_asked)
+        whole = min(len(one), len(other)) >= WHOLE * max(len(one), len(other))
+        return Details.of(asked).tell_apart(Details.of(other_asked), whole=whole) or asks_otherwise(one, other)
 
-    judged = two.filter(may).iter_rows()
+    judged = two.filter(may).select("row", "set", "match").iter_rows()
     return pl.Series([one and apart(*next(judged)) for one in may], dtype=pl.Boolean)
 
 

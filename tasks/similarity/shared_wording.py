@@ -9,6 +9,7 @@ date) are left out of that too: where a notice was sent a thousand times, they a
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from tasks.similarity.ngram_index import distinct
@@ -65,7 +66,7 @@ def _shared(runs: Runs, many: int) -> Mask:
     return np.cumsum(edge[: len(runs.words)], dtype=np.int32) > 0
 
 
-def _in_more(places: Ints, times: Ints, text: Ints, many: int) -> Ints:
+def _in_more(places: Ints, times: Ints, text: npt.NDArray[np.uint32], many: int) -> Ints:
     """Of runs, equal ones together and so many of each, the places of those found in more than `many` texts."""
     run = np.repeat(np.arange(len(times)), times)
     texts = int(text.max(initial=0)) + 1

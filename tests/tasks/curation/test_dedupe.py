@@ -195,6 +195,90 @@ def test_labels_are_not_compared_by_their_words() -> None:
         dedupe(rows, DedupeSettings(answer=JaccardSettings(policy="drop")), kind)
 
 
+INSTRUCTION = "Read the message of a customer below and say which team of the shop has to answer it, in one word.\n\n"
+THINGS = ["green lamp", "oak desk", "old rug", "high chair"]
+LATE = "I ordered a table three weeks ago and paid by card, but the carrier says that it never got it, so where is it"
+
+
+def test_an_instruction_that_many_rows_share_is_no_likeness_and_hides_no_copy() -> None:
+    rows = [row(f"t{n}", f"{INSTRUCTION}I send the {thing} back", "returns") for n, thing in enumerate(THINGS)]
+    rows += [row("a", f"{INSTRUCTION}{LATE}", "shipping"), row("b", f"{INSTRUCTION}{LATE} now", "shipping")]
+    rows += [row("c", f"{INSTRUCTION}Yes", "other"), row("d", f"{INSTRUCTION}Fine", "other")]
+    assert set(fate(dedupe(frame(rows), DedupeSettings()))) == {"b"}
+
+
+def test_the_same_words_in_two_frames_are_two_tasks() -> None:
+    other = (
+        "Translate what a customer wrote below into French, and leave out what is no part of the message itself.\n\n"
+    )
+    rows = [row(f"{n}{i}", f"{told}I send the {thing} back", "Je la renvoie") for n, told in enumerate((INSTRUCTION, other))
+            for i, thing in enumerate(THINGS)]  # fmt: skip
+    assert dedupe(frame(rows), DedupeSettings()).kept.height == len(rows)
+
+
+def test_two_questions_on_one_passage_are_two_rows_though_both_are_answered_by_yes() -> None:
+    passage = " ".join(f"w{n}" for n in range(60))
+    rows = [
+        row("a", f"{passage} is the shop open on sunday", "Yes"),
+        row("b", f"{passage} do you sell old lamps", "Yes"),
+    ]
+    assert dedupe(frame(rows), DedupeSettings()).kept.height == 2
+
+
+BAKER = "a baker makes 24 rolls each hour and sells 18 of them at 2 euros each, how many are left in the evening"
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (BAKER, BAKER.replace("18", "15")),
+        (f"please do {PARCEL}", f"please do not {PARCEL}"),
+        (f"can you tell me why in York {PARCEL}", f"can you tell me why in Leeds {PARCEL}"),
+        (f"i want to cancel it, {PARCEL}", f"i want to keep it, {PARCEL}"),
+        (f"您好，{'送货上门需要另外付钱吗' * 3}，我住在北京", f"您好，{'送货上门需要另外付钱吗' * 3}，我住在上海"),
+    ],
+)
+def test_another_word_with_another_answer_is_another_row(one: str, other: str) -> None:
+    assert dedupe(frame([row("a", one, "First."), row("b", other, "Second.")]), DedupeSettings()).kept.height == 2
+    assert dedupe(frame([row("a", one, "Same."), row("b", other, "same")]), DedupeSettings()).kept.height == 1
+
+
+@pytest.mark.parametrize("text", [f"Hello, {PARCEL}", f"{PARCEL}, thanks", f"Hi there! {PARCEL}. Thank you."])
+def test_a_courtesy_with_another_answer_is_none(text: str) -> None:
+    assert dedupe(frame([row("a", PARCEL, "Soon."), row("b", text, "We look.")]), DedupeSettings()).kept.height == 1
+
+
+def test_answers_that_differ_in_a_sentence_of_their_json_decide_the_same() -> None:
+    said = '{{"team": "{}", "reply": "{}"}}'
+    rows = [
+        row("a", PARCEL, said.format("shipping", "We will ask the carrier.")),
+        row("b", PARCEL + " now", said.format("shipping", "The carrier will tell us tomorrow.")),
+        row("c", PARCEL + " today", said.format("billing", "We will ask the carrier.")),
+    ]
+    assert dedupe(frame(rows), DedupeSettings()).kept.height == 2
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("上个月买的书桌到现在都没有收到，请帮我查一下快递的情况", "上个月买的书桌到现在都没有收到，请帮我查询一下快递的情况"),
+        ("先週注文した木の椅子がまだ届いていないので至急調べてください", "先週注文した木の椅子がまだ届いていないので早めに調べてください"),
+        ("อยากทราบว่ารับซ่อมจักรยานคันเก่าที่โซ่ขาดและเบรกไม่ทำงานหรือไม่ช่วยแจ้งด้วย", "อยากทราบว่ารับซ่อมจักรยานคันเก่าที่โซ่ขาดและเบรกไม่ทำงานหรือไม่ช่วยบอกด้วย"),
+        ("តើខ្ញុំអាចប្តូរទំនិញដែលបានទិញកាលពីសប្តាហ៍មុនបានដែរឬទេ", "តើខ្ញុំអាចប្តូរទំនិញដែលបានទិញកាលពីសប្តាហ៍មុនបានឬទេ"),
+        ("ပြီးခဲ့တဲ့အပတ်ကဝယ်ထားတဲ့စားပွဲမရောက်သေးပါဘူးစစ်ဆေးပေးပါ", "ပြီးခဲ့တဲ့အပတ်ကဝယ်ထားတဲ့စားပွဲမရောက်သေးဘူးစစ်ဆေးပေးပါ"),
+    ],
+)  # fmt: skip
+def test_near_duplicates_are_seen_where_no_spaces_are_written(one: str, other: str) -> None:
+    rows = [row("a", one), row("b", other), row("c", "发票抬头可以修改吗"), row("d", "你们周末营业吗")]
+    assert set(fate(dedupe(frame(rows), DedupeSettings()))) < {"a", "b"}
+    assert dedupe(frame(rows), DedupeSettings()).kept.height == 3
+
+
+def test_preference_pairs_that_a_number_tells_apart_are_two() -> None:
+    rows = [preferred("a", BAKER, f"{SORRY} 6", SORRY), preferred("b", BAKER.replace("18", "15"), f"{SORRY} 9", SORRY)]
+    assert dedupe(frame(rows), DedupeSettings(), PREFERENCE).kept.height == 2
+
+
 def test_rows_with_different_labels_are_not_merged() -> None:
     pin, code = "what do i do if i forgot my pin", "what do i do if i forgot my passcode"
     rows = frame([row("a", pin, "Pin"), row("b", code, "passcode"), row("c", pin + "!", "pin")])
