@@ -15,7 +15,7 @@ from tasks.core.settings import Settings
 from tasks.similarity.courtesy import without_courtesy
 from tasks.similarity.ngram_index import Hits, LongRuns, NgramIndex, distinct, firsts
 from tasks.similarity.parallel import Ints, Mask, ranges
-from tasks.similarity.shared_wording import MANY, RUN
+from tasks.similarity.shared_wording import RUN, few
 from tasks.similarity.words import UNSPACED, english_words, words
 
 TEMPLATE = 0.01  # share of rows; phrases of a trade come to it ("my card is about to", in 13,000 messages to a bank)
@@ -92,7 +92,7 @@ class HeldoutIndex:
             framed += self.runs.texts_with(hits)
             count += np.bincount(distinct(row[hits.text] * size + hits.gram) % size, minlength=size)
             kept.append(self._some(hits.only(count[hits.gram] <= many)))  # what is a template already need not be kept
-        template = self._with_frames((count > many) | self._heldout_template(), framed > MANY)
+        template = self._with_frames((count > many) | self._heldout_template(), framed, few(len(row)))
         hits = Hits.joined(kept)
         hits = self._some(hits.only(~template[hits.gram]))
         own = np.maximum(length - self.settings.ngram + 1, 0) - known + np.bincount(hits.text, minlength=len(row))
@@ -113,17 +113,18 @@ class HeldoutIndex:
             found |= held > self.settings.many(int((sets == number).sum()))
         return found
 
-    def _with_frames(self, template: Mask, framed: Mask) -> Mask:
+    def _with_frames(self, template: Mask, counts: Ints, most: int) -> Mask:
         """The n-grams of a template, and those within long runs that several texts share: an instruction, a passage.
 
-        framed: of the long runs, whether several training texts have it; several of a held-out set do as well. A
-        held-out text that is nothing but such runs, or a courtesy besides, asks just that: its own are not of a frame.
+        counts: of the long runs, how many training texts have each; more than `most` here or in a held-out set are
+        several. A held-out text that is nothing but such runs, or a courtesy besides, asks just that: its own are not
+        of a frame.
         """
         sets = self.heldout["set"].to_numpy()
         hits = self.index.hits
         for number in np.unique(sets):
-            framed = framed | (self.runs.texts_with(hits.only(sets[hits.text] == number)) > MANY)
-        within = self.runs.within(hits, framed)
+            counts = np.maximum(counts, self.runs.texts_with(hits.only(sets[hits.text] == number)))
+        within = self.runs.within(hits, counts > most)
         found = np.zeros(self.index.size, np.bool_)
         found[hits.gram[within]] = True
         found[self.gram[np.isin(self.heldout_text, self._nothing_else(hits.only(within)))]] = False

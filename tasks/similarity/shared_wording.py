@@ -36,7 +36,7 @@ def shared_wording(texts: pl.Series) -> pl.DataFrame:
 
 def _parted(texts: pl.Series) -> pl.DataFrame:
     runs = Runs.of(texts, RUN, None)
-    shared = _shared(runs, max(MANY, int(SHARE * len(texts))))
+    shared = _shared(runs, few(len(texts)))
     some = np.bincount(runs.text[shared], minlength=len(texts)) > 0
     some &= np.bincount(runs.text[~shared], minlength=len(texts)) > 0
     every = pl.DataFrame({"row": np.arange(len(texts)), "text": texts, "some": some})
@@ -49,6 +49,11 @@ def _parted(texts: pl.Series) -> pl.DataFrame:
         every = every.join(part, on="row", how="left", maintain_order="left")
     mine = pl.when("some").then(pl.col("own").fill_null("")).otherwise("text")
     return every.select(own=mine, frame=pl.col("frame").fill_null(""))
+
+
+def few(texts: int) -> int:
+    """How many of so many texts may have a stretch before it counts as shared wording."""
+    return max(MANY, int(SHARE * texts))
 
 
 def _joined(words: pl.DataFrame, of: pl.Expr, name: str) -> pl.DataFrame:
