@@ -28,7 +28,7 @@ from tasks.similarity.parallel import Ints
 from tasks.similarity.set_join import Threshold, join
 from tasks.similarity.shingles import ShingleSets, shingle_sets
 
-FEW = 10  # texts: fewer that share a shingle are no form of the data
+FEW, FEWEST = 10, 3  # texts: fewer that share a shingle are no form of the data; where a quarter has it, so many
 MOST_PAIRS = 2_000_000  # some seconds; a usual million prompts has a quarter of it
 
 
@@ -124,11 +124,12 @@ def _groups(asked: pl.DataFrame, settings: SplitSettings) -> list[list[str]]:
 def _relatives(texts: pl.Series, settings: SplitSettings) -> tuple[Ints, Ints]:
     """Pairs of texts that are alike, as two columns of places.
 
-    Shingles that a tenth of the texts have are the form of the data and do not count: else all rows would be one group,
-    and nothing would validate. Where there are still more pairs than can be held, fewer texts make a form.
+    Shingles that a tenth of the texts have, of a few dozen a quarter, are the form of the data and do not count: else
+    all rows would be one group, and nothing would validate. Where there are still more pairs than can be held, fewer
+    texts make a form.
     """
     sets, limit = shingle_sets([texts], settings.ngram), Threshold.of(settings.group_threshold)
-    common = max(FEW, len(texts) // 10)
+    common = min(max(FEW, len(texts) // 10), max(FEWEST, len(texts) // 4))
     while (found := join(_without(sets, common), limit, MOST_PAIRS)) is None:
         common //= 10
     return found[0], found[1]

@@ -1,8 +1,8 @@
 """What each row claims: under which prompt, which label. Rows that claim different labels under one prompt contradict.
 
 classification   the label, in lower case
-sft              with answer.label that field, in lower case; else the answer itself, where answers that differ in a few
-                 words but in no number are one claim
+sft              with answer.label that field, in lower case; else what the answer asserts (asserted.py): its verdict
+                 against the verdicts of others, and its facts against those of answers that are worded alike
 preference       which of the two answers is better; only rows about the same two answers are compared
 """
 
@@ -13,6 +13,7 @@ import polars as pl
 
 from tasks.core.row_kind import RowKind
 from tasks.metrics.answer_schema import AnswerSettings, label_of
+from tasks.relations.asserted import is_short, verdict, wording_and_facts
 from tasks.relations.prompts import groups_of, normalised, prompts
 from tasks.similarity.leader_clusters import Jaccard, survivors
 
@@ -22,7 +23,9 @@ PLACE = ("system", "prompt")
 def claims(rows: pl.DataFrame, answer: AnswerSettings, kind: RowKind, threshold: float, ngram: int) -> pl.DataFrame:
     """row_id, system, prompt, answer (normalised), label, first (smallest row_id with the same system and prompt).
 
-    Rows without a label take no part. system: of preference rows also the two answers, whichever is better.
+    Rows without a label take no part. system: of preference rows also the two answers, whichever is better; of rows
+    without labels also what they are compared by, so that a row may be there once for its verdict and once for its
+    facts, and first has that behind the row_id.
     """
     asked = prompts(rows).with_columns(said=normalised(pl.col("answer")))
     if kind.has_rejected:
@@ -31,7 +34,11 @@ def claims(rows: pl.DataFrame, answer: AnswerSettings, kind: RowKind, threshold:
         asked = asked.with_columns(label=label_in("answer", answer, kind))
     else:
         asked = _answers(asked, threshold, ngram)
-    asked = asked.drop_nulls("label").with_columns(first=pl.col("row_id").min().over(PLACE))
+    free = not kind.has_rejected and not has_labels(answer, kind)
+    first = pl.col("row_id").min().over(PLACE)
+    asked = asked.drop_nulls("label").with_columns(
+        first=pl.concat_str(first, "system", separator=" ") if free else first
+    )
     return asked.select("row_id", "system", "prompt", "label", "first", answer="said")
 
 
@@ -55,19 +62,46 @@ def _preferred(asked: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame:
 
 
 def _answers(asked: pl.DataFrame, threshold: float, ngram: int) -> pl.DataFrame:
-    """label: the answer that most rows gave, of those that are alike under this very prompt; ties
-    go to the first text.
+    """Rows with their verdict as label, and rows with their facts as label among those whose wording is alike; both are
+    only compared under this very prompt. A row may be there twice, or not at all.
     """
     several = asked.filter(pl.col("said").n_unique().over(PLACE) > 1)
-    texts = several.group_by(*PLACE, "said").agg(rows=pl.len()).sort(-pl.col("rows").cast(pl.Int64), "said", *PLACE)
-    numbers = pl.col("said").str.extract_all(r"\p{N}+").list.join(" ")  # "in 5 days" and "in 7 days" do not agree
-    groups = groups_of(texts.select(pl.struct(*PLACE, numbers.alias("numbers"))).to_series()).to_numpy()
-    stays, (edges,) = survivors(texts.height, [Jaccard([texts["said"]], groups, threshold, ngram)])
+    texts = several.group_by(*PLACE, "said").agg(text=pl.col("answer").min(), rows=pl.len())
+    texts = texts.sort(-pl.col("rows").cast(pl.Int64), "said", *PLACE)
+    claimed = pl.concat([_verdicts(texts), _facts(texts, threshold, ngram)])
+    told = several.join(claimed, on=[*PLACE, "said"]).with_columns(system=pl.struct("system", "of").rank("dense"))
+    return told.with_columns(pl.col("system").cast(pl.String)).drop("of")
+
+
+def _verdicts(texts: pl.DataFrame) -> pl.DataFrame:
+    """system, prompt, said, of ("verdict"), label: of answers that decide. A short answer does where most are short."""
+    short = pl.Series("short", map(is_short, texts["text"]), pl.Boolean)
+    known = texts.with_columns(short, verdict=pl.Series(map(verdict, texts["text"]), dtype=pl.String))
+    many = pl.col("rows").filter("short").sum().over(PLACE) * 2 >= pl.col("rows").sum().over(PLACE)
+    label = pl.coalesce("verdict", pl.when("short", many).then(pl.col("said").str.strip_chars_end(".!。！")))
+    return known.select(*PLACE, "said", of=pl.lit("verdict"), label=label).drop_nulls("label")
+
+
+def _facts(texts: pl.DataFrame, threshold: float, ngram: int) -> pl.DataFrame:
+    """system, prompt, said, of (a wording), label: the commonest answer with these facts, of those worded alike."""
+    parts = [dict(zip(("wording", "facts"), wording_and_facts(text), strict=True)) for text in texts["text"]]
+    known = texts.hstack(pl.DataFrame(parts, schema={"wording": pl.String, "facts": pl.String}))
+    alike = known.with_columns(of=_leaders(known, threshold, ngram))
+    label = pl.col("said").first().over(*PLACE, "of", "facts")
+    return alike.filter(pl.col("wording") != "").select(*PLACE, "said", pl.col("of").cast(pl.String), label=label)
+
+
+def _leaders(texts: pl.DataFrame, threshold: float, ngram: int) -> pl.Series:
+    """For each text the place of the first one that is worded alike under the same prompt: its own if none is."""
+    first = texts.with_row_index("row").select(pl.col("row").first().over(*PLACE, "wording").cast(pl.Int64))
+    same = first.to_series().to_numpy()
+    rows = np.unique(same)
+    one = texts[rows]
+    groups = groups_of(one.select(pl.struct(*PLACE)).to_series()).to_numpy()
+    stays, (edges,) = survivors(one.height, [Jaccard([one["wording"]], groups, threshold, ngram)])
     ends = np.where(stays[edges.a], edges.b, edges.a), np.where(stays[edges.a], edges.a, edges.b)
     best = pl.DataFrame({"text": ends[0], "like": ends[1], "score": edges.score}).sort("text", -pl.col("score"), "like")
-    like = np.arange(texts.height)
     chosen = best.unique("text", keep="first", maintain_order=True)
-    like[chosen["text"].to_numpy()] = chosen["like"].to_numpy()
-    named = texts.select(*PLACE, "said", label=texts["said"].gather(like))
-    joined = asked.join(named, on=[*PLACE, "said"], how="left")
-    return joined.with_columns(label=pl.coalesce("label", "said"))
+    leader = np.arange(texts.height)
+    leader[rows[chosen["text"].to_numpy()]] = rows[chosen["like"].to_numpy()]
+    return pl.Series("of", leader[same])

@@ -2,10 +2,13 @@
 
     classification  the same or nearly the same text with another label
     sft             with a label (answer.label) the same or nearly the same prompt with another label. Without one
-                    only the very same prompt with another answer: two free texts under two similar prompts rarely
-                    contradict.
-                    Nearly the same prompts with other labels do not contradict where a word that only one has explains
-                    its label (minimal_pairs.py); so it is for classification.
+                    only the very same prompt with another verdict (yes and no, a final answer, a JSON field), or with
+                    another fact (a number, a name, "not") in an answer worded alike: variety in prose is no
+                    contradiction (asserted.py).
+                    Nearly the same prompts with other labels do not contradict where each has a number or a name that
+                    the other has not, or one more "not" (telling_words.py), nor where a word that only one has explains
+                    its label (minimal_pairs.py); so it is for classification. Of thousands of variants of one text that
+                    differ in a number, the few with another label do.
     preference      the same or nearly the same prompt and the same two answers, preferred the other way round; and
                     pairs whose chosen answer is the rejected one
 
@@ -31,7 +34,7 @@ from tasks.core.settings import Settings
 from tasks.data.dates import USUAL, written_at
 from tasks.metrics.answer_schema import AnswerSettings
 from tasks.relations.claims import claims, has_labels
-from tasks.relations.minimal_pairs import without_minimal_pairs
+from tasks.relations.minimal_pairs import without_minimal_pairs, without_told_apart
 from tasks.relations.prompts import normalised, prompts
 from tasks.relations.similar_prompts import similar_prompts
 from tasks.similarity.word_ngrams import jaccard
@@ -91,6 +94,9 @@ def _contradictions(
     asked, edges = _placed(asked, settings, near=labels or kind.has_rejected)
     if labels:
         asked, edges = _by_label(asked, edges)
+    if labels or kind.has_rejected:
+        edges = without_told_apart(edges, asked, rows)
+    if labels:
         edges = without_minimal_pairs(
             edges, asked.filter(pl.col("row_id") == pl.col("node")).select("node", "prompt", "label")
         )
@@ -125,9 +131,10 @@ def _placed(asked: pl.DataFrame, settings: ContradictionSettings, *, near: bool)
     """asked with the node of its prompt, and the edges between nodes both ways and to themselves:
     node, other, jaccard.
     """
-    distinct = asked.filter(pl.col("row_id") == pl.col("first"))
     if not near:
+        distinct = asked.unique("first", maintain_order=True)
         return asked.with_columns(node="first"), distinct.select(node="first", other="first", jaccard=pl.lit(1.0))
+    distinct = asked.filter(pl.col("row_id") == pl.col("first"))
     nodes, edges = similar_prompts(distinct, settings.threshold, settings.ngram)
     itself = nodes.filter(pl.col("row_id") == pl.col("node")).select("node", other="node", jaccard="jaccard")
     ways = [edges.select(node=one, other=two, jaccard="jaccard") for one, two in ("ab", "ba")]

@@ -4,6 +4,14 @@ Rows can be compared by their prompt, by their answer, by the pair of both, and 
 prompt is). All ways are weighed in one pass, so the row named is always one that stays, and alike in the way that is
 told. Rows under different system messages, or with different labels, are never compared: they are different tasks.
 
+Prompts that are alike and not the same are one question only where nothing tells them apart (telling_words.py):
+    - both rows decide the same (verdicts.py); or their prompts are the same but for courtesies. Another word with
+      another answer is another row, be it a number, "not" or "cancel" for "keep".
+    - they are alike in what is their own too, without wording that many rows share (shared_wording.py): an instruction,
+      a schema or a passage is no likeness. A number may differ there: a notice sent a thousand times is one.
+    - no stretch stands for quite another one: those are two questions on one passage
+So with pairs, whose answers must be alike too. By answer, texts with other quantities in them are never the same.
+
 The row that stays is one that teaches (weights), then the one with the longest answer (it says most), then the shortest
 prompt (least around it), then the smallest row_id. A row is compared with rows that stay only, so there are no chains
 (A like B, B like C, and C gone for an A it does not resemble).
@@ -25,8 +33,14 @@ from tasks.core.settings import Settings
 from tasks.metrics.answer_schema import AnswerSettings
 from tasks.relations.claims import has_labels, label_in
 from tasks.relations.prompts import groups_of, normalised, prompts
+from tasks.relations.telling_words import asks_otherwise, quantities
+from tasks.relations.verdicts import verdicts
+from tasks.similarity.courtesy import without_courtesy
 from tasks.similarity.embeddings import MODELS, embed
-from tasks.similarity.leader_clusters import Cosine, Jaccard, Relation, Same, survivors
+from tasks.similarity.leader_clusters import Chosen, Cosine, Jaccard, Relation, Same, survivors
+from tasks.similarity.parallel import Ints, Mask
+from tasks.similarity.shared_wording import shared_wording
+from tasks.similarity.words import words
 
 EXACT, NEAR, SEMANTIC = "exact duplicate", "near duplicate", "semantic duplicate"
 WHOLE = ["task", "prompt", "said", "rejected"]
@@ -97,19 +111,52 @@ class RowComparison:
         """How rows are alike in this comparison, and the reason that it gives; others: rows may be the same in this one
         only.
         """
-        groups = groups_of(rows["task"]).to_numpy()
         if others:
-            yield Same(rows.select(pl.struct("task", *self.columns).rank("dense")).to_series().to_numpy()), EXACT
+            yield Same(_groups(rows, "task", *self.columns)), EXACT
         if isinstance(self.settings, EmbeddingSettings):
-            yield (
-                Cosine(embed(rows[self.columns[0]].to_list(), self.settings.model), groups, self.settings.threshold),
-                SEMANTIC,
-            )
+            vectors = embed(rows[self.columns[0]].to_list(), self.settings.model)
+            yield Cosine(vectors, _groups(rows, "task"), self.settings.threshold), SEMANTIC
+        elif "prompt" in self.columns:
+            yield _same_verdict(rows, self.columns, self.settings), NEAR
+            yield _same_but_courtesy(rows, self.columns, self.settings), NEAR
         else:
-            yield (
-                Jaccard([rows[name] for name in self.columns], groups, self.settings.threshold, self.settings.ngram),
-                NEAR,
-            )
+            facts = rows.with_columns(quantities(pl.col(name)) for name in self.columns)
+            groups = _groups(rows.select("task").hstack(facts.select(self.columns)), "task", *self.columns)
+            yield Jaccard([rows[name] for name in self.columns], groups, *_measure(self.settings)), NEAR
+
+
+def _groups(rows: pl.DataFrame, *columns: str) -> Ints:
+    """Numbers from 0, equal where all these columns are: rows of different groups are never compared."""
+    return groups_of(rows.select(pl.struct(columns)).to_series()).to_numpy()
+
+
+def _measure(settings: JaccardSettings) -> tuple[float, int]:
+    return settings.threshold, settings.ngram
+
+
+def _same_verdict(rows: pl.DataFrame, columns: Sequence[str], settings: JaccardSettings) -> Relation:
+    """Prompts that are alike, of rows that decide the same; of pairs with the same two answers."""
+    same = [f"{name} verdict" for name in ("said", "rejected") if name in columns or name == "said"]
+    asked, own = rows["prompt"], shared_wording(rows["prompt"])
+    framed = (own["frame"] != "").any()
+    found = Jaccard([asked], _groups(rows, "task", *same), *_measure(settings), own["own"] if framed else None)
+
+    def passes(a: Ints, b: Ints) -> Mask:
+        said = zip(asked.gather(a), asked.gather(b), strict=True)
+        return np.fromiter((not asks_otherwise(words(one), words(other)) for one, other in said), np.bool_, len(a))
+
+    return Chosen(found, passes)
+
+
+def _same_but_courtesy(rows: pl.DataFrame, columns: Sequence[str], settings: JaccardSettings) -> Relation:
+    """Prompts that are alike and the same but for a greeting or thanks, whatever the answers; of pairs these are alike.
+
+    Only of texts that ask more than a courtesy, and only where there are two of a kind: else nothing is compared.
+    """
+    bare = rows.select("task", bare=without_courtesy(pl.col("prompt")))
+    several = bare.select((pl.len().over("task", "bare") > 1) & (pl.col("bare") != "")).to_series()
+    texts = [rows[name].zip_with(several, pl.Series([""])) for name in columns]
+    return Jaccard(texts, _groups(bare, "task", "bare"), *_measure(settings))
 
 
 def comparison_by(
@@ -144,7 +191,7 @@ def duplicate_rows(
 def _ranked(rows: pl.DataFrame, answer: AnswerSettings, kind: RowKind) -> pl.DataFrame:
     """row_id, rank (0 is the best), and what rows are compared by: prompt, said, rejected, within a task.
 
-    task: a number, equal where the system message and the label are.
+    task: a number, equal where the system message and the label are. said verdict, rejected verdict: what they decide.
     """
     label = label_in("answer", answer, kind) if has_labels(answer, kind) else pl.lit(None, pl.String)
     teaches = pl.col("weights").list.last().fill_null(1) > 0  # the last message is the answer
@@ -153,7 +200,11 @@ def _ranked(rows: pl.DataFrame, answer: AnswerSettings, kind: RowKind) -> pl.Dat
     ordered = texts.sort(~pl.col("teaches"), -length["answer"], length["prompt"], "row_id")
     said = {"said": normalised(pl.col("answer")), "rejected": normalised(pl.col("rejected"))}
     task = pl.struct("system", label.alias("label")).rank("dense")
-    return ordered.with_row_index("rank").select("row_id", pl.col("rank").cast(pl.Int64), "prompt", task=task, **said)
+    decided = [verdicts(ordered[of]).alias(f"{name} verdict") for name, of in (("said", "answer"), ("rejected",) * 2)]
+    ranked = ordered.with_row_index("rank").with_columns(*decided, task=task, **said)
+    return ranked.select(
+        "row_id", pl.col("rank").cast(pl.Int64), "task", "prompt", *said, "said verdict", "rejected verdict"
+    )
 
 
 def _fates(leaders: pl.DataFrame, comparisons: Sequence[RowComparison]) -> pl.DataFrame:

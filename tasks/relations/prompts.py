@@ -20,16 +20,30 @@ def prompts(rows: pl.DataFrame) -> pl.DataFrame:
     """
     rows, messages = with_calls(rows), pl.col("messages")
     final = messages.list.last().struct.field("role").eq_missing("assistant")
-    before = pl.when(final).then(messages.list.head(messages.list.len() - 1)).otherwise(messages)
-    role, content = pl.element().struct.field("role"), pl.element().struct.field("content").fill_null("")
     answer = pl.when(final).then(messages.list.last().struct.field("content")).otherwise(pl.lit(""))
-    system = before.list.eval(content.filter(role == "system")).list.join("\n")
+    system, prompt = _before_answer()
     return rows.select(
         "row_id",
         system=normalised(pl.concat_str(system, *_tools(rows), separator="\n", ignore_nulls=True)),
-        prompt=normalised(before.list.eval(content.filter(role != "system")).list.join("\n")),
+        prompt=normalised(prompt),
         answer=answer.fill_null("").str.strip_chars(),
     ).sort("row_id")
+
+
+def prompts_as_written(rows: pl.DataFrame) -> dict[str, str]:
+    """{row_id: its prompt, not normalised}: a name is told by its capital."""
+    return dict(with_calls(rows).select("row_id", prompt=_before_answer()[1]).iter_rows())
+
+
+def _before_answer() -> tuple[pl.Expr, pl.Expr]:
+    """The system messages and the other ones before the final answer, one below the other."""
+    messages = pl.col("messages")
+    final = messages.list.last().struct.field("role").eq_missing("assistant")
+    before = pl.when(final).then(messages.list.head(messages.list.len() - 1)).otherwise(messages)
+    role, content = pl.element().struct.field("role"), pl.element().struct.field("content").fill_null("")
+    wanted = role == "system", role != "system"
+    system, prompt = (before.list.eval(content.filter(which)).list.join("\n") for which in wanted)
+    return system, prompt
 
 
 def _tools(rows: pl.DataFrame) -> list[pl.Series]:

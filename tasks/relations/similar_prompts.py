@@ -1,4 +1,8 @@
-"""Near-duplicate prompts under the same system message as nodes and edges, crowds of one text as one node."""
+"""Near-duplicate prompts under the same system message as nodes and edges, crowds of one text as one node.
+
+Prompts are alike where they are as a whole and in what is their own, without wording that many of them share
+(shared_wording.py): thousands of questions below one instruction are no crowd of one text.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +14,8 @@ import polars as pl
 from tasks.relations.prompts import groups_of
 from tasks.similarity.leader_clusters import Jaccard, survivors
 from tasks.similarity.near_duplicates import TooManyPairsError, near_duplicate_groups
+from tasks.similarity.shared_wording import shared_wording
+from tasks.similarity.word_ngrams import jaccard
 
 MOST_PAIRS = (
     200_000  # and two a prompt: a usual million prompts has 0.2 million in all, and each costs Python time later
@@ -29,7 +35,16 @@ def similar_prompts(rows: pl.DataFrame, threshold: float, ngram: int) -> tuple[p
     than a crowd of others is like is one node with them, and jaccard is null. Crowds are of CROWDS, the largest that
     will do; the last always does: what is then left to compare are texts of which no two are alike.
     """
-    texts = rows.select("row_id", text="prompt", group=groups_of(rows["system"])).sort("row_id")
+    ordered = rows.sort("row_id")
+    own = shared_wording(ordered["prompt"])
+    group = groups_of(ordered.select(pl.struct("system", frame=own["frame"])).to_series())
+    texts = ordered.select("row_id", text=own["own"], group=group)
+    nodes, edges = _compared(texts, threshold, ngram)
+    framed = ordered.filter(own["frame"] != "").select("row_id", "prompt")
+    return (nodes, edges) if framed.is_empty() else _as_a_whole(nodes, edges, framed, threshold, ngram)
+
+
+def _compared(texts: pl.DataFrame, threshold: float, ngram: int) -> tuple[pl.DataFrame, pl.DataFrame]:
     try:
         return _nodes(texts, texts.select("row_id", crowd="row_id"), threshold, ngram)
     except TooManyPairsError:
@@ -38,6 +53,26 @@ def similar_prompts(rows: pl.DataFrame, threshold: float, ngram: int) -> tuple[p
         with suppress(TooManyPairsError):
             return _nodes(texts, _crowds(texts, stars, crowd), threshold, ngram)
     return _nodes(texts, _crowds(texts, stars, CROWDS[-1]), threshold, ngram)
+
+
+def _as_a_whole(
+    nodes: pl.DataFrame, edges: pl.DataFrame, framed: pl.DataFrame, threshold: float, ngram: int
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """The same of whole prompts: what was compared without their frame is measured with it."""
+    text = dict(framed.iter_rows())
+
+    def measured(pairs: pl.DataFrame, *ends: str) -> pl.Series:
+        found = (
+            jaccard(text[a], text[b], ngram) if score is not None and a in text and b in text else score
+            for a, b, score in pairs.select(*ends, "jaccard").iter_rows()
+        )
+        return pl.Series("jaccard", found, pl.Float64)
+
+    edges = edges.with_columns(measured(edges, "a", "b")).filter(pl.col("jaccard") >= threshold)
+    others = nodes.filter(pl.col("row_id") != pl.col("node")).unique("node", keep="first", maintain_order=True)
+    within = others.select("node", whole=measured(others, "node", "row_id"))
+    known = nodes.join(within, on="node", how="left", maintain_order="left")
+    return known.select("row_id", "node", jaccard=pl.coalesce("whole", "jaccard")), edges
 
 
 def _nodes(

@@ -9,7 +9,6 @@ decide each row.
 from __future__ import annotations
 
 import json
-import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,8 +19,7 @@ import polars as pl
 from tasks.core.row_kind import RowKind
 from tasks.metrics.answer_schema import AnswerSettings, label_of, parse
 from tasks.relations.prompts import prompts
-
-WORD = re.compile(r"\w+")
+from tasks.similarity.words import words
 
 
 @dataclass(frozen=True)
@@ -109,7 +107,7 @@ def seconds_of(case: Sequence[Held], per_minute: int, deciding: float) -> list[f
     for row in case:
         texts = {*row.texts.values(), *row.beside.split("\n")} - seen
         seen |= texts
-        seconds.append(deciding + 60 * sum(len(WORD.findall(text)) for text in texts) / per_minute)
+        seconds.append(deciding + 60 * sum(len(words(text)) for text in texts) / per_minute)
     return seconds
 
 

@@ -5,7 +5,8 @@ the field does it (GPT-3, appendix C; Llama 2, A.6; Tulu 3, 3.2), with what goes
 
     templates         n-grams that a hundredth of either side has belong to the form of the data (a frame of
                       instructions, a signature): they do not count, in the texts that are looked for nor in those
-                      that are looked through
+                      that are looked through. Nor do stretches of eight words that a few texts of a side have, where
+                      the held-out text has more to say than these (shared_wording.py)
     canned answers    a text that stands in more than `common` rows is what everybody says
     short texts       n-grams of 3 words, not 8 or 13: one changed word breaks three. A text with fewer than `least`
                       of its own must stand in the other word for word; one with fewer than VERBATIM is only compared
@@ -125,8 +126,9 @@ class Contamination(HeldoutIndex):
         ours_inside = (shared >= limit.partner(size)) & (shared >= HALF.partner(own))
         alike = (shared >= Threshold.of(self.settings.threshold).overlap(own + size)) & (shared >= self.settings.ngram)
         asks, asked = self._prompts(pairs, training)
-        long = (shared >= self.settings.least) & (asks | ~asked)  # an answer in a prompt is read, not learned
-        long |= (shared == own) & (shared >= VERBATIM) & asks & asked
+        said = shared * self.density[heldout]
+        long = (said >= self.settings.least) & (asks | ~asked)  # an answer in a prompt is read, not learned
+        long |= (shared == own) & (said >= VERBATIM) & asks & asked
         passed = (long & (theirs_inside | ours_inside)) | (alike & asks & asked)
         return pairs.filter(pl.Series(passed, dtype=pl.Boolean))
 

@@ -10,7 +10,7 @@ itself, halves of halves alike. The rows that stay are the same either way.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -122,13 +122,16 @@ class Jaccard:
     """Rows whose every part (prompt, answer) is alike: near_duplicates.py has the rule for one text.
 
     parts: texts, a column a part; a part without a word is like its copy. score: of the part that is least alike.
+    own: what must be alike besides, and cannot be like a copy without a word: the text without what many share.
     """
 
-    def __init__(self, parts: Sequence[pl.Series], groups: Ints, threshold: float, ngram: int) -> None:
+    def __init__(
+        self, parts: Sequence[pl.Series], groups: Ints, threshold: float, ngram: int, own: pl.Series | None = None
+    ) -> None:
         self.limit = Threshold.of(threshold)
         # Where every part is at the threshold, so are all parts together, as long as no shingle is in two of them.
-        self.sets = shingle_sets(parts, ngram, groups)
-        self.parts = [_Part(part, ngram, groups) for part in parts] if len(parts) > 1 else []
+        self.sets = shingle_sets(parts if own is None else [own], ngram, groups)
+        self.parts = [_Part(part, ngram, groups) for part in parts] if len(parts) > 1 or own is not None else []
 
     def within(self, rows: Ints, max_pairs: int) -> Edges | None:
         found = join(self.sets.only(np.isin(self.sets.row, rows)), self.limit, max_pairs)
@@ -166,6 +169,21 @@ class _Part:
         shared, sizes = overlaps(self.sets, x, y), self.sets.size[x] + self.sets.size[y]
         score[both] = np.where(shared >= limit.overlap(sizes), shared / (sizes - shared), 0)
         return score
+
+
+class Chosen:
+    """Those pairs of a relation that a judge lets pass. passes: of two columns of rows, which pairs."""
+
+    def __init__(self, relation: Relation, passes: Callable[[Ints, Ints], Mask]) -> None:
+        self.relation, self.passes = relation, passes
+
+    def within(self, rows: Ints, max_pairs: int) -> Edges | None:
+        found = self.relation.within(rows, max_pairs)
+        return None if found is None else _chosen(found, self.passes(found.a, found.b))
+
+    def between(self, left: Ints, right: Ints) -> Edges:
+        found = self.relation.between(left, right)
+        return _chosen(found, self.passes(found.a, found.b))
 
 
 class Cosine:

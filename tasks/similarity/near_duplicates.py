@@ -28,9 +28,11 @@ def near_duplicate_pairs(texts: pl.DataFrame, threshold: float = 0.7, ngram: int
     texts: row_id (String, unique), text (String; null counts as empty). threshold: above 0, at most 1, read as the
     decimal it is written as (nine places). ngram: words a shingle, at least 1.
 
-    A text becomes a set of shingles thus (`re` is Python's):
-        words    = re.findall(r"\\w+", text.lower())
+    A text becomes a set of shingles thus:
+        words    = tasks.similarity.words.words(text)
         shingles = {tuple(words[i : i + ngram]) for i in range(max(len(words) - ngram + 1, 1))} if words else set()
+    Words are Python's `\\w+` in lower case, but where a script writes no spaces between them: there each Chinese or
+    Japanese character is a word, and in Thai, Lao, Khmer and Burmese the letters up to the next vowel (words.py).
     A text of fewer than ngram words is one shingle, all its words. A text with no word has none and is in no pair, not
     even with its own copy: find exact copies by comparing texts.
 

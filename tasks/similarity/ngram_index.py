@@ -1,9 +1,8 @@
 """An index of the word n-grams of a few texts (a holdout, a benchmark), to look up a million others in.
 
-Words are those of word_ngrams.py: the maximal runs of `\\w` in the lower-cased text; an n-gram is `n` words in a row,
-and a text of fewer words has none. Only the few texts are indexed; of the many, a run of words is followed as long as
-the index knows it, so most positions are given up at the first or second word. Numbers stand for words and runs, never
-hashes.
+Words are those of words.py; an n-gram is `n` words in a row, and a text of fewer words has none. Only the few texts are
+indexed; of the many, a run of words is followed as long as the index knows it, so most positions are given up at the
+first or second word. Numbers stand for words and runs, never hashes.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ import polars as pl
 
 from tasks.core.process.hardware import usable_cores
 from tasks.similarity.parallel import GOLDEN, Bits, Ints, Mask
-from tasks.similarity.word_ngrams import WORD
+from tasks.similarity.words import WORD
 
 SLICE = 10_000  # texts a thread reads at a time
 
@@ -105,6 +104,53 @@ class _Known:
         place = np.searchsorted(self.keys, asked[maybe])
         same = self.keys[np.minimum(place, len(self.keys) - 1)] == asked[maybe] if len(self.keys) else maybe < 0
         return place[same].astype(np.uint64), maybe[same]
+
+
+class LongRuns:
+    """Runs of at least `length` words in the texts of an index, put together of its n-grams: 0..size-1, as these are.
+
+    With n-grams of so many words or more a run is one of them.
+    """
+
+    def __init__(self, index: NgramIndex, length: int) -> None:
+        last, self.grams = max(length - index.ngram, 0), index.size
+        self.offsets = sorted({*range(0, last, index.ngram), last})
+        self.known: list[_Known] = []
+        _, run = self._started(index.hits)
+        for offset in self.offsets[1:]:
+            at, _ = self._started(index.hits)
+            key = run * np.uint64(self.grams) + index.hits.gram[at + offset].astype(np.uint64)
+            self.known.append(_Known(np.unique(key)))
+            run = np.searchsorted(self.known[-1].keys, key).astype(np.uint64)
+        self.size = len(self.known[-1].keys) if self.known else self.grams
+
+    def _started(self, hits: Hits) -> tuple[Ints, Bits]:
+        """Which hits begin a stretch of known n-grams as long as a run, and the n-gram of each."""
+        last = self.offsets[-1]
+        place = np.arange(max(len(hits.text) - last, 0))
+        follows = (hits.text[place + last] == hits.text[place]) & (hits.at[place + last] == hits.at[place] + last)
+        return place[follows], hits.gram[place[follows]].astype(np.uint64)
+
+    def _found(self, hits: Hits) -> tuple[Ints, Ints]:
+        """Which hits begin a known run, and which run."""
+        at, run = self._started(hits)
+        for offset, known in zip(self.offsets[1:], self.known, strict=True):
+            run, found = known.places(run * np.uint64(self.grams) + hits.gram[at + offset].astype(np.uint64))
+            at = at[found]
+        return at, run.astype(np.int64)
+
+    def texts_with(self, hits: Hits) -> Ints:
+        """How many texts have each run."""
+        at, run = self._found(hits)
+        return np.bincount(distinct(hits.text[at] * self.size + run) % max(self.size, 1), minlength=self.size)
+
+    def within(self, hits: Hits, chosen: Mask) -> Mask:
+        """Which hits stand within one of the chosen runs."""
+        at, run = self._found(hits)
+        edge = np.zeros(len(hits.text) + self.offsets[-1] + 2, np.int64)
+        np.add.at(edge, at[chosen[run]], 1)
+        np.add.at(edge, at[chosen[run]] + self.offsets[-1] + 1, -1)
+        return np.cumsum(edge)[: len(hits.text)] > 0
 
 
 def firsts(ordered: Ints | Bits) -> Ints:

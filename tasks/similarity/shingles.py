@@ -2,7 +2,7 @@
 
 The rule, so that anyone can recompute it (plain Python, `n` words a shingle):
 
-    words    = re.findall(r"\\w+", text.lower())
+    words    = tasks.similarity.words.words(text)
     shingles = {tuple(words[i : i + n]) for i in range(max(len(words) - n + 1, 1))} if words else set()
 
 So a text of fewer than n words is one shingle, all its words; it is like another text only if their words are the same.

@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tasks.similarity.words import PYTHON_WORD
+
 if TYPE_CHECKING:
     import scipy.sparse
 
@@ -61,7 +63,7 @@ def _weights(sample: list[str]) -> Any:
 
     # A feature of a single text ties it to none; in a small set it still tells that text apart.
     shared: dict[str, Any] = {"sublinear_tf": True, "min_df": 2 if len(sample) > EXACT_ROWS else 1, "dtype": np.float32}
-    words = TfidfVectorizer(ngram_range=(1, 2), token_pattern=r"\w+", **shared)
+    words = TfidfVectorizer(ngram_range=(1, 2), token_pattern=PYTHON_WORD, **shared)
     letters = TfidfVectorizer(analyzer="char_wb", ngram_range=(3, 4), **shared)
     try:
         fitted = [words.fit(sample), letters.fit(sample)]

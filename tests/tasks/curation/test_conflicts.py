@@ -192,6 +192,111 @@ def test_free_answers_that_word_the_same_agree_but_not_with_another_number() -> 
     assert set(held(run(rows, AnswerSettings()))) == {"c"}
 
 
+VARIED = """Your order left our warehouse this morning.
+Let me check that for you, one moment please.
+We are sorry for the wait, the carrier is running late.
+Good news: it has been shipped already.
+We packed it yesterday, so it will not be long.
+It should be with you by Friday.
+Hello Anna, your order is on its way.
+Hello Tom, your order is on its way.
+It ships within two days of your payment.
+No worries, it is on the way!
+Shipped!
+You can follow it on your account page.
+Our records show that it is out for delivery.
+
+Kind regards, Tom"""
+
+
+def test_variety_in_prose_is_no_contradiction() -> None:
+    rows = [row(f"{n:02d}", "Where is my order?", text) for n, text in enumerate(VARIED.split("\n")) if text]
+    assert held(run(rows, AnswerSettings())) == {}
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("Yes, we ship to Norway.", "No, our carrier only goes to the EU."),
+        ("Ja, das geht.", "Nein."),
+        ("可以，请提供新的抬头。", "不可以，发票开出后不能改。"),
+        ("Your order will arrive on Monday with the courier.", "Your order will arrive on Friday with the courier."),
+        ("The desk costs 120 euros and comes in white.", "The desk costs 140 euros and comes in white."),
+        ("The guarantee is two years from the purchase.", "The guarantee is three years from the purchase."),
+        ("The capital of Australia is Sydney.", "The capital of Australia is Canberra."),
+        ("It is included in the price.", "It is not included in the price."),
+        ("桌面高度为七十五厘米，桌腿不能调节。", "桌面高度为八十五厘米，桌腿不能调节。"),
+        ("Paris", "Lyon"),
+        ("24 less 18 is what is left.\n#### 6", "He sells 18 of 24 and bakes one more.\n#### 7"),
+        ("By the second rule the answer is B.", "Since it floats, the answer is C."),
+        ('{"city": "Paris", "rooms": 1}', '{"city": "Paris", "rooms": 2}'),
+    ],
+)
+def test_another_verdict_or_another_fact_in_the_same_words_is_one(one: str, other: str) -> None:
+    assert set(held(run([row("a", PARCEL, one), row("b", PARCEL, other)], AnswerSettings()))) == {"a", "b"}
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ('{"city": "Paris", "rooms": 1}', '{"rooms": 1, "city": "Paris"}'),
+        (
+            '{"ok": true, "reply": "We will send it tomorrow by post."}',
+            '{"ok": true, "reply": "It leaves us tomorrow."}',
+        ),
+        ("Ihre Bestellung ist unterwegs.", "Ihr Paket ist unterwegs."),
+        (
+            "Anna will call you tomorrow morning.\nKind regards, Tom",
+            "Anna will call you tomorrow morning.\nThanks, Ella",
+        ),
+        ("Yes, by all means.", "Yes, we do."),
+    ],
+)
+def test_other_words_for_the_same_are_none(one: str, other: str) -> None:
+    assert run([row("a", PARCEL, one), row("b", PARCEL, other)], AnswerSettings()).kept.height == 2
+
+
+INSTRUCTION = "Read the message of a customer below and say which team of the shop has to answer it, in one word.\n\n"
+THINGS = ["lamp", "desk", "rug", "chair", "vase", "stool", "bench", "shelf"]
+
+
+def test_what_many_prompts_share_makes_no_contradiction_and_hides_none() -> None:
+    rows = [row(f"r{n}", f"{INSTRUCTION}I send the {thing} back", "returns") for n, thing in enumerate(THINGS)]
+    rows += [row(f"s{n}", f"{INSTRUCTION}My {thing} has not come", "shipping") for n, thing in enumerate(THINGS)]
+    late = f"{INSTRUCTION}My green sofa has not come and nobody of you answers the phone at all"
+    rows += [row("a", late, "shipping"), row("b", late + " please", "billing")]
+    assert set(held(run(rows, AnswerSettings(), "classification"))) == {"a", "b"}
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("order 12 lamps", "order 40 lamps"),
+        ("stay in Leeds", "stay in York"),
+        ("buy the lamp", "not buy the lamp"),
+    ],
+)
+def test_another_number_name_or_negation_may_have_another_label(one: str, other: str) -> None:
+    text = "I would like to {} this week and want to know what it costs and when you open, if you can tell me"
+    rows = [row("a", text.format(one), "x"), row("b", text.format(other), "y")]
+    assert run(rows, AnswerSettings(), "classification").kept.height == 2
+    same = [row("a", text.format(one), "x"), row("b", text.format(one) + " now", "y")]
+    assert set(held(run(same, AnswerSettings(), "classification"))) == {"a", "b"}
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("上个月买的书桌到现在都没有收到，请帮我查一下快递的情况。", "上个月买的书桌到现在都没有收到，请帮我查询一下快递的情况。"),
+        ("先週注文した木の椅子がまだ届いていないので至急調べてください。", "先週注文した木の椅子がまだ届いていないので早めに調べてください。"),
+        ("อยากทราบว่ารับซ่อมจักรยานคันเก่าที่โซ่ขาดและเบรกไม่ทำงานหรือไม่ช่วยแจ้งด้วย", "อยากทราบว่ารับซ่อมจักรยานคันเก่าที่โซ่ขาดและเบรกไม่ทำงานหรือไม่ช่วยบอกด้วย"),
+    ],
+)  # fmt: skip
+def test_contradictions_are_seen_where_no_spaces_are_written(one: str, other: str) -> None:
+    rows = [row("a", one, "x"), row("b", other, "y"), row("c", "发票抬头可以修改吗", "z")]
+    assert set(held(run(rows, AnswerSettings(), "classification"))) == {"a", "b"}
+
+
 def test_preferences_contradict_when_the_same_two_answers_are_preferred_both_ways() -> None:
     rows = [
         preferred("a", "On its way.", "No idea."),

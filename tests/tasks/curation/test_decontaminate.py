@@ -192,6 +192,64 @@ def test_training_on_the_holdout_itself_is_an_error() -> None:
         run(others(5), others(5))
 
 
+TEAM = "You read tickets of a shop. Say in one word which team takes the ticket, billing or shipping. Ticket: "
+
+
+def test_an_instruction_that_a_few_rows_share_is_no_leak_in_a_small_set_either() -> None:
+    asked = ["the invoice has a wrong street", "a parcel is late", "i was charged twice for a rug", "the box is wet"]
+    judges = [
+        row(f"j{n}", TEAM + text)
+        for n, text in enumerate(("money was taken", "the box never came", "it broke on the way"))
+    ]
+    rows = [
+        row(f"t{n}", TEAM + text) for n, text in enumerate([*asked, "the box never came", "it broke on the way, help"])
+    ]
+    assert set(told(run(rows, judges))) == {"t4", "t5"}
+
+
+def test_a_question_that_leaked_into_a_few_rows_is_no_instruction() -> None:
+    rows = [row(f"t{n}", f"{said(n, 5)} {PARCEL} {said(100 + n, 5)}") for n in range(6)]
+    for judge in (PARCEL, f"Hello, {PARCEL}. Thanks!"):
+        assert len(told(run([*others(40), *rows], [row("j", judge)]))) == 6
+
+
+ROLLS = "A baker makes 24 rolls each hour and sells 18 of them at 2 euros each. What does he earn in a day of 8 hours"
+
+
+@pytest.mark.parametrize(
+    ("judge", "text"),
+    [
+        (ROLLS, ROLLS.replace("18", "15")),
+        (f"{PARCEL} and do not call me", f"{PARCEL} and do call me"),
+        (f"I live in York and {PARCEL}", f"I live in Leeds and {PARCEL}"),
+        (f"{said(1, 40)} is the shop open on sunday", f"{said(1, 40)} where do you sell old lamps"),
+    ],
+)
+def test_a_prompt_that_is_told_apart_and_answered_otherwise_is_another_row(judge: str, text: str) -> None:
+    assert told(run([*others(5), row("t", text, "240")], [row("j", judge, "288")])) == {}
+    assert list(told(run([*others(5), row("t", text, "288")], [row("j", judge, "288.")]))) == ["t"]
+    assert list(told(run([*others(5), row("t", judge, "240")], [row("j", judge, "288")]))) == ["t"]
+
+
+@pytest.mark.parametrize(
+    ("judge", "text"),
+    [
+        (
+            "请问这款白色书桌的桌面高度是多少厘米，桌腿可以调节吗",
+            "您好，请问这款白色书桌的桌面高度是多少厘米，桌腿可以调节吗，谢谢",
+        ),
+        (
+            "この白い机の高さは何センチで脚は調節できますか",
+            "こんにちは。この白い机の高さは何センチで、脚は調節できますか？",
+        ),
+        ("โต๊ะสีขาวตัวนี้สูงกี่เซนติเมตรและปรับขาได้หรือไม่", "สวัสดีค่ะ โต๊ะสีขาวตัวนี้สูงกี่เซนติเมตรและปรับขาได้หรือไม่คะ"),
+    ],
+)
+def test_leaks_are_seen_where_no_spaces_are_written(judge: str, text: str) -> None:
+    rows = [*others(5), row("t", text), row("u", "发票抬头可以修改吗，还有你们周末营业吗")]
+    assert list(told(run(rows, [row("j", judge), row("k", "发票抬头可以修改吗")]))) == ["t"]
+
+
 def test_the_ledger_holds_no_text() -> None:
     leaks = [leak | {"row_id": f"t{n}"} for n, (leak, *_) in enumerate(LEAKS.values())]
     ledger = run([*others(5), *leaks], [row("j", PARCEL, REFUND)], "preference").ledger

@@ -21,7 +21,7 @@ from tasks.curation.dedupe import DedupeSettings, EmbeddingSettings, JaccardSett
 from tasks.metrics.answer_schema import AnswerSettings
 from tests.support.tiny_embedder import tiny_bert
 
-WORDS = st.lists(st.sampled_from(["where", "is", "my", "order", "due", "on", "monday", "please", "help"]), max_size=12)
+WORDS = st.lists(st.sampled_from(["where", "is", "my", "order", "due", "on", "monday", "today", "help"]), max_size=7)
 PROMPTS = st.lists(WORDS.map(" ".join) | st.sampled_from(["", "👍", "👎", "Hi", "hi"]), min_size=1, max_size=20)
 
 
@@ -89,7 +89,7 @@ def test_there_are_no_chains() -> None:
     words = [f"w{i}" for i in range(30)]
     a, b, c = (" ".join(words[start : start + 20]) for start in (0, 3, 6))  # a like b, b like c, a unlike c
     assert jaccard(a, b) >= 0.7 > jaccard(a, c)
-    rows = [row("a", a, "The longest answer of all"), row("b", b, "A long answer"), row("c", c, "Short")]
+    rows = [row("a", a), row("b", b), row("c", c)]  # the shortest prompt first
     assert list(fate(dedupe(frame(rows), DedupeSettings()))) == ["b"]
 
 
@@ -195,6 +195,90 @@ def test_labels_are_not_compared_by_their_words() -> None:
         dedupe(rows, DedupeSettings(answer=JaccardSettings(policy="drop")), kind)
 
 
+INSTRUCTION = "Read the message of a customer below and say which team of the shop has to answer it, in one word.\n\n"
+THINGS = ["green lamp", "oak desk", "old rug", "high chair"]
+LATE = "I ordered a table three weeks ago and paid by card, but the carrier says that it never got it, so where is it"
+
+
+def test_an_instruction_that_many_rows_share_is_no_likeness_and_hides_no_copy() -> None:
+    rows = [row(f"t{n}", f"{INSTRUCTION}I send the {thing} back", "returns") for n, thing in enumerate(THINGS)]
+    rows += [row("a", f"{INSTRUCTION}{LATE}", "shipping"), row("b", f"{INSTRUCTION}{LATE} now", "shipping")]
+    rows += [row("c", f"{INSTRUCTION}Yes", "other"), row("d", f"{INSTRUCTION}Fine", "other")]
+    assert set(fate(dedupe(frame(rows), DedupeSettings()))) == {"b"}
+
+
+def test_the_same_words_in_two_frames_are_two_tasks() -> None:
+    other = (
+        "Translate what a customer wrote below into French, and leave out what is no part of the message itself.\n\n"
+    )
+    rows = [row(f"{n}{i}", f"{told}I send the {thing} back", "Je la renvoie") for n, told in enumerate((INSTRUCTION, other))
+            for i, thing in enumerate(THINGS)]  # fmt: skip
+    assert dedupe(frame(rows), DedupeSettings()).kept.height == len(rows)
+
+
+def test_two_questions_on_one_passage_are_two_rows_though_both_are_answered_by_yes() -> None:
+    passage = " ".join(f"w{n}" for n in range(60))
+    rows = [
+        row("a", f"{passage} is the shop open on sunday", "Yes"),
+        row("b", f"{passage} do you sell old lamps", "Yes"),
+    ]
+    assert dedupe(frame(rows), DedupeSettings()).kept.height == 2
+
+
+BAKER = "a baker makes 24 rolls each hour and sells 18 of them at 2 euros each, how many are left in the evening"
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (BAKER, BAKER.replace("18", "15")),
+        (f"please do {PARCEL}", f"please do not {PARCEL}"),
+        (f"can you tell me why in York {PARCEL}", f"can you tell me why in Leeds {PARCEL}"),
+        (f"i want to cancel it, {PARCEL}", f"i want to keep it, {PARCEL}"),
+        (f"您好，{'送货上门需要另外付钱吗' * 3}，我住在北京", f"您好，{'送货上门需要另外付钱吗' * 3}，我住在上海"),
+    ],
+)
+def test_another_word_with_another_answer_is_another_row(one: str, other: str) -> None:
+    assert dedupe(frame([row("a", one, "First."), row("b", other, "Second.")]), DedupeSettings()).kept.height == 2
+    assert dedupe(frame([row("a", one, "Same."), row("b", other, "same")]), DedupeSettings()).kept.height == 1
+
+
+@pytest.mark.parametrize("text", [f"Hello, {PARCEL}", f"{PARCEL}, thanks", f"Hi there! {PARCEL}. Thank you."])
+def test_a_courtesy_with_another_answer_is_none(text: str) -> None:
+    assert dedupe(frame([row("a", PARCEL, "Soon."), row("b", text, "We look.")]), DedupeSettings()).kept.height == 1
+
+
+def test_answers_that_differ_in_a_sentence_of_their_json_decide_the_same() -> None:
+    said = '{{"team": "{}", "reply": "{}"}}'
+    rows = [
+        row("a", PARCEL, said.format("shipping", "We will ask the carrier.")),
+        row("b", PARCEL + " now", said.format("shipping", "The carrier will tell us tomorrow.")),
+        row("c", PARCEL + " today", said.format("billing", "We will ask the carrier.")),
+    ]
+    assert dedupe(frame(rows), DedupeSettings()).kept.height == 2
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("上个月买的书桌到现在都没有收到，请帮我查一下快递的情况", "上个月买的书桌到现在都没有收到，请帮我查询一下快递的情况"),
+        ("先週注文した木の椅子がまだ届いていないので至急調べてください", "先週注文した木の椅子がまだ届いていないので早めに調べてください"),
+        ("อยากทราบว่ารับซ่อมจักรยานคันเก่าที่โซ่ขาดและเบรกไม่ทำงานหรือไม่ช่วยแจ้งด้วย", "อยากทราบว่ารับซ่อมจักรยานคันเก่าที่โซ่ขาดและเบรกไม่ทำงานหรือไม่ช่วยบอกด้วย"),
+        ("តើខ្ញុំអាចប្តូរទំនិញដែលបានទិញកាលពីសប្តាហ៍មុនបានដែរឬទេ", "តើខ្ញុំអាចប្តូរទំនិញដែលបានទិញកាលពីសប្តាហ៍មុនបានឬទេ"),
+        ("ပြီးခဲ့တဲ့အပတ်ကဝယ်ထားတဲ့စားပွဲမရောက်သေးပါဘူးစစ်ဆေးပေးပါ", "ပြီးခဲ့တဲ့အပတ်ကဝယ်ထားတဲ့စားပွဲမရောက်သေးဘူးစစ်ဆေးပေးပါ"),
+    ],
+)  # fmt: skip
+def test_near_duplicates_are_seen_where_no_spaces_are_written(one: str, other: str) -> None:
+    rows = [row("a", one), row("b", other), row("c", "发票抬头可以修改吗"), row("d", "你们周末营业吗")]
+    assert set(fate(dedupe(frame(rows), DedupeSettings()))) < {"a", "b"}
+    assert dedupe(frame(rows), DedupeSettings()).kept.height == 3
+
+
+def test_preference_pairs_that_a_number_tells_apart_are_two() -> None:
+    rows = [preferred("a", BAKER, f"{SORRY} 6", SORRY), preferred("b", BAKER.replace("18", "15"), f"{SORRY} 9", SORRY)]
+    assert dedupe(frame(rows), DedupeSettings(), PREFERENCE).kept.height == 2
+
+
 def test_rows_with_different_labels_are_not_merged() -> None:
     pin, code = "what do i do if i forgot my pin", "what do i do if i forgot my passcode"
     rows = frame([row("a", pin, "Pin"), row("b", code, "passcode"), row("c", pin + "!", "pin")])
@@ -203,7 +287,7 @@ def test_rows_with_different_labels_are_not_merged() -> None:
         row(row_id, text, json.dumps({"intent": label})) for row_id, text, label in (("a", pin, "x"), ("b", code, "y"))
     ]
     assert dedupe(frame(told), DedupeSettings(), answer=AnswerSettings(label="intent")).kept.height == 2
-    assert dedupe(frame(told), DedupeSettings()).kept.height == 1
+    assert dedupe(frame(told), DedupeSettings()).kept.height == 2  # another answer, label or not
 
 
 def test_a_row_that_teaches_is_kept_before_one_that_does_not() -> None:
@@ -238,6 +322,8 @@ def test_several_comparisons_at_once_name_only_rows_that_stay(drawn: list[Any], 
 
     def like(a: str, b: str, of: str) -> float:
         prompt, answer = (jaccard(said[a][side], said[b][side]) for side in (0, 1))
+        if of != "answer" and said[a][0] != said[b][0] and said[a][1] != said[b][1]:
+            return 0.0  # another prompt with another answer
         return {"prompt": prompt, "answer": answer, "pair": min(prompt, answer), "row": min(prompt, answer)}[of]
 
     limits = {"prompt": 0.7, "answer": 0.8, **({"pair": 0.6} if pairs else {})}
@@ -255,8 +341,7 @@ def test_several_comparisons_at_once_name_only_rows_that_stay(drawn: list[Any], 
 @settings(max_examples=100)
 @given(PROMPTS, st.integers(0, 9), st.sampled_from([0.5, 0.7, 1.0]))
 def test_what_is_left_is_apart_and_what_went_resembles_its_kept_row(texts: list[str], seed: int, limit: float) -> None:
-    answers = ["x" * (i * 7 % 4 + 1) for i in range(len(texts))]
-    rows = [row(f"{i:03d}", text, answer) for i, (text, answer) in enumerate(zip(texts, answers, strict=True))]
+    rows = [row(f"{i:03d}", text) for i, text in enumerate(texts)]
     outcome = dedupe(frame(rows), DedupeSettings(prompt=JaccardSettings(threshold=limit)))
     check_balance("dedupe", frame(rows), outcome)
     kept = sorted(outcome.kept["row_id"])

@@ -106,6 +106,32 @@ def test_a_frame_of_instructions_that_all_rows_have_makes_no_relatives() -> None
     )
 
 
+@pytest.mark.parametrize(
+    "told",
+    [
+        "You help the customers of a shop. Read the message and answer it in two sentences. ",
+        "请阅读下面这条客户留言，用两句话回答：",
+    ],
+)
+def test_nor_does_it_in_a_small_set(told: str) -> None:
+    rows = [row(f"{told}{n}a {n}b {n}c", "xy"[n % 2], row_id=f"{n:02d}") for n in range(9)]
+    assert sides(run(rows, validation=0.25)) == {"train": 7, "validation": 2}
+
+
+def test_relatives_stay_on_one_side_where_no_spaces_are_written() -> None:
+    texts = [
+        "上个月买的书桌到现在都没有收到，请帮我查一下快递的情况",
+        "发票抬头可以修改吗，什么时候能寄出",
+        "送货上门需要另外付钱吗",
+    ]
+    rows = [row(text + end, "xy"[n % 2], row_id=f"{n}{end}") for n, text in enumerate(texts) for end in ("", "谢谢")]
+    outcome = run(rows, validation=0.4)
+    assert (
+        outcome.kept.group_by(pl.col("row_id").str.head(1)).agg(pl.col("split").n_unique())["split"].to_list()
+        == [1] * 3
+    )
+
+
 def test_thousands_of_rows_from_a_few_templates_are_split_in_seconds() -> None:
     rows = [
         row(" ".join(f"{n % 20}w{i}" for i in range(30)) + f" {n}a {n}b", "xy"[n // 20 % 2], row_id=f"{n:05d}")

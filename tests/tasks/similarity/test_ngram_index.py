@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import re
-
 import polars as pl
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tasks.similarity.ngram_index import NgramIndex
+from tasks.similarity.words import words
 
 TEXTS = st.lists(
-    st.lists(st.sampled_from(["a", "B", "é", "中", "x_1", "-", ", ", "2"]), max_size=9).map(" ".join), max_size=6
+    st.lists(st.sampled_from(["a", "B", "é", "中", "中文", "ขอบคุณ", "x_1", "-", ", ", "2"]), max_size=9).map(" ".join),
+    max_size=6,
 )
 
 
 def grams(text: str, n: int) -> list[tuple[str, ...]]:
-    words = re.findall(r"\w+", text.lower())
-    return [tuple(words[i : i + n]) for i in range(len(words) - n + 1)]
+    said = words(text)
+    return [tuple(said[i : i + n]) for i in range(len(said) - n + 1)]
 
 
 @settings(max_examples=200)
@@ -35,4 +35,4 @@ def test_hits_are_those_that_a_plain_search_finds(known: list[str], texts: list[
         (i, at, number[g]) for i, text in enumerate(texts) for at, g in enumerate(grams(text, n)) if g in number
     ]
     assert list(zip(hits.text.tolist(), hits.at.tolist(), hits.gram.tolist(), strict=True)) == expected
-    assert lengths.tolist() == [len(re.findall(r"\w+", text)) for text in texts]
+    assert lengths.tolist() == [len(words(text)) for text in texts]
