@@ -10,7 +10,8 @@ from tasks.core.errors import DataError
 from tasks.core.handle import Handle
 from tasks.core.row import any_tools, tools_of, turns, with_arguments
 from tasks.facts.base_model import ModelFacts
-from tasks.model.chat_template import ASKING, WHERE, PromptSettings, check_room, prompt_ids, question, written_calls
+from tasks.model.chat_template import ASKING, PromptSettings, check_room, prompt_ids, question, written_calls
+from tasks.model.rendering import WHERE
 from tasks.model.tool_call_syntax import CallForm, call_form
 
 TURN_BYTES = 100  # more than a base model's template writes around a turn

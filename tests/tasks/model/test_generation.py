@@ -19,6 +19,7 @@ from tests.support.tiny_model import tiny_adapter, tiny_model
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 PROMPT = PromptSettings(system="Triage this message.", max_new_tokens=8)
+BARE = "{% for m in messages %}{{ m.content }}{% endfor %}"
 EXAMPLES = [{"role": "user", "content": "My lamp broke"}, {"role": "assistant", "content": '{"intent": "damaged"}'}]
 TEXTS = [
     "Where is my parcel?",
@@ -144,6 +145,6 @@ def test_examples_stand_after_a_rows_own_system_prompt(speaker: Generator) -> No
 
 
 def test_questions_of_several_turns_that_share_nothing_are_answered_too(base: Path) -> None:
-    speaker = load_generator(base, None, PromptSettings(max_new_tokens=8, chat_template="{{ messages[0].content }}"))
+    speaker = load_generator(base, None, PromptSettings(max_new_tokens=8, chat_template=BARE))
     several = [*ask("Where?", "Refund"), [{"role": "user", "content": "x"}, {"role": "user", "content": "y"}]]
     assert speaker.answer(several) == [speaker.answer([one])[0] for one in several]
