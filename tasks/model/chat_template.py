@@ -23,18 +23,10 @@ from typing import Any
 from pydantic import Field
 
 from tasks.core.errors import DataError, RecipeError
-from tasks.core.row import name_of
 from tasks.core.settings import Settings
-from tasks.model.rendering import (
-    WHERE,
-    Rendering,
-    split_at_token,
-    template_of,
-    turn_form,
-    unmarked,
-    unwritten,
-    without_thinking,
-)
+from tasks.model.prompt_pieces import PromptPieces
+from tasks.model.rendering import Rendering, template_of
+from tasks.model.turn_form import turn_form
 
 Message = dict[str, Any]
 KEYS = ("type", "function", "name", "description", "parameters")  # of a tool, as OpenAI and most templates write them
@@ -134,8 +126,15 @@ def encode(
     end = max((i + 1 for i, teaches in enumerate(taught) if teaches), default=0)
     if not end:
         return TokenizedExample([], [])
-    template = _Template(tokenizer, prompt, tools)
-    return template.example(template.marked(turns[:end]), taught)
+    rendering, made = _pieces(tokenizer, prompt, tools)
+    ids: list[int] = []
+    labels: list[int] = []
+    for piece in made.of_row(rendering.marked(turns[:end])):
+        tokens = made.tokens(piece)
+        learnt = piece.learnable and piece.turn is not None and taught[piece.turn]
+        ids += tokens
+        labels += tokens if learnt else [IGNORED] * len(tokens)
+    return TokenizedExample(ids, labels)
 
 
 def _teaching(messages: Sequence[Message], turns: list[Message], weights: Sequence[float] | None) -> list[bool]:
@@ -151,9 +150,9 @@ def prompt_ids(
     """The tokens a model is given to answer `messages`: exactly those that stand before this answer
     in a training row.
     """
-    template = _Template(tokenizer, prompt, tools)
-    pieces = template.pieces(template.marked(with_system_prompt(messages, prompt)))
-    return [token for piece in pieces for token in template.tokens(piece)]
+    rendering, made = _pieces(tokenizer, prompt, tools)
+    turns = rendering.marked(with_system_prompt(messages, prompt))
+    return [token for piece in made.of_prompt(turns) for token in made.tokens(piece)]
 
 
 def check_room(tokens: int, context: int | None, prompt: PromptSettings, todo: str = "ask with less text") -> None:
@@ -174,141 +173,17 @@ def check_room(tokens: int, context: int | None, prompt: PromptSettings, todo: s
 
 def written_calls(tokenizer: Any, turns: Sequence[Message], prompt: PromptSettings, tools: list[Any] | None) -> str:
     """What the template writes, and a model learns, for the last of `turns`, which has tool calls. Raises DataError."""
-    template = _Template(tokenizer, prompt, tools)
-    said = template.marked(with_system_prompt(turns, prompt))
-    return unmarked(template.called(said, template.asked(said[:-1])))
+    rendering, made = _pieces(tokenizer, prompt, tools)
+    said = rendering.marked(with_system_prompt(turns, prompt))
+    return rendering.unmarked(made.called(said, made.asked(said[:-1])))
 
 
-@dataclass(frozen=True)
-class _Piece:
-    """A part of a rendered prompt. turn: the number of the answer that it is, with which its stop token goes; None of
-    what stands between answers. learnable: it is written as the model would be prompted for it.
-    """
-
-    text: str
-    turn: int | None = None
-    learnable: bool = False
-    first: bool = False
-
-
-class _Template:
-    """A tokenizer with the chat template, the stop token and the tools of one row. It takes turns that are marked."""
-
-    def __init__(self, tokenizer: Any, prompt: PromptSettings, tools: list[Any] | None = None) -> None:
-        template = template_of(tokenizer, prompt.chat_template)
-        self._form = turn_form(tokenizer, template)
-        self._rendering = Rendering(tokenizer, template, _ordered(tools), self._form.parts)
-        self.stop = stop_ids(tokenizer, prompt)[0]
-        self.stop_text: str = tokenizer.decode([self.stop], clean_up_tokenization_spaces=False)
-
-    def marked(self, turns: list[Message]) -> list[Message]:
-        return self._rendering.marked(turns)
-
-    def example(self, turns: list[Message], taught: list[bool]) -> TokenizedExample:
-        """`turns`, the last of which is an answer, as tokens, with labels on the answers that are taught."""
-        pieces = self.pieces(turns[:-1])
-        pieces.append(_Piece(self.said(turns, "".join(self._written(piece) for piece in pieces)), len(turns) - 1, True))
-        ids: list[int] = []
-        labels: list[int] = []
-        for piece in pieces:
-            tokens = self.tokens(piece)
-            learnt = piece.learnable and piece.turn is not None and taught[piece.turn]
-            ids += tokens
-            labels += tokens if learnt else [IGNORED] * len(tokens)
-        return TokenizedExample(ids, labels)
-
-    def _written(self, piece: _Piece) -> str:
-        return piece.text if piece.turn is None else piece.text + self.stop_text
-
-    def tokens(self, piece: _Piece) -> list[int]:
-        if piece.turn is not None:
-            return [*self._rendering.answer_tokens(piece.text), self.stop]
-        return self._rendering.tokens(piece.text, "" if piece.first else self.stop_text)
-
-    def asked(self, turns: list[Message]) -> str:
-        """What the template makes of `turns` up to the answer. Raises DataError where it leaves something out."""
-        text = self._rendering.text(turns, answering=True)
-        self._check_named(text, self._rendering.tools or (), "the tools on offer")
-        self._rendering.check_written([turn for turn in turns if turn["role"] != "assistant"], text)
-        return text
-
-    def pieces(self, turns: list[Message]) -> list[_Piece]:
-        """The prompt to answer `turns`, cut at those answers in it that a shorter prompt stands before."""
-        text = self.asked(turns)
-        pieces: list[_Piece] = []
-        at = 0
-        for i, turn in enumerate(turns):
-            if turn["role"] != "assistant":
-                continue
-            before = self._before(turns[:i], text)
-            if before is None or len(before) < at:
-                self._rendering.check_written([turn], text)
-                continue
-            said, learnable = self._found(turns[: i + 1], before, text[len(before) :])
-            pieces += [_Piece(text[at : len(before)], first=not at), _Piece(said, i, learnable)]
-            at = len(before) + len(said) + len(self.stop_text)
-        return [*pieces, _Piece(text[at:], first=not at)]
-
-    def _before(self, turns: list[Message], text: str) -> str | None:
-        """The prompt to answer `turns`; None where the longer prompt `text` does not begin with it."""
-        before = self._rendering.text(turns, answering=True) if turns else ""
-        return before if before and text.startswith(before) else None
-
-    def _found(self, turns: list[Message], before: str, rest: str) -> tuple[str, bool]:
-        """The last of `turns` as it stands at the start of `rest`, and whether a model is taught to say it so."""
-        said = self.said(turns, before)
-        if rest.startswith(said + self.stop_text):
-            return said, True
-        written, *more = split_at_token(rest, self.stop_text)
-        if not more or not written.strip() or written.strip() not in (turns[-1]["content"] or ""):
-            raise DataError(
-                "The chat template writes earlier turns differently once a later one follows, so a row cannot be cut "
-                "into turns.",
-                where=WHERE,
-                allowed="a template whose text for n turns, with the stop text, begins the text for n + 1 turns",
-                todo="set prompt.stop to the text with which the template ends a turn, or set prompt.chat_template, "
-                "or train on single-turn rows",
-            )
-        return written, False
-
-    def said(self, turns: list[Message], before: str) -> str:
-        """What the model is taught to say for the last of `turns`, after the prompt `before`: its content, with the
-        white space that the template puts around it, or takes away.
-        """
-        turn, form = turns[-1], self._form
-        if turn.get("tool_calls"):
-            return self.called(turns, before)
-        said: str = turn["content"]
-        odd = said != said.strip() or form.lead.strip()
-        return (self._asked_of_template(turns, before) if odd else None) or form.lead + said + form.trail
-
-    def _asked_of_template(self, turns: list[Message], before: str) -> str | None:
-        """How the template writes the last of `turns`: with a question behind it, else as the end of all."""
-        core = without_thinking(turns[-1]["content"])
-        for talk in ([*turns, {"role": "user", "content": "?"}], turns):
-            try:
-                text = self._rendering.text(talk, answering=False)
-            except DataError:
-                continue
-            written = split_at_token(text.removeprefix(before), self.stop_text)[0]
-            lead = written[: max(0, written.find(core))]
-            if text.startswith(before) and core in written and (self._form.lead.strip() or not lead.strip()):
-                return written
-        return None
-
-    def called(self, turns: list[Message], before: str) -> str:
-        """How the template writes the last of `turns`, which has tool calls, after the prompt `before`."""
-        text = self._rendering.text(turns, answering=False)
-        said = split_at_token(text[len(before) :], self.stop_text)[0] if text.startswith(before) else ""
-        self._check_named(said, turns[-1]["tool_calls"], "an assistant's tool calls")
-        if turns[-1]["content"].strip() not in said:
-            raise unwritten("what an assistant says beside its tool calls")
-        return said
-
-    def _check_named(self, text: str, functions: Sequence[Any], what: str) -> None:
-        """Raise DataError when `text` does not have the name of each function: the template has no place for it."""
-        if not all(name_of(function) in text for function in functions):
-            raise unwritten(what)
+def _pieces(tokenizer: Any, prompt: PromptSettings, tools: list[Any] | None) -> tuple[Rendering, PromptPieces]:
+    template = template_of(tokenizer, prompt.chat_template)
+    form = turn_form(tokenizer, template)
+    rendering = Rendering(tokenizer, template, _ordered(tools), form.parts)
+    stop = stop_ids(tokenizer, prompt)[0]
+    return rendering, PromptPieces(rendering, form, stop, tokenizer.decode([stop], clean_up_tokenization_spaces=False))
 
 
 def _ordered(value: Any) -> Any:

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from tasks.core.errors import DataError, RecipeError
 from tasks.model.chat_template import IGNORED, Message, PromptSettings, encode, prompt_ids, question, stop_ids
-from tasks.model.rendering import TurnForm, template_of, turn_form
+from tasks.model.rendering import template_of
+from tasks.model.turn_form import TurnForm, turn_form
 from tests.support.template_families import BARE, FAMILIES, Family
 from tests.support.tiny_model import CHATML
 
@@ -262,3 +263,11 @@ def test_ordinary_text_has_the_ids_that_it_has_without_any_of_this(pairs: list[t
     one = tokenizer("chatml")
     row = say(f"s:{system}", *(f"{role}:{text}" for pair in pairs for role, text in zip("ua", pair, strict=True)))
     assert encode(one, row, PLAIN).input_ids == pieces_by_hand(one, row)
+
+
+def test_the_characters_of_a_mark_are_text_where_somebody_writes_them() -> None:
+    one = tokenizer("chatml")
+    row = say("u:a\U000f0000b\U000f0001", "a:\U000f0001c")
+    assert "a\U000f0000b\U000f0001" in one.decode(encode(one, row, PLAIN).input_ids)
+    forged = say(f"u:\U000f0000{FORGED}\U000f0001", "a:x")
+    assert encode(one, forged, PLAIN) == encode(one, say(f"u:{FORGED}", "a:x"), PLAIN)
