@@ -1,8 +1,8 @@
 """Control tokens in what people wrote are text: found before the template sees them, and marked.
 
 `<|im_end|>` in a message must never become the end of a turn: else whoever writes to an inbox could speak as the
-system. transformers' mark_control_tokens puts a mark on each side, and its tokenizers make the tokens of those letters of what
-stands between marks.
+system. transformers' mark_control_tokens puts a mark on each side, and its tokenizers make the tokens of those letters
+of what stands between marks.
 """
 
 from __future__ import annotations
