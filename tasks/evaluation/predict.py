@@ -24,6 +24,7 @@ from tasks.facts.predictions import PredictionFacts
 from tasks.metrics.answer_schema import AnswerSettings, label_of
 from tasks.model.chat_template import Message, PromptSettings, expected, prompt_ids, question
 from tasks.model.generation import Generator, load_generator
+from tasks.model.loading import load_tokenizer
 
 PREDICTIONS = "predictions.parquet"
 
@@ -115,9 +116,7 @@ def _series(columns: dict[str, list[int]]) -> dict[str, pl.Series]:
 
 def _fits(model: Path, prompt: PromptSettings, tools: list[Any] | None) -> Callable[[list[Message]], bool]:
     """Whether an example with tool calls can stand before a question: never before one without tools."""
-    from transformers import AutoTokenizer
-
-    tokenizer = AutoTokenizer.from_pretrained(model)
+    tokenizer = load_tokenizer(model)
 
     def fits(example: list[Message]) -> bool:
         try:

@@ -11,6 +11,7 @@ from tasks.core.handle import Handle
 from tasks.core.row import any_tools, tools_of, turns, with_arguments
 from tasks.facts.base_model import ModelFacts
 from tasks.model.chat_template import ASKING, PromptSettings, check_room, prompt_ids, question, written_calls
+from tasks.model.loading import load_tokenizer
 from tasks.model.rendering import WHERE
 from tasks.model.tool_call_syntax import CallForm, call_form
 
@@ -35,9 +36,7 @@ def check_answerable(sets: dict[str, pl.DataFrame], base: Handle, prompt: Prompt
     }
     if not any(frame.height for frame in rows.values()):
         return  # and a run from the cache need not import transformers
-    from transformers import AutoTokenizer
-
-    tokenizer = AutoTokenizer.from_pretrained(base.folder / "model")
+    tokenizer = load_tokenizer(base.folder / "model")
     form = call_form(tokenizer, prompt) if any(found.any() for found in tools.values()) else None
     faults: dict[str, DataError] = {}
     for name, frame in rows.items():

@@ -19,6 +19,7 @@ from typing import Any
 
 from tasks.core.errors import DataError
 from tasks.model.chat_template import Message, PromptSettings, prompt_ids, stop_ids
+from tasks.model.loading import load_tokenizer, load_weights
 from tasks.model.padding import padding_place
 from tasks.model.tool_call_syntax import CallForm, call_form, read_answer
 
@@ -169,15 +170,14 @@ def load_generator(
     computed together could change a word, and an answer served alone would not be the answer evaluated in a batch.
     """
     import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer
 
     from tasks.core.process.hardware import choose_device_and_dtype, reuse_memory
 
     reuse_memory()
     machine = choose_device_and_dtype()
     dtype = torch.float32 if machine.device == "cpu" else machine.torch_dtype()
-    tokenizer = AutoTokenizer.from_pretrained(base)
-    model = AutoModelForCausalLM.from_pretrained(base, dtype=dtype).to(machine.device)
+    tokenizer = load_tokenizer(base)
+    model = load_weights(base, dtype=dtype).to(machine.device)
     if adapter is not None:
         from peft import PeftModel
 

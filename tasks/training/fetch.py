@@ -10,5 +10,6 @@ def fetch(place: StepDirs, *, settings: BaseModelSettings, found: FoundModel) ->
     """Write the model to place.out/model. Raises as write_model does."""
     facts = write_model(place.out / "model", settings, found)
     line = f"{settings.source}, {facts.parameters / 1e6:,.0f} M parameters"
-    told = {"source": settings.source}  # elsewhere tomorrow, and still the same model
+    line += f", commit {facts.commit[:12]}" if facts.commit else ""
+    told = {"source": settings.source, "commit": facts.commit}  # elsewhere tomorrow, and still the same model
     return StepResult("model", line, facts.written(), told=told)

@@ -28,6 +28,7 @@ from tasks.core.work import StepDirs, StepResult
 from tasks.facts.base_model import ModelFacts
 from tasks.facts.training import Actual, Losses, Plan, TokenCounts, TrainingFacts, TrainingTold
 from tasks.model.chat_template import IGNORED, PromptSettings, TokenizedExample
+from tasks.model.loading import load_tokenizer
 from tasks.training import trainer
 from tasks.training.methods import METHODS
 from tasks.training.methods.base import Method
@@ -76,9 +77,8 @@ def _write_examples(
     the counts.
     """
     from datasets import Dataset
-    from transformers import AutoTokenizer
 
-    tokenizer = AutoTokenizer.from_pretrained(model)
+    tokenizer = load_tokenizer(model)
     examples = [_encode(tokenizer, method, row, prompt) for row in rows.iter_rows(named=True)]
     _refuse_cut(rows, examples, context)
     _refuse_silent(rows, examples)

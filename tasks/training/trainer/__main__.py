@@ -17,9 +17,10 @@ collect_rarely()  # before the libraries are loaded, which is when it saves most
 import torch
 from datasets import load_from_disk
 from peft.helpers import disable_input_dtype_casting
-from transformers import AutoTokenizer, EarlyStoppingCallback, set_seed
+from transformers import EarlyStoppingCallback, set_seed
 
 from tasks.facts.training import Actual, Plan, TokenCounts
+from tasks.model.loading import load_tokenizer
 from tasks.training.methods import METHODS
 from tasks.training.methods.base import TrainingData
 from tasks.training.settings import TrainSettings
@@ -39,7 +40,7 @@ def main(spec: TrainSpec) -> None:
     set_seed(settings.seed)
     method, weights = METHODS.get(settings.method), WEIGHTS.get(settings.weights.form)
     model = weights.load(spec.base, settings.weights, machine, counted.longest)
-    tokenizer = AutoTokenizer.from_pretrained(spec.base)
+    tokenizer = load_tokenizer(spec.base)
     rows = load_from_disk(str(scratch / "train"))
     watched = load_from_disk(str(scratch / "validation")) if counted.validation_rows else None
     lengths = [len(ids) for ids in rows["input_ids"]]
