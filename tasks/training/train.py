@@ -154,6 +154,7 @@ def _follow(place: StepDirs, settings: TrainSettings) -> tuple[TrainingTold, lis
     with log.open("wb") as errors:
         child = subprocess.Popen(
             _command(place.scratch / SPEC, settings),
+            stdin=subprocess.DEVNULL,  # no library of the trainer's may ask a person anything
             stdout=subprocess.PIPE,
             stderr=errors,
             text=True,

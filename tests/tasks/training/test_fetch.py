@@ -185,3 +185,14 @@ def test_an_id_that_no_hub_can_have_is_not_tried_again(tmp_path: Path) -> None:
 def test_a_hub_id_is_known_by_its_revision(tmp_path: Path) -> None:
     found = find_model(BaseModelSettings(source="org/model", revision="c0ffee"), tmp_path)
     assert (found.digest, found.location) == ("c0ffee", "")
+
+
+def test_a_model_that_takes_no_adapter_is_refused(model: Path, tmp_path: Path) -> None:
+    from transformers import AutoModelForCausalLM, AutoTokenizer, MambaConfig
+
+    tokenizer = AutoTokenizer.from_pretrained(model)
+    config = MambaConfig(vocab_size=len(tokenizer), hidden_size=16, num_hidden_layers=1, state_size=4)
+    AutoModelForCausalLM.from_config(config).save_pretrained(tmp_path / "mamba")
+    tokenizer.save_pretrained(tmp_path / "mamba")
+    with pytest.raises(RecipeError, match=r"cannot be adapted: .*incompatible with Mamba"):
+        run("mamba", tmp_path)
