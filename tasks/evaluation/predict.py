@@ -5,7 +5,7 @@ row.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -61,8 +61,7 @@ def predict(
         [tools_of(meta) for meta in rows["meta"]],
     )
     model = base.folder / "model"
-    fits = _fits(model, prompt, next(filter(None, tools), None))
-    examples = _examples(dataset.frame(CURATED), answer, settings.examples, fits)
+    examples = solved_examples(dataset.frame(CURATED), answer, settings.examples, base, prompt, {"all": rows})
     speaker = load_generator(model, adapter.folder / "adapter" if adapter else None, prompt)
     used = _give_examples(speaker, examples, asked, tools, ModelFacts.of(base).context)
     started = time.monotonic()
@@ -112,6 +111,21 @@ def _give_examples(
 
 def _series(columns: dict[str, list[int]]) -> dict[str, pl.Series]:
     return {name: pl.Series(name, values) for name, values in columns.items()}
+
+
+def solved_examples(
+    rows: pl.DataFrame,
+    answer: AnswerSettings,
+    count: int,
+    base: Handle,
+    prompt: PromptSettings,
+    sets: Mapping[str, pl.DataFrame],
+) -> list[list[Message]]:
+    """`count` training rows to be shown before each question of these sets, each as turns."""
+    if not count:
+        return []
+    offers = (tools_of(meta) for frame in sets.values() for meta in frame["meta"])
+    return _examples(rows, answer, count, _fits(base.folder / "model", prompt, next(filter(None, offers), None)))
 
 
 def _fits(model: Path, prompt: PromptSettings, tools: list[Any] | None) -> Callable[[list[Message]], bool]:

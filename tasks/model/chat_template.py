@@ -155,6 +155,33 @@ def prompt_ids(
     return [token for piece in made.of_prompt(turns) for token in made.tokens(piece)]
 
 
+def prompt_ids_after(
+    tokenizer: Any,
+    examples: Sequence[Message],
+    messages: Sequence[Message],
+    prompt: PromptSettings,
+    tools: list[Any] | None = None,
+) -> list[int]:
+    """As prompt_ids, with solved examples before the question: as turns, or as text in its first turn where the
+    template takes no earlier turns.
+    """
+    system = 1 if messages and messages[0]["role"] == "system" else 0  # a row's own stays in front of the examples
+    own, asked = messages[:system], messages[system:]
+    try:
+        return prompt_ids(tokenizer, [*own, *examples, *asked], prompt, tools)
+    except DataError:
+        if not examples or not asked:
+            raise
+        return prompt_ids(tokenizer, [*own, *_in_one_turn(examples, asked)], prompt, tools)
+
+
+def _in_one_turn(examples: Sequence[Message], asked: Sequence[Message]) -> list[Message]:
+    """`asked` with solved examples as text in its first turn, for a template that takes no earlier turns."""
+    shown = "\n\n".join(f"{turn['role']}: {turn['content'] or ''}" for turn in examples)
+    first, *rest = asked
+    return [{**first, "content": f"Examples:\n\n{shown}\n\nNow answer:\n\n{first['content'] or ''}"}, *rest]
+
+
 def check_room(tokens: int, context: int | None, prompt: PromptSettings, todo: str = "ask with less text") -> None:
     """Raise DataError for a prompt of so many tokens that leaves an answer no room. context: what the model was made
     for, in tokens; None where it names no limit. todo: for who asks.

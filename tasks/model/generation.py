@@ -17,8 +17,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from tasks.core.errors import DataError
-from tasks.model.chat_template import Message, PromptSettings, prompt_ids, stop_ids
+from tasks.model.chat_template import Message, PromptSettings, prompt_ids_after, stop_ids
 from tasks.model.loading import load_tokenizer, load_weights
 from tasks.model.padding import padding_place
 from tasks.model.tool_call_syntax import CallForm, call_form, read_answer
@@ -90,15 +89,7 @@ class Generator:
 
     def prompt_ids(self, messages: Sequence[Message], tools: list[Any] | None = None) -> list[int]:
         """The tokens that the model is given to answer `messages`. Raises DataError as `answer` does."""
-        system = 1 if messages and messages[0]["role"] == "system" else 0  # a row's own stays in front of the examples
-        whole = [*messages[:system], *self.examples, *messages[system:]]
-        try:
-            return prompt_ids(self.tokenizer, whole, self.prompt, tools)
-        except DataError:
-            if not self.examples:
-                raise
-            told = in_one_turn(self.examples, messages[system:])
-            return prompt_ids(self.tokenizer, [*messages[:system], *told], self.prompt, tools)
+        return prompt_ids_after(self.tokenizer, self.examples, messages, self.prompt, tools)
 
     def _prefill(self, ids: list[int]) -> Any:
         import torch
@@ -132,13 +123,6 @@ class Generator:
         end = next((i for i, token in enumerate(ids) if token in self.stop), None)
         text = self.tokenizer.decode(ids[:end], skip_special_tokens=False, clean_up_tokenization_spaces=False)
         return Answer(text.strip(), prompt_tokens, len(ids) if end is None else end, end is not None)
-
-
-def in_one_turn(examples: Sequence[Message], asked: Sequence[Message]) -> list[Message]:
-    """`asked` with solved examples as text in its first turn, for a template that takes no earlier turns."""
-    shown = "\n\n".join(f"{turn['role']}: {turn['content'] or ''}" for turn in examples)
-    first, *rest = asked
-    return [{**first, "content": f"Examples:\n\n{shown}\n\nNow answer:\n\n{first['content'] or ''}"}, *rest]
 
 
 def _listed(value: Any) -> list[int]:
