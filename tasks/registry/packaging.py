@@ -104,6 +104,7 @@ def write_model(folder: Path, unit: Unit, adapter: Path, run_id: str, model_id: 
             signature=_signature(),
             pip_requirements=list(unit.requirements),
             input_example=_example(),
+            metadata={UNIT: unit.digest},
             mlflow_model=Model(run_id=run_id, model_id=model_id, model_uuid=model_id),
         )
     for cache in list(folder.rglob("__pycache__")):
