@@ -33,6 +33,7 @@ from tasks.training import trainer
 from tasks.training.methods import METHODS
 from tasks.training.methods.base import Method
 from tasks.training.settings import TrainSettings
+from tasks.training.token_counts import count_tokens
 from tasks.training.trainer.spec import Event, TrainSpec, event_of
 
 # Whose errors follow the trainer's in its log.
@@ -83,20 +84,13 @@ def _write_examples(
     _refuse_cut(rows, examples, context)
     _refuse_silent(rows, examples)
     by_split = {split: [e for e, s in zip(examples, rows["split"], strict=True) if s == split] for split in SPLITS}
-    trained = by_split["train"]
-    if not trained:
+    if not by_split["train"]:
         raise DataError("There is no row to train on.", where="step train", todo="loosen the steps before, or add data")
     for split, chosen in by_split.items():
         if chosen:  # datasets cannot read back what has no row
             columns = {one.name: [getattr(e, one.name) for e in chosen] for one in fields(chosen[0])}
             Dataset.from_dict(columns).save_to_disk(str(scratch / split))
-    return TokenCounts(
-        rows=len(trained),
-        validation_rows=len(by_split["validation"]),
-        tokens=sum(len(e.input_ids) for e in trained),
-        longest=max(len(e.input_ids) for e in examples),
-        answer_tokens=sum(label != IGNORED for e in trained for label in e.labels),
-    )
+    return count_tokens(tokenizer, rows, examples)
 
 
 def _encode(tokenizer: Any, method: Method, row: dict[str, Any], prompt: PromptSettings) -> TokenizedExample:
@@ -229,6 +223,8 @@ def _plan_line(plan: Plan) -> str:
         f"{plan.method}, {plan.weights}: {plan.rows:,} rows, {plan.tokens:,} tokens, {plan.cut_tokens} cut; "
         f"{plan.trainable_share:.1%} of {plan.total_parameters / 1e6:,.0f} M parameters; "
         f"{plan.steps} steps in {plan.dtype} on {_device(plan)}; about {plan.estimated_seconds / 60:.1f} min"
+        + (f"; {plan.quoting_rows:,} rows quote control tokens, as text" if plan.quoting_rows else "")
+        + (f"; {plan.unlearnt_answers:,} earlier answers are read, not learnt" if plan.unlearnt_answers else "")
     )
 
 
