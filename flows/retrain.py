@@ -38,13 +38,13 @@ from tasks.core.process import terminal
 from tasks.core.row_kind import KINDS
 from tasks.core.step import work_step
 from tasks.core.variants import TUNED
+from tasks.evaluation.check_prompts import CheckPromptsSettings, check_prompts
 from tasks.evaluation.evaluate import SETS, evaluate, measured_in
 from tasks.evaluation.gate import check_rules, gate
 from tasks.evaluation.predict import PredictSettings, predict
 from tasks.evaluation.report import report
 from tasks.facts.verdict import Verdict
 from tasks.facts.version import VersionFacts
-from tasks.model.answerable import check_answerable
 from tasks.model.chat_template import PromptSettings
 from tasks.registry import mlflow_client
 from tasks.release.register import Proof, RecipeText, RecordedAnswers, UnitParts, is_challenger, register
@@ -94,7 +94,7 @@ class Evaluated:
 def evaluated(plan: Recipe, data: Curated) -> Evaluated:
     """The second part of a run: train, measure beside the prompted base model, judge by the gate. Registers nothing."""
     sets = {name: data.heldout[name] for name in SETS if name in data.heldout}
-    check_heldout(plan, data.base, sets)
+    check_heldout(plan, data, sets)
     adapter = work_step(train, plan.train, prompt=plan.prompt, base=data.base, dataset=data.dataset)
     answers = predicted(plan, data, adapter)
     asked = {name: sets.get(name) for name in SETS}
@@ -117,11 +117,13 @@ def released(plan: Recipe, data: Curated, model: Evaluated) -> State[Results]:
     return finished({name: handle for name, handle in made.items() if handle}, promoted)
 
 
-def check_heldout(plan: Recipe, base: Handle, sets: Results) -> None:
+def check_heldout(plan: Recipe, data: Curated, sets: Results) -> None:
     """Raise what would stop a run after hours of training: a rule that names nothing, a row that cannot be answered."""
     frames = {name: rows.frame() for name, rows in sets.items()}
     check_rules(plan.gate, measured_in(frames, plan.answer))
-    check_answerable(frames, base, plan.prompt)
+    asked = CheckPromptsSettings(few_shot=plan.evaluate.few_shot, prompted_system=plan.evaluate.prompted_system)
+    given = {"base": data.base, "dataset": data.dataset, **{name: sets.get(name) for name in SETS}}
+    work_step(check_prompts, asked, prompt=plan.prompt, answer=plan.answer, **given)
 
 
 def check_trainable(plan: Recipe) -> None:

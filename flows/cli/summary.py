@@ -18,6 +18,7 @@ from rich.markup import escape
 
 from flows.servers.environment import own_mlflow
 from tasks.core.handle import Handle
+from tasks.core.home import home
 from tasks.core.process import terminal
 from tasks.core.variants import TUNED
 from tasks.facts.dataset import DatasetFacts
@@ -137,6 +138,8 @@ def _verdict(facts: Verdict) -> None:
     for rule in rules:
         if rule.verdict != "passed":
             _line("", f"{rule.verdict}: {rule.rule}: {rule.why}", COLOURS[rule.verdict])
+        elif rule.remark:
+            _line("", f"{rule.rule}: {rule.remark}", "yellow")
 
 
 def _registered(version: VersionFacts) -> str:
@@ -146,11 +149,11 @@ def _registered(version: VersionFacts) -> str:
 def _serve(version: VersionFacts) -> str:
     words = ["mlflow", "models", "serve", "-m", f"models:/{version.name}@{version.alias}"]
     line = shlex.join([*words, "--env-manager", "local", "-p", str(SERVING_PORT)])
+    # All that another shell does not know. MLflow starts uvicorn by its bare name.
     if own_mlflow():
         line = f"MLFLOW_TRACKING_URI={shlex.quote(os.environ['MLFLOW_TRACKING_URI'])} {line}"
-    if not _found("uvicorn"):  # which MLflow starts by its bare name
-        line = f"PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH {line}"
-    return line
+    path = shlex.quote(str(Path(sys.executable).parent))
+    return f"PATH={path}:$PATH ASSAY_HOME={shlex.quote(str(home()))} {line}"
 
 
 def _time(seconds: float) -> str:

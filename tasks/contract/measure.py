@@ -23,6 +23,7 @@ from tasks.core.row import tools_of, turns
 from tasks.core.row_kind import RowKind
 from tasks.metrics.answer_schema import AnswerSettings
 from tasks.model.chat_template import PromptSettings, encode
+from tasks.model.loading import load_tokenizer
 from tasks.personal_data.finders import PersonalData, kinds_in
 
 EACH: tuple[Literal["prompt", "answer", "pair"], ...] = ("prompt", "answer", "pair")
@@ -92,9 +93,7 @@ def _costly(rows: pl.DataFrame, wanted: set[str], sources: FactSources) -> list[
 
 
 def _tokens(rows: pl.DataFrame, folder: Path, prompt: PromptSettings) -> pl.Series:
-    from transformers import AutoTokenizer
-
-    tokenizer = AutoTokenizer.from_pretrained(folder)
+    tokenizer = load_tokenizer(folder)
     counts = [
         max(len(encode(tokenizer, side, prompt, tools=tools_of(row["meta"])).input_ids) for side in _sides(row))
         for row in rows.iter_rows(named=True)

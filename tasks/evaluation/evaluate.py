@@ -91,6 +91,8 @@ def evaluate(
     graded.sort("set", "row_id", "variant").write_parquet(place.out / "graded.parquet")
     speaks = headline(measured_on(references["holdout"].values(), metrics))
     scores = _count(graded, list(variants), slice_names(**frames), metrics, speaks, settings.confidence)
+    told = (PredictionFacts.of(handle) for handle in predictions)
+    scores = scores.model_copy(update={"cut": {one.variant: one.cut / max(1, len(expected)) for one in told}})
     return StepResult("scores", _line(scores), scores.written(), _table(scores), graded.height)
 
 

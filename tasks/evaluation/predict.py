@@ -5,7 +5,7 @@ row.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from tasks.facts.predictions import PredictionFacts
 from tasks.metrics.answer_schema import AnswerSettings, label_of
 from tasks.model.chat_template import Message, PromptSettings, expected, prompt_ids, question
 from tasks.model.generation import Generator, load_generator
+from tasks.model.loading import load_tokenizer
 
 PREDICTIONS = "predictions.parquet"
 
@@ -60,8 +61,7 @@ def predict(
         [tools_of(meta) for meta in rows["meta"]],
     )
     model = base.folder / "model"
-    fits = _fits(model, prompt, next(filter(None, tools), None))
-    examples = _examples(dataset.frame(CURATED), answer, settings.examples, fits)
+    examples = solved_examples(dataset.frame(CURATED), answer, settings.examples, base, prompt, {"all": rows})
     speaker = load_generator(model, adapter.folder / "adapter" if adapter else None, prompt)
     used = _give_examples(speaker, examples, asked, tools, ModelFacts.of(base).context)
     started = time.monotonic()
@@ -113,11 +113,24 @@ def _series(columns: dict[str, list[int]]) -> dict[str, pl.Series]:
     return {name: pl.Series(name, values) for name, values in columns.items()}
 
 
+def solved_examples(
+    rows: pl.DataFrame,
+    answer: AnswerSettings,
+    count: int,
+    base: Handle,
+    prompt: PromptSettings,
+    sets: Mapping[str, pl.DataFrame],
+) -> list[list[Message]]:
+    """`count` training rows to be shown before each question of these sets, each as turns."""
+    if not count:
+        return []
+    offers = (tools_of(meta) for frame in sets.values() for meta in frame["meta"])
+    return _examples(rows, answer, count, _fits(base.folder / "model", prompt, next(filter(None, offers), None)))
+
+
 def _fits(model: Path, prompt: PromptSettings, tools: list[Any] | None) -> Callable[[list[Message]], bool]:
     """Whether an example with tool calls can stand before a question: never before one without tools."""
-    from transformers import AutoTokenizer
-
-    tokenizer = AutoTokenizer.from_pretrained(model)
+    tokenizer = load_tokenizer(model)
 
     def fits(example: list[Message]) -> bool:
         try:

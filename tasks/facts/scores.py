@@ -76,7 +76,8 @@ class Scores(Facts):
 
     headline: the metric that speaks for all.
     metrics: of a slice those alone that any of its rows has. confidence: of each interval.
-    words: of each metric by name; scores of before they were noted have none.
+    words: of each metric by name; scores of before they were noted have none. cut: by variant, the share of its answers
+    that reached the most tokens allowed and may say nothing of the model.
     """
 
     variants: list[str]
@@ -86,6 +87,7 @@ class Scores(Facts):
     metrics: list[Measured]
     differences: list[Difference]
     words: dict[str, MetricWords] = Field(default_factory=dict)
+    cut: dict[str, float] = Field(default_factory=dict)
 
     def words_of(self, metric: str) -> MetricWords:
         return self.words.get(metric) or MetricWords(title=metric, fault=f"wrong {metric}")

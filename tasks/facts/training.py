@@ -15,6 +15,8 @@ class TokenCounts(Facts):
     """What there is to train on, as it was tokenised. rows, tokens, answer_tokens: of one epoch of the training split.
 
     longest: tokens of the longest row of both splits. cut_tokens: always 0: a row that does not fit stops the step.
+    quoting_rows: in which somebody wrote a control token, which is text. unlearnt_answers: earlier ones that the chat
+    template writes otherwise than a model would be prompted for them, so they are read and not learnt.
     """
 
     rows: int
@@ -23,6 +25,8 @@ class TokenCounts(Facts):
     longest: int
     answer_tokens: int
     cut_tokens: int = 0
+    quoting_rows: int = 0
+    unlearnt_answers: int = 0
 
 
 class Plan(TokenCounts):

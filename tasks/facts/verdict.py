@@ -16,7 +16,7 @@ class JudgedRule(Facts):
 
     baseline: empty for a floor; else the one that counts.
     required, measured, low, high: shares, or with a baseline differences of shares; with is_number in the metric's own
-    unit. why: for a person.
+    unit. why: for a person. remark: a part of it that a person must read though the rule holds.
     """
 
     rule: str
@@ -31,6 +31,7 @@ class JudgedRule(Facts):
     n: int
     verdict: Word
     why: str
+    remark: str = ""
 
 
 class Verdict(Facts):

@@ -1,7 +1,10 @@
-"""Check before training that a model can be asked the held-out rows: by its template, and in its context."""
+"""Check before training that a model can be asked the held-out rows: by its template, in its context, with room for the
+answers that they want.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import polars as pl
@@ -10,33 +13,44 @@ from tasks.core.errors import DataError
 from tasks.core.handle import Handle
 from tasks.core.row import any_tools, tools_of, turns, with_arguments
 from tasks.facts.base_model import ModelFacts
-from tasks.model.chat_template import ASKING, WHERE, PromptSettings, check_room, prompt_ids, question, written_calls
+from tasks.model.chat_template import (
+    ASKING,
+    Message,
+    PromptSettings,
+    check_room,
+    prompt_ids,
+    prompt_ids_after,
+    question,
+    written_calls,
+)
+from tasks.model.loading import load_tokenizer
+from tasks.model.rendering import WHERE
 from tasks.model.tool_call_syntax import CallForm, call_form
 
 TURN_BYTES = 100  # more than a base model's template writes around a turn
-PLAIN = ("user", "assistant")
 EXAMPLES = 5  # rows named in an error: enough to find the cause, few enough to read
 SHORTER = "shorten these rows or take them out, lower prompt.max_new_tokens, or take a base model with a longer context"
 
 
 def check_answerable(sets: dict[str, pl.DataFrame], base: Handle, prompt: PromptSettings) -> None:
-    """Raise DataError for rows that a served model would refuse, since they ask nothing or leave an answer no room, and
-    for rows that the base model's template cannot ask, or whose calls it cannot give back. sets: rows by name.
+    """Raise DataError for rows that a served model would refuse, since they ask nothing or leave an answer no room, for
+    rows that the base model's template cannot ask, or whose calls it cannot give back, and for those whose own answer
+    would be cut. sets: rows by name.
     """
     context = ModelFacts.of(base).context
     sets = {name: frame.sort("row_id") for name, frame in sets.items()}
     tools = {name: any_tools(frame) for name, frame in sets.items()}
     rows = {
         name: frame.filter(
-            tools[name] | ask_nothing(frame) | first_of_form(frame) | prompt_may_be_too_long(frame, context, prompt)
+            tools[name]
+            | ask_nothing(frame)
+            | first_of_form(frame)
+            | prompt_may_be_too_long(frame, context, prompt)
+            | answer_may_be_too_long(frame, prompt)
         )
         for name, frame in sets.items()
     }
-    if not any(frame.height for frame in rows.values()):
-        return  # and a run from the cache need not import transformers
-    from transformers import AutoTokenizer
-
-    tokenizer = AutoTokenizer.from_pretrained(base.folder / "model")
+    tokenizer = load_tokenizer(base.folder / "model")
     form = call_form(tokenizer, prompt) if any(found.any() for found in tools.values()) else None
     faults: dict[str, DataError] = {}
     for name, frame in rows.items():
@@ -66,11 +80,21 @@ def ask_nothing(rows: pl.DataFrame) -> pl.Series:
 
 def first_of_form(rows: pl.DataFrame) -> pl.Series:
     """For each of `rows`, whether it is the first of its sequence of roles: a template may refuse one (a system prompt,
-    two users in a row), whatever is said. One question and its answer every template takes.
+    two users in a row), or leave it out, whatever is said.
     """
     roles = [tuple(turn["role"] for turn in messages) for messages in rows["messages"].to_list()]
     firsts = {form: number for number, form in reversed([*enumerate(roles)])}
-    return pl.Series([form != PLAIN and firsts[form] == number for number, form in enumerate(roles)], dtype=pl.Boolean)
+    return pl.Series([firsts[form] == number for number, form in enumerate(roles)], dtype=pl.Boolean)
+
+
+def answer_may_be_too_long(rows: pl.DataFrame, prompt: PromptSettings) -> pl.Series:
+    """For each of `rows`, whether its own answer must be tokenised to know that it is not cut: a token stands for a
+    byte at least.
+    """
+    sizes = [
+        len((messages[-1]["content"] or "").encode()) if messages else 0 for messages in rows["messages"].to_list()
+    ]
+    return pl.Series([size >= prompt.max_new_tokens for size in sizes], dtype=pl.Boolean)
 
 
 def prompt_may_be_too_long(rows: pl.DataFrame, context: int | None, prompt: PromptSettings) -> pl.Series:
@@ -106,6 +130,7 @@ def check_heldout_row(
     made = [call["function"] for call in with_arguments(wanted).get("tool_calls", ())]
     pairs = [(function["name"], function["arguments"]) for function in made]
     text = written_calls(tokenizer, [*asked, wanted], prompt, tools).strip() if pairs else ""
+    _check_answer_room(tokenizer, text or wanted.get("content") or "", prompt)
     if pairs and form and form.read(text) != ((wanted["content"] or "").strip(), pairs):
         raise DataError(
             "The chat template writes its tool calls so that they cannot be read back from an answer.",
@@ -113,3 +138,26 @@ def check_heldout_row(
             allowed="calls whose arguments are a JSON object",
             todo="mend the row, or take it out",
         )
+
+
+def _check_answer_room(tokenizer: Any, wanted: str, prompt: PromptSettings) -> None:
+    """Raise DataError for an answer that the best model could not give, as it would be cut before its end."""
+    tokens = len(tokenizer.encode(wanted, add_special_tokens=False)) + 1  # its end is one
+    if tokens > prompt.max_new_tokens:
+        raise DataError(
+            f"The answer that is wanted has {tokens:,} tokens with its end, and every answer is cut at "
+            f"{prompt.max_new_tokens:,} (prompt.max_new_tokens).",
+            where="messages",
+            allowed=f"prompt.max_new_tokens of {tokens:,} or more, for this row",
+            todo="raise prompt.max_new_tokens, or take these rows out",
+        )
+
+
+def check_examples(
+    examples: Sequence[Message], sets: dict[str, pl.DataFrame], base: Handle, prompt: PromptSettings
+) -> None:
+    """Raise DataError where the template cannot write these solved examples before the first question of a set."""
+    tokenizer = load_tokenizer(base.folder / "model")
+    for frame in sets.values() if examples else ():
+        for row in frame.sort("row_id").head(1).iter_rows(named=True):
+            prompt_ids_after(tokenizer, examples, question(turns(row)), prompt, tools_of(row["meta"]))

@@ -12,6 +12,7 @@ import math
 import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
@@ -21,9 +22,13 @@ from tasks.core.home import digest_path
 from tasks.core.settings import Settings
 from tasks.core.urls import is_address
 from tasks.facts.base_model import ModelFacts
+from tasks.model.loading import load_tokenizer, load_weights
+from tasks.model.model_checks import check_loaded, check_model, check_source
 
 CONTEXTS = ("max_position_embeddings", "n_positions")  # what a config.json calls the context; the second is GPT-2's
-PICKLES = ("*.bin", "*.pt", "*.pth", "*.h5", "*.ckpt")  # weights that could run code when they are loaded
+# What stays behind: weights that could run code when they are loaded, Python, which is never run, and the same weights
+# once more in another library's form.
+LEFT_BEHIND = ("*.bin", "*.pt", "*.pth", "*.h5", "*.ckpt", "*.py", "consolidated*")
 SOURCES = "a hub id (org/name), a local folder, a .gguf file, or package:<module>/<file.gguf> of an installed package"
 
 
@@ -94,14 +99,17 @@ def write_model(target: Path, settings: BaseModelSettings, found: FoundModel) ->
     """Write the model to the new folder `target`; returns what is known of it.
 
     A GGUF is dequantised to float32, so the digest is of the weights that train. Raises RecipeError for a source
-    without usable weights, OutsideError for a hub that does not answer.
+    without usable weights (tasks/model/model_checks.py), OutsideError for a hub that does not answer.
     """
     source = Path(found.location) if found.location else _download(settings)
+    check_source(source)
     if source.is_dir():
-        shutil.copytree(source, target, copy_function=_link_or_copy, ignore=shutil.ignore_patterns(*PICKLES, ".*"))
+        ignored = shutil.ignore_patterns(*LEFT_BEHIND, ".*")
+        shutil.copytree(source, target, copy_function=_link_or_copy, ignore=ignored)
     else:
         _convert_gguf(source, target)
-    return _describe(target, settings)
+    # The hub's cache names a snapshot's folder by its commit.
+    return _describe(target, settings, commit="" if found.location else source.name)
 
 
 def _link_or_copy(source: str, target: str) -> None:
@@ -115,10 +123,10 @@ def _link_or_copy(source: str, target: str) -> None:
 
 def _convert_gguf(file: Path, target: Path) -> None:
     import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    tokenizer = AutoTokenizer.from_pretrained(str(file.parent), gguf_file=file.name)
-    model = AutoModelForCausalLM.from_pretrained(str(file.parent), gguf_file=file.name, dtype=torch.float32)
+    tokenizer = load_tokenizer(str(file.parent), gguf_file=file.name)
+    model, loaded = load_weights(str(file.parent), gguf_file=file.name, dtype=torch.float32, output_loading_info=True)
+    check_loaded(loaded)
     model.hf_quantizer = None  # it is dequantised already; with this left on, transformers refuses to save
     if hasattr(model.config, "quantization_config"):
         del model.config.quantization_config
@@ -134,7 +142,7 @@ def _download(settings: BaseModelSettings) -> Path:
     from huggingface_hub.errors import HFValidationError, RepositoryNotFoundError, RevisionNotFoundError
 
     try:
-        return Path(snapshot_download(settings.source, revision=settings.revision, ignore_patterns=list(PICKLES)))
+        return Path(snapshot_download(settings.source, revision=settings.revision, ignore_patterns=list(LEFT_BEHIND)))
     except (RepositoryNotFoundError, RevisionNotFoundError, HFValidationError) as error:
         raise _missing(settings, "check the id and the revision, and that you may read it") from error
     except Exception as error:  # no route, time-out, 5xx, a broken transfer: what a retry may heal
@@ -146,32 +154,36 @@ def _download(settings: BaseModelSettings) -> Path:
         ) from error
 
 
-def _describe(target: Path, settings: BaseModelSettings) -> ModelFacts:
+def _describe(target: Path, settings: BaseModelSettings, commit: str) -> ModelFacts:
     from safetensors import safe_open
 
+    files = _weights(target, settings)
+    check_model(target, files)
     parameters = 0
-    for file in _weights(target, settings):
+    for file in files:
         with safe_open(file, "pt") as weights:
             parameters += sum(math.prod(weights.get_slice(name).get_shape()) for name in weights.keys())  # noqa: SIM118
     config = json.loads((target / "config.json").read_text())
-    # Of a model that sees pictures too, the part that reads text.
-    told = {
-        **config,
-        **(config.get("text_config") or {}),
-    }
     return ModelFacts(
         digest=digest_path(target),
         parameters=parameters,
-        context=next(filter(None, map(told.get, CONTEXTS)), None),
+        context=context_of(config),
         architecture=(config.get("architectures") or ["?"])[0],
+        commit=commit,
     )
+
+
+def context_of(config: dict[str, Any]) -> int | None:
+    """The tokens that a model can read, by its config.json; None where it names no limit."""
+    told = {**config, **(config.get("text_config") or {})}  # of one that sees pictures too, the part that reads text
+    return next(filter(None, map(told.get, CONTEXTS)), None)
 
 
 def _weights(target: Path, settings: BaseModelSettings) -> list[Path]:
     """The files of weights, all of those that the index names. A partly copied model must not train."""
     index = target / "model.safetensors.index.json"
     named = set(json.loads(index.read_text())["weight_map"].values()) if index.exists() else set()
-    files = sorted(target.glob("*.safetensors"))
+    files = sorted(file for file in target.glob("*.safetensors") if not named or file.name in named)
     if not files or not (target / "config.json").is_file():
         raise _missing(
             settings, "use a model published as config.json and safetensors; pickled weights are never loaded"

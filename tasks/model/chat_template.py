@@ -1,10 +1,13 @@
 """The prompt format: one and the same for training, evaluation and serving.
 
-A conversation is rendered piece by piece: the text up to each assistant turn, then that turn with its stop token. Each
-piece is tokenised on its own, here as there, so the tokens a model is trained on are exactly those it is prompted with,
-and the loss can be laid on the assistant's tokens alone whatever the template (most templates carry no generation
-markers). All this is for conversations and for a text and its label alike; of a preference pair it sees the prompt and
-the chosen answer.
+A conversation is rendered as a whole up to its last answer, and cut at the answers in it: the text up to each assistant
+turn, then that turn with its stop token. Each piece is tokenised on its own, here as there, so the tokens a model is
+trained on are exactly those it is prompted with, and the loss can be laid on the assistant's tokens alone whatever the
+template (most templates carry no generation markers). All this is for conversations and for a text and its label alike;
+of a preference pair it sees the prompt and the chosen answer.
+
+An earlier answer that the template writes in another way once a later turn follows (without its reasoning, say) is read
+as the template writes it, and not learnt: nobody is prompted so.
 
 How a tool call is written is the template's to say: an assistant turn with calls is what it puts there up to the stop
 token, and is learnt as an answer is; a tool's answer is read. A template that leaves out calls or tools is refused,
@@ -20,11 +23,12 @@ from typing import Any
 from pydantic import Field
 
 from tasks.core.errors import DataError, RecipeError
-from tasks.core.row import name_of, with_arguments
 from tasks.core.settings import Settings
+from tasks.model.prompt_pieces import PromptPieces
+from tasks.model.rendering import Rendering, template_of
+from tasks.model.turn_form import turn_form
 
 Message = dict[str, Any]
-WHERE = "base model's chat template, or recipe: prompt.chat_template"
 KEYS = ("type", "function", "name", "description", "parameters")  # of a tool, as OpenAI and most templates write them
 ASKING = ("user", "tool")  # whose turn an answer follows
 IGNORED = -100  # the label PyTorch's cross entropy leaves out
@@ -38,7 +42,8 @@ class PromptSettings(Settings):
     system: str = ""
     # A Jinja chat template; empty takes the base model's own, which its pretraining has seen.
     chat_template: str = ""
-    # Texts that end an answer, each one token of the model; empty takes the tokenizer's end-of-turn token.
+    # Texts that end an answer, each one token of the model; empty takes the token with which the template ends a turn,
+    # or the tokenizer's where it writes none. The base model's own (generation_config.json) end one too.
     stop: tuple[str, ...] = ()
     # An answer that reaches this length is cut, and recorded as cut.
     max_new_tokens: int = Field(default=256, ge=1, le=32_768)
@@ -72,17 +77,11 @@ def expected(messages: Sequence[Message]) -> str:
 
 
 def stop_ids(tokenizer: Any, prompt: PromptSettings) -> list[int]:
-    """The token ids that end an answer. Raises RecipeError for a stop text that is not one token, or when there is
-    none.
+    """The token ids that end an answer; an answer is taught to end with the first. Raises RecipeError for a stop text
+    that is not one token, or when there is none.
     """
     if not prompt.stop:
-        if tokenizer.eos_token_id is None:
-            raise RecipeError(
-                "The base model's tokenizer names no token that ends an answer.",
-                where="recipe: prompt.stop",
-                todo="set prompt.stop to the model's end-of-turn token",
-            )
-        return [int(tokenizer.eos_token_id)]
+        return [_own_end(tokenizer, prompt)]
     ids = [tokenizer.encode(text, add_special_tokens=False) for text in prompt.stop]
     for text, encoded in zip(prompt.stop, ids, strict=True):
         if len(encoded) != 1:
@@ -93,6 +92,19 @@ def stop_ids(tokenizer: Any, prompt: PromptSettings) -> list[int]:
                 todo="name the model's end-of-turn token, or leave it out",
             )
     return [encoded[0] for encoded in ids]
+
+
+def _own_end(tokenizer: Any, prompt: PromptSettings) -> int:
+    """What the chat template ends a turn with. The tokenizer's end of text is another token in many base models."""
+    written = prompt.chat_template or tokenizer.chat_template
+    end = turn_form(tokenizer, template_of(tokenizer, prompt.chat_template)).end if written else ""
+    if not end and tokenizer.eos_token_id is None:
+        raise RecipeError(
+            "Neither the chat template nor the base model's tokenizer names a token that ends an answer.",
+            where="recipe: prompt.stop",
+            todo="set prompt.stop to the model's end-of-turn token",
+        )
+    return int(tokenizer.convert_tokens_to_ids(end) if end else tokenizer.eos_token_id)
 
 
 def encode(
@@ -112,7 +124,17 @@ def encode(
     turns = with_system_prompt(messages, prompt)
     taught = _teaching(messages, turns, weights)
     end = max((i + 1 for i, teaches in enumerate(taught) if teaches), default=0)
-    return _answered(_Template(tokenizer, prompt, tools), turns[:end], taught)[0]
+    if not end:
+        return TokenizedExample([], [])
+    rendering, made = _pieces(tokenizer, prompt, tools)
+    ids: list[int] = []
+    labels: list[int] = []
+    for piece in made.of_row(rendering.marked(turns[:end])):
+        tokens = made.tokens(piece)
+        learnt = piece.learnable and piece.turn is not None and taught[piece.turn]
+        ids += tokens
+        labels += tokens if learnt else [IGNORED] * len(tokens)
+    return TokenizedExample(ids, labels)
 
 
 def _teaching(messages: Sequence[Message], turns: list[Message], weights: Sequence[float] | None) -> list[bool]:
@@ -128,10 +150,36 @@ def prompt_ids(
     """The tokens a model is given to answer `messages`: exactly those that stand before this answer
     in a training row.
     """
-    turns = with_system_prompt(messages, prompt)
-    template = _Template(tokenizer, prompt, tools)
-    past, done = _answered(template, turns, [True] * len(turns))
-    return past.input_ids + template.tokens(template.asked(turns, done))
+    rendering, made = _pieces(tokenizer, prompt, tools)
+    turns = rendering.marked(with_system_prompt(messages, prompt))
+    return [token for piece in made.of_prompt(turns) for token in made.tokens(piece)]
+
+
+def prompt_ids_after(
+    tokenizer: Any,
+    examples: Sequence[Message],
+    messages: Sequence[Message],
+    prompt: PromptSettings,
+    tools: list[Any] | None = None,
+) -> list[int]:
+    """As prompt_ids, with solved examples before the question: as turns, or as text in its first turn where the
+    template takes no earlier turns.
+    """
+    system = 1 if messages and messages[0]["role"] == "system" else 0  # a row's own stays in front of the examples
+    own, asked = messages[:system], messages[system:]
+    try:
+        return prompt_ids(tokenizer, [*own, *examples, *asked], prompt, tools)
+    except DataError:
+        if not examples or not asked:
+            raise
+        return prompt_ids(tokenizer, [*own, *_in_one_turn(examples, asked)], prompt, tools)
+
+
+def _in_one_turn(examples: Sequence[Message], asked: Sequence[Message]) -> list[Message]:
+    """`asked` with solved examples as text in its first turn, for a template that takes no earlier turns."""
+    shown = "\n\n".join(f"{turn['role']}: {turn['content'] or ''}" for turn in examples)
+    first, *rest = asked
+    return [{**first, "content": f"Examples:\n\n{shown}\n\nNow answer:\n\n{first['content'] or ''}"}, *rest]
 
 
 def check_room(tokens: int, context: int | None, prompt: PromptSettings, todo: str = "ask with less text") -> None:
@@ -152,104 +200,17 @@ def check_room(tokens: int, context: int | None, prompt: PromptSettings, todo: s
 
 def written_calls(tokenizer: Any, turns: Sequence[Message], prompt: PromptSettings, tools: list[Any] | None) -> str:
     """What the template writes, and a model learns, for the last of `turns`, which has tool calls. Raises DataError."""
-    said, template = with_system_prompt(turns, prompt), _Template(tokenizer, prompt, tools)
-    _, done = _answered(template, said[:-1], [True] * len(said))
-    return template.called(said, done + template.asked(said[:-1], done))
+    rendering, made = _pieces(tokenizer, prompt, tools)
+    said = rendering.marked(with_system_prompt(turns, prompt))
+    return rendering.unmarked(made.called(said, made.asked(said[:-1])))
 
 
-def _answered(template: _Template, turns: list[Message], taught: list[bool]) -> tuple[TokenizedExample, str]:
-    """`turns` up to the last assistant turn, as tokens, with labels on the turns that are taught, and as the text they
-    are.
-    """
-    ids: list[int] = []
-    labels: list[int] = []
-    done = ""
-    for i, turn in enumerate(turns):
-        if turn["role"] == "assistant":
-            asked = template.asked(turns[:i], done)
-            said = template.called(turns[: i + 1], done + asked) if turn.get("tool_calls") else turn["content"]
-            before = template.tokens(asked)
-            answer = [*template.tokens(said), template.stop]
-            ids += before + answer
-            labels += [IGNORED] * len(before) + (answer if taught[i] else [IGNORED] * len(answer))
-            done += asked + said + template.stop_text
-    return TokenizedExample(ids, labels), done
-
-
-class _Template:
-    """A tokenizer with the chat template, the stop token and the tools of one row."""
-
-    def __init__(self, tokenizer: Any, prompt: PromptSettings, tools: list[Any] | None = None) -> None:
-        self._tokenizer, self._tools = tokenizer, _ordered(tools)
-        self._template = prompt.chat_template or tokenizer.chat_template
-        if not self._template:
-            raise RecipeError(
-                "The base model has no chat template.", where=WHERE, todo="set prompt.chat_template, in Jinja"
-            )
-        self.stop = stop_ids(tokenizer, prompt)[0]
-        self.stop_text: str = tokenizer.decode([self.stop])
-
-    def tokens(self, text: str) -> list[int]:
-        ids: list[int] = self._tokenizer.encode(text, add_special_tokens=False)
-        return ids
-
-    def asked(self, turns: list[Message], done: str) -> str:
-        """What the template puts between the text `done` and the answer to `turns`."""
-        text = self._text(turns, answering=True)
-        if not done:
-            self._check_named(text, self._tools or (), "the tools on offer")
-        if not text.startswith(done):
-            raise DataError(
-                "The chat template writes earlier turns differently once a later one follows, so a row cannot be cut "
-                "into "
-                "turns.",
-                where=WHERE,
-                allowed="a template whose text for n turns, with the stop text, begins the text for n + 1 turns",
-                todo="set prompt.stop to the text with which the template ends a turn, or set prompt.chat_template, "
-                "or train "
-                "on single-turn rows",
-            )
-        return text[len(done) :]
-
-    def called(self, turns: list[Message], done: str) -> str:
-        """How the template writes the last of `turns`, which has tool calls, after the text `done`."""
-        text = self._text(turns, answering=False)
-        said = text[len(done) :].split(self.stop_text)[0] if text.startswith(done) else ""
-        self._check_named(said, turns[-1]["tool_calls"], "an assistant's tool calls")
-        if turns[-1]["content"].strip() not in said:
-            raise _unwritten("what an assistant says beside its tool calls")
-        return said
-
-    def _check_named(self, text: str, functions: Sequence[Any], what: str) -> None:
-        """Raise DataError when `text` does not have the name of each function: the template has no place for it."""
-        if not all(name_of(function) in text for function in functions):
-            raise _unwritten(what)
-
-    def _text(self, turns: list[Message], answering: bool) -> str:
-        """The arguments of calls as values, which most templates write as JSON; as text where one
-        can only join texts.
-        """
-        from jinja2 import TemplateError
-
-        try:
-            try:
-                return self._rendered([with_arguments(turn) for turn in turns], answering)
-            except TypeError:
-                return self._rendered(turns, answering)
-        except (TemplateError, TypeError) as error:
-            raise DataError(
-                f"The chat template refuses a conversation of {', '.join(t['role'] for t in turns) or 'no turn'}: "
-                f"{error}",
-                where=WHERE,
-                allowed="for most templates: user and assistant in turn, after at most one system prompt",
-                todo="filter such rows out, or set prompt.chat_template",
-            ) from error
-
-    def _rendered(self, turns: list[Message], answering: bool) -> str:
-        text: str = self._tokenizer.apply_chat_template(
-            turns, tools=self._tools, chat_template=self._template, tokenize=False, add_generation_prompt=answering
-        )
-        return text
+def _pieces(tokenizer: Any, prompt: PromptSettings, tools: list[Any] | None) -> tuple[Rendering, PromptPieces]:
+    template = template_of(tokenizer, prompt.chat_template)
+    form = turn_form(tokenizer, template)
+    rendering = Rendering(tokenizer, template, _ordered(tools), form.parts)
+    stop = stop_ids(tokenizer, prompt)[0]
+    return rendering, PromptPieces(rendering, form, stop, tokenizer.decode([stop], clean_up_tokenization_spaces=False))
 
 
 def _ordered(value: Any) -> Any:
@@ -260,12 +221,3 @@ def _ordered(value: Any) -> Any:
         keys = sorted(value, key=lambda key: (KEYS.index(key) if key in KEYS else len(KEYS), str(key)))
         return {key: _ordered(value[key]) for key in keys}
     return [_ordered(part) for part in value] if isinstance(value, list) else value
-
-
-def _unwritten(what: str) -> DataError:
-    return DataError(
-        f"The chat template does not write {what}, so a model would learn to answer without.",
-        where=WHERE,
-        allowed="for rows with tool calls, a template that writes `tools` and `tool_calls`",
-        todo="take a base model whose template knows tools, set prompt.chat_template, or take these rows out",
-    )

@@ -1,9 +1,10 @@
 """Answers from a model, the one way that evaluation, registration and serving all use.
 
 Greedy, in the order of prompt length, with the tokens that every prompt begins with (system prompt, few-shot examples)
-computed once and shared: with a few-shot prompt that is most of the work. Greedy decoding of the same prompt gives the
-same text; the sums inside a matrix product may round differently for another batch size, which can only matter where
-two tokens tie to within about 1e-5, so registration checks real answers again (tasks/release/register.py).
+computed once and shared, where the model's attention allows it (tasks/model/padding.py): with a few-shot prompt that is
+most of the work. Greedy decoding of the same prompt gives the same text; the sums inside a matrix product may round
+differently for another batch size, which can only matter where two tokens tie to within about 1e-5, so registration
+checks real answers again (tasks/release/register.py).
 """
 
 from __future__ import annotations
@@ -12,10 +13,13 @@ import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from tasks.model.chat_template import Message, PromptSettings, prompt_ids, stop_ids
+from tasks.model.chat_template import Message, PromptSettings, prompt_ids_after, stop_ids
+from tasks.model.loading import load_tokenizer, load_weights
+from tasks.model.padding import padding_place
 from tasks.model.tool_call_syntax import CallForm, call_form, read_answer
 
 BATCH = 32  # rows decoded together; past this a CPU gains nothing and memory grows
@@ -43,7 +47,9 @@ class Generator:
         from transformers import GenerationConfig
 
         self.model, self.tokenizer, self.prompt, self.examples = model.eval(), tokenizer, prompt, list(examples)
-        self.stop = stop_ids(tokenizer, prompt)
+        own = model.generation_config.eos_token_id if model.can_generate() else None
+        self.stop = [*dict.fromkeys([*stop_ids(tokenizer, prompt), *_listed(own)])]
+        self._padded = padding_place(model)
         # In the place of the base model's own: its repetition penalty, made for chat, would also see the padding.
         self.model.generation_config = GenerationConfig(
             do_sample=False, max_new_tokens=prompt.max_new_tokens, eos_token_id=self.stop, pad_token_id=self.stop[0]
@@ -64,12 +70,10 @@ class Generator:
         """
         tools = tools or [None] * len(questions)
         prompts = [self.prompt_ids(messages, offer) for messages, offer in zip(questions, tools, strict=True)]
-        shared = _common_prefix(prompts)
+        shared = _common_prefix(prompts) if self._padded == "between" else 0
         cache = self._prefill(prompts[0][:shared]) if shared else None
-        order = sorted(range(len(prompts)), key=lambda i: (len(prompts[i]), i))
         answers: dict[int, Answer] = {}
-        for start in range(0, len(order), BATCH):
-            batch = order[start : start + BATCH]
+        for batch in _batches([len(prompt) for prompt in prompts], equal=self._padded == "nowhere"):
             texts = self._decode([prompts[i] for i in batch], cache)
             answers |= dict(zip(batch, texts, strict=True))
             on_batch(len(answers) / len(prompts))
@@ -85,8 +89,7 @@ class Generator:
 
     def prompt_ids(self, messages: Sequence[Message], tools: list[Any] | None = None) -> list[int]:
         """The tokens that the model is given to answer `messages`. Raises DataError as `answer` does."""
-        system = 1 if messages and messages[0]["role"] == "system" else 0  # a row's own stays in front of the examples
-        return prompt_ids(self.tokenizer, [*messages[:system], *self.examples, *messages[system:]], self.prompt, tools)
+        return prompt_ids_after(self.tokenizer, self.examples, messages, self.prompt, tools)
 
     def _prefill(self, ids: list[int]) -> Any:
         import torch
@@ -102,7 +105,7 @@ class Generator:
         shared = cache.get_seq_length() if cache is not None else 0
         pad = self.stop[0]
         # Padding goes between the shared prefix and the rest of each prompt, so that the prefix can come from the
-        # cache.
+        # cache; without such a prefix it stands on the left.
         ids = [[*p[:shared], *[pad] * (longest - len(p)), *p[shared:]] for p in prompts]
         mask = [[1] * shared + [0] * (longest - len(p)) + [1] * (len(p) - shared) for p in prompts]
         past = copy.deepcopy(cache)
@@ -118,8 +121,19 @@ class Generator:
 
     def _read(self, ids: list[int], prompt_tokens: int) -> Answer:
         end = next((i for i, token in enumerate(ids) if token in self.stop), None)
-        text = self.tokenizer.decode(ids[:end], skip_special_tokens=False)
+        text = self.tokenizer.decode(ids[:end], skip_special_tokens=False, clean_up_tokenization_spaces=False)
         return Answer(text.strip(), prompt_tokens, len(ids) if end is None else end, end is not None)
+
+
+def _listed(value: Any) -> list[int]:
+    return [] if value is None else [value] if isinstance(value, int) else list(value)
+
+
+def _batches(lengths: Sequence[int], equal: bool) -> list[list[int]]:
+    """The numbers of prompts that are answered together, the shortest first. equal: only of one length."""
+    order = sorted(range(len(lengths)), key=lambda i: (lengths[i], i))
+    groups = [list(group) for _, group in groupby(order, key=lambda i: lengths[i] if equal else 0)]
+    return [group[start : start + BATCH] for group in groups for start in range(0, len(group), BATCH)]
 
 
 def _common_prefix(prompts: list[list[int]]) -> int:
@@ -140,15 +154,14 @@ def load_generator(
     computed together could change a word, and an answer served alone would not be the answer evaluated in a batch.
     """
     import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer
 
     from tasks.core.process.hardware import choose_device_and_dtype, reuse_memory
 
     reuse_memory()
     machine = choose_device_and_dtype()
     dtype = torch.float32 if machine.device == "cpu" else machine.torch_dtype()
-    tokenizer = AutoTokenizer.from_pretrained(base)
-    model = AutoModelForCausalLM.from_pretrained(base, dtype=dtype).to(machine.device)
+    tokenizer = load_tokenizer(base)
+    model = load_weights(base, dtype=dtype).to(machine.device)
     if adapter is not None:
         from peft import PeftModel
 

@@ -21,7 +21,8 @@ from typing import Any
 from tasks.core.errors import DataError
 from tasks.core.row import made_call
 from tasks.core.text.strict_json import refuse_constant
-from tasks.model.chat_template import WHERE, Message, PromptSettings, written_calls
+from tasks.model.chat_template import Message, PromptSettings, written_calls
+from tasks.model.rendering import WHERE
 
 Pair = tuple[str, Any]  # name, arguments
 Spot = tuple[int, int, Any]  # of a JSON value in a text: start, end, value

@@ -20,6 +20,8 @@ from tasks.core.home import digest_path
 from tasks.facts.base_model import ModelFacts
 from tasks.model.base_model import BaseModelSettings
 from tasks.model.chat_template import PromptSettings, stop_ids
+from tasks.model.loading import load_tokenizer
+from tasks.model.rendering import template_of
 from tasks.registry.unit import UNIT, Base, Unit
 
 # What tasks/registry/served_model.py imports at the top of any file it takes along, and what those libraries need to
@@ -50,7 +52,7 @@ def describe(
     return Unit(
         base=Base(
             source=portable(base_source.source),
-            revision=base_source.revision,
+            revision=facts.commit or base_source.revision,  # what a branch meant when it was fetched
             digest=facts.digest,
             parameters=facts.parameters,
         ),
@@ -65,11 +67,9 @@ def describe(
 
 def resolved(prompt: PromptSettings, model: Path) -> PromptSettings:
     """The prompt with the base model's own chat template and stop token written out where the recipe left them open."""
-    from transformers import AutoTokenizer
-
-    tokenizer = AutoTokenizer.from_pretrained(model)
+    tokenizer = load_tokenizer(model)
     stop = tuple(str(text) for text in tokenizer.convert_ids_to_tokens(stop_ids(tokenizer, prompt)))
-    template = prompt.chat_template or tokenizer.chat_template
+    template = template_of(tokenizer, prompt.chat_template)
     return prompt.model_copy(update={"chat_template": template, "stop": prompt.stop or stop})
 
 
@@ -104,6 +104,7 @@ def write_model(folder: Path, unit: Unit, adapter: Path, run_id: str, model_id: 
             signature=_signature(),
             pip_requirements=list(unit.requirements),
             input_example=_example(),
+            metadata={UNIT: unit.digest},
             mlflow_model=Model(run_id=run_id, model_id=model_id, model_uuid=model_id),
         )
     for cache in list(folder.rglob("__pycache__")):

@@ -38,7 +38,7 @@ from tasks.facts.base_model import ModelFacts
 from tasks.model.base_model import BaseModelSettings, find_model, write_model
 from tasks.model.chat_template import ASKING, Message, check_room
 from tasks.model.generation import load_generator
-from tasks.registry.unit import Base, Unit
+from tasks.registry.unit import UNIT, Base, Unit
 
 SOURCE = "ASSAY_BASE_MODEL"  # names the base model where the unit's own source is not to be had; the digest still binds
 ASKED = "`message` (a text) or `messages` (a list of role and content)"
@@ -54,7 +54,7 @@ class ServedModel(mlflow.pyfunc.PythonModel):  # type: ignore[misc]
         """context.artifacts: `unit` (unit.json) and `adapter` (a PEFT folder). Raises
         RegistrationError, RecipeError.
         """
-        unit = Unit.model_validate_json(Path(context.artifacts["unit"]).read_text(encoding="utf-8"))
+        unit = _unit(Path(context.artifacts["unit"]))
         if digest_path(Path(context.artifacts["adapter"])) != unit.adapter:
             raise RegistrationError(
                 "The adapter is not the one that was evaluated: its files have changed since.",
@@ -94,6 +94,20 @@ class ServedModel(mlflow.pyfunc.PythonModel):  # type: ignore[misc]
             check_room(len(self.speaker.prompt_ids(question, tools)), self.context, self.speaker.prompt)
         except DataError as error:
             raise MlflowException.invalid_parameter_value(f"Row {number}: {error}") from error
+
+
+def _unit(file: Path) -> Unit:
+    """The unit of unit.json in the model's folder. Raises RegistrationError where it is not the one registered."""
+    unit = Unit.model_validate_json(file.read_text(encoding="utf-8"))
+    registered = (mlflow.models.Model.load(str(file.parents[1])).metadata or {}).get(UNIT)
+    if unit.digest != registered:
+        raise RegistrationError(
+            "The unit is not the one that was evaluated: unit.json has changed since.",
+            where=f"artifact: {UNIT}; its digest is {unit.digest}",
+            allowed=f"digest {registered}",
+            todo="register the model again",
+        )
+    return unit
 
 
 def _question(number: int, row: dict[Any, Any]) -> list[Message]:

@@ -48,7 +48,9 @@ class _Network:
 
         where = _located(model)
         try:
-            self.tokenizer, network = AutoTokenizer.from_pretrained(where), AutoModel.from_pretrained(where)
+            self.tokenizer, network = (
+                kind.from_pretrained(where, trust_remote_code=False) for kind in (AutoTokenizer, AutoModel)
+            )
         except (OSError, ValueError) as error:
             raise _missing(model, str(error).splitlines()[0].rstrip(".:")) from error
         self.network: Any = network.eval()

@@ -28,10 +28,12 @@ from tasks.core.work import StepDirs, StepResult
 from tasks.facts.base_model import ModelFacts
 from tasks.facts.training import Actual, Losses, Plan, TokenCounts, TrainingFacts, TrainingTold
 from tasks.model.chat_template import IGNORED, PromptSettings, TokenizedExample
+from tasks.model.loading import load_tokenizer
 from tasks.training import trainer
 from tasks.training.methods import METHODS
 from tasks.training.methods.base import Method
 from tasks.training.settings import TrainSettings
+from tasks.training.token_counts import count_tokens
 from tasks.training.trainer.spec import Event, TrainSpec, event_of
 
 # Whose errors follow the trainer's in its log.
@@ -76,27 +78,19 @@ def _write_examples(
     the counts.
     """
     from datasets import Dataset
-    from transformers import AutoTokenizer
 
-    tokenizer = AutoTokenizer.from_pretrained(model)
+    tokenizer = load_tokenizer(model)
     examples = [_encode(tokenizer, method, row, prompt) for row in rows.iter_rows(named=True)]
     _refuse_cut(rows, examples, context)
     _refuse_silent(rows, examples)
     by_split = {split: [e for e, s in zip(examples, rows["split"], strict=True) if s == split] for split in SPLITS}
-    trained = by_split["train"]
-    if not trained:
+    if not by_split["train"]:
         raise DataError("There is no row to train on.", where="step train", todo="loosen the steps before, or add data")
     for split, chosen in by_split.items():
         if chosen:  # datasets cannot read back what has no row
             columns = {one.name: [getattr(e, one.name) for e in chosen] for one in fields(chosen[0])}
             Dataset.from_dict(columns).save_to_disk(str(scratch / split))
-    return TokenCounts(
-        rows=len(trained),
-        validation_rows=len(by_split["validation"]),
-        tokens=sum(len(e.input_ids) for e in trained),
-        longest=max(len(e.input_ids) for e in examples),
-        answer_tokens=sum(label != IGNORED for e in trained for label in e.labels),
-    )
+    return count_tokens(tokenizer, rows, examples)
 
 
 def _encode(tokenizer: Any, method: Method, row: dict[str, Any], prompt: PromptSettings) -> TokenizedExample:
@@ -154,6 +148,7 @@ def _follow(place: StepDirs, settings: TrainSettings) -> tuple[TrainingTold, lis
     with log.open("wb") as errors:
         child = subprocess.Popen(
             _command(place.scratch / SPEC, settings),
+            stdin=subprocess.DEVNULL,  # no library of the trainer's may ask a person anything
             stdout=subprocess.PIPE,
             stderr=errors,
             text=True,
@@ -228,6 +223,8 @@ def _plan_line(plan: Plan) -> str:
         f"{plan.method}, {plan.weights}: {plan.rows:,} rows, {plan.tokens:,} tokens, {plan.cut_tokens} cut; "
         f"{plan.trainable_share:.1%} of {plan.total_parameters / 1e6:,.0f} M parameters; "
         f"{plan.steps} steps in {plan.dtype} on {_device(plan)}; about {plan.estimated_seconds / 60:.1f} min"
+        + (f"; {plan.quoting_rows:,} rows quote control tokens, as text" if plan.quoting_rows else "")
+        + (f"; {plan.unlearnt_answers:,} earlier answers are read, not learnt" if plan.unlearnt_answers else "")
     )
 
 

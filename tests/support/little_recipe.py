@@ -72,7 +72,7 @@ def plan() -> dict[str, Any]:
     schema = {"type": "object", "required": ["intent"], "properties": {"intent": {"enum": list(ASKED)}}}
     return {
         "base_model": {"source": "model"},
-        "prompt": {"system": "Triage.", "max_new_tokens": 12},
+        "prompt": {"system": "Triage.", "max_new_tokens": 20},
         "answer": {"label": "intent", "graded": ["intent"], "json_schema": schema},
         "data": {"train": ["raw/*"], "holdout": ["holdout.jsonl"], "edge_cases": ["edge_cases.jsonl"]},
         "contract": "contract.yaml",

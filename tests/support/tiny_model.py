@@ -28,7 +28,7 @@ def tiny_model(folder: Path, texts: list[str]) -> Path:
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
 
-    tokenizer = _tokenizer(texts)
+    tokenizer = tiny_tokenizer(texts)
     config = LlamaConfig(
         vocab_size=len(tokenizer),
         hidden_size=64,
@@ -80,28 +80,46 @@ def tiny_adapter(base: Path, out: Path, seed: int = 1) -> Path:
     return out
 
 
-def _tokenizer(texts: list[str]) -> Any:
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+def tiny_tokenizer(
+    texts: list[str],
+    special: tuple[str, ...] = (PAD, START, END),
+    added: tuple[str, ...] = (),
+    bos: str = "",
+    eos: str = END,
+    template: str | dict[str, str] = CHATML,
+    sentencepiece: bool = False,
+    strips: bool = False,
+) -> Any:
+    """A byte-level BPE tokenizer of at most 512 tokens, trained on `texts`.
+
+    added: tokens that are not special. sentencepiece: a blank goes before every text, as Llama's does it. strips:
+    special tokens swallow the white space behind them, as Phi-3's do.
+    """
+    from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import PreTrainedTokenizerFast
 
     bpe = Tokenizer(models.BPE())
-    bpe.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    bpe.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=sentencepiece)
     bpe.decoder = decoders.ByteLevel()
     bpe.train_from_iterator(
         texts,
         trainers.BpeTrainer(
             vocab_size=512,
-            special_tokens=[PAD, START, END],
+            special_tokens=[*dict.fromkeys((PAD, *special))] if special != (PAD, START, END) else [*special],
             show_progress=False,
             initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),  # every byte, so that no text is unknown
         ),
     )
+    if strips:
+        bpe.add_special_tokens([AddedToken(token, rstrip=True) for token in special])
+    bpe.add_tokens([AddedToken(token, normalized=False) for token in added])
     tokenizer = PreTrainedTokenizerFast(
         tokenizer_object=bpe,
-        eos_token=END,
+        eos_token=eos,
         pad_token=PAD,
-        additional_special_tokens=[START],
+        **({"bos_token": bos} if bos else {}),
+        additional_special_tokens=[token for token in special if token not in (PAD, eos, bos)],
         clean_up_tokenization_spaces=False,
     )
-    tokenizer.chat_template = CHATML
+    tokenizer.chat_template = template
     return tokenizer

@@ -17,6 +17,7 @@ from tasks.core.handle import Handle
 from tasks.core.row import tools_of, turns
 from tasks.curation.filters.base import Filter, FilterContext, ReasonAndEvidence, Row
 from tasks.model.chat_template import encode
+from tasks.model.loading import load_tokenizer
 
 
 def may_be_unwritable(context: FilterContext) -> pl.Series:
@@ -60,9 +61,7 @@ def tokenizer_of(base: Handle) -> Any:
 
 @lru_cache(maxsize=1)
 def _tokenizer(folder: Path) -> Any:
-    from transformers import AutoTokenizer
-
-    return AutoTokenizer.from_pretrained(str(folder))
+    return load_tokenizer(folder)
 
 
 RULE = Filter("template", may_be_unwritable, is_unwritable, "quarantine")

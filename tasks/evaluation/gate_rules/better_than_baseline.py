@@ -11,6 +11,8 @@ from tasks.facts.scores import Difference, MetricWords, Scores
 from tasks.facts.verdict import JudgedRule, Word
 from tasks.metrics.intervals import rows_to_decide, variance_within
 
+MOSTLY = 0.5  # share of answers that were cut
+
 
 class BetterThanBaseline:
     """Held against each baseline; the worst verdict counts, so no choice of baseline can flatter the model."""
@@ -36,7 +38,16 @@ class BetterThanBaseline:
             )
         sign = -1 if scores.words_of(subject.metric).lower_is_better else 1
         judged = [_against(cell, sign, scores.confidence, text) for cell in cells]
-        return min(judged, key=lambda one: (WORST_FIRST.index(one.verdict), sign * one.low, one.baseline))
+        worst = min(judged, key=lambda one: (WORST_FIRST.index(one.verdict), sign * one.low, one.baseline))
+        remark = _unheard(scores, [cell.baseline for cell in cells])
+        return worst.model_copy(update={"why": f"{worst.why} {remark}".rstrip(), "remark": remark})
+
+
+def _unheard(scores: Scores, baselines: list[str]) -> str:
+    """What must be said of baselines that never came to the end of most answers: to beat them proves nothing."""
+    cut = [f"{name} ({scores.cut[name]:.0%})" for name in baselines if scores.cut.get(name, 0.0) > MOSTLY]
+    told = "most answers were cut at prompt.max_new_tokens, so it says little to be better"
+    return f"But of {' and '.join(cut)} {told}." if cut else ""
 
 
 def _against(cell: Difference, sign: int, confidence: float, text: str) -> JudgedRule:

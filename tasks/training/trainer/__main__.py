@@ -17,14 +17,22 @@ collect_rarely()  # before the libraries are loaded, which is when it saves most
 import torch
 from datasets import load_from_disk
 from peft.helpers import disable_input_dtype_casting
-from transformers import AutoTokenizer, EarlyStoppingCallback, set_seed
+from transformers import EarlyStoppingCallback, set_seed
 
 from tasks.facts.training import Actual, Plan, TokenCounts
+from tasks.model.loading import load_tokenizer
 from tasks.training.methods import METHODS
 from tasks.training.methods.base import TrainingData
 from tasks.training.settings import TrainSettings
 from tasks.training.trainer.events import Reporter, TimedCheckpoints, die_with, last_checkpoint, say
-from tasks.training.trainer.loop import estimate_seconds, padding_share, parameters_of, row_order
+from tasks.training.trainer.loop import (
+    estimate_seconds,
+    hidden_size,
+    leaves_experts_out,
+    padding_share,
+    parameters_of,
+    row_order,
+)
 from tasks.training.trainer.spec import TrainSpec
 from tasks.training.weights import WEIGHTS
 
@@ -39,14 +47,14 @@ def main(spec: TrainSpec) -> None:
     set_seed(settings.seed)
     method, weights = METHODS.get(settings.method), WEIGHTS.get(settings.weights.form)
     model = weights.load(spec.base, settings.weights, machine, counted.longest)
-    tokenizer = AutoTokenizer.from_pretrained(spec.base)
+    tokenizer = load_tokenizer(spec.base)
     rows = load_from_disk(str(scratch / "train"))
     watched = load_from_disk(str(scratch / "validation")) if counted.validation_rows else None
     lengths = [len(ids) for ids in rows["input_ids"]]
     micro = _micro_batch(settings, machine)
     order = row_order(lengths, micro, settings.epochs, settings.seed)
     arguments = _arguments(settings, machine, scratch, micro, len(lengths), watched=bool(watched))
-    arguments["learning_rate"] = settings.learning_rate or weights.learning_rate(model.config.hidden_size)
+    arguments["learning_rate"] = settings.learning_rate or weights.learning_rate(hidden_size(model))
     plan = _plan(settings, counted, machine, model, arguments, len(order))
     callbacks = [TimedCheckpoints(spec.checkpoint_seconds), Reporter(plan)]
     callbacks += [EarlyStoppingCallback(settings.patience)] if watched else []
@@ -108,6 +116,7 @@ def _arguments(
         # Else a resumed run forgets how long it has waited for a better loss.
         "restore_callback_states_from_checkpoint": True,
         "logging_steps": 1,
+        "logging_nan_inf_filter": False,  # else a loss that is no number is shown as 0
         "report_to": "none",
         "disable_tqdm": True,
         "dataloader_pin_memory": False,
@@ -123,7 +132,7 @@ def _plan(
     return Plan(
         **counted.model_dump(),
         method=METHODS.get(settings.method).title,
-        weights=WEIGHTS.get(settings.weights.form).title,
+        weights=WEIGHTS.get(settings.weights.form).title + ", without its experts" * leaves_experts_out(model),
         trainable_parameters=trainable,
         total_parameters=total,
         trainable_share=trainable / total,

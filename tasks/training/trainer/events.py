@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import shutil
 import sys
@@ -19,11 +20,14 @@ from tasks.training.trainer.spec import Event, line_of
 
 # What the log of a trainer without a flow or launcher ends with; written as Python writes an error, to be found as one.
 ABANDONED = "AbandonedError"
+LOSSES = ("loss", "eval_loss")  # as transformers logs them
 
 
 def say(event: Event) -> None:
-    """Write one event as a line of JSON; tasks/training/train.py reads it."""
-    print(line_of(event), flush=True)
+    """Write one event as a line of JSON; tasks/training/train.py reads it. On a line of its own, whatever a library has
+    left there.
+    """
+    print(f"\n{line_of(event)}", flush=True)
 
 
 def die_with(parent: int) -> None:
@@ -91,7 +95,9 @@ class TimedCheckpoints(TrainerCallback):  # type: ignore[misc]
 
 
 class Reporter(TrainerCallback):  # type: ignore[misc]
-    """Says the plan before the first step, and each logged loss as a `progress` event; first process only."""
+    """Says the plan before the first step, and each logged loss as a `progress` event; first process only. A loss that
+    is no number ends the training.
+    """
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
@@ -103,10 +109,16 @@ class Reporter(TrainerCallback):  # type: ignore[misc]
                 self._tell(past)
 
     def on_log(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        if state.is_world_process_zero and state.log_history:
-            self._tell(state.log_history[-1])
+        logged = state.log_history[-1] if state.log_history else {}
+        if state.is_world_process_zero:
+            self._tell(logged)
+        for name in LOSSES:
+            if not math.isfinite(logged.get(name, 0.0)):
+                raise FloatingPointError(
+                    f"{name} of step {logged['step']} is {logged[name]}; lower train.learning_rate"
+                )
 
     def _tell(self, logged: dict[str, Any]) -> None:
-        losses = {key: logged[key] for key in ("loss", "eval_loss") if key in logged}
+        losses = {key: logged[key] for key in LOSSES if key in logged}
         if losses:
             say(Losses(step=logged["step"], **losses))

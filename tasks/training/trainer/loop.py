@@ -79,16 +79,29 @@ def training_flops(model: Any, tokens: int, answer_tokens: int) -> float:
     themselves), trained ones are 2 + 4; a frozen output layer counts for answer tokens only.
     """
     trainable, total = parameters_of(model)
-    head = model.config.vocab_size * model.config.hidden_size
-    frozen = max(0, total - trainable - head * (1 if model.config.tie_word_embeddings else 2))
+    into, out = (layer.weight for layer in (model.get_input_embeddings(), model.get_output_embeddings()))
+    head = out.numel()
+    frozen = max(0, total - trainable - head * (1 if into is out else 2))
     return float(tokens * (4 * frozen + 6 * trainable) + answer_tokens * 4 * head)
 
 
 def estimate_seconds(model: Any, counted: TokenCounts, epochs: int, micro: int) -> float:
     """Expected seconds of training, from this machine's matmul rate measured now at the model's own shapes."""
-    config = model.config
     rows = max(1, micro * counted.tokens // max(1, counted.rows))
-    weights = next(model.parameters())
-    outer = getattr(config, "intermediate_size", 4 * config.hidden_size)
-    rate = matmul_rate(rows, config.hidden_size, outer, weights.dtype, str(weights.device))
-    return epochs * training_flops(model, counted.tokens, counted.answer_tokens) / (MATMUL_SHARE[weights.dtype] * rate)
+    weights, hidden = next(model.parameters()), hidden_size(model)
+    outer = getattr(model.config.get_text_config(), "intermediate_size", None)
+    outer = outer if isinstance(outer, int) else 4 * hidden
+    rate = matmul_rate(rows, hidden, outer, weights.dtype, str(weights.device))
+    share = MATMUL_SHARE.get(weights.dtype, MATMUL_SHARE[torch.bfloat16])
+    return epochs * training_flops(model, counted.tokens, counted.answer_tokens) / (share * rate)
+
+
+def hidden_size(model: Any) -> int:
+    """The width of the model, of its embedding: each family's configuration has another name and place for it."""
+    return int(model.get_input_embeddings().weight.shape[-1])
+
+
+def leaves_experts_out(model: Any) -> bool:
+    """Whether the model has experts that are not trained: one tensor of all of them is no linear layer to adapt."""
+    trained = {parameter.requires_grad for name, parameter in model.named_parameters() if ".experts." in name}
+    return trained == {False}

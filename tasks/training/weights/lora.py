@@ -9,6 +9,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from tasks.core.process.hardware import Machine
+from tasks.model.loading import load_weights
 from tasks.training.weights.base import WeightsSettings
 
 SHORT_ROW = 256  # tokens; see load
@@ -37,13 +38,12 @@ class Lora:
     def load(self, base: Path, settings: LoraSettings, machine: Machine, longest: int) -> Any:
         """The base model with an adapter that changes nothing yet; its first values follow from torch's seed."""
         from peft import LoraConfig, get_peft_model
-        from transformers import AutoModelForCausalLM
 
         # Measured in bfloat16 on a CPU: below about 500 tokens torch's fused attention is up to four times slower than
         # the plain one, whose memory grows with the square of the length.
         plain = machine.device == "cpu" and machine.dtype == "bfloat16" and longest <= SHORT_ROW
         attention = {"attn_implementation": "eager"} if plain else {}
-        model = AutoModelForCausalLM.from_pretrained(base, dtype=machine.torch_dtype(), **attention)
+        model = load_weights(base, dtype=machine.torch_dtype(), **attention)
         lora = LoraConfig(
             r=settings.rank,
             lora_alpha=settings.alpha,

@@ -120,6 +120,7 @@ def test_a_run_tells_rows_reasons_scores_gate_model_report_and_the_next_commands
     assert str(artifact("report", {}).folder / "report.html") in out
     serve = next(line for line in out.splitlines() if "models serve" in line)
     assert f"MLFLOW_TRACKING_URI=sqlite:///{home / 'mlflow.db'} mlflow " in serve
+    assert f" ASSAY_HOME={home} " in serve  # where the base model lies
     assert serve.endswith("models serve -m models:/support-triage@challenger --env-manager local -p 5001")
     assert "nothing changed" not in out
 
@@ -155,8 +156,9 @@ def test_a_curated_dataset_is_told_with_the_paths_of_its_tables_and_what_review_
 def test_the_serving_command_can_be_typed_in_a_shell_that_knows_nothing_of_this_environment(
     capsys: Any, monkeypatch: Any
 ) -> None:
-    monkeypatch.setenv("PATH", "/usr/bin:/bin")
+    # Whatever the shell knows in which the run was started.
     serve = next(line for line in told(capsys).splitlines() if "models serve" in line)
+    monkeypatch.setenv("PATH", "/usr/bin:/bin")
     tried = serve.strip().replace("mlflow models serve", "command -v mlflow uvicorn #")
     found = subprocess.run(["bash", "-c", tried], capture_output=True, text=True).stdout.split()
     assert found == [str(Path(sys.executable).parent / name) for name in ("mlflow", "uvicorn")]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import re
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tasks.core.errors import DataError
+from tasks.core.errors import DataError, RecipeError
 from tasks.data.sources import Source, find_sources, read
+from tasks.model.base_model import BaseModelSettings, find_model, write_model
+from tasks.model.loading import load_tokenizer, load_weights
 from tests.support.tiny_model import tiny_model
 
 
@@ -92,18 +95,33 @@ def test_a_pickle_is_no_data_file(tmp_path: Path, mark: Path) -> None:
 
 @pytest.mark.parametrize("kind", ["llama", "unheard_of"])
 def test_a_base_model_runs_no_code_of_its_own(tmp_path: Path, mark: Path, kind: str) -> None:
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-
     folder = tiny_model(tmp_path / "model", ["a b c"])
     (folder / "own.py").write_text(f"from pathlib import Path\nPath({str(mark)!r}).touch()\n")
     config = json.loads((folder / "config.json").read_text())
     own = {"AutoConfig": "own.Config", "AutoModelForCausalLM": "own.Model", "AutoTokenizer": ["own.Tokenizer", None]}
     (folder / "config.json").write_text(json.dumps({**config, "model_type": kind, "auto_map": own}))
-    for loader in (AutoTokenizer, AutoModelForCausalLM):  # as every step calls them: trust_remote_code is nowhere given
+    for load in (load_tokenizer, load_weights):  # as every step loads them
         try:
-            loader.from_pretrained(folder)
+            load(folder)
         except ValueError:
             assert kind == "unheard_of"
+    assert not mark.exists()
+
+
+def test_a_base_model_that_needs_code_of_its_own_is_refused_when_it_is_fetched_and_no_code_is_kept(
+    tmp_path: Path, mark: Path
+) -> None:
+    folder = tiny_model(tmp_path / "model", ["a b c"])
+    (folder / "own.py").write_text(f"from pathlib import Path\nPath({str(mark)!r}).touch()\n")
+    settings = BaseModelSettings(source=str(folder))
+    write_model(tmp_path / "plain", settings, find_model(settings, tmp_path))
+    assert not [*(tmp_path / "plain").glob("*.py")]
+    config = json.loads((folder / "config.json").read_text())
+    own = {"AutoConfig": "own.Config", "AutoModelForCausalLM": "own.Model"}
+    (folder / "config.json").write_text(json.dumps({**config, "model_type": "unheard_of", "auto_map": own}))
+    with pytest.raises(RecipeError, match="needs Python code of its own") as caught:
+        write_model(tmp_path / "odd", settings, find_model(settings, tmp_path))
+    assert "is never run" in caught.value.todo
     assert not mark.exists()
 
 
@@ -111,4 +129,8 @@ def test_no_code_here_trusts_code_from_elsewhere() -> None:
     root = Path(__file__).parents[3]
     files = [file for folder in ("flows", "tasks", "infra", "data_contracts") for file in (root / folder).rglob("*.py")]
     assert len(files) > 100
-    assert not [file for file in files if "trust_remote_code" in file.read_text()]
+    texts = {str(file): file.read_text() for file in files}
+    assert not [name for name, text in texts.items() if re.search(r"trust_remote_code=(?!False)", text)]
+    # Without it transformers asks on the terminal, in the middle of a run.
+    loads = re.compile(r"\b(?:Auto\w+|kind)\.from_pretrained\((?![^)]*trust_remote_code=False)")
+    assert not [name for name, text in texts.items() if loads.search(text)]

@@ -57,7 +57,11 @@ def against(baseline: str, wins: int, losses: int, n: int = 156) -> dict[str, An
 
 
 def judge(
-    home: Path, rules: list[Rule], metrics: list[dict[str, Any]], differences: list[dict[str, Any]]
+    home: Path,
+    rules: list[Rule],
+    metrics: list[dict[str, Any]],
+    differences: list[dict[str, Any]],
+    cut: dict[str, float] | None = None,
 ) -> StepResult:
     folder = home / "artifacts" / uuid4().hex
     folder.mkdir(parents=True)
@@ -69,6 +73,7 @@ def judge(
         "confidence": LEVEL,
         "metrics": metrics,
         "differences": differences,
+        "cut": cut or {},
     }
     (folder / FACTS).write_text(json.dumps(facts))
     (folder / TOLD).write_text("{}")
@@ -136,6 +141,17 @@ def test_the_model_must_beat_every_baseline_and_the_one_it_does_not_is_named(hom
     rule = made.facts["rules"][0]
     assert (rule["verdict"], rule["baseline"]) == ("undecided", "few_shot")
     assert "10 are right only with tuned and 4 only with few_shot" in rule["why"]
+
+
+def test_to_beat_a_baseline_whose_answers_were_cut_is_remarked_upon(home: Path) -> None:
+    cells, metrics = [against("zero_shot", 83, 2), against("few_shot", 80, 2)], [measured(100, 156)]
+    rule = judge(home, [BETTER], metrics, cells, {"zero_shot": 0.9, "few_shot": 0.1}).facts["rules"][0]
+    assert rule["verdict"] == "passed"
+    assert rule["remark"] == (
+        "But of zero_shot (90%) most answers were cut at prompt.max_new_tokens, so it says little to be better."
+    )
+    assert rule["why"].endswith(rule["remark"])
+    assert judge(home, [BETTER], metrics, cells, {"zero_shot": 0.5}).facts["rules"][0]["remark"] == ""
 
 
 def test_the_worst_rule_decides_the_whole(home: Path) -> None:

@@ -12,13 +12,13 @@ import pytest
 from tasks.core.errors import DataError
 from tasks.core.handle import FACTS, Handle
 from tasks.core.home import TOLD
-from tasks.model.answerable import check_answerable
+from tasks.model.answerable import check_answerable, check_examples
 from tasks.model.chat_template import PromptSettings, prompt_ids
 from tests.support import chat_templates
 from tests.support.tiny_model import CHATML, CONTEXT, tiny_model
 
 TOOLS = [{"type": "function", "function": {"name": "weather", "parameters": {"type": "object"}}}]
-HERMES = PromptSettings(chat_template=chat_templates.HERMES, max_new_tokens=8)
+HERMES = PromptSettings(chat_template=chat_templates.HERMES, max_new_tokens=100)
 PLAIN = PromptSettings(max_new_tokens=8)
 
 
@@ -115,4 +115,34 @@ def test_a_conversation_that_the_template_refuses_is_named_however_short(base: H
 def test_of_a_model_that_names_no_limit_nothing_is_too_long(base: Handle, tmp_path: Path) -> None:
     (tmp_path / FACTS).write_text(json.dumps({"digest": "0" * 64, "parameters": 1, "context": None}))
     (tmp_path / TOLD).write_text("{}")
+    (tmp_path / "model").symlink_to(base.folder / "model")
     check_answerable(rows("x" * 2_000), base.model_copy(update={"path": str(tmp_path)}), PLAIN)
+
+
+def test_an_answer_that_would_be_cut_is_named_before_anything_is_trained(base: Handle) -> None:
+    seven, eight = (said("x" * tokens) for tokens in (7, 8))  # with its end one more
+    check_answerable(seven, base, PLAIN)
+    with pytest.raises(DataError, match=r"wanted has 9 tokens with its end, and every answer is cut at 8") as caught:
+        check_answerable(eight, base, PLAIN)
+    assert "raise prompt.max_new_tokens" in caught.value.todo
+
+
+def said(answer: str) -> dict[str, pl.DataFrame]:
+    messages = [{"role": "user", "content": "Rain?"}, {"role": "assistant", "content": answer}]
+    return {"holdout": rows("Rain?")["holdout"].with_columns(messages=pl.Series([messages]))}
+
+
+def test_a_system_prompt_that_the_template_leaves_out_is_found_in_the_simplest_row(base: Handle) -> None:
+    deaf = CHATML.replace("{% for message in messages %}", "{% for message in messages if message.role != 'system' %}")
+    prompt = PLAIN.model_copy(update={"chat_template": deaf})
+    check_answerable(rows("Rain?"), base, prompt)
+    with pytest.raises(DataError, match="does not write the system prompt"):
+        check_answerable(rows("Rain?"), base, prompt.model_copy(update={"system": "Be brief."}))
+
+
+def test_examples_that_cannot_stand_before_a_question_are_refused(base: Handle) -> None:
+    examples = [{"role": "user", "content": "Snow?"}, {"role": "assistant", "content": "No."}]
+    check_examples(examples, rows("Rain?"), base, PLAIN)
+    first = "{% for m in messages[:1] %}{{ m.content[:20] }}{% endfor %}"
+    with pytest.raises(DataError, match="does not write what a user says"):
+        check_examples(examples, rows("Rain?"), base, PLAIN.model_copy(update={"chat_template": first}))

@@ -24,6 +24,7 @@ from tasks.model.chat_template import (
     stop_ids,
     with_system_prompt,
 )
+from tests.support.template_families import BARE
 from tests.support.tiny_model import CHATML, tiny_model
 
 X = IGNORED
@@ -186,8 +187,9 @@ def test_a_model_without_a_template_or_an_end_token_is_refused_with_a_way_out(to
         encode(bare, say("u:no", "a:ok"), PromptSettings())
     encode(bare, say("u:no", "a:ok"), PromptSettings(chat_template=CHATML))
     bare.eos_token = None
+    encode(bare, say("u:no", "a:ok"), PromptSettings(chat_template=CHATML))
     with pytest.raises(RecipeError, match=r"set prompt\.stop"):
-        encode(bare, say("u:no", "a:ok"), PromptSettings(chat_template=CHATML))
+        encode(bare, say("u:no", "a:ok"), PromptSettings(chat_template=BARE))
 
 
 def test_a_template_that_rewrites_earlier_turns_is_refused_but_serves_single_turns(tokenizer: Any) -> None:

@@ -14,11 +14,12 @@ from hypothesis import strategies as st
 from tasks.model import generation
 from tasks.model.chat_template import Message, PromptSettings, prompt_ids
 from tasks.model.generation import Answer, Generator, load_generator
-from tests.support.tiny_model import tiny_adapter, tiny_model
+from tests.support.tiny_model import CHATML, tiny_adapter, tiny_model
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 PROMPT = PromptSettings(system="Triage this message.", max_new_tokens=8)
+BARE = "{% for m in messages %}{{ m.content }}{% endfor %}"
 EXAMPLES = [{"role": "user", "content": "My lamp broke"}, {"role": "assistant", "content": '{"intent": "damaged"}'}]
 TEXTS = [
     "Where is my parcel?",
@@ -144,6 +145,31 @@ def test_examples_stand_after_a_rows_own_system_prompt(speaker: Generator) -> No
 
 
 def test_questions_of_several_turns_that_share_nothing_are_answered_too(base: Path) -> None:
-    speaker = load_generator(base, None, PromptSettings(max_new_tokens=8, chat_template="{{ messages[0].content }}"))
+    speaker = load_generator(base, None, PromptSettings(max_new_tokens=8, chat_template=BARE))
     several = [*ask("Where?", "Refund"), [{"role": "user", "content": "x"}, {"role": "user", "content": "y"}]]
     assert speaker.answer(several) == [speaker.answer([one])[0] for one in several]
+
+
+def test_an_answer_ends_at_the_base_models_own_end_too(base: Path) -> None:
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    model, tokenizer = AutoModelForCausalLM.from_pretrained(base), AutoTokenizer.from_pretrained(base)
+    pad, end = tokenizer.convert_tokens_to_ids(["<|endoftext|>", "<|im_end|>"])
+    model.generation_config.eos_token_id = [pad, end]
+    assert Generator(model, tokenizer, PROMPT).stop == [end, pad]
+
+
+def test_examples_go_into_one_turn_where_the_template_takes_no_earlier_turns(speaker: Generator) -> None:
+    single = "{% if messages | length > 1 %}{{ raise_exception('one turn') }}{% endif %}" + CHATML
+    own = Generator(speaker.model, speaker.tokenizer, PromptSettings(chat_template=single), EXAMPLES)
+    assert own.tokenizer.decode(own.prompt_ids(ask("Hi")[0])) == (
+        "<|im_start|>user\nExamples:\n\nuser: My lamp broke\n\nassistant: "
+        '{"intent": "damaged"}\n\nNow answer:\n\nHi<|im_end|>\n<|im_start|>assistant\n'
+    )
+
+
+def test_decoding_leaves_blanks_before_a_full_stop(base: Path) -> None:
+    speaker = load_generator(base, None, PROMPT)
+    speaker.tokenizer.clean_up_tokenization_spaces = True
+    ids = speaker.tokenizer.encode("a , b . c ?", add_special_tokens=False)
+    assert speaker._read(ids, 1).text == "a , b . c ?"

@@ -221,3 +221,9 @@ def promoted(version: int, answers: int) -> None:
     given = check_answers(candidate, evidence)
     assert given == answers
     move(candidate, evidence, check_approval(candidate, True), "better", given)
+
+
+def test_a_version_whose_unit_was_changed_is_not_served(folder: Path) -> None:
+    change(folder / "artifacts" / "unit.json", '"max_new_tokens": 12', '"max_new_tokens": 11')
+    with pytest.raises(RegistrationError, match=r"unit\.json has changed since"):
+        ask(folder, [{"messages": QUESTION}])

@@ -17,7 +17,7 @@ from pydantic import ValidationError
 from tasks.core.errors import OutsideError, RecipeError
 from tasks.core.home import digest_path
 from tasks.core.work import StepResult
-from tasks.model.base_model import BaseModelSettings, FoundModel, find_model
+from tasks.model.base_model import BaseModelSettings, FoundModel, context_of, find_model
 from tasks.training.fetch import fetch
 from tests.support.tiny_model import CONTEXT, tiny_model
 from tests.support.training import place
@@ -57,19 +57,14 @@ def test_a_folder_is_taken_as_it_is_and_described(model: Path) -> None:
     assert (made.facts["context"], made.facts["architecture"]) == (CONTEXT, "LlamaForCausalLM")
     weights = sum(tensor.numel() for tensor in _tensors(model))
     assert made.facts["parameters"] == weights > 50_000
-    assert made.told["source"] == "tiny"
+    assert made.told == {"source": "tiny", "commit": ""}
     assert "tiny" not in json.dumps(made.facts)  # where a model lies is no part of what it is
 
 
 @pytest.mark.parametrize("config", [{"n_positions": 64}, {"text_config": {"max_position_embeddings": 64}}])
-def test_the_context_is_known_by_whatever_name_a_config_has_for_it(
-    model: Path, tmp_path: Path, config: dict[str, Any]
-) -> None:
-    shutil.copytree(model, tmp_path / "other")
-    told = json.loads((model / "config.json").read_text())
-    del told["max_position_embeddings"]
-    (tmp_path / "other" / "config.json").write_text(json.dumps({**told, **config}))
-    assert run("other", tmp_path)[0].facts["context"] == 64
+def test_the_context_is_known_by_whatever_name_a_config_has_for_it(config: dict[str, Any]) -> None:
+    assert context_of(config) == 64
+    assert context_of({}) is None
 
 
 def _tensors(folder: Path) -> list[object]:
@@ -173,7 +168,11 @@ def test_a_model_that_was_downloaded_before_needs_no_hub(model: Path, tmp_path: 
     shutil.copytree(model, cached / "snapshots" / "c0ffee")
     (cached / "refs").mkdir()
     (cached / "refs" / "main").write_text("c0ffee")
-    assert digest_path(run("org/model", tmp_path)[1]) == digest_path(model)
+    made, target = run("org/model", tmp_path)
+    assert digest_path(target) == digest_path(model)
+    assert made.told["commit"] == "c0ffee"  # what `main` meant
+    assert "c0ffee" in made.line
+    assert "c0ffee" not in json.dumps(made.facts)
 
 
 @pytest.mark.usefixtures("offline")
@@ -186,3 +185,14 @@ def test_an_id_that_no_hub_can_have_is_not_tried_again(tmp_path: Path) -> None:
 def test_a_hub_id_is_known_by_its_revision(tmp_path: Path) -> None:
     found = find_model(BaseModelSettings(source="org/model", revision="c0ffee"), tmp_path)
     assert (found.digest, found.location) == ("c0ffee", "")
+
+
+def test_a_model_that_takes_no_adapter_is_refused(model: Path, tmp_path: Path) -> None:
+    from transformers import AutoModelForCausalLM, AutoTokenizer, MambaConfig
+
+    tokenizer = AutoTokenizer.from_pretrained(model)
+    config = MambaConfig(vocab_size=len(tokenizer), hidden_size=16, num_hidden_layers=1, state_size=4)
+    AutoModelForCausalLM.from_config(config).save_pretrained(tmp_path / "mamba")
+    tokenizer.save_pretrained(tmp_path / "mamba")
+    with pytest.raises(RecipeError, match=r"cannot be adapted: .*incompatible with Mamba"):
+        run("mamba", tmp_path)

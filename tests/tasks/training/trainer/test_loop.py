@@ -23,6 +23,8 @@ from tasks.model.chat_template import IGNORED, PromptSettings, encode
 from tasks.training.answer_trainer import AnswerTrainer
 from tasks.training.trainer.loop import (
     estimate_seconds,
+    hidden_size,
+    leaves_experts_out,
     matmul_rate,
     padding_share,
     row_order,
@@ -177,3 +179,33 @@ def test_the_estimate_grows_with_the_work(base: Path) -> None:
     assert matmul_rate(16, 64, 128, torch.float32, "cpu") > 0
     counted = TokenCounts(rows=10, validation_rows=0, tokens=1000, longest=200, answer_tokens=250)
     assert estimate_seconds(model, counted, epochs=1, micro=4) > 0
+
+
+ODD = {  # without hidden_size or intermediate_size where Llama has them
+    "gemma3": {"text_config": {"vocab_size": 64, "hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2}},
+    "mpt": {"vocab_size": 64, "d_model": 32, "n_heads": 2, "n_layers": 1},
+    "bloom": {"vocab_size": 64, "hidden_size": 32, "n_layer": 1, "n_head": 2},
+}
+EXPERTS = {"vocab_size": 64, "hidden_size": 32, "intermediate_size": 32, "num_hidden_layers": 1}
+EXPERTS |= {"num_attention_heads": 2, "num_key_value_heads": 2, "num_local_experts": 2}
+
+
+def made(kind: str, settings: dict[str, Any]) -> Any:
+    from transformers import AutoConfig
+
+    config = AutoConfig.for_model(kind, **settings)
+    model = AutoModelForCausalLM.from_config(config.get_text_config())
+    return get_peft_model(model, LoraConfig(r=2, target_modules="all-linear", task_type="CAUSAL_LM"))
+
+
+@pytest.mark.parametrize("kind", ODD)
+def test_an_estimate_is_made_for_every_family(kind: str) -> None:
+    model, counted = made(kind, ODD[kind]), TokenCounts(rows=2, validation_rows=0, tokens=8, longest=4, answer_tokens=4)
+    assert hidden_size(model) == 32
+    assert estimate_seconds(model, counted, epochs=1, micro=1) > 0
+
+
+def test_a_mixture_of_experts_says_that_its_experts_are_not_adapted(base: Path) -> None:
+    assert leaves_experts_out(made("gpt_oss", {**EXPERTS, "head_dim": 16}))
+    assert not leaves_experts_out(made("mixtral", EXPERTS))  # which PEFT knows how to adapt
+    assert not leaves_experts_out(adapted(base))

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -25,7 +26,7 @@ from tasks.training.methods import METHODS
 from tasks.training.methods.sft import SftSettings
 from tasks.training.train import _write_examples
 from tasks.training.trainer import __main__ as trainer
-from tasks.training.trainer.events import Reporter, last_checkpoint
+from tasks.training.trainer.events import Reporter, last_checkpoint, say
 from tasks.training.trainer.spec import TrainSpec, event_of
 from tasks.training.weights.lora import LoraSettings
 from tests.support.tiny_model import CONTEXT
@@ -148,6 +149,30 @@ def test_a_batch_that_divides_neither_rows_nor_micro_batches_trains_every_row_wi
     assert batch_rows % told.plan.micro_batch == 0
     assert [e.step for e in told.history] == list(range(1, steps + 1))
     assert (told.actual.best_step, told.actual.best_eval_loss) == (None, None)
+
+
+def test_training_ends_at_the_first_loss_that_is_no_number(
+    base: Handle, run: Callable[..., Heard], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from safetensors.torch import load_file, save_file
+
+    copy = tmp_path / "base" / "model"
+    shutil.copytree(base.folder / "model", copy)
+    huge = {name: weight * 1e30 for name, weight in load_file(copy / "model.safetensors").items()}
+    save_file(huge, copy / "model.safetensors", metadata={"format": "pt"})
+    monkeypatch.setattr(Handle, "folder", property(lambda _: tmp_path / "base"))
+    with pytest.raises(FloatingPointError, match=r"loss of step 1 is nan; lower train\.learning_rate"):
+        run(tmp_path, HASTY)
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_event_stands_on_a_line_of_its_own_whatever_a_library_has_left_there(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    print("Loading weights: 50%", end="")
+    say(Losses(step=3, loss=0.5))
+    heard = [event_of(line) for line in capsys.readouterr().out.splitlines()]
+    assert heard == [None, Losses(step=3, loss=0.5)]
 
 
 def test_a_micro_batch_is_a_share_of_each_process() -> None:
