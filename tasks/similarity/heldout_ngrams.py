@@ -139,7 +139,8 @@ class HeldoutIndex:
         left = [" ".join(word for at, word in enumerate(every) if at not in places) for _, places, every in said]
         bare = pl.DataFrame({"left": left}, schema={"left": pl.String}).select(without_courtesy(pl.col("left")) == "")
         texts: Ints = np.fromiter(covered, np.int64, len(covered))
-        return texts[bare.to_series().to_numpy()]
+        alone: Ints = texts[bare.to_series().to_numpy()]
+        return alone
 
     def hits_of(self, texts: pl.Series, training: pl.DataFrame) -> Hits:
         """All known n-grams of some of the training texts."""
