@@ -45,12 +45,13 @@ HELDOUT = ("holdout", "edge_cases", "benchmarks")  # what nothing may be trained
 
 @dataclass(frozen=True)
 class Curated:
-    """What the first part of a run hands on. steps: the row steps in order. heldout: the held-out rows by name, as they
-    are asked; compared: the same, cleaned and redacted as training rows are.
+    """What the first part of a run hands on. steps: the row steps in order. fetched: the base model, where the recipe
+    names one. heldout: the held-out rows by name, as they are asked; compared: the same, cleaned and redacted as
+    training rows are.
     """
 
     steps: tuple[Handle, ...]
-    base: Handle
+    fetched: Handle | None
     dataset: Handle
     contract: Handle
     advice: Handle
@@ -61,8 +62,15 @@ class Curated:
     @property
     def results(self) -> Results:
         """What came of it by name, without the steps: what a run of `curate` returns."""
-        made = {"base": self.base, "dataset": self.dataset, "contract": self.contract}
-        return {**made, "advice": self.advice, "review": self.review, **self.heldout}
+        made = {"dataset": self.dataset, "contract": self.contract, "advice": self.advice, "review": self.review}
+        return {**({"base": self.fetched} if self.fetched else {}), **made, **self.heldout}
+
+    @property
+    def base(self) -> Handle:
+        """The base model of a run that trains, which Recipe.check_trainable has asked for."""
+        if self.fetched is None:
+            raise LookupError("a recipe without a base model is curated only")
+        return self.fetched
 
 
 @flow(name="curate", persist_result=False)
@@ -77,7 +85,7 @@ def curate(
 def curated(plan: Recipe) -> Curated:
     """The first part of a run: the rows that are trained on, and those held out."""
     kind, answer, said = plan.rows_are, plan.answer, plan.decisions
-    base = work_step(fetch, plan.base_model, found=find_model(plan.base_model, plan.folder))
+    base = fetched(plan) if plan.base_model else None
     heldout = evaluation_rows(plan)
     files = find_sources(plan.data.train, plan.folder)
     steps = run_rowwise_steps(plan, read(plan, "ingest", files), base)
@@ -115,7 +123,12 @@ def curated(plan: Recipe) -> Curated:
     return Curated(tuple(steps), base, dataset, contract, advice, sheet, heldout, compared)
 
 
-def run_rowwise_steps(plan: Recipe, rows: Handle, base: Handle) -> list[Handle]:
+def fetched(plan: Recipe) -> Handle:
+    """The base model of a recipe that is trained."""
+    return work_step(fetch, plan.trained_model, found=find_model(plan.trained_model, plan.folder))
+
+
+def run_rowwise_steps(plan: Recipe, rows: Handle, base: Handle | None) -> list[Handle]:
     """`rows`, and what the steps make of them that judge each row by itself, in order: so of new rows alone as well
     (watch).
     """

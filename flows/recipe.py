@@ -59,8 +59,9 @@ class DataSettings(Settings):
 
     # Raw exports, as dirty as they are; these become the training and validation rows.
     train: tuple[Source, ...] = Field(min_length=1)
-    # Clean rows that were written apart from the raw ones; the gate's figures are measured on these.
-    holdout: tuple[Source, ...] = Field(min_length=1)
+    # Clean rows that were written apart from the raw ones; the gate's figures are measured on these. Curate alone does
+    # without.
+    holdout: tuple[Source, ...] = ()
     # Hard rows, measured apart: out of scope, hostile, empty, other languages.
     edge_cases: tuple[Source, ...] = ()
     # Public benchmarks whose questions may not be trained on; they are only compared with.
@@ -75,7 +76,8 @@ class Recipe(Settings):
     # What the rows are: conversations, preference pairs, or texts with a label. What can be
     # trained on them: the method says.
     kind: KindName = SFT.name
-    base_model: BaseModelSettings
+    # Curate alone does without; then nothing counts tokens.
+    base_model: BaseModelSettings | None = None
     prompt: PromptSettings = Field(default_factory=PromptSettings)
     answer: AnswerSettings = Field(default_factory=AnswerSettings)
     data: DataSettings
@@ -119,6 +121,35 @@ class Recipe(Settings):
     def rows_are(self) -> RowKind:
         """The kind, as steps are given it."""
         return KINDS[self.kind]
+
+    @property
+    def trained_model(self) -> BaseModelSettings:
+        """The base model of a recipe that is trained. Raises RecipeError where it names none."""
+        if self.base_model is None:
+            raise self._lacks("base_model", "a base model", "base_model: {source: ...}, as in the example recipe")
+        return self.base_model
+
+    def check_trainable(self) -> None:
+        """Raise RecipeError, before anything runs, for a recipe that can be curated and not trained."""
+        if not self.is_trainable:
+            method = METHODS.get(self.train.method)
+            raise RecipeError(
+                f"Rows of kind {self.kind} are curated and exported here; {method.title} does not learn from them.",
+                where=f"recipe: kind, and train.method ({self.train.method})",
+                allowed=f"for this method: {', '.join(name for name in KINDS if name in method.learns_from)}",
+                todo="`assay curate` this recipe, then `assay export` it for another trainer",
+            )
+        if not self.data.holdout:
+            raise self._lacks("data.holdout", "held-out rows to judge by", "files of rows that nobody trains on")
+        _ = self.trained_model
+
+    def _lacks(self, key: str, what: str, allowed: str) -> RecipeError:
+        return RecipeError(
+            f"The recipe names no {what.removeprefix('a ')}, which training needs.",
+            where=f"{self._file}: {key}",
+            allowed=allowed,
+            todo=f"add {key}, or `assay curate` alone",
+        )
 
     @property
     def is_trainable(self) -> bool:

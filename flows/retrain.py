@@ -32,10 +32,8 @@ from flows.run.parameters import (
     Seed,
     recipe_from_form,
 )
-from tasks.core.errors import RecipeError
 from tasks.core.handle import Handle
 from tasks.core.process import terminal
-from tasks.core.row_kind import KINDS
 from tasks.core.step import work_step
 from tasks.core.variants import TUNED
 from tasks.evaluation.check_prompts import CheckPromptsSettings, check_prompts
@@ -48,7 +46,6 @@ from tasks.facts.version import VersionFacts
 from tasks.model.chat_template import PromptSettings
 from tasks.registry import mlflow_client
 from tasks.release.register import Proof, RecipeText, RecordedAnswers, UnitParts, is_challenger, register
-from tasks.training.methods import METHODS
 from tasks.training.train import train
 
 
@@ -69,7 +66,7 @@ def retrain(
     """
     asked: Overrides = {ROWS: rows, EPOCHS: epochs, RATE: learning_rate, SEED: seed, MINUTES: minutes}
     plan = recipe_from_form(recipe, recipe_path, asked, settings)
-    check_trainable(plan)
+    plan.check_trainable()
     mlflow_client.check_access()
     with one_run_per_model(plan.name):
         return retrained(plan)
@@ -126,18 +123,6 @@ def check_heldout(plan: Recipe, data: Curated, sets: Results) -> None:
     work_step(check_prompts, asked, prompt=plan.prompt, answer=plan.answer, **given)
 
 
-def check_trainable(plan: Recipe) -> None:
-    """Raise RecipeError, before anything runs, for rows that the training method does not learn from."""
-    if not plan.is_trainable:
-        method = METHODS.get(plan.train.method)
-        raise RecipeError(
-            f"Rows of kind {plan.kind} are curated and exported here; {method.title} does not learn from them.",
-            where=f"recipe: kind, and train.method ({plan.train.method})",
-            allowed=f"for this method: {', '.join(name for name in KINDS if name in method.learns_from)}",
-            todo="`assay curate` this recipe, then `assay export` it for another trainer",
-        )
-
-
 def predicted(plan: Recipe, data: Curated, adapter: Handle) -> list[Handle]:
     """What each variant answers: the base model prompted with nothing and with examples, and last the tuned one."""
     helped = plan.prompt.model_copy(update={"system": plan.evaluate.prompted_system or plan.prompt.system})
@@ -163,7 +148,7 @@ def registered(plan: Recipe, data: Curated, model: Evaluated) -> Handle | None:
         "register",
         is_challenger,
         recipe=RecipeText(name=plan.name, yaml=plan.text),
-        parts=UnitParts(plan.prompt, plan.base_model, data.base, model.adapter),
+        parts=UnitParts(plan.prompt, plan.trained_model, data.base, model.adapter),
         proof=Proof(data.contract, data.dataset, model.scores, model.verdict),
         answers=RecordedAnswers(data.heldout["holdout"], model.answers),
         personal=plan.redact,

@@ -18,7 +18,7 @@ from prefect.states import Completed
 
 from data_contracts.contract import Contract, read_contract
 from flows import start_retrain
-from flows.curate import Results, cleaned_and_redacted, evaluation_rows, read, run_rowwise_steps
+from flows.curate import Results, cleaned_and_redacted, evaluation_rows, fetched, read, run_rowwise_steps
 from flows.recipe import Recipe
 from flows.run.final_states import ends_in_words
 from flows.run.parameters import DEFAULT, RecipeName, RecipePath, recipe_from_form
@@ -36,13 +36,11 @@ from tasks.curation.conflicts import conflicts
 from tasks.curation.dedupe import dedupe
 from tasks.curation.ingest import RawFile, find_sources
 from tasks.facts.watched import CompareFacts, GainedFacts, RescoreFacts
-from tasks.model.base_model import find_model
 from tasks.monitoring.compare import compare, table
 from tasks.monitoring.rescore import rescore
 from tasks.monitoring.retrain_rule import RetrainDecision, decide_retrain
 from tasks.monitoring.watch import Look, gained, joined, look, news, snapshot
 from tasks.registry.champion import find_registered
-from tasks.training.fetch import fetch
 
 # How it ends, when nothing fails; all are of Prefect's type Completed.
 UNCHANGED, QUIET, WAITING, HELD, STARTED = "Unchanged", "Quiet", "Waiting", "Held", "Started"
@@ -106,7 +104,7 @@ def measured(
     plan: Recipe, files: list[RawFile], seen: Look
 ) -> tuple[Handle, CompareFacts | None, RescoreFacts | None, RetrainDecision]:
     """(the new rows, facts of compare and of rescore where they ran, what the rule says)."""
-    base = work_step(fetch, plan.base_model, found=find_model(plan.base_model, plan.folder))
+    base = fetched(plan)
     learnt = work_step(snapshot, plan.watch, champion=seen.champion)
     came = work_step(news, plan.watch, "new_rows", rows=read(plan, "ingest", files), snapshot=learnt)
     if not came.rows:

@@ -147,7 +147,7 @@ def _recipes() -> list[Finding]:
     for name in installed_recipes():
         try:
             recipe = load_recipe(name)
-            here = find_model(recipe.base_model, recipe.folder).location
+            here = find_model(recipe.trained_model, recipe.folder).location
         except AssayError as error:
             findings.append(Finding("recipe", f"{name}: {error}", "stop"))
             continue

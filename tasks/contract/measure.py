@@ -49,6 +49,11 @@ class FactSources:
     relations: RelationSettings = field(default_factory=RelationSettings)
     step_inputs: Mapping[str, StepInput] = field(default_factory=dict)
 
+    @property
+    def holds_nothing_out(self) -> bool:
+        """Whether decontaminate was given the rows and nothing held out: then there is nothing that could leak."""
+        return "leaked_from" in self.step_inputs and not self.heldout
+
     def fact(self, rows: pl.DataFrame, column: str, count: Callable[[pl.DataFrame | None], pl.Series]) -> pl.Series:
         """What the step said of `rows`, or what `count` says, given the rows that the step had."""
         seen = self.step_inputs.get(column)
@@ -85,6 +90,8 @@ def _costly(rows: pl.DataFrame, wanted: set[str], sources: FactSources) -> list[
         found.append(sources.fact(rows, "conflicts_with", partial(contradicts, rows, how.contradictions, *asked)))
     if "leaked_from" in wanted and sources.heldout:
         found.append(sources.fact(rows, "leaked_from", partial(leaked_from, rows, sources.heldout, how.leaks, *asked)))
+    elif "leaked_from" in wanted and sources.holds_nothing_out:
+        found.append(pl.Series("leaked_from", [None] * rows.height, dtype=pl.String))
     if "personal_data" in wanted:
         found.append(kinds_in(rows, sources.personal).alias("personal_data"))
     if "tokens" in wanted and sources.tokenizer is not None:
@@ -112,7 +119,9 @@ def _sides(row: dict[str, Any]) -> list[list[dict[str, Any]]]:
 def _check_measurable(contract: Contract, sources: FactSources) -> None:
     missing = {
         "tokens": "" if sources.tokenizer else "the base model, whose tokenizer counts tokens",
-        "leaked_from": "" if sources.heldout else "the rows of the holdout, the edge cases or a benchmark",
+        "leaked_from": ""
+        if sources.heldout or sources.holds_nothing_out
+        else "the rows of the holdout, the edge cases or a benchmark",
     }
     for expectation in contract.expectations:
         for column in expectation.columns:

@@ -274,6 +274,12 @@ def _publish(made: StepResult) -> None:
         show(create_table_artifact, table=made.table, key="check", description=described)
 
 
+_MEND = (
+    f"mend the rows that {FAILING} there names, and run again; or let a step of the recipe mend or drop them (clean, "
+    "redact, filter, dedupe); or, "
+)
+
+
 def _blocked(contract: Contract, made: StepResult, broken: list[ExpectationFacts], kept: Path) -> ContractError:
     told = [f"The data broke its contract {contract.name}, so nothing was trained: {made.line}."]
     for number, finding in enumerate(broken, 1):
@@ -284,8 +290,8 @@ def _blocked(contract: Contract, made: StepResult, broken: list[ExpectationFacts
         "\n".join(told),
         where=str(kept),
         allowed="every expectation of severity block holds",
-        todo=f"mend the rows that {FAILING} there names, and run again; or let a step of the recipe mend or drop them "
-        "(clean, redact, filter, dedupe); or, if the contract asks too much, change it or say `severity: warn` in "
-        + " and ".join(sorted({f.file for f in broken}))
+        todo=(_MEND if any(finding.examples for finding in broken) else "")
+        + "if the contract asks too much, change it or say `severity: warn` in "
+        + " and ".join(sorted({finding.file for finding in broken}))
         + ", or in a contract that extends it",
     )

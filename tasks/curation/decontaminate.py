@@ -28,7 +28,7 @@ class DecontaminateSettings(LeakSettings):
 def decontaminate(
     rows: pl.DataFrame,
     settings: DecontaminateSettings,
-    holdout: pl.DataFrame,
+    holdout: pl.DataFrame | None = None,
     edge_cases: pl.DataFrame | None = None,
     benchmarks: pl.DataFrame | None = None,
     answer: AnswerSettings | None = None,

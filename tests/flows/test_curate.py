@@ -183,6 +183,28 @@ def test_when_no_row_is_left_the_step_and_its_reasons_are_told(copy: Path, ends_
     assert "answer is not JSON 20" in told
 
 
+def test_curate_needs_no_base_model_and_nothing_held_out(
+    copy: Path, prefect: None, as_it_was: None, prefect_server: str, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PREFECT_API_URL", prefect_server)
+    value = yaml.safe_load(copy.read_text())
+    data = {"train": value["data"]["train"]}
+    copy.write_text(yaml.safe_dump({**{k: v for k, v in value.items() if k != "base_model"}, "data": data}))
+    assert main.main(["curate", str(copy)]) == 0
+    assert list((home / "artifacts").glob("account*"))
+
+
+def test_a_contract_on_the_number_of_rows_sends_nobody_to_rows_that_it_does_not_name(
+    copy: Path, ends_with: Callable[..., str]
+) -> None:
+    (copy.parent / "contract.yaml").write_text(
+        "expectations:\n- expect_table_row_count_to_be_between: {min_value: 5000}\n"
+    )
+    told = ends_with(3, "curate", str(copy))
+    assert "failing_rows.csv" not in told
+    assert "change it or say `severity: warn`" in told
+
+
 def test_one_class_only_breaks_the_contract(copy: Path, ends_with: Callable[..., str]) -> None:
     only(copy, *(conversation(f"Where is the {thing}{n}?", "order") for n, thing in enumerate("abcdefghij" * 5)))
     told = ends_with(3, "curate", str(copy))

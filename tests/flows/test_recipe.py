@@ -83,8 +83,6 @@ def test_a_folder_without_a_recipe_is_told_as_such(tmp_path: Path) -> None:
             "metric: schema_valid, at_least: 95",
             "gate.rules[1].at_least: the floor",
         ),
-        ("  holdout: [holdout.jsonl]", "  holdout: []", "data.holdout: got []"),
-        ("  holdout: [holdout.jsonl]\n", "", "data.holdout: missing"),
     ],
 )
 def test_each_mistake_is_told_with_key_value_file_and_line(changed: Change, old: str, new: str, told: str) -> None:
@@ -94,6 +92,21 @@ def test_each_mistake_is_told_with_key_value_file_and_line(changed: Change, old:
     assert str(file) in error.where
     assert "line " in error.where
     assert error.exit_code == 2
+
+
+@pytest.mark.parametrize("key", ["base_model", "data.holdout"])
+def test_what_training_needs_is_asked_for_before_anything_runs_and_curate_does_without(
+    tmp_path: Path, key: str
+) -> None:
+    value = yaml.safe_load(EXAMPLE.read_text())
+    section, _, name = key.rpartition(".")
+    (value[section] if section else value).pop(name)
+    file = tmp_path / "recipe.yaml"
+    file.write_text(yaml.safe_dump(value))
+    with pytest.raises(RecipeError, match="which training needs") as error:
+        load_recipe(str(file)).check_trainable()
+    assert key in error.value.where
+    assert "assay curate" in error.value.todo
 
 
 @pytest.mark.parametrize("name", ["exact", "call_due", "slice", "answer"])
