@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import yaml
 
 from flows.recipe import load_recipe
 from flows.recipes import installed_recipes
@@ -95,9 +96,7 @@ def test_each_mistake_is_told_with_key_value_file_and_line(changed: Change, old:
 
 
 @pytest.mark.parametrize("key", ["base_model", "data.holdout"])
-def test_what_training_needs_is_asked_for_before_anything_runs_and_curate_does_without(
-    tmp_path: Path, key: str
-) -> None:
+def test_what_training_needs_is_asked_for_and_curate_does_without(tmp_path: Path, key: str) -> None:
     value = yaml.safe_load(EXAMPLE.read_text())
     section, _, name = key.rpartition(".")
     (value[section] if section else value).pop(name)
