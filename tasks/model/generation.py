@@ -17,7 +17,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from tasks.model.chat_template import Message, PromptSettings, prompt_ids_after, stop_ids
+from tasks.model.chat_template import Message, PromptSettings, answer_lead, prompt_ids_after, stop_ids
 from tasks.model.loading import load_tokenizer, load_weights
 from tasks.model.padding import padding_place
 from tasks.model.tool_call_syntax import CallForm, call_form, read_answer
@@ -49,7 +49,7 @@ class Generator:
         self.model, self.tokenizer, self.prompt, self.examples = model.eval(), tokenizer, prompt, list(examples)
         own = model.generation_config.eos_token_id if model.can_generate() else None
         self.stop = [*dict.fromkeys([*stop_ids(tokenizer, prompt), *_listed(own)])]
-        self._padded = padding_place(model)
+        self._lead, self._padded = answer_lead(tokenizer, prompt), padding_place(model)
         # In the place of the base model's own: its repetition penalty, made for chat, would also see the padding.
         self.model.generation_config = GenerationConfig(
             do_sample=False, max_new_tokens=prompt.max_new_tokens, eos_token_id=self.stop, pad_token_id=self.stop[0]
@@ -122,7 +122,8 @@ class Generator:
     def _read(self, ids: list[int], prompt_tokens: int) -> Answer:
         end = next((i for i, token in enumerate(ids) if token in self.stop), None)
         text = self.tokenizer.decode(ids[:end], skip_special_tokens=False, clean_up_tokenization_spaces=False)
-        return Answer(text.strip(), prompt_tokens, len(ids) if end is None else end, end is not None)
+        said = text.strip().removeprefix(self._lead).strip()
+        return Answer(said, prompt_tokens, len(ids) if end is None else end, end is not None)
 
 
 def _listed(value: Any) -> list[int]:

@@ -10,7 +10,9 @@ from tasks.core.errors import DataError
 from tasks.core.row import Turn, name_of
 from tasks.model.control_tokens import split_at_token
 from tasks.model.rendering import WHERE, Rendering, unwritten, without_thinking
-from tasks.model.turn_form import TurnForm
+from tasks.model.turn_form import PROBES, TurnForm
+
+FOLLOW_UP = PROBES[2]  # a question that nobody asks
 
 
 @dataclass(frozen=True)
@@ -62,10 +64,11 @@ class PromptPieces:
             if turn["role"] != "assistant":
                 continue
             before = self._before(turns[:i], text)
-            if before is None or len(before) < at:
-                self._rendering.check_written([turn], text)
+            found = self._found(turns[: i + 1], before, text[len(before) :]) if before and len(before) >= at else None
+            if before is None or found is None:
+                self._check_kept(turn, text)
                 continue
-            said, learnable = self._found(turns[: i + 1], before, text[len(before) :])
+            said, learnable = found
             pieces += [Piece(text[at : len(before)], first=not at), Piece(said, i, learnable)]
             at = len(before) + len(said) + len(self._stop_text)
         return [*pieces, Piece(text[at:], first=not at)]
@@ -75,13 +78,23 @@ class PromptPieces:
         before = self._rendering.text(turns, answering=True) if turns else ""
         return before if before and text.startswith(before) else None
 
-    def _found(self, turns: list[Turn], before: str, rest: str) -> tuple[str, bool]:
-        """The last of `turns` as it stands at the start of `rest`, and whether a model is taught to say it so."""
+    def _found(self, turns: list[Turn], before: str, rest: str) -> tuple[str, bool] | None:
+        """The last of `turns` as it stands at the start of `rest`, and whether a model is taught to say it so; None
+        where it does not end there as a model's answer does.
+        """
         said = self.said(turns, before)
         if rest.startswith(said + self._stop_text):
             return said, True
         written, *more = split_at_token(rest, self._stop_text)
-        if not more or not written.strip() or written.strip() not in (turns[-1]["content"] or ""):
+        core = written.strip()
+        return (written, False) if more and core and core in (turns[-1]["content"] or "") else None
+
+    def _check_kept(self, turn: Turn, text: str) -> None:
+        """Raise DataError unless an earlier answer stands in `text`, and the recipe's stop token is not why it is not
+        found: it may be read, without its reasoning, and cannot be learnt.
+        """
+        kept = without_thinking(turn["content"] or "") in text
+        if not kept or turn.get("tool_calls") or self._form.end not in ("", self._stop_text):
             raise DataError(
                 "The chat template writes earlier turns differently once a later one follows, so a row cannot be cut "
                 "into turns.",
@@ -90,7 +103,6 @@ class PromptPieces:
                 todo="set prompt.stop to the text with which the template ends a turn, or set prompt.chat_template, "
                 "or train on single-turn rows",
             )
-        return written, False
 
     def said(self, turns: list[Turn], before: str) -> str:
         """What the model is taught to say for the last of `turns`, after the prompt `before`: its content, with the
@@ -106,14 +118,15 @@ class PromptPieces:
     def _asked_of_template(self, turns: list[Turn], before: str) -> str | None:
         """How the template writes the last of `turns`: with a question behind it, else as the end of all."""
         core = without_thinking(turns[-1]["content"])
-        for talk in ([*turns, {"role": "user", "content": "?"}], turns):
+        for talk in ([*turns, {"role": "user", "content": FOLLOW_UP}], turns):
             try:
                 text = self._rendering.text(talk, answering=False)
             except DataError:
                 continue
             written = split_at_token(text.removeprefix(before), self._stop_text)[0]
             lead = written[: max(0, written.find(core))]
-            if text.startswith(before) and core in written and (self._form.lead.strip() or not lead.strip()):
+            ends = core in written and FOLLOW_UP not in written
+            if ends and text.startswith(before) and (self._form.lead.strip() or not lead.strip()):
                 return written
         return None
 

@@ -168,7 +168,8 @@ def _at_hand(base: Base) -> Path | None:
 
 
 def _fetched(base: Base) -> Path:
-    settings = BaseModelSettings(source=os.environ.get(SOURCE) or base.source, revision=base.revision)
+    named = os.environ.get(SOURCE)  # elsewhere a revision is another one; the digest binds either way
+    settings = BaseModelSettings(**({"source": named} if named else {"source": base.source, "revision": base.revision}))
     with new_artifact(f"served-{base.digest[:16]}") as out:
         facts = _written(out / "model", settings, base)
         if facts.digest != base.digest:

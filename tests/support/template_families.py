@@ -96,13 +96,24 @@ OPEN_END = (  # the last answer is left open, to be continued
     "{% if add_generation_prompt or not loop.last %}{{ '<|im_end|>\\n' }}{% endif %}{% endfor %}"
     "{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}"
 )
+GLM = (  # a turn ends where the next one begins
+    "[gMASK]<sop>{% for m in messages %}{{ '<|' + m['role'] + '|>\\n' + m['content'] }}{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|assistant|>\\n' }}{% endif %}"
+)
+HARMONY = (
+    "{% for m in messages %}{% if m['role'] == 'assistant' %}"
+    "{{ '<|start|>assistant<|channel|>final<|message|>' + m['content'] }}"
+    "{{ '<|return|>' if loop.last and not add_generation_prompt else '<|end|>' }}{% else %}"
+    "{{ '<|start|>' + ('developer' if m['role'] == 'system' else m['role']) + '<|message|>' + m['content'] + '<|end|>' }}"
+    "{% endif %}{% endfor %}{% if add_generation_prompt %}{{ '<|start|>assistant' }}{% endif %}"
+)
 BARE = "{{ messages[-1]['content'] }}"
 
 
 @dataclass(frozen=True)
 class Family:
     """A chat template with its special tokens. end: what it ends a turn with. refuses: kinds of conversations that it
-    cannot write, and a piece of the reason. rewrites: earlier turns are written so that they cannot be learnt.
+    cannot write, and a piece of the reason. rewrites: earlier turns are written so that they are only read.
     """
 
     template: str | Mapping[str, str]
@@ -113,6 +124,7 @@ class Family:
     eos: str = ""
     refuses: Mapping[str, str] = field(default_factory=dict)
     rewrites: bool = False
+    lead: str = ""  # what an answer begins with beside what it says
     sentencepiece: bool = False  # a blank goes before every text
     strips: bool = False  # special tokens swallow the white space behind them
 
@@ -179,6 +191,22 @@ FAMILIES: dict[str, Family] = {
     "deepseek-r1": Family(DEEPSEEK.replace("THINK", "<think>\\n"), **_DEEP, rewrites=True),
     "granite": Family(
         GRANITE, "<|end_of_text|>", ("<|start_of_role|>", "<|end_of_role|>"), eos="<|end_of_text|>", refuses=_NO_TOOLS
+    ),
+    "glm-4": Family(
+        GLM,
+        "<|endoftext|>",
+        ("[gMASK]", "<sop>", "<|user|>", "<|assistant|>", "<|system|>"),
+        refuses=_NO_TOOLS,
+        rewrites=True,
+    ),
+    "gpt-oss": Family(
+        HARMONY,
+        "<|return|>",
+        ("<|start|>", "<|message|>", "<|channel|>", "<|end|>"),
+        eos="<|return|>",
+        refuses=_NO_TOOLS,
+        rewrites=True,
+        lead="<|channel|>final<|message|>",
     ),
     "several named": Family({"default": CHATML, "tool_use": QWEN_3.replace("THINK", "")}, **_QWEN),
     "content in parts": Family(PARTS, **_IM, refuses=_NO_TOOLS),

@@ -14,7 +14,9 @@ from hypothesis import strategies as st
 from tasks.model import generation
 from tasks.model.chat_template import Message, PromptSettings, prompt_ids
 from tasks.model.generation import Answer, Generator, load_generator
+from tests.support.template_families import FAMILIES
 from tests.support.tiny_model import CHATML, tiny_adapter, tiny_model
+from tests.tasks.model.test_padding import LLAMA, model
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -173,3 +175,10 @@ def test_decoding_leaves_blanks_before_a_full_stop(base: Path) -> None:
     speaker.tokenizer.clean_up_tokenization_spaces = True
     ids = speaker.tokenizer.encode("a , b . c ?", add_special_tokens=False)
     assert speaker._read(ids, 1).text == "a , b . c ?"
+
+
+def test_what_the_template_puts_before_an_answer_is_no_part_of_it() -> None:
+    tokenizer = FAMILIES["qwen-3, always thinking"].tokenizer()
+    thinking = Generator(model("llama", LLAMA, tokenizer), tokenizer, PROMPT)
+    ids = tokenizer.encode("\n</think>\n\nHere.<|im_end|>", add_special_tokens=False)
+    assert thinking._read(ids, 1).text == "Here."

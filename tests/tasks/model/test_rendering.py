@@ -50,7 +50,9 @@ def written(name: str, row: list[Message], tools: list[Any] | None) -> str:
     template = template_of(one, "").replace("strftime_now('%B %d, %Y')", "'January 01, 2025'")
     turns = [{**m, "content": [{"type": "text", "text": m["content"]}]} for m in row] if "part[" in template else row
     text = str(one.apply_chat_template(turns, tools=tools, chat_template=template, tokenize=False))
-    return text if "with an open end" in name else text[: text.rindex(family.end) + len(family.end)]
+    if "with an open end" in name or family.end not in text:
+        return text
+    return text[: text.rindex(family.end) + len(family.end)]
 
 
 @pytest.mark.parametrize("kind", ROWS)
@@ -86,7 +88,7 @@ def learnt(one: Any, labels: list[int]) -> list[str]:
 
 
 def bare(answer: str, family: Family) -> str:
-    return answer.removesuffix(family.end).rpartition("</think>")[2].strip()
+    return answer.removesuffix(family.end).removeprefix(family.lead).rpartition("</think>")[2].strip()
 
 
 def plain_thinking(text: str) -> str:

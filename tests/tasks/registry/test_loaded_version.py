@@ -80,7 +80,7 @@ def truth(inputs: Inputs) -> str:
 def test_a_version_whose_packaged_code_was_changed_answers_with_that_code(
     made: Inputs, folder: Path, as_users_start_it: None
 ) -> None:
-    change(folder / GENERATE, "return Answer(text.strip(),", 'return Answer("HERE " + text.strip().upper(),')
+    change(folder / GENERATE, "return Answer(said,", 'return Answer("HERE " + said.upper(),')
     assert ask(folder, [{"messages": QUESTION}]) == [ModelAnswer(f"HERE {truth(made).upper()}")]
     assert not list(folder.rglob("__pycache__"))  # or its files would not be those that were registered
 
