@@ -2,7 +2,7 @@
 
     classification  the same or nearly the same text with another label
     sft             with a label (answer.label) the same or nearly the same prompt with another label. Without one
-                    only the very same prompt with another answer
+                    only the very same prompt with another verdict, or another fact in an answer worded alike
     preference      the same or nearly the same prompt and the same two answers, preferred the other way round; and
                     pairs whose chosen answer is the rejected one
 

@@ -3,7 +3,8 @@
 Rows can be compared by their prompt, by their answer, by the pair of both, and by meaning; each has its own policy, and
 all are weighed in one pass. When two rows are the same, and which one stays: tasks/relations/duplicates.py.
 
-    sft             by prompt. What is left under one prompt after conflicts says the same thing in other words.
+    sft             by prompt. What is left under one prompt after conflicts says the same thing in other words; under
+                    a prompt that is nearly the same only rows that decide the same are compared.
     classification  by text, which is the prompt. A label is no answer to compare by.
     preference      by pair: prompt, chosen and rejected answer. One prompt with several judged answers is what
                     such data is.

@@ -138,9 +138,7 @@ class HeldoutIndex:
         said = ((text, places, words(self.heldout["text"][text])) for text, places in covered.items())
         left = [" ".join(word for at, word in enumerate(every) if at not in places) for _, places, every in said]
         bare = pl.DataFrame({"left": left}, schema={"left": pl.String}).select(without_courtesy(pl.col("left")) == "")
-        texts: Ints = np.fromiter(covered, np.int64, len(covered))
-        alone: Ints = texts[bare.to_series().to_numpy()]
-        return alone
+        return np.array([text for text, is_bare in zip(covered, bare.to_series(), strict=True) if is_bare], np.int64)
 
     def hits_of(self, texts: pl.Series, training: pl.DataFrame) -> Hits:
         """All known n-grams of some of the training texts."""

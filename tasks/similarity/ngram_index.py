@@ -90,20 +90,29 @@ class NgramIndex:
 
 
 class _Known:
-    """Sorted keys, and a table of bits that tells most others from them without a search."""
+    """Sorted keys, and a table of their places by hash, which finds most of them and rules out most others."""
 
     def __init__(self, keys: Bits) -> None:
         self.keys = keys
-        self.shift = np.uint64(64 - max(len(keys).bit_length() + 3, 8))  # eight to sixteen places a key
-        self.maybe = np.zeros(1 << (64 - int(self.shift)), np.bool_)
-        self.maybe[keys * GOLDEN >> self.shift] = True
+        self.shift = np.uint64(64 - max(len(keys).bit_length() + 3, 8))  # eight to sixteen slots a key
+        slots = keys * GOLDEN >> self.shift
+        self.place = np.full(1 << (64 - int(self.shift)), -1, np.int32)
+        self.place[slots] = np.arange(len(keys), dtype=np.int32)
+        self.others = np.sort(keys[self.place[slots] != np.arange(len(keys))])  # whose slot another key has
 
     def places(self, asked: Bits) -> tuple[Bits, Ints]:
         """The places among the keys of those of `asked` that are known, and which of `asked` they are."""
-        maybe = np.flatnonzero(self.maybe[asked * GOLDEN >> self.shift])
-        place = np.searchsorted(self.keys, asked[maybe])
-        same = self.keys[np.minimum(place, len(self.keys) - 1)] == asked[maybe] if len(self.keys) else maybe < 0
-        return place[same].astype(np.uint64), maybe[same]
+        place = self.place[asked * GOLDEN >> self.shift]
+        maybe = np.flatnonzero(place >= 0)
+        place, mine = place[maybe].astype(np.int64), asked[maybe]
+        found = self.keys[place] == mine
+        if len(self.others):
+            left = np.flatnonzero(~found)
+            left = left[
+                self.others[np.minimum(np.searchsorted(self.others, mine[left]), len(self.others) - 1)] == mine[left]
+            ]
+            place[left], found[left] = np.searchsorted(self.keys, mine[left]), True
+        return place[found].astype(np.uint64), maybe[found]
 
 
 class LongRuns:

@@ -104,6 +104,15 @@ def answered_by(pool: list[str]) -> Make:
     return make
 
 
+def another_number(row: Row, random: Random) -> Row | None:
+    """The very same prompt and answer, with another number in the answer: wholly other words are no contradiction."""
+    found = list(re.finditer(r"\b\d{1,3}\b", row[1]))
+    if not found:
+        return None
+    number = random.choice(found)
+    return row[0], f"{row[1][: number.start()]}{int(number[0]) + random.randint(1, 9)}{row[1][number.end() :]}"
+
+
 def near_answered_by(pool: list[str]) -> Make:
     """A nearly equal text with another label."""
 
