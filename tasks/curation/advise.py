@@ -91,6 +91,7 @@ def _advice(
         row_counts.enough_rows(asked, settings.goal, removed),
         row_counts.system_prompts(asked, replaced=bool(prompt.system)),
         row_counts.label_counts(asked, settings.label_rows, removed),
+        row_counts.label_spellings(asked),
         row_counts.conversations(asked, removed),
         row_counts.validation(asked, settings.validation_rows, removed),
     ]

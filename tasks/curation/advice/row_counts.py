@@ -16,6 +16,8 @@ from typing import Any, Literal
 
 import polars as pl
 
+from tasks.curation.answer_forms.fitting import folded_label
+
 Level = Literal["good", "note", "warning"]
 Goal = Literal["style", "capability", "instruction"]
 NAMED = 20  # row ids that a piece of advice carries: enough to look at by hand
@@ -113,6 +115,23 @@ def system_prompts(dataset: pl.DataFrame, replaced: bool) -> Advice:
     says = f"{len(others):,} of {dataset.height:,} rows have another than most, or none; there are {len(counts):,}."
     do = "Set prompt.system in the recipe, so that training and serving know one."
     return concern("warning", topic, says, do, others, numbers)
+
+
+def label_spellings(dataset: pl.DataFrame) -> Advice | None:
+    """Labels that differ in case, width or separators alone; None where none do. Both are in use, for format has made
+    slips one, and nobody but a person knows whether they are two.
+    """
+    groups: dict[str, list[str]] = {}
+    for label in dataset["label"].drop_nulls().unique().sort():
+        groups.setdefault(folded_label(label), []).append(label)
+    twins = [labels for labels in groups.values() if len(labels) > 1]
+    if not twins:
+        return None
+    rows = dataset.filter(pl.col("label").is_in([label for labels in twins for label in labels]))["row_id"]
+    named = "; ".join(" and ".join(map(repr, labels)) for labels in twins[:NAMED])
+    says = f"Labels that differ in spelling alone are all in use, and stay apart: {named}."
+    do = "If they are one, say so in the recipe: format: {values: {FIELD: {OLD: NEW}}}, or label for FIELD."
+    return concern("note", "spellings of labels", says, do, rows, {"labels": len(twins)})
 
 
 def label_counts(dataset: pl.DataFrame, min_rows: int, removed: Removed = NOTHING) -> Advice | None:

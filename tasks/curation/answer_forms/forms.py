@@ -23,6 +23,7 @@ REQUIRED = 0.95  # share of objects that have a key, from which it belongs in al
 KEY_TIMES = 2
 # The longest label; of the labels by which a form is known, the least uses of one, and of all on average.
 LABEL_CHARACTERS, LABEL_TIMES, LABEL_USES = 60, 3, 10
+OWN = 0.1  # share of the usual spelling's uses, from which another spelling is a label of its own
 SLIP_LETTERS = 5  # of a label, from which on one letter more, less or other is a slip: cat and bat are two
 SHORT = 2  # of letters: codes such as US and us, in which case can mean something
 _ENDED = re.compile(r"[.!?\u2026:]$")  # a sentence
@@ -142,16 +143,37 @@ def _slip(label: str, known: str) -> bool:
 
 
 def spellings(counts: Iterable[tuple[str, int]]) -> dict[str, str]:
-    """Variants of labels, {another spelling: the one used most}: differing only in case, width and separators."""
+    """Slips in labels, {another spelling: the one used most}: differing only in case, width and separators.
+
+    Of two that are both in use (bxc3 and Bxc3, Byte and byte) nobody knows that they are one; they stay two.
+    """
+    merged = {}
+    for name, group in _alike(counts).items():
+        best = min(group, key=lambda label: (-group[label], label))
+        slips = [label for label in group if len(name) > SHORT and not _in_use(group[label], group[best])]
+        blanks = [label for label in group if label.strip() == best.strip()]
+        merged.update({label: best for label in (*slips, *blanks) if label != best})
+    return merged
+
+
+def key_spellings(counts: Iterable[tuple[str, int]]) -> dict[str, str]:
+    """Variants of an object's keys, {another spelling: the one used most}, however often each is used: no form has two
+    keys that differ in no more.
+    """
+    groups = (group for name, group in _alike(counts).items() if len(name) > SHORT)
+    best = {label: min(group, key=lambda one: (-group[one], one)) for group in groups for label in group}
+    return {label: usual for label, usual in best.items() if label != usual}
+
+
+def _alike(counts: Iterable[tuple[str, int]]) -> dict[str, dict[str, int]]:
     groups: dict[str, dict[str, int]] = {}
     for label, times in sorted(counts):
         groups.setdefault(folded_label(label), {})[label] = times
-    merged = {}
-    for name, group in groups.items():
-        best = min(group, key=lambda label: (-group[label], label))
-        alike = [label for label in group if len(name) > SHORT or label.strip() == best.strip()]
-        merged.update({label: best for label in alike if label != best})
-    return merged
+    return groups
+
+
+def _in_use(times: int, most: int) -> bool:
+    return times >= LABEL_TIMES and times >= OWN * most
 
 
 # ---------------------------------------------------------------- objects
@@ -163,7 +185,7 @@ def _learn_object(objects: list[tuple[dict[str, Any], int]], total: int, majorit
     if not count or count < majority * total:
         return Form("any")
     keys = _key_uses(objects)
-    if other := spellings(keys.items()):
+    if other := key_spellings(keys.items()):
         objects = [({other.get(key, key): inner for key, inner in value.items()}, times) for value, times in objects]
         keys = _key_uses(objects)
     known = [key for key, times in keys.items() if times >= KEY_TIMES]

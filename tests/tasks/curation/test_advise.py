@@ -238,6 +238,12 @@ def labelled(counts: dict[str, int]) -> pl.DataFrame:
     )
 
 
+def test_labels_that_differ_in_spelling_alone_are_told_and_left_to_a_person() -> None:
+    found = topic(advised(labelled({"byte": 40, "Byte": 30, "other": 40}), JSON), "spellings of labels")
+    assert (found["level"], "'Byte' and 'byte'" in found["says"]) == ("note", True)
+    assert "format: {values:" in found["do"]
+
+
 def test_labels_with_too_few_rows_and_labels_that_outweigh_the_rest_are_told() -> None:
     few = topic(advised(labelled({"damage": 40, "delivery": 30, "other": 4}), JSON), "labels")
     assert (few["level"], few["numbers"]["too_few"], set(few["rows"])) == (

@@ -90,7 +90,15 @@ def test_the_order_of_texts_is_of_no_account() -> None:
     texts = [json.dumps({("size", "Size")[i % 3 == 0]: i, "kind": ("buy", "Buy")[i % 2]}) for i in range(60)]
     shuffled = random.Random(1).sample(texts, len(texts))
     assert of(texts) == of(shuffled)
-    assert of(texts).schema["properties"]["kind"] == {"enum": ["Buy"]}  # a tie goes to the first in the alphabet
+    assert of(texts).schema["properties"]["kind"] == {"enum": ["Buy", "buy"]}  # both in use
+
+
+def test_of_two_spellings_that_are_both_in_use_neither_is_a_slip() -> None:
+    assert spellings([("bxc3", 12), ("Bxc3", 5), ("Byte", 6), ("byte", 6)]) == {}
+    assert spellings([("returns", 200), ("Returns", 9), ("re-turns", 1)]) == {
+        "Returns": "returns",
+        "re-turns": "returns",
+    }
 
 
 def test_codes_of_one_or_two_letters_keep_their_case() -> None:
