@@ -37,6 +37,7 @@ _STRAY = re.compile(rf"<(?!/?(?:{_TAGS})\b[^<]*>|!--|!\[|!doctype|\?xml)", re.I)
 # A break in the place of a real one: before a line break, or between the end of a sentence and the next.
 _BREAK = r"<br\s*/?>"
 _BREAKS = re.compile(rf"(?:{_BREAK}[ \t]*\n?)+", re.I)
+_AROUND = frozenset("?!.,;:'\"`()[]{}&-–—…")  # what stands around a word that is spoken of
 # Entities with their semicolon only, so that ?a=1&reg=2 stays; however often the ampersand was escaped itself.
 _ENTITY = re.compile(r"&(?:amp;)*((?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});)")
 
@@ -123,8 +124,9 @@ def _decoded(text: str) -> str:
 
 
 def _is_glued(text: str, entity: re.Match[str]) -> bool:
-    """Whether an entity stands at a word, as no one writes of one."""
-    return text[entity.start() - 1 : entity.start()].isalnum() or text[entity.end() : entity.end() + 1].isalnum()
+    """Whether an entity stands at a word or a sign, as no one writes of one."""
+    around = text[max(0, entity.start() - 1) : entity.start()], text[entity.end() : entity.end() + 1]
+    return any(char.strip() and char not in _AROUND for char in around)
 
 
 def _joins_names(text: str, entity: re.Match[str]) -> bool:
