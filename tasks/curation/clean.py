@@ -25,8 +25,8 @@ from tasks.core.ledger import Outcome, changed, entries, entry
 from tasks.core.settings import Settings
 from tasks.curation.cleaning import mail
 from tasks.curation.cleaning.blanks import tidy_blanks, trimmed
-from tasks.curation.cleaning.code import masked, unmasked
-from tasks.curation.cleaning.markup import has_markup, html_to_text, is_html
+from tasks.curation.cleaning.code import is_listing, masked, unmasked
+from tasks.curation.cleaning.markup import has_breaks, has_markup, html_to_text, is_html
 from tasks.curation.cleaning.subject import speaks_of_characters
 from tasks.curation.cleaning.unicode_repair import line_breaks, repair
 
@@ -129,10 +129,16 @@ def _clean_messages(messages: list[dict[str, str]], rules: list[Rule]) -> tuple[
     emptied = False
     for message in messages:
         user = message["role"] == "user"
-        text = _settle(message["content"] or "", rules if user else _light(rules), fired)
-        emptied |= user and not text and bool((message["content"] or "").strip())
+        given = message["content"] or ""
+        text = _settle(given, rules if user and not _is_source(given) else _light(rules), fired)
+        emptied |= user and not text and bool(given.strip())
         cleaned.append({"role": message["role"], "content": text})
     return cleaned, fired, emptied
+
+
+def _is_source(text: str) -> bool:
+    """Whether a message shows code or markup, and not only a message in markup."""
+    return not is_html(text) and (is_listing(text) or (has_markup(text) and not has_breaks(text)))
 
 
 def _settle(text: str, rules: list[Rule], fired: list[str]) -> str:

@@ -23,16 +23,24 @@ _WORDS = (  # that begin a line of code and hardly one of prose, with what follo
 _MARKS = r"=>|->|::|[=!]==?\s|&&|\|\||\+=|:=|\w\(\)|\);|\};|\{\{|\}\}|\w\[\d+\]"
 _ASSIGNED = r"[\w.$\[\]'\"]+\s*=\s*\S"
 _ENDED = r"(?![^\n]*&#?\w+;)[^\n]*[;{}]\s*$"  # an entity ends in a semicolon too
-_LINE = rf"(?:\A|(?<=\n))[ \t]*(?:{_WORDS}|{_ASSIGNED}|(?=[^\n]*(?:{_MARKS}))|(?={_ENDED}))[^\n]*"
+_LINE = rf"(?:\A|(?<=\n))[ \t]*+(?:{_WORDS}|{_ASSIGNED}|(?=[^\n]*(?:{_MARKS}))|(?={_ENDED}))[^\n]*"
 _IN_HTML = re.compile(_QUOTED, re.S)
 _ANYWHERE = re.compile(rf"{_QUOTED}|{_INDENTED}", re.S)
 _LINES = re.compile(_LINE, re.M)
+LISTED, SHARE = 2, 0.15  # lines of code, and their share, from which a text is a listing
 _MASK = re.compile("\ue000(\\d+)\ue001")
 
 
 def without_code(text: str) -> str:
     """The text without what is quoted as code: what its writer says around it."""
     return _IN_HTML.sub(" ", text)
+
+
+def is_listing(text: str) -> bool:
+    """Whether much of a text is code without a fence, comments and all: then its blanks and lines are code too."""
+    lines = [line for line in _IN_HTML.sub(" ", text).split("\n") if line.strip()]
+    code = sum(bool(_LINES.match(line)) for line in lines)
+    return code >= LISTED and code >= SHARE * len(lines)
 
 
 def masked(text: str, is_html: bool) -> tuple[str, list[str]]:

@@ -22,7 +22,7 @@ _TAGS = (
     r"ul|var|wbr|o:\w+|v:\w+|w:\w+"  # the last three are Outlook's
 )
 _TAG = re.compile(
-    rf"<!--.*?-->|<!doctype[^>]*>|<\?xml[^>]*>|<!\[[^>]*>|<(/?)({_TAGS})\b((?:[^<>\"']|\"[^\"]*\"|'[^']*')*)>",
+    rf"<!--.{0, 3000}?-->|<!doctype[^>]*>|<\?xml[^>]*>|<!\[[^>]*>|<(/?)({_TAGS})\b((?:[^<>\"']|\"[^\"]*\"|'[^']*')*)>",
     re.I | re.S,
 )
 _VOID = frozenset(("area", "base", "br", "col", "hr", "img", "input", "link", "meta", "wbr"))
@@ -48,7 +48,7 @@ def html_to_text(text: str) -> str:
         from inscriptis import get_text
 
         return textwrap.dedent(get_text(_STRAY.sub("&lt;", text), _config()))
-    if _has_breaks(text):
+    if has_breaks(text):
         text = _BREAKS.sub(lambda found: "\n" * len(re.findall(_BREAK, found[0], re.I)), text)
     return _decoded(text)
 
@@ -98,7 +98,7 @@ def _is_first_line(before: str, tag: re.Match[str]) -> bool:
     )
 
 
-def _has_breaks(text: str) -> bool:
+def has_breaks(text: str) -> bool:
     """Whether the only tags of a text are <br>, each in the place of a line break."""
     tags = list(_TAG.finditer(text))
     if not tags or any((tag[2] or "").lower() != "br" for tag in tags) or speaks_of_markup(text):
