@@ -22,7 +22,7 @@ _TAGS = (
     r"ul|var|wbr|o:\w+|v:\w+|w:\w+"  # the last three are Outlook's
 )
 _TAG = re.compile(
-    rf"<!--.{0, 3000}?-->|<!doctype[^>]*>|<\?xml[^>]*>|<!\[[^>]*>|<(/?)({_TAGS})\b((?:[^<>\"']|\"[^\"]*\"|'[^']*')*)>",
+    rf"<!--.{{0,3000}}?-->|<!doctype[^>]*>|<\?xml[^>]*>|<!\[[^>]*>|<(/?)({_TAGS})\b((?:[^<>\"']|\"[^\"]*\"|'[^']*')*)>",
     re.I | re.S,
 )
 _VOID = frozenset(("area", "base", "br", "col", "hr", "img", "input", "link", "meta", "wbr"))

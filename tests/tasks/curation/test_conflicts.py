@@ -219,6 +219,7 @@ def test_variety_in_prose_is_no_contradiction() -> None:
     [
         ("Yes, we ship to Norway.", "No, our carrier only goes to the EU."),
         ("Ja, das geht.", "Nein."),
+        ("Three months on the cord.", "None, I am afraid."),
         ("可以，请提供新的抬头。", "不可以，发票开出后不能改。"),
         ("Your order will arrive on Monday with the courier.", "Your order will arrive on Friday with the courier."),
         ("The desk costs 120 euros and comes in white.", "The desk costs 140 euros and comes in white."),
