@@ -44,6 +44,7 @@ VARIANTS = {
     "majority_class": "commonest answer",
     "logistic_regression": "logistic regression",
 }
+RIVALS = {"champion": "the champion", "majority_class": "the commonest answer", "logistic_regression": "the classifier"}
 LEVELS = {"warning": "Act", "note": "Look", "good": "Good"}
 WORDS = {"refused": "Refused", "undecided": "Undecided", "passed": "Passed"}  # the worst first
 
@@ -294,6 +295,7 @@ def _scores(scores: Scores) -> dict[str, Any]:
             (name, [d for d in scores.differences if d.baseline == name and d.slice in SETS])
             for name in filter(None, (scores.best_baseline, *scores.classical, CHAMPION))
         ],
+        "classical": scores.classical,
         "cut": [(name, scores.cut[name]) for name in scores.variants if scores.cut.get(name)],
     }
 
@@ -339,6 +341,7 @@ def _template(scores: Scores) -> Any:
     environment.filters |= {
         "metric": lambda name: scores.words_of(name).title,
         "variant": _variant,
+        "rival": lambda name: RIVALS.get(name, "the base model"),
         "fault": lambda name: scores.words_of(name).fault,
     }
     environment.filters |= {"set": lambda name: SETS.get(name, name)}
