@@ -32,7 +32,7 @@ from flows.run.parameters import (
     Seed,
     recipe_from_form,
 )
-from tasks.core.action import act
+from tasks.core.action import act_patiently
 from tasks.core.errors import AssayError, RecipeError
 from tasks.core.handle import Handle
 from tasks.core.process import terminal
@@ -192,7 +192,7 @@ def champion_answers(plan: Recipe, data: Curated, adapter: Handle) -> tuple[Comp
     def is_this(unit: Unit) -> bool:
         return is_described(unit, plan.prompt, plan.base_model, data.base, adapter, data.dataset)
 
-    found = act("find champion", find_compared, plan.name, is_this)
+    found = act_patiently("find champion", find_compared, plan.name, is_this)
     if found is None:
         return None, []
     champion = ComparedChampion(name=found.name, version=found.version, unasked=found.unasked)
