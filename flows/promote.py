@@ -22,7 +22,9 @@ from tasks.release.promote import (
     WaitingError,
     check_answers,
     check_approval,
+    check_comparison,
     check_evidence,
+    compared,
     find_candidate,
     move,
     tell,
@@ -53,13 +55,16 @@ def promoted(candidate: Candidate, approve: bool, reason: str) -> State[dict[str
         line = f"{candidate.name} is champion already; nothing was moved."
         return Completed(name=PROMOTED, message=line, data=outcome(candidate.ledger, line))
     evidence = act("check evidence", check_evidence, candidate)
-    approval = act("check approval", check_approval, candidate, approve)
+    comparison = compared(candidate, evidence)
+    approval = act("check approval", check_approval, candidate, approve, comparison.text)
+    act("compare with champion", check_comparison, candidate, comparison, approval, reason)
     answers = act("repeat recorded answers", check_answers, candidate, evidence)
     ledger = act("move champion", move, candidate, evidence, approval, reason, answers, decision())
     was = ledger.entries[-1].was
     place = f"in the place of version {was}" if was else "the first one"
     line = (
-        f"{candidate.name} is champion, {place}. {answers} recorded answers were given again. Approval: {approval}. "
+        f"{candidate.name} is champion, {place}. {answers} recorded answers were given again. "
+        f"{comparison.text}{' ' * bool(comparison.text)}Approval: {approval}. "
         f"To do: "
         f"restart what serves models:/{ledger.model}@champion; `assay rollback {ledger.model} --reason ...` takes it "
         f"back."

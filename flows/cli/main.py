@@ -103,6 +103,8 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--out", metavar="PATH", type=Path, required=True, help="the folder to write, a file a split")
     command.add_argument("--kind", choices=KINDS, default=SFT.name, help=f"of a curated.parquet: {kind}")
     register_model_commands(commands, _command)
+    command = _command(commands, show_settings, "list every key of a recipe, its default and why", "settings")
+    command.add_argument("section", metavar="SECTION", nargs="?", default="", help="of the recipe; all if left out")
     _command(commands, deploy, "put the deployments and automations of infra/ on the server of PREFECT_API_URL")
     command = _command(commands, doctor, "tell what this machine has, and what would stop a run")
     command.add_argument(
@@ -222,6 +224,13 @@ def _is_recipe(data: str) -> bool:
     """Whether DATA names a recipe: by its name, its folder or its YAML file."""
     path = Path(data).expanduser()
     return data in installed_recipes() or path.suffix in (".yaml", ".yml") or (path / FILE).is_file()
+
+
+def show_settings(arguments: argparse.Namespace) -> int:
+    from flows.cli.settings_page import settings_page
+
+    print(settings_page(arguments.section), end="")
+    return 0
 
 
 def deploy(arguments: argparse.Namespace) -> int:

@@ -26,6 +26,7 @@ from tasks.facts.review import ReviewFacts
 from tasks.facts.scores import Scores
 from tasks.facts.verdict import Verdict
 from tasks.facts.version import VersionFacts
+from tasks.reporting.beside_model import champion_sentence, without_model
 
 REASONS = 8  # of each kind; the report has them all
 COLOURS = {"passed": "green", "refused": "red", "undecided": "yellow"}
@@ -117,18 +118,32 @@ def _rows(facts: DatasetFacts) -> None:
 
 
 def _scores(scores: Scores) -> None:
-    """Each metric on the whole holdout: the best prompted baseline, the tuned model, the paired difference."""
-    best = scores.best_baseline
-    holdout = [m for m in scores.metrics if m.slice == "holdout"]
-    measured = {(m.variant, m.metric): m.text() for m in holdout}
-    gained = {d.metric: d.text() for d in scores.differences if d.slice == "holdout" and d.baseline == best}
-    _line("holdout", f"{max(m.n for m in holdout):,} rows, intervals of {scores.confidence:.0%}")
-    metrics = list(dict.fromkeys(m.metric for m in holdout))
+    """Each metric on the whole holdout: the prompted baseline that is best by it, the tuned model, the paired
+    difference; then what needs no language model, and the champion.
+    """
+    holdout = {(m.variant, m.metric): m for m in scores.metrics if m.slice == "holdout"}
+    metrics = list(dict.fromkeys(metric for _, metric in holdout))
+    _line("holdout", f"{max(m.n for m in holdout.values()):,} rows, intervals of {scores.confidence:.0%}")
     wide = max(16, 1 + max(map(len, metrics)))
-    _line("", f"{'':<{wide}}{'base, ' + (best or 'none'):<19}{'tuned':<19}difference", "dim")
+    _line("", f"{'':<{wide}}{'base, prompted':<30}{'tuned':<19}difference", "dim")
     for metric in metrics:
-        base, tuned = measured.get((best, metric), "-"), measured[TUNED, metric]
-        _line("", f"{metric:<{wide}}{base:<18} {tuned:<18} {gained.get(metric, '-')}")
+        base, tuned = scores.best("holdout", metric, scores.prompted), holdout[TUNED, metric].text()
+        difference = scores.against(base.variant, "holdout", metric) if base else None
+        shown_base = f"{base.text()} {base.variant}" if base else "-"
+        _line("", f"{metric:<{wide}}{shown_base:<29} {tuned:<18} {difference.text() if difference else '-'}")
+    _beside(scores)
+
+
+def _beside(scores: Scores) -> None:
+    """What the tuned model is held against beside the base model."""
+    metric = scores.label_metric
+    plain = [scores.find(name, "holdout", metric) for name in scores.classical] if metric else []
+    if told := ", ".join(f"{m.text()} {m.variant}" for m in plain if m):
+        _line("no model", f"{metric} {told}")
+    if remark := without_model(scores):
+        _line("", remark, "yellow")
+    if champion := champion_sentence(scores):
+        _line("champion", champion)
 
 
 def _verdict(facts: Verdict) -> None:

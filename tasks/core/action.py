@@ -19,14 +19,23 @@ from tasks.core.process.retry import may_heal
 P = ParamSpec("P")
 T = TypeVar("T")
 # Outlasts a hiccup; a person waits for a promotion, so not half a minute more.
-RETRIES, WAIT_SECONDS = (
-    3,
-    [1.0, 3.0, 9.0],
-)
+RETRIES, WAIT_SECONDS = 3, [1.0, 3.0, 9.0]
+PATIENT_RETRIES, PATIENT_SECONDS = 4, [2.0, 4.0, 8.0, 16.0]  # as a step waits, which outlasts a restart of MLflow
 
 
 def act(name: str, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
     """Run `function` as a task named `name`; only an OutsideError is tried again. Outside a flow: just call it."""
+    return _run(name, RETRIES, WAIT_SECONDS, function, *args, **kwargs)
+
+
+def act_patiently(name: str, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+    """As `act`, for a run of hours, which is not lost because something outside starts anew."""
+    return _run(name, PATIENT_RETRIES, PATIENT_SECONDS, function, *args, **kwargs)
+
+
+def _run(
+    name: str, retries: int, waits: list[float], function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs
+) -> T:
     from prefect import task
     from prefect.cache_policies import NO_CACHE
     from prefect.context import FlowRunContext
@@ -39,8 +48,8 @@ def act(name: str, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwarg
         description=inspect.getdoc(function),
         cache_policy=NO_CACHE,
         persist_result=False,
-        retries=RETRIES,
-        retry_delay_seconds=WAIT_SECONDS,
+        retries=retries,
+        retry_delay_seconds=waits,
         retry_condition_fn=may_heal,
     )
     return as_task(function)(*args, **kwargs)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 Function = Callable[..., Any]
 # A function: of another step, which this one asks for what the cache holds of it.
-Value = Union[Handle, BaseModel, "DataclassInstance", Function]
+Value = Union[Handle, BaseModel, str, "DataclassInstance", Function]
 Input = Value | Sequence[Value] | None
 
 

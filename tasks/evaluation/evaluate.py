@@ -22,10 +22,10 @@ from pydantic import Field
 from tasks.core.errors import DataError
 from tasks.core.handle import Handle
 from tasks.core.settings import MisfitError, Settings
-from tasks.core.variants import TUNED
+from tasks.core.variants import CHAMPION, CLASSICAL, TUNED
 from tasks.core.work import StepDirs, StepResult
-from tasks.facts.predictions import PredictionFacts
-from tasks.facts.scores import Difference, Measured, Scores
+from tasks.facts.predictions import PREDICTIONS, PredictionFacts
+from tasks.facts.scores import ComparedChampion, Difference, Measured, Scores
 from tasks.metrics.answer_schema import AnswerSettings
 from tasks.metrics.base import Metric
 from tasks.metrics.catalog import headline, measured_on, metrics_of
@@ -51,7 +51,8 @@ class EvaluateSettings(Settings):
     # Examples from the training rows in the few-shot baseline's prompt; 0 leaves that baseline out. Most of the gain is
     # there with 4, and little is added after 8 (Min et al. 2022, "Rethinking the role of demonstrations").
     few_shot: int = Field(default=4, ge=0, le=64)
-    # System prompt of the prompted baselines, which need the task explained; empty: the one the tuned model has.
+    # System prompt of the prompted baselines, which need the task explained; empty: the one the tuned model has, and
+    # after it the labels, for who is never told what may be answered is wrong for that alone.
     prompted_system: str = ""
     # Of each two-sided interval. 0.95 is the custom; a rule that is just missed in truth then passes once in 40 times.
     confidence: float = Field(default=0.95, ge=0.5, lt=1)
@@ -74,11 +75,13 @@ def evaluate(
     holdout: Handle,
     predictions: list[Handle],
     edge_cases: Handle | None = None,
+    champion: ComparedChampion | None = None,
 ) -> StepResult:
     """Write graded.parquet (a row per row, set and variant; a column a metric, of booleans or of numbers, null where a
     row has none) and count it.
 
     predictions: one handle a variant, `tuned` among them, each with exactly one answer a row of holdout and edge cases.
+    champion: who is, or why that one could not be asked.
     Raises DataError when answers are missing, doubled or unknown, or when an expected answer breaks its own schema.
     """
     frames = {"holdout": holdout.frame()} | ({"edge_cases": edge_cases.frame()} if edge_cases else {})
@@ -92,8 +95,17 @@ def evaluate(
     speaks = headline(measured_on(references["holdout"].values(), metrics))
     scores = _count(graded, list(variants), slice_names(**frames), metrics, speaks, settings.confidence)
     told = (PredictionFacts.of(handle) for handle in predictions)
-    scores = scores.model_copy(update={"cut": {one.variant: one.cut / max(1, len(expected)) for one in told}})
+    cut = {one.variant: one.cut / max(1, len(expected)) for one in told}
+    about = {"cut": cut, "label_metric": _label_metric(variants, answer), "champion": champion}
+    scores = scores.model_copy(update=about)
     return StepResult("scores", _line(scores), scores.written(), _table(scores), graded.height)
+
+
+def _label_metric(variants: Mapping[str, pl.DataFrame], answer: AnswerSettings) -> str:
+    """The metric that is about a row's label, where a classifier of labels is among the variants."""
+    if not any(name in CLASSICAL for name in variants):
+        return ""
+    return answer.label if answer.label in answer.graded else "" if answer.json_schema else "exact"
 
 
 def slice_names(holdout: pl.DataFrame, edge_cases: pl.DataFrame | None = None) -> tuple[str, ...]:
@@ -118,13 +130,25 @@ def measured_in(frames: Mapping[str, pl.DataFrame], answer: AnswerSettings) -> d
     """The metrics that each slice of these sets has, each set as a whole among them. Raises DataError as `evaluate`
     would.
     """
-    slices: dict[str, list[Reference]] = {name: [] for name in slice_names(**frames)}
+    found: dict[str, tuple[str, ...]] = dict.fromkeys(slice_names(**frames), ())
+    for name, metric, _ in metric_rows(frames, answer):
+        found[name] += (metric.name,)
+    return found
+
+
+def metric_rows(
+    frames: Mapping[str, pl.DataFrame], answer: AnswerSettings
+) -> Iterator[tuple[str, Metric, list[tuple[Reference, str]]]]:
+    """Each slice and each metric that it has, with its rows: what they ask for, and what they ask."""
+    slices: dict[str, list[tuple[Reference, str]]] = {name: [] for name in slice_names(**frames)}
     for name, frame in frames.items():
-        for meta, one in zip(frame["meta"], references_of(name, frame, answer).values(), strict=True):
+        references = references_of(name, frame, answer).values()
+        for meta, said, one in zip(frame["meta"], frame["messages"].to_list(), references, strict=True):
             for place in filter(None, (name, _slice(meta))):
-                slices[place].append(one)
-    metrics = metrics_of(answer)
-    return {name: tuple(m.name for m in measured_on(references, metrics)) for name, references in slices.items()}
+                slices[place].append((one, _question(said) or ""))
+    for name, rows in slices.items():
+        for metric in measured_on([one for one, _ in rows], metrics_of(answer)):
+            yield name, metric, [row for row in rows if metric.applies(row[0])]
 
 
 def references_of(name: str, frame: pl.DataFrame, answer: AnswerSettings) -> dict[str, Reference]:
@@ -178,7 +202,7 @@ def _variants(predictions: list[Handle]) -> dict[str, pl.DataFrame]:
             allowed=f"{TUNED!r} once, and each baseline once",
             todo="run predict once for each variant",
         )
-    return {name: handle.frame("predictions.parquet") for name, handle in zip(names, predictions, strict=True)}
+    return {name: handle.frame(PREDICTIONS) for name, handle in zip(names, predictions, strict=True)}
 
 
 def _grade(
@@ -231,19 +255,17 @@ def _count(
         measured += [_measured(variant, name, metric, scores, confidence) for variant, scores in columns.items()]
         tuned = columns.pop(TUNED)
         differences += [_difference(v, name, metric, tuned, base, confidence) for v, base in columns.items()]
-    reached = {m.variant: m.value for m in measured if (m.slice, m.metric) == ("holdout", speaks.name)}
-    sign = -1 if speaks.lower_is_better else 1
-    # The first of equals.
-    best = max((v for v in variants if v != TUNED), key=lambda v: sign * reached[v], default="")
-    return Scores(
+    scores = Scores(
         variants=variants,
-        best_baseline=best,
+        best_baseline="",
         headline=speaks.name,
         confidence=confidence,
         metrics=measured,
         differences=differences,
         words={metric.name: metric.words for metric in metrics},
     )
+    best = scores.best("holdout", speaks.name, scores.prompted)
+    return scores.model_copy(update={"best_baseline": best.variant if best else ""})
 
 
 def _measured(variant: str, slice: str, metric: Metric, scores: pl.Series, confidence: float) -> Measured:
@@ -288,16 +310,20 @@ def _line(scores: Scores) -> str:
     measured = {m.variant: m for m in scores.metrics if (m.slice, m.metric) == ("holdout", scores.headline)}
     best = scores.best_baseline
     against = f" against {measured[best].text()} {best}" if best else ""
+    if scores.champion and CHAMPION in measured:
+        against += f" and {measured[CHAMPION].text()} {CHAMPION} (version {scores.champion.version})"
     return f"{scores.headline} {measured[TUNED].text()} {TUNED}{against} on {measured[TUNED].n:,} rows"
 
 
 def _table(scores: Scores) -> list[dict[str, Any]]:
-    """For the UI: a row a slice and metric, a column a variant, and the paired difference to the best baseline."""
+    """For the UI: a row a slice and metric, a column a variant, and the paired differences to the best prompted
+    baseline and to the champion.
+    """
     rows: dict[tuple[str, str], dict[str, Any]] = {}
     for m in scores.metrics:
         row = rows.setdefault((m.slice, m.metric), {"slice": m.slice, "metric": m.metric, "rows": m.n})
         row[m.variant] = m.text(digits=1)
     for d in scores.differences:
-        if d.baseline == scores.best_baseline:
+        if d.baseline in (scores.best_baseline, CHAMPION):
             rows[d.slice, d.metric][f"{TUNED} - {d.baseline}"] = d.text(digits=1)
     return list(rows.values())

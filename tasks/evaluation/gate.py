@@ -16,9 +16,11 @@ from pydantic import Field, create_model, model_validator
 from tasks.core.errors import RecipeError, nearest
 from tasks.core.handle import Handle
 from tasks.core.settings import MisfitError, Settings
+from tasks.core.variants import CHAMPION
 from tasks.core.work import StepDirs, StepResult
 from tasks.evaluation.gate_rules.base import WORST_FIRST, GateRule, Subject
 from tasks.evaluation.gate_rules.catalog import RULES
+from tasks.evaluation.gate_rules.not_worse_than_champion import RULE
 from tasks.facts.scores import Scores
 from tasks.facts.verdict import JudgedRule, Verdict
 from tasks.metrics.catalog import metrics_of
@@ -61,10 +63,17 @@ else:
 
 
 class GateSettings(Settings):
-    """What must hold before a model is registered. There is no default: only its owner knows what is good enough."""
+    """What must hold before a model is registered. Of rules there is no default: only its owner knows what is good
+    enough.
+    """
 
     # For example [{metric: intent, better_than_baseline: true}, {metric: schema_valid, at_least: 0.95}]
     rules: tuple[Rule, ...] = Field(min_length=1)
+    # How much lower than the champion's the first metric may be measured on the holdout: of a share that share, of a
+    # number that part of the champion's. A rule of every recipe with a champion that has none of its own about it: a
+    # worse model must not replace a better one without a word. Two points: one or two rows of a hundred are chance.
+    # null: not asked.
+    not_worse_than_champion: float | None = Field(default=0.02, ge=0, lt=1, allow_inf_nan=False)
 
     def fitted(self, recipe: Any, folder: Path) -> Self:
         metrics = {metric.name: metric.words for metric in metrics_of(recipe.answer)}
@@ -85,12 +94,23 @@ def gate(place: StepDirs, *, settings: GateSettings, scores: Handle) -> StepResu
     for m in measured.metrics:
         slices.setdefault(m.slice, []).append(m.metric)
     check_rules(settings, slices)
-    judged = [rule.judge(measured) for rule in settings.rules]
+    judged = [rule.judge(measured) for rule in (*settings.rules, *standing_rules(settings, measured))]
     verdict = min((rule.verdict for rule in judged), key=WORST_FIRST.index)
     passed = sum(rule.verdict == "passed" for rule in judged)
     line = f"{verdict}: {passed} of {len(judged)} rules hold{'' if verdict == 'passed' else '; nothing is registered'}"
     table = [{"rule": rule.rule, "verdict": rule.verdict, "why": rule.why} for rule in judged]
     return StepResult("verdict", line, Verdict(verdict=verdict, rules=judged).written(), table, len(judged))
+
+
+def standing_rules(settings: GateSettings, scores: Scores) -> list[Rule]:
+    """The rule about the champion, where there is one and the recipe has none of its own about it."""
+    margin = settings.not_worse_than_champion
+    if margin is None or scores.champion is None or any(RULE in rule.given for rule in settings.rules):
+        return []
+    cell = scores.find(CHAMPION, "holdout", scores.headline)
+    if cell and cell.is_number:
+        margin *= abs(cell.value)
+    return [Rule.model_validate({"metric": scores.headline, RULE.key: margin})]
 
 
 def check_rules(settings: GateSettings, slices: Mapping[str, Collection[str]]) -> None:

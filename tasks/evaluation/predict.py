@@ -20,13 +20,11 @@ from tasks.core.settings import Settings
 from tasks.core.variants import Variant
 from tasks.core.work import StepDirs, StepResult
 from tasks.facts.base_model import ModelFacts
-from tasks.facts.predictions import PredictionFacts
+from tasks.facts.predictions import PREDICTIONS, PredictionFacts
 from tasks.metrics.answer_schema import AnswerSettings, label_of
 from tasks.model.chat_template import Message, PromptSettings, expected, prompt_ids, question
 from tasks.model.generation import Generator, load_generator
 from tasks.model.loading import load_tokenizer
-
-PREDICTIONS = "predictions.parquet"
 
 
 class PredictSettings(Settings):

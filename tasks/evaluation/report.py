@@ -21,7 +21,7 @@ from tasks.core.handle import Handle
 from tasks.core.process.run_page import show
 from tasks.core.settings import Settings
 from tasks.core.text import display
-from tasks.core.variants import TUNED
+from tasks.core.variants import CHAMPION, TUNED
 from tasks.core.work import StepDirs, StepResult
 from tasks.facts.report import HeadlineRow, ReportFacts
 from tasks.facts.scores import Measured, Scores
@@ -31,12 +31,20 @@ from tasks.metrics.answer_schema import AnswerSettings
 from tasks.model.chat_template import Message, PromptSettings, question
 from tasks.registry import mlflow_client
 from tasks.reporting import charts, measured_text
+from tasks.reporting.beside_model import champion_sentence, without_model
+from tasks.reporting.label_classes import by_class, proportions
 from tasks.reporting.row_examples import changed_rows, lost_rows, mistakes
 from tasks.reporting.suspect_rows import contradictions, doubted_labels
 
 PAGE = "report.html"
 SETS = {"holdout": "the holdout", "edge_cases": "the edge cases"}
-VARIANTS = {"zero_shot": "base, zero-shot", "few_shot": "base, few-shot"}
+VARIANTS = {
+    "zero_shot": "base, zero-shot",
+    "few_shot": "base, few-shot",
+    "majority_class": "commonest answer",
+    "logistic_regression": "logistic regression",
+}
+RIVALS = {"champion": "the champion", "majority_class": "the commonest answer", "logistic_regression": "the classifier"}
 LEVELS = {"warning": "Act", "note": "Look", "good": "Good"}
 WORDS = {"refused": "Refused", "undecided": "Undecided", "passed": "Passed"}  # the worst first
 
@@ -70,18 +78,20 @@ def report(
     review: Handle | None = None,
     asked: Handle | None = None,
     compared: Handle | None = None,
+    model: str = "",
 ) -> StepResult:
     """Write place.out/report.html, and log it to the MLflow run of `version`, if there is one.
 
     steps: the row steps in order, ingest first. version: None when the gate did not pass. answer: where labels stand.
-    asked: the holdout's rows as the model was asked them, compared: as they would be in training.
+    asked: the holdout's rows as the model was asked them, compared: as they would be in training. model: the recipe's
+    name for it.
     Raises OutsideError while MLflow does not answer.
     """
     limit, measured, judged = settings.text_characters, Scores.of(scores), Verdict.of(verdict)
     graded = scores.frame("graded.parquet").filter(pl.col("variant") == TUNED)
     questions = {i: display.impersonal(q or "") for i, q in graded.select("row_id", "question").iter_rows()}
     told = summary(measured, judged, version)
-    made = (*steps, dataset, advice, review, contract, base, training, scores, verdict, version)
+    made = (*steps, dataset, advice, review, contract, base, training, asked, scores, verdict, version)
     curation = _curation(settings, steps, answer or AnswerSettings(), advice, review)
     page = place.out / PAGE
     text = _template(measured).render(
@@ -96,6 +106,10 @@ def report(
         verdict=judged,
         limit=limit,
         version=version.facts() if version else None,
+        model=model,
+        holdout=_holdout(asked),
+        classes=_classes(graded, measured, answer or AnswerSettings()),
+        proportions=proportions(steps),
         changed=changed_rows(steps, limit),
         gone=lost_rows(steps, questions, limit),
         unlike_training=_unlike_training(asked, compared),
@@ -107,6 +121,19 @@ def report(
     if version:
         log_to_mlflow(VersionTold.of(version).run_id, page)
     return StepResult("report", f"{told.sentence} {told.registered}", told.written())
+
+
+def _holdout(asked: Handle | None) -> dict[str, Any] | None:
+    """Which rows judged the model: their files, their number and their digest."""
+    if asked is None:
+        return None
+    return {"files": sorted(asked.frame()["source"].unique()), "rows": asked.rows, "digest": asked.digest}
+
+
+def _classes(graded: pl.DataFrame, scores: Scores, answer: AnswerSettings) -> list[Any]:
+    """Recall and precision by class on the holdout, where rows have labels."""
+    holdout = graded.filter(pl.col("set") == "holdout")
+    return by_class(holdout, answer, scores.confidence) if answer.label or scores.label_metric else []
 
 
 def _curation(
@@ -156,10 +183,14 @@ def summary(scores: Scores, verdict: Verdict, version: Handle | None) -> ReportF
                 metric=m.metric,
                 title=scores.words_of(m.metric).title,
                 tuned=m,
-                base=scores.find(best, "holdout", m.metric),
+                base=scores.best("holdout", m.metric, scores.prompted),
+                classical=scores.best("holdout", m.metric, scores.classical),
+                champion=scores.find(CHAMPION, "holdout", m.metric),
             )
             for m in first
         ],
+        champion=champion_sentence(scores),
+        remark=without_model(scores),
     )
 
 
@@ -201,11 +232,28 @@ def summary_markdown(made: Handle, links: Sequence[str] = ()) -> str:
     """The headline as Markdown, with links to the page; the path is also text, as browsers follow no link to a file."""
     facts, page = ReportFacts.of(made), made.folder / PAGE
     places = links or [f"The whole report: [{PAGE}]({page.as_uri()})", "", f"`{page}`"]
-    lines = [f"# {WORDS[facts.verdict]}", facts.sentence, facts.registered, "", *places, ""]
+    said = filter(None, (facts.sentence, facts.champion, facts.remark, facts.registered))
+    lines = [f"# {WORDS[facts.verdict]}", *said, "", *places, ""]
     lines += [f"- {rule.verdict}: {rule.rule}. {rule.why}" for rule in facts.missed]
-    lines += ["", f"| on the holdout | {_variant(facts.best) or 'base'} | {TUNED} |", "|---|---|---|"]
-    lines += [f"| {row.title} | {_cell(row.base)} | {_cell(row.tuned)} |" for row in facts.rows]
+    lines += ["", *_headline_table(facts)]
     return "\n".join(lines)
+
+
+def _headline_table(facts: ReportFacts) -> list[str]:
+    """As Markdown: of each metric its own best baseline, by name, and the champion where there is one."""
+    shown = ["best prompted", TUNED, "prompted how"]
+    shown += ["without a language model"] * any(row.classical for row in facts.rows) + [CHAMPION] * bool(facts.champion)
+    lines = [f"| on the holdout | {' | '.join(shown)} |", "|---" * (1 + len(shown)) + "|"]
+    for row in facts.rows:
+        told = {"best prompted": _cell(row.base), TUNED: _cell(row.tuned), "prompted how": _named(row.base)}
+        told["without a language model"] = f"{_cell(row.classical)} {_named(row.classical)}"
+        told[CHAMPION] = _cell(row.champion)
+        lines.append(f"| {row.title} | {' | '.join(told[name] for name in shown)} |")
+    return lines
+
+
+def _named(measured: Measured | None) -> str:
+    return _variant(measured.variant) if measured else ""
 
 
 def _cell(measured: Measured | None) -> str:
@@ -243,7 +291,12 @@ def _scores(scores: Scores) -> dict[str, Any]:
         "scales": {n: measured_text.scale_of(m for m in in_sets if m.metric == n) for n in names},
         "slice_scale": measured_text.scale_of(in_slices),
         "others": [name for name in names if name != scores.headline and not scores.words_of(name).sums_up],
-        "paired": [d for d in scores.differences if d.baseline == scores.best_baseline and d.slice in SETS],
+        "rivals": [
+            (name, [d for d in scores.differences if d.baseline == name and d.slice in SETS])
+            for name in filter(None, (scores.best_baseline, *scores.classical, CHAMPION))
+        ],
+        "classical": scores.classical,
+        "cut": [(name, scores.cut[name]) for name in scores.variants if scores.cut.get(name)],
     }
 
 
@@ -288,6 +341,7 @@ def _template(scores: Scores) -> Any:
     environment.filters |= {
         "metric": lambda name: scores.words_of(name).title,
         "variant": _variant,
+        "rival": lambda name: RIVALS.get(name, "the base model"),
         "fault": lambda name: scores.words_of(name).fault,
     }
     environment.filters |= {"set": lambda name: SETS.get(name, name)}

@@ -8,19 +8,24 @@ from tasks.facts.verdict import JudgedRule, Word
 
 
 class HeadlineRow(Facts):
-    """A metric on the holdout, and its title: the tuned model, and the best baseline where there is one."""
+    """A metric on the holdout, and its title: the tuned model, and beside it the prompted baseline that is best by this
+    very metric, the best of what needs no language model, and the champion, where there are any.
+    """
 
     metric: str
     title: str
     tuned: Measured
     base: Measured | None
+    classical: Measured | None = None
+    champion: Measured | None = None
 
 
 class ReportFacts(Facts):
     """The outcome. sentence: how good the model is. registered: as what, or that it is not.
 
-    missed: rules, the worst first. best: the best baseline, empty without one.
-    confidence: of the intervals, in %. n: rows of the holdout.
+    missed: rules, the worst first. best: the best prompted baseline by the headline's metric, empty without one.
+    champion: how the champion does, empty without one. remark: what must be said first: that no language model may be
+    needed. confidence: of the intervals, in %. n: rows of the holdout.
     """
 
     verdict: Word
@@ -31,3 +36,5 @@ class ReportFacts(Facts):
     confidence: str
     n: int
     rows: list[HeadlineRow]
+    champion: str = ""
+    remark: str = ""

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from pydantic import Field
 
 from tasks.core.facts import Facts
 from tasks.core.text.interval_text import number_with_interval, percent_with_interval
+from tasks.core.variants import CHAMPION, CLASSICAL, TUNED
 
 
 class Measured(Facts):
@@ -34,7 +37,7 @@ class Measured(Facts):
 
 
 class Difference(Facts):
-    """The tuned model against a baseline on the same n rows.
+    """The tuned model against a baseline, or against the champion, on the same n rows.
 
     wins: rows that only the tuned model has right. losses: rows that only the baseline has right. None of a number,
     whose difference is the mean of those of each row.
@@ -71,10 +74,26 @@ class MetricWords(Facts):
     sums_up: bool = False
 
 
-class Scores(Facts):
-    """variants: in the order that they are shown. best_baseline: empty without one.
+class ComparedChampion(Facts):
+    """The registered version that the tuned model is compared with. unasked: why it could not be asked; empty when it
+    was, as the variant `champion`.
+    """
 
-    headline: the metric that speaks for all.
+    name: str
+    version: int
+    unasked: str = ""
+
+    @property
+    def title(self) -> str:
+        return f"{self.name} version {self.version}"
+
+
+class Scores(Facts):
+    """variants: in the order that they are shown. best_baseline: the prompted one that is best by the headline; empty
+    without one.
+
+    headline: the metric that speaks for all. label_metric: the one that says whether the class of a row is right; empty
+    where rows have none. champion: None where there was none to compare with.
     metrics: of a slice those alone that any of its rows has. confidence: of each interval.
     words: of each metric by name; scores of before they were noted have none. cut: by variant, the share of its answers
     that reached the most tokens allowed and may say nothing of the model.
@@ -88,6 +107,29 @@ class Scores(Facts):
     differences: list[Difference]
     words: dict[str, MetricWords] = Field(default_factory=dict)
     cut: dict[str, float] = Field(default_factory=dict)
+    label_metric: str = ""
+    champion: ComparedChampion | None = None
+
+    @property
+    def prompted(self) -> list[str]:
+        """The variants that are the base model, prompted."""
+        return [name for name in self.variants if name not in (TUNED, CHAMPION, *CLASSICAL)]
+
+    @property
+    def classical(self) -> list[str]:
+        """The variants that need no language model."""
+        return [name for name in self.variants if name in CLASSICAL]
+
+    def best(self, slice: str, metric: str, among: Collection[str]) -> Measured | None:
+        """The best of these variants there, the first of equals; None where none of them was measured."""
+        sign = -1 if self.words_of(metric).lower_is_better else 1
+        found = [m for m in self.metrics if (m.slice, m.metric) == (slice, metric) and m.variant in among]
+        return max(found, key=lambda m: sign * m.value, default=None)
+
+    def against(self, baseline: str, slice: str, metric: str) -> Difference | None:
+        """The tuned model's difference to a baseline there; None where it was not measured."""
+        key = (baseline, slice, metric)
+        return next((d for d in self.differences if (d.baseline, d.slice, d.metric) == key), None)
 
     def words_of(self, metric: str) -> MetricWords:
         return self.words.get(metric) or MetricWords(title=metric, fault=f"wrong {metric}")

@@ -35,7 +35,7 @@ SOURCES = "a hub id (org/name), a local folder, a .gguf file, or package:<module
 class BaseModelSettings(Settings):
     """Which pretrained model to adapt."""
 
-    # See SOURCES.
+    # A hub id (org/name), a local folder, a .gguf file, or package:<module>/<file.gguf> of an installed package.
     source: str
     # A hub branch, tag or commit; a commit pins the weights for good, the digest in the registry proves them either
     # way.

@@ -26,6 +26,7 @@ WHOLE = ("holdout", "edge_cases")  # baselines are logged on these; on every sli
 # Of the run's artifacts: the sha256 of each by its path, the gate's verdict, and the answers that a loaded model must
 # repeat.
 LIST, VERDICT, CHECKED = "evidence.json", "gate/verdict.json", "evaluation/checked_answers.json"
+SCORES = "evaluation/scores.json"
 SOURCES = (
     "data/sources.json"  # what the dataset was read from: the sha256 of each source by its name; and people's decisions
 )
@@ -34,7 +35,7 @@ FILES = {
     "contract": {FACTS: "contract/contract.json", "great_expectations.json": "contract/great_expectations.json"},
     "dataset": {FACTS: "data/dataset.json", LEDGER: "data/ledger.parquet"},
     "rows": {CURATED: "data/curated.parquet", REFERENCE: "data/reference.parquet"},
-    "scores": {FACTS: "evaluation/scores.json", "graded.parquet": "evaluation/graded.parquet"},
+    "scores": {FACTS: SCORES, "graded.parquet": "evaluation/graded.parquet"},
     "verdict": {FACTS: VERDICT},
 }
 PARAM_CHARACTERS = 500  # what the older databases hold; the whole recipe is an artifact

@@ -46,6 +46,24 @@ def describe(
     prompt: PromptSettings, base_source: BaseModelSettings, base: Handle, adapter: Handle, dataset: Handle
 ) -> Unit:
     """The unit of these inputs; equal inputs give equal digests on any machine with the same code and libraries."""
+    return _unit(resolved(prompt, base.folder / "model"), base_source, base, adapter, dataset)
+
+
+def is_described(
+    unit: Unit, prompt: PromptSettings, base_source: BaseModelSettings, base: Handle, adapter: Handle, dataset: Handle
+) -> bool:
+    """Whether `unit` is what `describe` gives of these inputs, told without loading a tokenizer: what the prompt leaves
+    open comes from the base model, whose digest is part of the unit.
+    """
+    template, stop = prompt.chat_template or unit.prompt.chat_template, prompt.stop or unit.prompt.stop
+    whole = prompt.model_copy(update={"chat_template": template, "stop": stop})
+    return _unit(whole, base_source, base, adapter, dataset) == unit
+
+
+def _unit(
+    prompt: PromptSettings, base_source: BaseModelSettings, base: Handle, adapter: Handle, dataset: Handle
+) -> Unit:
+    """prompt: resolved."""
     from tasks.registry import served_model
 
     facts = ModelFacts.of(base)
@@ -58,7 +76,7 @@ def describe(
         ),
         adapter=digest_path(adapter.folder / "adapter"),
         dataset=dataset.digest,
-        prompt=resolved(prompt, base.folder / "model"),
+        prompt=prompt,
         code=code_digest(served_model.__name__),
         requirements=requirements(),
         assay=metadata.version("assay"),

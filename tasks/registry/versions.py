@@ -19,10 +19,11 @@ from typing import Any
 from tasks.core.errors import PromotionError
 from tasks.core.home import digest_bytes, digest_json, digest_path, home_folder
 from tasks.core.text.user_input import quoted
+from tasks.facts.scores import Scores
 from tasks.metrics.reference import ModelAnswer
 from tasks.model.chat_template import question
 from tasks.registry import mlflow_client
-from tasks.registry.evidence import CHECKED, LIST, VERDICT
+from tasks.registry.evidence import CHECKED, LIST, SCORES, VERDICT
 from tasks.registry.loaded_version import LoadedVersion
 from tasks.registry.unit import UNIT, Unit
 
@@ -39,13 +40,15 @@ AGAIN = "run the recipe again (`assay run`): it registers the evidence anew and 
 @dataclass(frozen=True)
 class Evidence:
     """What a version proves of itself. checked: questions with the answers that evaluation recorded. digest: of all of
-    it.
+    it. scores: None of a version without them.
     """
 
     metric: str
     digest: str
     artifact: str
     checked: list[dict[str, Any]]
+    unit: Unit
+    scores: Scores | None
 
 
 def aliases(client: Any, model: str) -> dict[str, int]:
@@ -109,10 +112,12 @@ def read_evidence(client: Any, version: Any) -> Evidence:
     verdict = json.loads(texts[VERDICT])["verdict"]
     if verdict != "passed":
         raise PromotionError(f"{who} never passed its gate, which said: {verdict}.", where=VERDICT, todo=AGAIN)
-    if Unit.model_validate_json(texts[UNIT]).digest != version.tags[mlflow_client.DIGEST]:
+    unit = Unit.model_validate_json(texts[UNIT])
+    if unit.digest != version.tags[mlflow_client.DIGEST]:
         raise _changed(version, UNIT)
     metric, artifact = version.tags.get(METRIC, ""), version.tags.get(ARTIFACT, "")
-    return Evidence(metric, version.tags[EVIDENCE], artifact, json.loads(texts[CHECKED]))
+    scores = Scores.model_validate_json(texts[SCORES]) if SCORES in texts else None
+    return Evidence(metric, version.tags[EVIDENCE], artifact, json.loads(texts[CHECKED]), unit, scores)
 
 
 def _evidence_texts(client: Any, version: Any, place: Path) -> dict[str, str]:
@@ -122,7 +127,7 @@ def _evidence_texts(client: Any, version: Any, place: Path) -> dict[str, str]:
         raise _changed(version, LIST)
     digests = json.loads(listed)
     texts = {}
-    for path in (VERDICT, CHECKED, UNIT):
+    for path in (VERDICT, CHECKED, UNIT, *({SCORES} & digests.keys())):
         content = _read(client, version, path, place)
         if digest_bytes(content) != digests.get(path):
             raise _changed(version, path)

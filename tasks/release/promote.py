@@ -1,8 +1,8 @@
 """Promote: a version that proves again what it proved at its gate becomes champion, with a record of who, when and why.
 
-What costs nothing comes first: is it there, did it pass, was it approved. Then its files are fetched and compared, it
-is loaded and asked again what evaluation asked, and last the decision is written and the alias moved
-(tasks/registry/promotion_ledger.py).
+What costs nothing comes first: is it there, did it pass, was it approved, is it worse than the champion. Then its files
+are fetched and compared, it is loaded and asked again what evaluation asked, and last the decision is written and the
+alias moved (tasks/registry/promotion_ledger.py).
 """
 
 from __future__ import annotations
@@ -33,7 +33,9 @@ from tasks.registry.versions import (
     read_evidence,
     recorded,
 )
+from tasks.release.comparison import Comparison, compare
 
+BY_GATE = "by its gate alone, as the recipe says"  # the approval of a recipe that follows its gate
 POLICY = "promote.approval"  # a parameter of the version's run, so what the recipe said when it was registered
 
 
@@ -93,8 +95,9 @@ def check_evidence(candidate: Candidate) -> Evidence:
         return read_evidence(mlflow_client.client(), candidate.version)
 
 
-def check_approval(candidate: Candidate, approve: bool) -> str:
-    """Whose approval it has, in words. approve: whether this run's own caller gives it.
+def check_approval(candidate: Candidate, approve: bool, told: str = "") -> str:
+    """Whose approval it has, in words. approve: whether this run's own caller gives it. told: what who approves must
+    know.
 
     Raises WaitingError when nobody approved it, and PromotionError when somebody declined.
     """
@@ -114,15 +117,41 @@ def check_approval(candidate: Candidate, approve: bool) -> str:
         by_gate = mlflow_client.client().get_run(version.run_id).data.params.get(POLICY) == "gate"
     undone = [e.name for e in candidate.ledger.entries if e.action != "promote" and e.was == candidate.number]
     if by_gate and not undone:
-        return "by its gate alone, as the recipe says"
+        return BY_GATE
     why = f"It was taken back before (entry {undone[-1]}), so a person must approve it. " if by_gate else ""
     raise WaitingError(
-        f"{candidate.name} passed its gate and waits for approval. {why}".strip(),
+        " ".join(filter(None, (f"{candidate.name} passed its gate and waits for approval.", why.strip(), told))),
         where=f"tag {APPROVAL} of the version, now: {said or 'not set'}",
         allowed="approved by NAME, or declined by NAME",
         todo=f"set the tag `{APPROVAL}` on the version's page in MLflow, or switch on Approve in the run form; then "
         f"{promotes(candidate)}, with --approve where nobody has set it",
     )
+
+
+def compared(candidate: Candidate, evidence: Evidence) -> Comparison:
+    """How it compares with the champion of today."""
+    return compare(candidate.ledger.champion, evidence.scores)
+
+
+def check_comparison(candidate: Candidate, comparison: Comparison, approval: str, reason: str) -> None:
+    """Raise WaitingError where a gate alone would put it in the place of a champion that is better, or that it was
+    never compared with; PromotionError where a person does so for a better one and gives no reason.
+    """
+    todo = f"promote it all the same with {promotes(candidate)[:-1]} --approve --reason WHY`, or train a better one"
+    if approval == BY_GATE and (comparison.is_worse or comparison.is_unknown):
+        raise WaitingError(
+            f"{candidate.name} passed its gate, and a person must approve it. {comparison.text}",
+            where="the comparison with the champion, in evaluation/scores.json of its run",
+            allowed="by its gate alone: a version that was compared with the champion, and is not worse",
+            todo=todo,
+        )
+    if comparison.is_worse and not reason:
+        raise PromotionError(
+            f"{candidate.name} is worse than the champion. {comparison.text}",
+            where="the comparison with the champion, in evaluation/scores.json of its run",
+            allowed="a version that is not worse, or a reason, which stands in the promotion ledger",
+            todo=todo,
+        )
 
 
 def promotes(candidate: Candidate) -> str:
@@ -167,6 +196,8 @@ def move(candidate: Candidate, evidence: Evidence, approval: str, reason: str, a
     process decided since the candidate was looked at.
     """
     ledger, proof = candidate.ledger, f"{evidence.metric}; gate passed; {answers} recorded answers given again; "
+    beside = compared(candidate, evidence).text
+    proof += f"{beside} " if beside else ""
     with mlflow_client.outside("move the alias"):
         client = mlflow_client.client()
         decided = append(

@@ -10,9 +10,11 @@ from tasks.core.text import display
 from tasks.core.text.interval_text import decimals, number_with_interval
 from tasks.facts.scores import Difference, Measured, MetricWords
 from tasks.facts.verdict import JudgedRule
+from tasks.metrics.intervals import Interval
 from tasks.reporting import charts
 
 SHARES = (0.0, 1.0)
+NOTHING = "—"  # of a rule about a champion that could not be asked
 
 
 def value(cell: Measured) -> str:
@@ -22,11 +24,18 @@ def value(cell: Measured) -> str:
 
 def span(cell: Measured | Difference | JudgedRule) -> str:
     """The interval: `[89.1, 97.8]` in percent or points, or `[0.98, 1.08]`."""
+    if not cell.n:
+        return ""
     signed = isinstance(cell, Difference) or bool(isinstance(cell, JudgedRule) and cell.baseline)
     if not cell.is_number:
         return display.span(cell.low, cell.high, sign=signed)
     told = number_with_interval(cell.low, cell.low, cell.high, sign="+" if signed else "")
     return _minus(told[told.index("[") :])
+
+
+def share_span(interval: Interval) -> str:
+    """The interval of a share: `[89.1, 97.8]`, in percent."""
+    return display.span(interval.low, interval.high)
 
 
 def gain(cell: Difference) -> str:
@@ -41,14 +50,22 @@ def outcome(cell: Difference, metric: MetricWords) -> str:
 
 
 def required(rule: JudgedRule) -> str:
-    """What a rule asks for: `90.0 %`, `1.03`, or of a difference `above 0`, `better` where it is one of numbers."""
+    """What a rule asks for: `90.0 %`, `1.03`, or of a difference `above 0`, `better` where it is one of numbers; what
+    the margin allows where there is one.
+    """
+    if not rule.n:
+        return NOTHING
+    if rule.baseline and rule.required:
+        return _minus(f"{rule.required:+g}") if rule.is_number else _points(rule.required)
     if rule.baseline:
         return "better" if rule.is_number else "above 0"
     return _minus(f"{rule.required:g}") if rule.is_number else display.percent(rule.required)
 
 
 def measured(rule: JudgedRule) -> str:
-    """What a rule was judged by: `94.2 %`, `+51.9 points`, or a number."""
+    """What a rule was judged by: `94.2 %`, `+51.9 points`, or a number; a dash where there was nothing to judge."""
+    if not rule.n:
+        return NOTHING
     if rule.is_number:
         return _number(rule.measured, rule, "+" if rule.baseline else "")
     return _points(rule.measured) if rule.baseline else display.percent(rule.measured)
@@ -70,6 +87,8 @@ def strip(cells: Sequence[tuple[str, Measured | None]], label: str, scale: tuple
 
 def gauge(rule: JudgedRule, label: str) -> Markup:
     """A rule's interval beside what it asks for."""
+    if not rule.n:
+        return Markup()
     mark = ("tuned", rule.measured, rule.low, rule.high)
     if rule.is_number:
         scale = _around([rule.low, rule.high, rule.required])

@@ -48,7 +48,7 @@ def text_vectors(texts: Sequence[str], dimensions: int = 256) -> Vectors:
     """
     cut = [text[:CHARACTERS] for text in texts]
     with one_thread():
-        weigh = _weights(cut[:SAMPLE])
+        weigh = tfidf_weights(cut[:SAMPLE])
         if weigh is None:
             return np.zeros((len(cut), 1), dtype=np.float32)
         if len(cut) <= EXACT_ROWS:
@@ -56,8 +56,8 @@ def text_vectors(texts: Sequence[str], dimensions: int = 256) -> Vectors:
         return _condensed(cut, weigh, dimensions)
 
 
-def _weights(sample: list[str]) -> Any:
-    """A function from texts to their sparse TF-IDF rows; None if no text has a word."""
+def tfidf_weights(sample: list[str]) -> Any:
+    """A function from texts, cut at CHARACTERS, to their sparse TF-IDF rows; None if no text has a word."""
     import scipy.sparse
     from sklearn.feature_extraction.text import TfidfVectorizer
 

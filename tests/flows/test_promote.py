@@ -413,6 +413,24 @@ def test_the_flows_end_in_states_that_say_what_became_of_it_and_what_to_do(prefe
     assert reconcile_flow(model, return_state=True).name == "Completed"
 
 
+def test_the_flow_shows_the_comparison_with_the_champion_and_refuses_a_worse_version_without_a_reason(
+    prefect: None, model: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from flows import promote as module
+    from tasks.release.comparison import Comparison
+
+    quickly(model, 1)
+    worse = Comparison("On 120 holdout rows its intent is 85 %, that of version 1, the champion, 96 %.", is_worse=True)
+    monkeypatch.setattr(module, "compared", lambda *_: worse)
+    waiting = module.promote(model, return_state=True)
+    assert (waiting.name, worse.text in waiting.message) == ("Waiting for approval", True)
+    refused = module.promote(model, approve=True, return_state=True)
+    assert (refused.name, worse.text in refused.message) == ("Refused", True)
+    assert standing(model) == (1, 0)
+    done = module.promote(model, approve=True, reason="the old one is rude", return_state=True)
+    assert (done.name, worse.text in done.message) == ("Promoted", True)
+
+
 def test_reconcile_looks_at_every_model_of_assay_and_at_no_other(model: str) -> None:
     mlflow_client.client().create_registered_model(f"foreign-{model}")
     assert model in models()

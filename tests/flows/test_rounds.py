@@ -139,6 +139,27 @@ def test_watch_retrains_for_a_reason_once_rows_have_come_and_the_new_version_bec
     assert {"watch", f"model:{NAME}", "reason:more rows"} < set(json.loads(tags))
 
 
+def test_the_champion_was_asked_again_on_todays_holdout_and_stands_beside_the_new_model(
+    work: Work, first: Ended, more: Ended
+) -> None:
+    assert "champion" not in first.out.split("holdout ")[1].split("gate ")[0]
+    assert f"champion   The champion, {NAME} version 1, gets " in more.out
+    (entry,) = [entry for entry in read(client(work), NAME).entries if entry.champion == 2]
+    assert "that of version 1, the champion" in entry.evidence
+    assert len(work.made("ask_champion")) == 1
+
+
+def test_once_it_is_champion_the_same_run_is_all_cached_and_compares_with_the_one_it_replaced(
+    work: Work, recipe: Path, more: Ended
+) -> None:
+    again = work.run("run", recipe)
+    assert again.code == 0, again.err
+    assert "nothing changed: nothing was trained, nothing was registered" in again.out
+    assert f"The champion, {NAME} version 1, gets " in again.out
+    assert aliases(client(work), NAME) == {CHALLENGER: 2, CHAMPION: 2, PREVIOUS: 1}
+    assert len(work.made("evaluate")) == len(work.made("register")) == 2
+
+
 def test_the_round_after_finds_nothing_again_for_the_sources_are_known_from_the_registry_and_the_rows_are_not(
     work: Work, recipe: Path, more: Ended, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -41,7 +41,7 @@ WHEN = ("on Monday", "last week")
 HELD_OUT = ["clock", "vase", "ladder", "cushion", "shelf", "candle"]
 SCRIPT = "<script>alert(1)</script>"
 UNLEARNT = '{"intent": "order", "why": "odd"}'  # no training row has such an answer, so exactly this is never given
-REFUSED = {"rules": [{"metric": "exact", "slice": "edge_cases", "at_least": 0.9}]}
+REFUSED = {"rules": [{"metric": "exact", "slice": "edge_cases", "at_least": 0.5}]}  # which four of four would prove
 
 
 def little_recipe(folder: Path, name: str = "little", **keys: Any) -> Path:

@@ -1,8 +1,8 @@
 """What a gate rule is: a key of the recipe's rules, its value, and how the measured intervals are judged by it.
 
 A rule is a file that ends in `RULE = ...`, an object of this protocol, and one line in the catalog; at_least.py is a
-short one. It judges what was evaluated: the tuned model and the prompted baselines (tasks/core/variants.py). It reads
-whole intervals, never the point in their middle:
+short one. It judges what was evaluated: the tuned model, the baselines and the champion (tasks/core/variants.py). It
+reads whole intervals, never the point in their middle (not_worse_than_champion.py alone, which says why, reads both):
 
     passed      even the low end meets the requirement
     refused     even the high end misses it

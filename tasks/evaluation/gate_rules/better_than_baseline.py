@@ -28,7 +28,8 @@ class BetterThanBaseline:
         return "better than every prompted baseline"
 
     def judge(self, subject: Subject, value: bool, scores: Scores, text: str) -> JudgedRule:
-        cells = [d for d in scores.differences if (d.metric, d.slice) == (subject.metric, subject.slice)]
+        prompted = [(name, subject.metric, subject.slice) for name in scores.prompted]
+        cells = [d for d in scores.differences if (d.baseline, d.metric, d.slice) in prompted]
         if not cells:
             raise RecipeError(
                 f"A gate rule asks for {self.example}, but no baseline was evaluated.",

@@ -18,6 +18,7 @@ SHORT_ROW = 256  # tokens; see load
 class LoraSettings(WeightsSettings):
     """The defaults follow "LoRA Without Regret" (Schulman et al., Thinking Machines, 2025)."""
 
+    # Which weights are trained: two small matrices beside each frozen one, as good as all of them on small data.
     form: Literal["lora"] = "lora"
     # Rank matters little on small sets; 16 is ample for hundreds to thousands of rows.
     rank: int = Field(default=16, ge=1, le=512)

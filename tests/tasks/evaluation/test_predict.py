@@ -13,7 +13,8 @@ import pytest
 
 from tasks.core.handle import Handle
 from tasks.core.work import StepResult
-from tasks.evaluation.predict import PREDICTIONS, PredictSettings, _examples, predict
+from tasks.evaluation.predict import PredictSettings, _examples, predict
+from tasks.facts.predictions import PREDICTIONS
 from tasks.metrics.answer_schema import AnswerSettings
 from tasks.model.chat_template import PromptSettings
 from tasks.model.generation import load_generator
