@@ -10,6 +10,7 @@ checks real answers again (tasks/release/register.py).
 from __future__ import annotations
 
 import copy
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -20,8 +21,11 @@ from typing import Any
 from tasks.model.chat_template import Message, PromptSettings, prompt_ids_after, stop_ids
 from tasks.model.loading import load_tokenizer, load_weights
 from tasks.model.padding import padding_place
+from tasks.model.rendering import Rendering, template_of
 from tasks.model.tool_call_syntax import CallForm, call_form, read_answer
+from tasks.model.turn_form import turn_form
 
+_EMPTY_LINES = re.compile(r"\A(?:[^\S\n]*\n)+")
 BATCH = 32  # rows decoded together; past this a CPU gains nothing and memory grows
 
 
@@ -121,8 +125,17 @@ class Generator:
 
     def _read(self, ids: list[int], prompt_tokens: int) -> Answer:
         end = next((i for i, token in enumerate(ids) if token in self.stop), None)
-        text = self.tokenizer.decode(ids[:end], skip_special_tokens=False, clean_up_tokenization_spaces=False)
-        return Answer(text.strip(), prompt_tokens, len(ids) if end is None else end, end is not None)
+        template = template_of(self.tokenizer, self.prompt.chat_template)
+        text = Rendering(self.tokenizer, template).answer_text(ids[:end])
+        lead = turn_form(self.tokenizer, template).lead
+        return Answer(_without_lead(text, lead), prompt_tokens, len(ids) if end is None else end, end is not None)
+
+
+def _without_lead(text: str, lead: str) -> str:
+    """An answer without what the template puts before each one, and without empty lines and blanks around it; its
+    first line may be indented, as code is.
+    """
+    return _EMPTY_LINES.sub("", text.removeprefix(lead)).rstrip()
 
 
 def _listed(value: Any) -> list[int]:

@@ -12,9 +12,9 @@ from hypothesis import settings as effort
 from hypothesis import strategies as st
 
 from tasks.model import generation
-from tasks.model.chat_template import Message, PromptSettings, prompt_ids
+from tasks.model.chat_template import Message, PromptSettings, encode, prompt_ids
 from tasks.model.generation import Answer, Generator, load_generator
-from tests.support.tiny_model import CHATML, tiny_adapter, tiny_model
+from tests.support.tiny_model import CHATML, tiny_adapter, tiny_model, tiny_tokenizer
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -173,3 +173,24 @@ def test_decoding_leaves_blanks_before_a_full_stop(base: Path) -> None:
     speaker.tokenizer.clean_up_tokenization_spaces = True
     ids = speaker.tokenizer.encode("a , b . c ?", add_special_tokens=False)
     assert speaker._read(ids, 1).text == "a , b . c ?"
+
+
+@pytest.mark.parametrize("sentencepiece", [False, True])
+@pytest.mark.parametrize("lead", ["", " ", "\n", "<think>\n\n</think>\n\n"])
+@pytest.mark.parametrize("said", ["    def f():\n        return 1", "  - a\n  - b", "plain", "a\n    b"])
+def test_an_answer_is_served_as_it_was_trained_indent_and_all(
+    speaker: Generator, monkeypatch: pytest.MonkeyPatch, said: str, lead: str, sentencepiece: bool
+) -> None:
+    import torch
+
+    lines = "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ 'LEAD' if m.role == 'assistant' }}{{ m.content }}"
+    template = lines + "<|im_end|>\n{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+    prompt = PromptSettings(chat_template=template.replace("LEAD", lead.replace("\n", "\\n")))
+    tokenizer = tiny_tokenizer([*TEXTS, said], sentencepiece=sentencepiece)
+    row = [*ask("Hi")[0], {"role": "assistant", "content": said}]
+    encoded = encode(tokenizer, row, prompt)
+    learnt = [token for token in encoded.labels if token >= 0]
+    monkeypatch.setattr(speaker.model, "generation_config", speaker.model.generation_config)
+    asked = Generator(speaker.model, tokenizer, prompt)
+    monkeypatch.setattr(speaker.model, "generate", lambda ids, **_: torch.cat([ids, torch.tensor([learnt])], dim=1))
+    assert asked.answer(ask("Hi")) == [Answer(said, len(encoded.labels) - len(learnt), len(learnt) - 1, True)]
