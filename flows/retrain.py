@@ -176,7 +176,7 @@ def champion_answers(plan: Recipe, data: Curated, adapter: Handle) -> tuple[Comp
     """
 
     def is_this(unit: Unit) -> bool:
-        return is_described(unit, plan.prompt, plan.base_model, data.base, adapter, data.dataset)
+        return is_described(unit, plan.prompt, plan.trained_model, data.base, adapter, data.dataset)
 
     found = act_patiently("find champion", find_compared, plan.name, is_this)
     if found is None:

@@ -19,6 +19,7 @@ from flows.cli.summary import command
 from tasks.core.decisions import ROW_ID, Decision, EditedMessage, add_decisions
 from tasks.core.errors import DataError, nearest
 from tasks.core.process import terminal
+from tasks.core.text.display import number_of
 from tasks.core.text.strict_yaml import as_typed
 from tasks.data.records import Record
 from tasks.personal_data.finders import PersonalData
@@ -93,7 +94,7 @@ def print_applied(applied: Applied, recipe: str) -> None:
     """Say what was taken in, and what to do next. Raises DataError, naming the lines, when some were not."""
     counts: Counter[str] = Counter(decision.decision for decision in applied.taken)
     parts = [f"{counts[kind]:,} to {kind}" for kind in CHOICES if counts[kind]]
-    line = _counted(len(applied.taken), "decision") + " taken in" + (f": {', '.join(parts)}" if parts else "")
+    line = number_of(len(applied.taken), "decision") + " taken in" + (f": {', '.join(parts)}" if parts else "")
     more = [f"{applied.known:,} held already"] * bool(applied.known) + [f"{applied.open:,} still open"] * bool(
         applied.open
     )
@@ -105,10 +106,6 @@ def print_applied(applied: Applied, recipe: str) -> None:
     console.print(f"  [bold]{'next':<11}[/]{command('assay')} curate {recipe}", highlight=False)
 
 
-def _counted(number: int, word: str) -> str:
-    return f"{number:,} {word}{'s' * (number != 1)}"
-
-
 def _refusal(applied: Applied) -> DataError:
     """Names every kind of mistake once, with its lines."""
     lines: dict[str, list[int]] = {}
@@ -117,7 +114,7 @@ def _refusal(applied: Applied) -> DataError:
     shown = [f"\n    line{'s' * (len(at) > 1)} {_listed(at)}: {what}" for what, at in list(lines.items())[:NAMED]]
     shown += [f"\n    and {len(lines) - NAMED:,} other mistakes"] * (len(lines) > NAMED)
     return DataError(
-        f"{_counted(len(applied.mistakes), 'line')} not taken in; the others are.",
+        f"{number_of(len(applied.mistakes), 'line')} not taken in; the others are.",
         where="the sheet" + "".join(shown),
         allowed=f"decision: {', '.join(CHOICES)}, or nothing",
         todo="mend these lines and apply the sheet again",

@@ -20,6 +20,7 @@ from flows.servers.environment import own_mlflow
 from tasks.core.handle import Handle
 from tasks.core.home import home
 from tasks.core.process import terminal
+from tasks.core.text.display import number_of
 from tasks.core.variants import TUNED
 from tasks.facts.dataset import DatasetFacts
 from tasks.facts.review import ReviewFacts
@@ -65,7 +66,8 @@ def print_curated(results: Mapping[str, Handle], asked: Sequence[str], trainable
         _line(name, shown(dataset.folder / f"{name}.parquet"))
     _line("review", shown(sheet.folder / "review.csv"))
     left = ReviewFacts.of(sheet)
-    _line("", f"{left.rows:,} rows, about {left.minutes:.0f} minutes", "dim")
+    minutes = number_of(max(1, round(left.minutes)), "minute")
+    _line("", f"{number_of(left.rows, 'row')}, about {minutes}" if left.rows else "no rows to review", "dim")
     _line("time", _time(seconds))
     then = f"{command('assay')} run {shlex.join(asked)}"
     if not trainable:

@@ -34,7 +34,7 @@ from tasks.core.process.retry import may_heal
 from tasks.core.process.run_page import show
 from tasks.core.row_batches import BatchOutcome, batch_outcomes, write_rows
 from tasks.core.step_cache import Input, is_kept, result_of, work_key
-from tasks.core.text.display import words
+from tasks.core.text.display import number_of, words
 from tasks.core.work import StepDirs, StepResult
 
 # Waits of 2, 4, 8 and 16 s: half a minute, which outlasts a restart of MLflow or an object store.
@@ -185,7 +185,7 @@ def _write_rows(out: Path, name: str, outcomes: Iterable[BatchOutcome]) -> StepR
             todo="look at the reasons above; loosen this step in the recipe, or mend the source",
         )
     table = [{"action": a, "reason": r, "rows": n} for a, reasons in counts.items() for r, n in reasons.items()]
-    line = f"{came:,} rows in, {rows:,} kept" + "".join(
+    line = f"{number_of(came, 'row')} in, {rows:,} kept" + "".join(
         f", {sum(reasons.values()):,} {action}" for action, reasons in counts.items() if action != "kept"
     )
     return StepResult("rows", line, RowFacts(came=came, kept=rows, counts=counts).written(), table, rows)

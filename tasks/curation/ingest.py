@@ -14,6 +14,7 @@ and line.
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import polars as pl
@@ -23,7 +24,9 @@ from tasks.core.ledger import Outcome, entries, entry
 from tasks.core.row import ROW_SCHEMA, Schema, content_json
 from tasks.core.row_kind import SFT, RowKind
 from tasks.core.settings import Settings
+from tasks.data.encodings import state_encoding
 from tasks.data.formats.adapter import Adapter, adapter
+from tasks.data.formats.gathering import Gathering
 from tasks.data.formats.messages import UnadaptedError
 from tasks.data.records import Record
 from tasks.data.sources import RawFile, Source, find_sources, read
@@ -38,6 +41,9 @@ HELD_SCHEMA: Schema = {
     "meta": pl.String,
     "text": pl.String,
 }
+UNDECODED = "not UTF-8"
+JOINED = "put together from a record for each message"
+_ESCAPED = re.compile("[\ud800-\udc7f\udd00-\udfff]")  # halves of pairs, and no bytes
 CHUNK = 100_000  # rows that are Python objects at a time
 _JSON = json.JSONEncoder(ensure_ascii=False, sort_keys=True, default=str)  # made once, which halves its time
 
@@ -52,26 +58,85 @@ def ingest(files: list[RawFile], settings: IngestSettings, kind: RowKind = SFT) 
     kind: what the recipe says its rows are; a row of another kind is quarantined.
     Raises DataError for a file that cannot be trusted as a whole: empty, not text, broken JSON, or changed since.
     """
-    good, frames = Columns(), list[pl.DataFrame]()
-    bad: list[dict[str, Any]] = []
+    came = _Reading(kind)
     for file in sorted(files, key=lambda file: file.name):
-        adapt = adapter(file.reading, kind)
-        for record in read(file):
-            try:
-                _add(good, file.name, record, adapt)
-            except UnadaptedError as error:
-                bad.append(_held(file, record, error))
-            if len(good.ids) == CHUNK:
-                frames.append(good.frame())
-                good = Columns()
-    held = _numbered(pl.DataFrame(bad, schema=HELD_SCHEMA))
+        came.read(file)
+    came.put_together()
+    held = _numbered(pl.DataFrame(came.bad, schema=HELD_SCHEMA))
+    kept = _numbered(came.frame())
     told = [
         entry(row, "quarantined", row["reason"], **json.loads(row["meta"]))
         for row in held.drop("text").iter_rows(named=True)
     ]
-    return Outcome(
-        _numbered(pl.concat([*frames, good.frame()])), entries("ingest", told), raw=held.select("row_id", "text")
-    )
+    joined = kept.select("row_id", "source", "line").iter_rows(named=True) if came.joined else ()
+    told += [
+        entry(row, "changed", JOINED, lines=lines)
+        for row in joined
+        if (lines := came.joined.get((row["source"], row["line"])))
+    ]
+    return Outcome(kept, entries("ingest", told), raw=held.select("row_id", "text"))
+
+
+class _Reading:
+    """What came of the files so far. joined: by source and line of a row, the lines of the records it is made of."""
+
+    def __init__(self, kind: RowKind) -> None:
+        self._kind, self._gathering = kind, Gathering(kind)
+        self._good, self._frames = Columns(), list[pl.DataFrame]()
+        self.bad, self.joined = list[dict[str, Any]](), dict[tuple[str, int], list[int]]()
+        self._undecoded, self._encodings = list[tuple[dict[str, Any], Record]](), dict[str, str]()
+
+    def read(self, file: RawFile) -> None:
+        self._encodings[file.name] = file.encoding
+        adapt, take = adapter(file.reading, self._kind), self._gathering.taker(file.name, file.reading)
+        decoded = False
+        for record in read(file):
+            try:
+                if not take(record):
+                    self._add(file.name, record, adapt)
+                    decoded = decoded or not record.text.isascii()
+            except UnadaptedError as error:
+                self._hold(file.name, record, error)
+        if not decoded and not file.encoding:  # else they are odd ones of a file that is what it should be
+            _state_encoding(self._undecoded)
+        self._undecoded = []
+
+    def put_together(self) -> None:
+        """The rows that lie in several records. Each record of one that cannot be made is held by itself."""
+        for row in self._gathering.rows():
+            try:
+                made = row.record()
+                self._add(row.source, made, row.adapt)
+            except UnadaptedError as error:
+                for record in row.parts:
+                    self._hold(row.source, record, error)
+            else:
+                if len(row.parts) > 1:
+                    self.joined[row.source, made.line] = sorted(record.line for record in row.parts)
+
+    def frame(self) -> pl.DataFrame:
+        return pl.concat([*self._frames, self._good.frame()])
+
+    def _add(self, source: str, record: Record, adapt: Adapter) -> None:
+        _add(self._good, source, record, adapt)
+        if len(self._good.ids) == CHUNK:
+            self._frames.append(self._good.frame())
+            self._good = Columns()
+
+    def _hold(self, source: str, record: Record, error: UnadaptedError) -> None:
+        self.bad.append(held := _held(source, record, error))
+        if error.reason == UNDECODED and self._encodings[source]:
+            held["reason"] = f"not {self._encodings[source]}, as the recipe states"
+        elif error.reason == UNDECODED:
+            self._undecoded.append((held, record))
+
+
+def _state_encoding(undecoded: list[tuple[dict[str, Any], Record]]) -> None:
+    """Say of records that are not UTF-8 what they look like."""
+    texts = "\n".join(_ESCAPED.sub("", _text(record)) for _, record in undecoded)
+    if likely := state_encoding(texts.encode("utf-8", "surrogateescape")):
+        for held, _ in undecoded:
+            held["meta"] = json.dumps({**json.loads(held["meta"]), "todo": likely}, sort_keys=True)
 
 
 class Columns:
@@ -114,9 +179,9 @@ def _add(rows: Columns, source: str, record: Record, adapt: Adapter) -> None:
     try:
         meta.encode()
         digest = digest_bytes(content_json(row).encode())
-    except UnicodeEncodeError as error:  # bytes that were not UTF-8, or half of an escaped pair such as \ud83d\ude00
+    except UnicodeEncodeError as error:  # bytes that are not of the encoding, or half of an escaped pair (\ud83d\ude00)
         undecoded = "\udc80" <= error.object[error.start] <= "\udcff"
-        raise UnadaptedError("not UTF-8" if undecoded else "broken Unicode escape") from error
+        raise UnadaptedError(UNDECODED if undecoded else "broken Unicode escape") from error
     rows.ids.append(digest)
     rows.sources.append(source)
     rows.lines.append(record.line)
@@ -129,12 +194,15 @@ def _add(rows: Columns, source: str, record: Record, adapt: Adapter) -> None:
     rows.ends.append(len(rows.roles))
 
 
-def _held(file: RawFile, record: Record, error: UnadaptedError) -> dict[str, Any]:
-    text = record.text or json.dumps(record.value, ensure_ascii=False, default=str)
-    text = text.encode("utf-8", "backslashreplace").decode()
+def _text(record: Record) -> str:
+    return record.text or json.dumps(record.value, ensure_ascii=False, default=str)
+
+
+def _held(source: str, record: Record, error: UnadaptedError) -> dict[str, Any]:
+    text = _text(record).encode("utf-8", "backslashreplace").decode()
     return {
         "row_id": digest_bytes(b"quarantined:" + text.encode()),  # never the id of a row that came through
-        "source": file.name,
+        "source": source,
         "line": record.line,
         "reason": error.reason,
         "text": text,

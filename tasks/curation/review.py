@@ -26,7 +26,7 @@ from tasks.core.ledger import Outcome, changed, entries, entry
 from tasks.core.row import as_message
 from tasks.core.row_kind import RowKind
 from tasks.core.settings import Settings
-from tasks.core.text.display import visible
+from tasks.core.text.display import number_of, visible
 from tasks.core.work import StepDirs, StepResult
 from tasks.facts.review import ReviewFacts, ReviewReason
 from tasks.metrics.answer_schema import AnswerSettings
@@ -126,8 +126,9 @@ def review(
     for name, write in zip(SHEETS, (write_csv, write_jsonl), strict=True):
         write(place.out / name, columns, records)
     facts = _facts(cases, settings, dataset, len(records))
-    rows, many, minutes = facts.rows, facts.cases, max(1, round(facts.minutes))
-    line = f"{rows:,} row{'s' * (rows != 1)} to review in {many:,} case{'s' * (many != 1)}, about {minutes:,} min"
+    minutes = max(1, round(facts.minutes))
+    line = f"{number_of(facts.rows, 'row')} to review in {number_of(facts.cases, 'case')}, about {minutes:,} min"
+    line = line if facts.rows else "no rows to review"
     return StepResult("review", line, facts.written(), [one.written() for one in facts.reasons], len(held))
 
 

@@ -24,6 +24,26 @@ def written_at(meta: str, names: Sequence[str]) -> float | None:
     return next((date for date in dates if date is not None), None)
 
 
+def readings(values: Sequence[object]) -> list[list[float]]:
+    """Every way to read all of these as times, in seconds since 1970; none where one of them is no time.
+
+    03/04/2026 is read both ways, as far as all of `values` allow; with dots the day comes first, as in Germany.
+    """
+    if None not in (plain := [_seconds(value) for value in values]):
+        return [[time for time in plain if time is not None]]
+    found = [[_by(value, order) for value in values] for order in ("%d/%m/%Y", "%m/%d/%Y", "%d.%m.%Y")]
+    return [[time for time in times if time is not None] for times in found if None not in times]
+
+
+def _by(value: object, day: str) -> float | None:
+    for clock in ("", " %H:%M", " %H:%M:%S", " %I:%M %p", " %I:%M:%S %p"):
+        try:
+            return _zoned(datetime.strptime(str(value).strip().replace(", ", " "), day + clock))
+        except ValueError:
+            continue
+    return None
+
+
 def _seconds(value: object) -> float | None:
     if isinstance(value, bool) or value is None:
         return None

@@ -1,10 +1,9 @@
 """Read records from a file's bytes: JSONL, JSON, CSV, TSV, Parquet and Arrow, each also compressed with gzip or zstd.
 
 A record that cannot be read comes out with a reason in the place of a value, so that it can be quarantined; only a
-file that cannot be trusted as a whole is an error. Lines are counted from 1: physical lines in JSONL, records after
-the header in CSV and TSV, elements in JSON, rows in Parquet and Arrow. Blank lines in JSONL, CSV and TSV are no
-records, wherever they stand. What a table says of its values (class labels, JSON, bytes) is heeded:
-dataset_features.py.
+file that cannot be trusted as a whole is an error. Lines are counted from 1: in JSONL, CSV and TSV the line of the file
+that a record begins on, elements in JSON, rows in Parquet and Arrow. Blank lines in JSONL, CSV and TSV are no records,
+wherever they stand. What a table says of its values (class labels, JSON, bytes) is heeded: dataset_features.py.
 """
 
 from __future__ import annotations
@@ -40,24 +39,30 @@ UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)  # of what Excel calls Unicod
 PARQUET, ARROW, ARROW_STREAM = b"PAR1", b"ARROW1", b"\xff\xff\xff\xff"
 
 
-def read_records(name: str, data: bytes, header: Sequence[str] = ()) -> Iterator[Record]:
+def read_records(name: str, data: bytes, header: Sequence[str] = (), encoding: str = "") -> Iterator[Record]:
     """All records of a file; name is for its ending and for messages. Raises DataError when none can be had.
 
-    header: the column names of a text table that has none.
+    header: the column names of a text table that has none. encoding: a text's; empty for UTF-8, or UTF-16 by its mark.
     """
     data = unpacked(name, data)
     if not data.strip(b" \t\r\n\xef\xbb\xbf"):
         raise refused(name, "is empty", "export it again, or take it out of the recipe")
     kind = _kind(name, data, header)
     if kind in ("parquet", "arrow"):
+        if encoding:
+            raise refused(name, f"is {kind.title()}, which is no text and has no encoding", "take encoding: out")
         return frame_records(*_table(name, data, kind))
+    if kind == "jsonl" and not encoding and not data.startswith(UTF16) and not _begins_a_list(data):
+        return read_lines(name, io.BytesIO(data))
+    return _text_records(name, kind, _text(name, data, encoding), header)
+
+
+def _text_records(name: str, kind: str, text: str, header: Sequence[str]) -> Iterator[Record]:
     if kind in TABLES:
-        return TABLES[kind](name, _text(data), header)
+        return TABLES[kind](name, text, header)
     if kind == "json":
-        return _json(name, _text(data))
-    if _begins_a_list(data):
-        return _list_or_lines(name, _text(data))
-    return _jsonl(name, _lines(_text(data))) if data.startswith(UTF16) else read_lines(name, io.BytesIO(data))
+        return _json(name, text)
+    return _list_or_lines(name, text) if text.lstrip().startswith("[") else _jsonl(name, _lines(text))
 
 
 def is_read_by_line(name: str, head: bytes, header: Sequence[str] = ()) -> bool:
@@ -99,9 +104,13 @@ def _kind(name: str, data: bytes, header: Sequence[str]) -> str:
     return kind
 
 
-def _text(data: bytes) -> str:
-    """Bytes that are not UTF-8 become lone surrogates, by which the record that holds them is known later."""
-    return data.decode("utf-16" if data.startswith(UTF16) else "utf-8-sig", "surrogateescape")
+def _text(name: str, data: bytes, encoding: str) -> str:
+    """Bytes that are not of the encoding become lone surrogates, by which the record that holds them is known later."""
+    encoding = encoding or ("utf-16" if data.startswith(UTF16) else "utf-8")
+    try:
+        return data.decode(encoding, "surrogateescape").removeprefix("\ufeff")
+    except UnicodeError as error:
+        raise refused(name, f"is not in {encoding} ({error})", "state the encoding it is in") from error
 
 
 def _decoded(lines: Iterable[bytes]) -> Iterator[str]:
@@ -208,17 +217,44 @@ def _json(name: str, text: str) -> Iterator[Record]:
 
 def _rows_in(name: str, value: Any) -> list[Any]:
     if isinstance(value, dict):
-        lists = {key: v for key, v in value.items() if isinstance(v, list) and any(isinstance(e, dict) for e in v)}
-        if recognised(value):
-            value = [value]
-        elif len(lists) == 1:
-            value = next(iter(lists.values()))
-        else:
-            found = f"holds {len(lists)} lists of objects{': ' if lists else ''}{', '.join(lists)}"
-            raise refused(name, found, "leave one list, or write the rows as JSONL")
+        value = _rows_of_columns(value) or ([value] if recognised(value) else _rows_in_object(name, value))
     if not isinstance(value, list) or not any(isinstance(element, dict) for element in value):
         raise refused(name, "holds no JSON object", "write a list of objects")
     return value
+
+
+def _rows_in_object(name: str, value: dict[str, Any]) -> list[Any]:
+    """The one list of objects in it, or objects by their ids: in it ({"17": {...}, "18": {...}}), or below one key."""
+    lists = {key: v for key, v in value.items() if isinstance(v, list) and any(isinstance(e, dict) for e in v)}
+    if not lists:
+        if len(value) > 1 and _are_objects(value):
+            return _by_id(value)
+        lists = {key: _by_id(v) for key, v in value.items() if isinstance(v, dict) and _are_objects(v)}
+    if len(lists) != 1:
+        found = f"holds {len(lists)} lists of objects{': ' if lists else ''}{', '.join(lists)}"
+        raise refused(name, found, "leave one list, or write the rows as JSONL")
+    return next(iter(lists.values()))
+
+
+def _are_objects(value: dict[str, Any]) -> bool:
+    """Whether an object holds rows: objects alone, and not all of them objects of objects, as splits are."""
+    rows = list(value.values())
+    return all(isinstance(row, dict) for row in rows) and any(not _are_objects(row) for row in rows)
+
+
+def _by_id(value: dict[str, Any]) -> list[Any]:
+    return [{"id": key, **row} for key, row in value.items()]
+
+
+def _rows_of_columns(value: dict[str, Any]) -> list[Any]:
+    """The rows of pandas' to_json, {"prompt": {"0": ..., "1": ...}, "completion": {...}}; empty for anything else."""
+    columns = list(value.values())
+    if not all(isinstance(column, dict) and column.keys() == columns[0].keys() for column in columns):
+        return []
+    places = [place for column in columns[:1] for place in column]
+    if not all(map(str.isdigit, places)) or all(map(str.isdigit, value)):
+        return []
+    return [{name: column[place] for name, column in value.items()} for place in places]
 
 
 TABLES: dict[str, Callable[[str, str, Sequence[str]], Iterator[Record]]] = {"csv": read_csv, "tsv": read_tsv}

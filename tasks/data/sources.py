@@ -21,6 +21,7 @@ from tasks.core.allowed_folders import check_inside
 from tasks.core.errors import DataError
 from tasks.core.home import digest_bytes
 from tasks.core.urls import ENV, WEB, check_address, hidden, is_address, public
+from tasks.data.encodings import is_text_encoding, state_encoding
 from tasks.data.formats.adapter import Reading
 from tasks.data.readers import frame_records, is_read_by_line, read_lines, read_records
 from tasks.data.records import Record, refused
@@ -41,6 +42,8 @@ class Source(Reading):
     # The column names of a text table that has no line of them. Without an ending that says otherwise it is read as
     # TSV.
     header: tuple[str, ...] = ()
+    # In what a text file is encoded, by Python's name for it (cp1252, shift_jis, utf-16-le); empty: UTF-8.
+    encoding: str = ""
     # A query in the place of a path, and the database to put it to: postgresql://, sqlite:///, or env:NAME as above.
     sql: str = ""
     database: str = ""
@@ -59,8 +62,10 @@ class Source(Reading):
             raise ValueError("a source has a path or sql; give one of them")
         if bool(self.sql) != bool(self.database):
             raise ValueError("sql and database belong together; give both or neither")
-        if self.header and (self.sql or len(set(self.header)) < max(2, len(self.header))):
-            raise ValueError("header names the columns of a text table, two at least, each by a name of its own")
+        if self.header and (self.sql or len(set(self.header)) < len(self.header) or not all(self.header)):
+            raise ValueError("header names the columns of a text table, each by a name of its own")
+        if self.encoding and (self.sql or not is_text_encoding(self.encoding)):
+            raise ValueError("encoding is a text file's, by Python's name for it: cp1252, shift_jis, utf-16-le, ...")
         if bool(self.question) != bool(self.answer) or (self.rejected and not self.question):
             raise ValueError("question and answer name two columns; give both or neither, and rejected only with them")
         if self.good_from is not None and not self.rating:
@@ -86,6 +91,7 @@ class RawFile(BaseModel):
     digest: str  # sha256 of the file, or of a folder's sorted (name, sha256) pairs
     reading: Reading = Field(default_factory=Reading)
     header: tuple[str, ...] = ()
+    encoding: str = ""
     location: str = Field(exclude=True, repr=False)  # absolute path, URL, or env:NAME
 
 
@@ -109,7 +115,7 @@ def find_sources(sources: Sequence[Source], base: Path) -> list[RawFile]:
 
 
 def _found(source: Source, base: Path) -> Iterator[RawFile]:
-    how: dict[str, Any] = {"reading": source.reading, "header": source.header}
+    how: dict[str, Any] = {"reading": source.reading, "header": source.header, "encoding": source.encoding}
     if source.sql:
         file, sha256 = keep_rows(source.sql, source.database, base)
         yield RawFile(name=query_name(source.sql, source.database), digest=sha256, location=str(file), **how)
@@ -131,18 +137,36 @@ def _stay_inside(url: str) -> None:
 
 def read(file: RawFile) -> Iterator[Record]:
     """The records of a file. Raises DataError when it cannot be trusted as a whole, OutsideError when a store fails."""
+    try:
+        yield from _read(file)
+    except DataError as error:
+        if file.encoding or not (likely := state_encoding(_head(file))):
+            raise
+        todo = f"{error.todo}; {likely}"
+        raise DataError(error.what, where=error.where, allowed=error.allowed, todo=todo) from error
+
+
+def _head(file: RawFile) -> bytes:
+    """The first bytes of a file; none of a folder."""
+    fs, path = opened(file.location)
+    with outside(file.location, file.name):
+        return b"" if fs.isdir(path) else fs.head(path, HEAD)
+
+
+def _read(file: RawFile) -> Iterator[Record]:
     fs, path = opened(file.location)
     with outside(file.location, file.name):
         folder = fs.isdir(path)
         if (
             not folder
+            and not file.encoding
             and not is_address(file.location)
             and is_read_by_line(file.name, fs.head(path, HEAD), file.header)
         ):
             return read_lines(file.name, _lines(file, path))
         found, data = (digest(file.location, file.name), b"") if folder else _bytes(fs, path)
     _check_unchanged(file, found)
-    return _dataset(file) if folder else read_records(file.name, data, file.header)
+    return _dataset(file) if folder else read_records(file.name, data, file.header, file.encoding)
 
 
 def _lines(file: RawFile, path: str) -> Iterator[bytes]:

@@ -336,7 +336,7 @@ def _template(scores: Scores) -> Any:
         lstrip_blocks=True,
         finalize=lambda value: display.visible(value) if type(value) is str else value,
     )
-    shown = ("percent", "count", "duration", "estimate", "size", "short")
+    shown = ("percent", "count", "duration", "estimate", "size", "short", "number_of")
     environment.filters |= {name: getattr(display, name) for name in shown}
     environment.filters |= {
         "metric": lambda name: scores.words_of(name).title,

@@ -107,14 +107,6 @@ def _own_end(tokenizer: Any, prompt: PromptSettings) -> int:
     return int(tokenizer.convert_tokens_to_ids(end) if end else tokenizer.eos_token_id)
 
 
-def answer_lead(tokenizer: Any, prompt: PromptSettings) -> str:
-    """What an answer begins with that is the chat template's and no part of what is said, without white space around:
-    the end of an empty reasoning, or a name of its channel. Empty for nearly every template.
-    """
-    written = prompt.chat_template or tokenizer.chat_template
-    return turn_form(tokenizer, template_of(tokenizer, prompt.chat_template)).lead.strip() if written else ""
-
-
 def encode(
     tokenizer: Any,
     messages: Sequence[Message],

@@ -10,6 +10,7 @@ checks real answers again (tasks/release/register.py).
 from __future__ import annotations
 
 import copy
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -17,11 +18,15 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from tasks.model.chat_template import Message, PromptSettings, answer_lead, prompt_ids_after, stop_ids
+from tasks.model.chat_template import Message, PromptSettings, prompt_ids_after, stop_ids
 from tasks.model.loading import load_tokenizer, load_weights
 from tasks.model.padding import padding_place
+from tasks.model.rendering import Rendering, template_of
 from tasks.model.tool_call_syntax import CallForm, call_form, read_answer
+from tasks.model.turn_form import turn_form
 
+_INDENTED = re.compile(r" {4}|\t")
+_EMPTY_LINES = re.compile(r"\A(?:[^\S\n]*\n)+")
 BATCH = 32  # rows decoded together; past this a CPU gains nothing and memory grows
 
 
@@ -49,7 +54,9 @@ class Generator:
         self.model, self.tokenizer, self.prompt, self.examples = model.eval(), tokenizer, prompt, list(examples)
         own = model.generation_config.eos_token_id if model.can_generate() else None
         self.stop = [*dict.fromkeys([*stop_ids(tokenizer, prompt), *_listed(own)])]
-        self._lead, self._padded = answer_lead(tokenizer, prompt), padding_place(model)
+        template = template_of(tokenizer, prompt.chat_template)
+        self._rendering, self._padded = Rendering(tokenizer, template), padding_place(model)
+        self._lead = turn_form(tokenizer, template).lead
         # In the place of the base model's own: its repetition penalty, made for chat, would also see the padding.
         self.model.generation_config = GenerationConfig(
             do_sample=False, max_new_tokens=prompt.max_new_tokens, eos_token_id=self.stop, pad_token_id=self.stop[0]
@@ -121,9 +128,21 @@ class Generator:
 
     def _read(self, ids: list[int], prompt_tokens: int) -> Answer:
         end = next((i for i, token in enumerate(ids) if token in self.stop), None)
-        text = self.tokenizer.decode(ids[:end], skip_special_tokens=False, clean_up_tokenization_spaces=False)
-        said = text.strip().removeprefix(self._lead).strip()
-        return Answer(said, prompt_tokens, len(ids) if end is None else end, end is not None)
+        text = self._rendering.answer_text(ids[:end])
+        return Answer(_without_lead(text, self._lead), prompt_tokens, len(ids) if end is None else end, end is not None)
+
+
+def _without_lead(text: str, lead: str) -> str:
+    """An answer without what the template puts before each one, and without empty lines and blanks around it; its
+    first line may be indented, as code and lists are.
+    """
+    bare = text.lstrip()
+    if lead and text.startswith(lead):
+        text = text[len(lead) :]
+    elif lead.strip() and bare.startswith(lead.strip()):
+        text = bare[len(lead.strip()) :]
+    text = _EMPTY_LINES.sub("", text).rstrip()
+    return text if _INDENTED.match(text) or "\n " in text or "\n\t" in text else text.lstrip()
 
 
 def _listed(value: Any) -> list[int]:

@@ -87,6 +87,16 @@ class Rendering:
         """The ids of an answer, which stands behind a template's own text."""
         return self.tokens(text, "\n" if _begins_with_blank(self._tokenizer) else "")
 
+    def answer_text(self, ids: Sequence[int]) -> str:
+        """The text of an answer's ids, the reverse of `answer_tokens`."""
+        before = self._encoded("\n") if _begins_with_blank(self._tokenizer) else []
+        line, text = (self._decoded(some) for some in (before, [*before, *ids]))
+        return text.removeprefix(line)
+
+    def _decoded(self, ids: Sequence[int]) -> str:
+        text: str = self._tokenizer.decode(ids, skip_special_tokens=False, clean_up_tokenization_spaces=False)
+        return text
+
     def _encoded(self, text: str) -> list[int]:
         ids: list[int]
         if not self._has_marks or not MARK.search(text):

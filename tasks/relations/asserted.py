@@ -1,8 +1,8 @@
 """What a free answer asserts: a verdict, and the facts in its wording. Only these contradict; variety in prose never.
 
 verdict  yes or no at its beginning, or none of what another counts, in any of some languages; or the final answer that
-         it names at its end (`#### 12`, `\\\\boxed{12}`, "The answer is B."); or a JSON object's values but for sentences
-         (verdicts.py)
+         it names at its end (`#### 12`, `\\\\boxed{12}`, "The answer is B."); or a JSON object's values but for
+         sentences (verdicts.py)
 facts    its numbers, its names and how often it says "not"; the wording around them is compared, and must be alike.
          Whom it greets and who signs it are no facts
 """

@@ -129,12 +129,12 @@ def read_sheet(file: Path) -> Iterator[Record]:
 
 
 def _table_records(file: Path, text: str) -> Iterator[Record]:
-    for record in read_csv(file.name, text):
+    for number, record in enumerate(read_csv(file.name, text), 2):
         value = record.value and {
             (name or "").strip().lower(): cell[1:] if cell.startswith("'") and _taken(cell) else cell
             for name, cell in record.value.items()
         }
-        yield Record(record.line + 1, value, record.text, record.reason, record.evidence)
+        yield Record(number, value, record.text, record.reason, record.evidence)
 
 
 def _json_records(text: str) -> Iterator[Record]:

@@ -24,6 +24,7 @@ from tasks.core.errors import DataError, TrainingError
 from tasks.core.handle import CURATED, Handle
 from tasks.core.process import terminal
 from tasks.core.process.child import child_environment
+from tasks.core.text.display import number_of
 from tasks.core.work import StepDirs, StepResult
 from tasks.facts.base_model import ModelFacts
 from tasks.facts.training import Actual, Losses, Plan, TokenCounts, TrainingFacts, TrainingTold
@@ -32,6 +33,7 @@ from tasks.model.loading import load_tokenizer
 from tasks.training import trainer
 from tasks.training.methods import METHODS
 from tasks.training.methods.base import Method
+from tasks.training.pace import Pace
 from tasks.training.settings import TrainSettings
 from tasks.training.token_counts import count_tokens
 from tasks.training.trainer.spec import Event, TrainSpec, event_of
@@ -134,6 +136,7 @@ class _Heard:
     """What the child has said so far."""
 
     plan: Plan | None = None
+    pace: Pace | None = None
     actual: Actual | None = None
     history: list[Losses] = field(default_factory=list)
 
@@ -202,30 +205,36 @@ def _events(child: subprocess.Popen[str], deadline: float) -> Iterator[Event]:
 
 def _take(event: Event, heard: _Heard, place: StepDirs) -> None:
     if isinstance(event, Plan):
-        heard.plan = event
+        heard.plan, heard.pace = event, Pace(event.steps, event.estimated_seconds, time.monotonic())
         terminal.note(_plan_line(event))
     elif isinstance(event, Actual):
         heard.actual = event
     else:
         heard.history.append(event)
-        _show(event, heard.plan, place)
+        if heard.plan and heard.pace:  # which the trainer says first
+            _show(event, heard.plan, heard.pace, place)
 
 
-def _show(event: Losses, plan: Plan | None, place: StepDirs) -> None:
-    left = "" if event.loss is None else f", loss {event.loss:.3f}"
-    left += "" if event.eval_loss is None else f", validation loss {event.eval_loss:.3f}"
-    if plan:  # which the trainer says first
-        place.progress(event.step / plan.steps, f"step {event.step} of {plan.steps}{left}")
+def _show(event: Losses, plan: Plan, pace: Pace, place: StepDirs) -> None:
+    now = time.monotonic()
+    losses = "" if event.loss is None else f", loss {event.loss:.3f}"
+    losses += "" if event.eval_loss is None else f", validation loss {event.eval_loss:.3f}"
+    if whole := pace.correction(event.step, now):
+        terminal.note(f"at this pace it takes {whole / 60:.1f} min in all")
+    left = f"about {pace.left(event.step, now) / 60:.1f} min left"
+    place.progress(event.step / plan.steps, f"step {event.step} of {plan.steps}, {left}{losses}")
 
 
 def _plan_line(plan: Plan) -> str:
-    return (
-        f"{plan.method}, {plan.weights}: {plan.rows:,} rows, {plan.tokens:,} tokens, {plan.cut_tokens} cut; "
-        f"{plan.trainable_share:.1%} of {plan.total_parameters / 1e6:,.0f} M parameters; "
-        f"{plan.steps} steps in {plan.dtype} on {_device(plan)}; about {plan.estimated_seconds / 60:.1f} min"
-        + (f"; {plan.quoting_rows:,} rows quote control tokens, as text" if plan.quoting_rows else "")
-        + (f"; {plan.unlearnt_answers:,} earlier answers are read, not learnt" if plan.unlearnt_answers else "")
-    )
+    parts = [
+        f"{plan.method}, {plan.weights}: {number_of(plan.rows, 'row')}, {plan.tokens:,} tokens, {plan.cut_tokens} cut",
+        f"{plan.trainable_share:.1%} of {plan.total_parameters / 1e6:,.0f} M parameters",
+        f"{number_of(plan.steps, 'step')} in {plan.dtype} on {_device(plan)}",
+        f"about {plan.estimated_seconds / 60:.1f} min",
+    ]
+    parts += [f"{number_of(plan.quoting_rows, 'row')} with control tokens, as text"] * (plan.quoting_rows > 0)
+    parts += [f"{number_of(plan.unlearnt_answers, 'earlier answer')} read, not learnt"] * (plan.unlearnt_answers > 0)
+    return "; ".join(parts)
 
 
 def _device(plan: Plan) -> str:
@@ -239,7 +248,7 @@ def _line(told: TrainingTold) -> str:
     plan, actual = told.plan, told.actual
     best = actual.best_eval_loss
     return (
-        f"{actual.steps} of {plan.steps} steps in {actual.seconds / 60:.1f} min (estimate "
+        f"{actual.steps} of {number_of(plan.steps, 'step')} in {actual.seconds / 60:.1f} min (estimate "
         f"{plan.estimated_seconds / 60:.1f}), {actual.tokens_per_second:.0f} tokens/s, "
         + ("no validation rows" if best is None else f"validation loss {best:.3f}")
     )

@@ -1,14 +1,18 @@
-"""Progress of long work: one bar in the terminal and one progress artifact in the Prefect UI, from the same calls."""
+"""Progress of long work: a bar in the terminal and a progress artifact in the Prefect UI, from the same calls; a line a
+minute where the output is no terminal.
+"""
 
 from __future__ import annotations
 
 import logging
-import os
 import sys
 import time
 from types import TracebackType
 from typing import Any, Self
 
+from tasks.core.process import terminal
+
+LOG_SECONDS = 60.0  # between two lines where the output is a file, or another program
 UPDATE_SECONDS = 2.0  # the UI polls every few seconds; each update is a request
 
 
@@ -20,10 +24,10 @@ class Progress:
         self._artifact: Any = None
         self._bar: Any = None
         self._task: Any = None
-        self._last = 0.0
+        self._last, self._told = 0.0, time.monotonic()
 
     def __enter__(self) -> Self:
-        if os.environ.get("ASSAY_TERMINAL") and sys.stdout.isatty():
+        if terminal.enabled() and sys.stdout.isatty():
             from rich import progress as rich_progress
 
             self._bar = rich_progress.Progress(
@@ -42,6 +46,9 @@ class Progress:
         if self._bar is not None:
             self._bar.update(self._task, completed=fraction, description=text)
         now = time.monotonic()
+        if self._bar is None and now - self._told >= LOG_SECONDS:
+            self._told = now
+            terminal.note(f"{fraction:.0%}, {text}")
         if now - self._last >= UPDATE_SECONDS or fraction >= 1:
             self._last = now
             self._publish(fraction, text)

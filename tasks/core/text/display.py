@@ -56,6 +56,11 @@ def impersonal(text: str) -> str:
     return PERSONAL.sub("[not shown]", text)
 
 
+def number_of(number: int, word: str) -> str:
+    """So many of what `word` names: 1 row, 1,204 rows."""
+    return f"{number:,} {word}{'s' * (number != 1)}"
+
+
 def words(value: Any) -> str:
     """A JSON value as a person would write it: lists with commas, an id by its first twelve characters."""
     if isinstance(value, dict):

@@ -10,7 +10,7 @@ classification dataset, a conversation of one question and one answer is a text 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Annotated, Any
 
@@ -90,9 +90,7 @@ def adapter(reading: Reading, kind: RowKind) -> Adapter:
 
     def adapt(record: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
         names, possible, rated = read_keys(tuple(record))
-        row = dict(zip(names, record.values(), strict=True))
-        if len(row) < len(names):
-            row = _merged(names, record)
+        row = in_lower_case(record, names)
         for shape in possible:
             if (shaped := shape.read(row)) is not None:
                 break
@@ -117,12 +115,17 @@ def adapter(reading: Reading, kind: RowKind) -> Adapter:
     return adapt
 
 
-def _merged(names: tuple[str, ...], record: dict[str, Any]) -> dict[str, Any]:
-    """The record of names in lower case, of which some come twice (Prompt and prompt).
+def in_lower_case(record: dict[str, Any], names: Sequence[str] = ()) -> dict[str, Any]:
+    """The record by the names of its keys in lower case. names: these, where they are known.
 
-    Raises UnadaptedError where they say two things: neither is surely the one that is meant.
+    Raises UnadaptedError where a name comes twice (Prompt and prompt) and they say two things: neither is surely the
+    one that is meant.
     """
-    row: dict[str, Any] = {}
+    names = names or [key.strip().lower() for key in record]
+    row = dict(zip(names, record.values(), strict=True))
+    if len(row) == len(names):
+        return row
+    row = {}
     for name, (key, value) in zip(names, record.items(), strict=True):
         if row.get(name) in (None, "", value):
             row[name] = value

@@ -6,7 +6,7 @@ short one that is read and written.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Hashable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -49,6 +49,22 @@ class Shape:
         return any(keys <= names for keys in self.keys)
 
 
+@dataclass(frozen=True)
+class Parts:
+    """How records of which each is only a part of a row become a record of it (gathering.py).
+
+    may_be, is_one: whether a record of these lower-case names may be such a part (where others of its file are), and
+    whether it is one. key: of one, what the parts of its row share. join: the record of a row, which the format's
+    shapes then read, from its parts in the order of the file, all with the same names. Both raise UnadaptedError, join
+    for all of the parts.
+    """
+
+    may_be: Callable[[Collection[str]], bool]
+    is_one: Callable[[Collection[str]], bool]
+    key: Callable[[Record], Hashable]
+    join: Callable[[Sequence[Record]], Record]
+
+
 class UnheldError(ValueError):
     """Why a format cannot hold a row, in words that follow the row's id: "has ...", "is ..."."""
 
@@ -70,9 +86,11 @@ class Writer:
 class Format:
     """A format by its name in a recipe (`data: [{format: ...}]`) and on the command line (`assay export --format`).
 
-    shapes: what is read as it, in the order in which they are tried. writer: None where it is only read.
+    shapes: what is read as it, in the order in which they are tried. writer: None where it is only read. parts: where a
+    row lies in several records.
     """
 
     name: str
     shapes: tuple[Shape, ...] = ()
     writer: Writer | None = None
+    parts: Parts | None = None

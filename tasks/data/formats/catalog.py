@@ -6,7 +6,17 @@ the package's __init__, since a served model takes parts of the package and shou
 
 from __future__ import annotations
 
-from tasks.data.formats import alpaca, huggingface, one_text, openai, prompt_completion, sharegpt, text_label, trl
+from tasks.data.formats import (
+    alpaca,
+    huggingface,
+    message_rows,
+    one_text,
+    openai,
+    prompt_completion,
+    sharegpt,
+    text_label,
+    trl,
+)
 from tasks.data.formats.base import Format
 
 FORMATS: list[Format] = [
@@ -17,6 +27,7 @@ FORMATS: list[Format] = [
     prompt_completion.FORMAT,
     text_label.FORMAT,
     one_text.FORMAT,
+    message_rows.FORMAT,
     huggingface.FORMAT,
 ]
 

@@ -108,7 +108,7 @@ def test_every_format_gives_the_same_rows(tmp_path: Path, kind: str) -> None:
     (tmp_path / "reference.jsonl").write_text(lines(ROWS))
     write_table(tmp_path / FORMATS[kind], kind)
     expected, got = read(tmp_path, "reference.jsonl"), read(tmp_path, FORMATS[kind])
-    columns = ["row_id", "line", "messages", "meta"]
+    columns = ["row_id", "messages", "meta"]
     assert got.kept.select(columns).equals(expected.kept.select(columns))
     assert got.ledger.is_empty()
 
@@ -241,11 +241,12 @@ def test_nothing_in_json_is_a_crash(tmp_path: Path) -> None:
     assert (outcome.kept.height, outcome.ledger.height) == (1, len(odd))
 
 
-def test_a_table_record_that_does_not_fit_is_quarantined_by_number(tmp_path: Path) -> None:
+def test_a_table_record_that_does_not_fit_is_quarantined_by_the_line_it_begins_on(tmp_path: Path) -> None:
     text = 'prompt,completion\n"two\nlines",b\nonly one\n\n1,2,3\n"a"b,c\nlast,row\n'
     outcome = one(tmp_path, text, "t.csv")
     assert turns(outcome) == [[("user", "two\nlines"), ("assistant", "b")], [("user", "last"), ("assistant", "row")]]
-    assert held(outcome) == [(2, "wrong number of fields"), (3, "wrong number of fields"), (4, "not CSV")]
+    assert held(outcome) == [(4, "wrong number of fields"), (6, "wrong number of fields"), (7, "not CSV")]
+    assert outcome.kept["line"].sort().to_list() == [2, 8]
     assert outcome.raw is not None
     assert sorted(outcome.raw["text"]) == ['"a"b,c', "1,2,3", "only one"]
 
@@ -412,3 +413,46 @@ def test_a_file_on_disk_is_read_no_further_than_asked_and_never_as_a_whole(tmp_p
     assert first.line == 1
     with pytest.raises(DataError, match="has changed"):
         list(records)
+
+
+JSON_OBJECTS: dict[str, dict[str, object]] = {
+    "by their ids": {"17": ROWS[0], "18": ROWS[1]},
+    "by their ids below a key": {"version": 1, "data": {"17": ROWS[0], "18": ROWS[1]}},
+    "columns by row, as pandas writes them": {
+        name: {str(place): row[name] for place, row in enumerate(ROWS)} for name in ("prompt", "completion")
+    },
+}
+
+
+@pytest.mark.parametrize("case", JSON_OBJECTS)
+def test_an_object_of_objects_is_read_as_rows(tmp_path: Path, case: str) -> None:
+    outcome = one(tmp_path, json.dumps(JSON_OBJECTS[case]), "x.json")
+    assert [said[0][1] for said in turns(outcome)] == [row["prompt"] for row in ROWS]
+    assert [json.loads(meta).get("id") for meta in outcome.kept.sort("line")["meta"]] == (
+        [None, None] if "columns" in case else ["17", "18"]
+    )
+
+
+@pytest.mark.parametrize("kept", ["ids", "splits"])
+def test_splits_of_objects_are_not_thrown_together(tmp_path: Path, kept: str) -> None:
+    splits = {"train": {"17": ROWS[0]}, "test": {"18": ROWS[1]}}
+    with pytest.raises(DataError, match="2 lists of objects: train, test"):
+        one(
+            tmp_path,
+            json.dumps(splits if kept == "ids" else {name: list(v.values()) for name, v in splits.items()}),
+            "x.json",
+        )
+
+
+@pytest.mark.parametrize(("name", "header"), [("x.csv", []), ("x.tsv", []), ("x.csv", ["text"]), ("x", ["text"])])
+def test_a_table_of_one_column_is_read(tmp_path: Path, name: str, header: list[str]) -> None:
+    text = '"### Instruction:\nSay it, twice.\n\n### Response:\nIt; it."\n'
+    (tmp_path / name).write_text(text if header else "text\n" + text)
+    outcome = read(tmp_path, {"path": name, "header": header})
+    assert turns(outcome) == [[("user", "Say it, twice."), ("assistant", "It; it.")]]
+
+
+def test_the_line_is_that_of_the_file_whatever_stands_in_cells(tmp_path: Path) -> None:
+    text = 'sep=;\r\nprompt;completion\r\n"a\r\nb";c\r\n\r\nd;"e\r\n\r\nf"\r\ng;h\r\n'
+    assert one(tmp_path, text, "t.csv").kept["line"].sort().to_list() == [3, 6, 9]
+    assert one(tmp_path, 'prompt\tcompletion\n\na\t"b\nc\td\n', "t.tsv").kept["line"].sort().to_list() == [3, 4]

@@ -371,7 +371,8 @@ WRONG: dict[str, dict[str, Any]] = {
     "sql and database belong together": {"sql": "select 1"},
     "a password has no place in a URL": {"sql": "select 1", "database": "postgresql://me:hunter2@host/shop"},
     "database is no URL": {"sql": "select 1", "database": "hunter2"},
-    "header names the columns": {"path": "a.tsv", "header": ["one"]},
+    "header names the columns": {"path": "a.tsv", "header": ["one", "one"]},
+    "encoding is a text file's": {"path": "a.csv", "encoding": "cp9999"},
     "rejected only with them": {"path": "a.jsonl", "rejected": "worse"},
     "good_from is of a rating": {"path": "a.jsonl", "good_from": 4},
 }

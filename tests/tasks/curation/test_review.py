@@ -82,6 +82,11 @@ def test_every_quarantined_row_is_in_both_sheets_once_with_empty_cells_to_fill_i
     assert made.facts()["line"].startswith("5 rows to review in 4 cases, about ")
 
 
+def test_where_nothing_is_held_the_line_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tasks.curation.review._held", lambda *_: [])
+    assert reviewed().facts()["line"] == "no rows to review"
+
+
 def test_a_rare_row_comes_before_a_common_one_and_rows_that_contradict_stand_together() -> None:
     told = records(reviewed())
     place = {one["row_id"]: one["order"] for one in told}

@@ -12,10 +12,10 @@ from hypothesis import settings as effort
 from hypothesis import strategies as st
 
 from tasks.model import generation
-from tasks.model.chat_template import Message, PromptSettings, prompt_ids
+from tasks.model.chat_template import Message, PromptSettings, encode, prompt_ids
 from tasks.model.generation import Answer, Generator, load_generator
 from tests.support.template_families import FAMILIES
-from tests.support.tiny_model import CHATML, tiny_adapter, tiny_model
+from tests.support.tiny_model import CHATML, tiny_adapter, tiny_model, tiny_tokenizer
 from tests.tasks.model.test_padding import LLAMA, model
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -182,3 +182,24 @@ def test_what_the_template_puts_before_an_answer_is_no_part_of_it() -> None:
     thinking = Generator(model("llama", LLAMA, tokenizer), tokenizer, PROMPT)
     ids = tokenizer.encode("\n</think>\n\nHere.<|im_end|>", add_special_tokens=False)
     assert thinking._read(ids, 1).text == "Here."
+
+
+@pytest.mark.parametrize("sentencepiece", [False, True])
+@pytest.mark.parametrize("lead", ["", " ", "\n", "<think>\n\n</think>\n\n"])
+@pytest.mark.parametrize("said", ["    def f():\n        return 1", "  - a\n  - b", "plain", "a\n    b"])
+def test_an_answer_is_served_as_it_was_trained_indent_and_all(
+    speaker: Generator, monkeypatch: pytest.MonkeyPatch, said: str, lead: str, sentencepiece: bool
+) -> None:
+    import torch
+
+    lines = "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ 'LEAD' if m.role == 'assistant' }}{{ m.content }}"
+    template = lines + "<|im_end|>\n{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+    prompt = PromptSettings(chat_template=template.replace("LEAD", lead.replace("\n", "\\n")))
+    tokenizer = tiny_tokenizer([*TEXTS, said], sentencepiece=sentencepiece)
+    row = [*ask("Hi")[0], {"role": "assistant", "content": said}]
+    encoded = encode(tokenizer, row, prompt)
+    learnt = [token for token in encoded.labels if token >= 0]
+    monkeypatch.setattr(speaker.model, "generation_config", speaker.model.generation_config)
+    asked = Generator(speaker.model, tokenizer, prompt)
+    monkeypatch.setattr(speaker.model, "generate", lambda ids, **_: torch.cat([ids, torch.tensor([learnt])], dim=1))
+    assert asked.answer(ask("Hi")) == [Answer(said, len(encoded.labels) - len(learnt), len(learnt) - 1, True)]

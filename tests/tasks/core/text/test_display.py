@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from markupsafe import Markup
@@ -14,6 +15,7 @@ from tasks.core.text.display import (
     duration,
     estimate,
     impersonal,
+    number_of,
     percent,
     points,
     short,
@@ -95,3 +97,8 @@ def test_evidence_reads_as_words():
     assert words(votes) == "label other, votes 2; label refund, votes 1"
     assert words("a" * 64) == "a" * 12
     assert words(0.83333) == "0.833"
+
+
+@pytest.mark.parametrize(("number", "told"), [(0, "0 epochs"), (1, "1 epoch"), (2, "2 epochs"), (1204, "1,204 epochs")])
+def test_one_is_no_plural(number: int, told: str) -> None:
+    assert number_of(number, "epoch") == told
