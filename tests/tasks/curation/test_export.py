@@ -65,7 +65,10 @@ def test_openai_jsonl_has_the_weights_on_the_assistants_messages(tmp_path: Path)
 
 
 def test_tools_that_came_with_openai_rows_go_with_them(tmp_path: Path) -> None:
-    tools, pair = {"tools": [{"type": "function"}], "parallel_tool_calls": False}, {"preferred_output": turns("a:Y")}
+    tools, pair = (
+        {"tools": [{"type": "function", "function": {"name": "a"}}], "parallel_tool_calls": False},
+        {"preferred_output": turns("a:Y")},
+    )
     raw = {
         "sft": {"messages": turns("u:Hi", "a:Yo"), **tools},
         "preference": {"input": {"messages": turns("u:Hi"), **tools}, **pair, "non_preferred_output": turns("a:N")},

@@ -240,12 +240,18 @@ def test_what_repeats_a_pattern_with_other_content_is_no_loop(text: str) -> None
 
 
 @pytest.mark.parametrize(
-    ("text", "codes"), [("a\x00b\x00", {"U+0000": 2}), ("caf\ufffd", {"U+FFFD": 1}), ("\x92s", {"U+0092": 1})]
+    ("text", "codes"),
+    [("a\x00b\x00", {"U+0000": 2}), ("caf\ufffd\x01", {"U+FFFD": 1, "U+0001": 1}), ("\x92s", {"U+0092": 1})],
 )
 def test_control_characters_are_told_by_their_code(text: str, codes: dict[str, int]) -> None:
     evidence = {"message": 1, "characters": codes}
     assert told(run(frame(answered(GOOD, text)), "classification")) == ("quarantined", "control characters", evidence)
     assert run(frame(answered("tab\tline\r\nemoji 👩‍👩‍👧 \u200e שלום", "ok"))).ledger.is_empty()
+
+
+def test_a_character_that_was_lost_is_not_called_a_control_character() -> None:
+    found = told(run(frame(answered(GOOD, "A screwdr\ufffdver.")), "classification"))
+    assert found == ("quarantined", "lost characters", {"message": 1, "U+FFFD": 1})
 
 
 # ---------------------------------------------------------------- cut off, by the habits of the dataset
