@@ -197,7 +197,6 @@ def move(candidate: Candidate, evidence: Evidence, approval: str, reason: str, a
     """
     ledger, proof = candidate.ledger, f"{evidence.metric}; gate passed; {answers} recorded answers given again; "
     beside = compared(candidate, evidence).text
-    proof += f"{beside} " if beside else ""
     with mlflow_client.outside("move the alias"):
         client = mlflow_client.client()
         decided = append(
@@ -210,7 +209,8 @@ def move(candidate: Candidate, evidence: Evidence, approval: str, reason: str, a
             champion=candidate.number,
             approval=approval,
             previous=way_back(client, ledger),
-            evidence=f"{proof}evidence sha256 {evidence.digest}; model files sha256 {evidence.artifact}",
+            evidence=f"{proof}evidence sha256 {evidence.digest}; model files sha256 {evidence.artifact}"
+            + (f"; {beside}" if beside else ""),
         )
         return settle(client, decided, show)
 

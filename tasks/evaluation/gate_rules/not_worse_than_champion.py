@@ -2,9 +2,9 @@
 
 The one rule that looks at the measured difference beside its interval, since it holds for every recipe. To ask that
 even the low end keeps a small margin would lock out all who hold out a hundred rows: there, a model as good as the
-champion is known to within five points. So what is measured must keep the margin; what does not, and may be chance, is
-undecided; what is worse by more than the margin for certain is refused. Where the rows cannot exclude a loss beyond the
-margin, a rule that holds says so.
+champion is known to within five points. So what is measured must keep the margin. What does not is refused where the
+whole interval is worse than the champion, and undecided where the loss may be chance. Where the rows cannot exclude a
+loss beyond the margin, a rule that holds says so.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class NotWorseThanChampion:
         sign = -1 if scores.words_of(subject.metric).lower_is_better else 1
         worst, best = sorted((sign * cell.low, sign * cell.high))
         measured, verdict = sign * cell.difference, _verdict(sign * cell.difference, best, value)
-        reason, remark = _reason(verdict, cell, measured, value, scores), ""
+        reason, remark = _reason(verdict, cell, measured, scores), ""
         if verdict == "passed" and worst < -value:
             remark = f"These {cell.n:,} rows cannot exclude that it is worse than the champion by more than the margin."
         return JudgedRule(
@@ -66,18 +66,18 @@ class NotWorseThanChampion:
 
 def _verdict(measured: float, best: float, margin: float) -> Word:
     """measured, best: by how much the model is better, as measured and at the better end of the interval."""
-    if best < -margin:
-        return "refused"
-    return "passed" if measured >= -margin - ROUNDING else "undecided"
+    if measured >= -margin - ROUNDING:
+        return "passed"
+    return "refused" if best < 0 else "undecided"
 
 
-def _reason(verdict: Word, cell: Difference, measured: float, margin: float, scores: Scores) -> str:
+def _reason(verdict: Word, cell: Difference, measured: float, scores: Scores) -> str:
     if verdict == "refused":
-        return "even the better end is worse by more than the margin."
+        return "it is worse by more than the margin, and even the better end is worse."
     if verdict == "passed":
         return "what was measured keeps the margin."
     spread = variance_within(cell.low, cell.high, cell.n, scores.confidence)
-    needed = rows_to_decide(measured, -margin, spread, scores.confidence)
+    needed = rows_to_decide(measured, 0.0, spread, scores.confidence)
     return f"it is measured worse by more than the margin, which may be chance. {advice(needed, cell.n, False)}."
 
 
