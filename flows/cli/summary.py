@@ -124,7 +124,8 @@ def _scores(scores: Scores) -> None:
     holdout = [m for m in scores.metrics if m.slice == "holdout"]
     measured = {(m.variant, m.metric): m.text() for m in holdout}
     gained = {d.metric: d.text() for d in scores.differences if d.slice == "holdout" and d.baseline == best}
-    _line("holdout", f"{max(m.n for m in holdout):,} rows, intervals of {scores.confidence:.0%}")
+    rows = f"{max(m.n for m in holdout):,} rows{scores.repeats('holdout')}"
+    _line("holdout", f"{rows}, intervals of {scores.confidence:.0%}")
     metrics = list(dict.fromkeys(m.metric for m in holdout))
     wide = max(16, 1 + max(map(len, metrics)))
     _line("", f"{'':<{wide}}{'base, ' + (best or 'none'):<19}{'tuned':<19}difference", "dim")
