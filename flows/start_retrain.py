@@ -16,6 +16,7 @@ from typing import Any
 from uuid import UUID
 
 from prefect import get_client, tags
+from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.actions import ArtifactCreate
 from prefect.client.schemas.filters import (
     FlowFilter,
@@ -27,11 +28,13 @@ from prefect.client.schemas.filters import (
 )
 from prefect.client.schemas.objects import FlowRun, State, StateType
 from prefect.client.schemas.sorting import FlowRunSort
+from prefect.states import Crashed
 
 from flows.overrides import assigned
 from flows.recipe import Recipe, load_recipe
 from flows.recipes import installed_recipes
-from flows.run.final_states import BLOCKED
+from flows.run.final_states import BLOCKED, KILLED
+from flows.run.lock import was_killed
 from flows.run.parameters import SETTINGS
 from tasks.core.errors import AssayError
 from tasks.core.process.run_page import show
@@ -52,14 +55,23 @@ class Started:
 
 def under_way(plan: Recipe) -> FlowRun | None:
     """A run of retrain for the recipe's model that runs, or waits for its turn; one that is scheduled for later is
-    none.
+    none. What the server takes for running and was killed is marked as crashed, and none either.
     """
     states = FlowRunFilter(state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[*GOING_ON, StateType.SCHEDULED])))
     with get_client(sync_client=True) as client:
         runs = client.read_flow_runs(
             flow_filter=RETRAIN, flow_run_filter=states, sort=FlowRunSort.EXPECTED_START_TIME_ASC
         )
-    return next((run for run in runs if _is_due(run) and _model(run) == plan.name), None)
+        due = [run for run in runs if _is_due(run) and _model(run) == plan.name]
+        return next((run for run in due if not _is_closed(client, run)), None)
+
+
+def _is_closed(client: SyncPrefectClient, run: FlowRun) -> bool:
+    """Whether a run was killed; then its page says so from now on, and it counts as a crash of its data."""
+    killed = run.state_type in (StateType.RUNNING, StateType.CANCELLING) and was_killed(str(run.id))
+    if killed:
+        client.set_flow_run_state(run.id, Crashed(message=KILLED), force=True)
+    return killed
 
 
 def _is_due(run: FlowRun) -> bool:

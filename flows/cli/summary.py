@@ -125,7 +125,8 @@ def _scores(scores: Scores) -> None:
     """
     holdout = {(m.variant, m.metric): m for m in scores.metrics if m.slice == "holdout"}
     metrics = list(dict.fromkeys(metric for _, metric in holdout))
-    _line("holdout", f"{max(m.n for m in holdout.values()):,} rows, intervals of {scores.confidence:.0%}")
+    rows = f"{max(m.n for m in holdout.values()):,} rows{scores.repeats('holdout')}"
+    _line("holdout", f"{rows}, intervals of {scores.confidence:.0%}")
     wide = max(16, 1 + max(map(len, metrics)))
     _line("", f"{'':<{wide}}{'base, prompted':<30}{'tuned':<19}difference", "dim")
     for metric in metrics:

@@ -30,6 +30,7 @@ from tasks.core.process.run_page import show
 
 P = ParamSpec("P")
 BLOCKED, REFUSED, UNDECIDED = "Blocked", "Refused", "Undecided"
+KILLED = "Its process was killed."  # of a run that the server takes for running
 ENDS = {"passed": "Completed", "refused": REFUSED, "undecided": UNDECIDED}  # by the gate's verdict
 NEXT_BY_VERDICT = {
     "passed": "look at the report, then promote the challenger",

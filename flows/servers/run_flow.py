@@ -68,11 +68,13 @@ def _close_runs_before(started: datetime) -> None:
     from prefect.client.schemas.objects import StateType
     from prefect.states import Crashed
 
+    from flows.run.final_states import KILLED
+
     running = FlowRunFilter(state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.RUNNING])))
     with get_client(sync_client=True) as client:
         for run in client.read_flow_runs(flow_run_filter=running):
             if run.start_time and run.start_time < started:
-                client.set_flow_run_state(run.id, Crashed(message="Its process was killed."), force=True)
+                client.set_flow_run_state(run.id, Crashed(message=KILLED), force=True)
 
 
 def ask_prefect() -> None:

@@ -4,7 +4,8 @@ A metric (tasks/metrics/catalog.py) says yes or no to an answer, or gives it a n
 rows, so they are compared row by row: a difference of shares rests on the rows where exactly one of two is right, one
 of numbers on each row's difference. Intervals: tasks/metrics/intervals.py. No answer is left out: one missing or
 doubled is an error. A metric counts the rows that have it, which their own answers decide: one in text has no arguments
-to be right in, and a call is no JSON text.
+to be right in, and a call is no JSON text. Rows that ask the same are one question to the intervals, and the number of
+questions is told (tasks/relations/repeats.py).
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from tasks.metrics.base import Metric
 from tasks.metrics.catalog import headline, measured_on, metrics_of
 from tasks.metrics.reference import ModelAnswer, Reference
 from tasks.metrics.scoring import difference_of, interval_of, score_column, wins_and_losses
+from tasks.relations.repeats import questions
 
 SETS = ("holdout", "edge_cases")
 COLUMNS = (
@@ -42,6 +44,7 @@ COLUMNS = (
     "expected",
     "answer",
 )  # of graded.parquet, before the metrics
+QUESTION = "number of its question"  # no name that a metric can have
 EXAMPLES = 5  # row ids named in an error: enough to find the cause, few enough to read
 
 
@@ -92,7 +95,10 @@ def evaluate(
     variants = _variants(predictions)
     graded = pl.concat([_grade(name, frame, expected, references, metrics) for name, frame in variants.items()])
     graded.sort("set", "row_id", "variant").write_parquet(place.out / "graded.parquet")
-    speaks = headline(measured_on(references["holdout"].values(), metrics))
+    asked = _questions(frames, answer)
+    graded = graded.join(asked, on=["set", "row_id"], how="left")
+    different = asked.filter(pl.col("set") == "holdout")[QUESTION].n_unique()
+    speaks = headline([m for m in measured_on(references["holdout"].values(), metrics) if different >= m.least_rows])
     scores = _count(graded, list(variants), slice_names(**frames), metrics, speaks, settings.confidence)
     told = (PredictionFacts.of(handle) for handle in predictions)
     cut = {one.variant: one.cut / max(1, len(expected)) for one in told}
@@ -106,6 +112,17 @@ def _label_metric(variants: Mapping[str, pl.DataFrame], answer: AnswerSettings) 
     if not any(name in CLASSICAL for name in variants):
         return ""
     return answer.label if answer.label in answer.graded else "" if answer.json_schema else "exact"
+
+
+def _questions(frames: Mapping[str, pl.DataFrame], answer: AnswerSettings) -> pl.DataFrame:
+    """set, row_id, QUESTION: a number, equal for rows of a set that ask the same."""
+    asked = [
+        {"set": name, "row_id": row_id, QUESTION: stands}
+        for name, frame in frames.items()
+        for row_id, stands in questions(frame, answer).items()
+    ]
+    schema = {"set": pl.String, "row_id": pl.String, QUESTION: pl.String}
+    return pl.DataFrame(asked, schema=schema).with_columns(pl.col(QUESTION).rank("dense"))
 
 
 def slice_names(holdout: pl.DataFrame, edge_cases: pl.DataFrame | None = None) -> tuple[str, ...]:
@@ -251,10 +268,10 @@ def _count(
     """speaks: the metric of the headline."""
     measured: list[Measured] = []
     differences: list[Difference] = []
-    for name, metric, columns in _cells(graded, variants, slices, metrics):
-        measured += [_measured(variant, name, metric, scores, confidence) for variant, scores in columns.items()]
+    for name, metric, columns, asked in _cells(graded, variants, slices, metrics):
+        measured += [_measured(variant, name, metric, scores, confidence, asked) for variant, scores in columns.items()]
         tuned = columns.pop(TUNED)
-        differences += [_difference(v, name, metric, tuned, base, confidence) for v, base in columns.items()]
+        differences += [_difference(v, name, metric, tuned, base, confidence, asked) for v, base in columns.items()]
     scores = Scores(
         variants=variants,
         best_baseline="",
@@ -263,22 +280,41 @@ def _count(
         metrics=measured,
         differences=differences,
         words={metric.name: metric.words for metric in metrics},
+        questions=_different(graded.filter(pl.col("variant") == TUNED), slices),
     )
     best = scores.best("holdout", speaks.name, scores.prompted)
     return scores.model_copy(update={"best_baseline": best.variant if best else ""})
 
 
-def _measured(variant: str, slice: str, metric: Metric, scores: pl.Series, confidence: float) -> Measured:
+def _different(rows: pl.DataFrame, slices: tuple[str, ...]) -> dict[str, int]:
+    """How many different questions each of these slices asks, of those alone in which some repeat."""
+    asked = {name: rows.filter(_inside(name))[QUESTION] for name in slices}
+    return {name: numbers.n_unique() for name, numbers in asked.items() if numbers.is_duplicated().any()}
+
+
+def _inside(slice: str) -> pl.Expr:
+    return pl.col("set" if slice in SETS else "slice") == slice
+
+
+def _measured(
+    variant: str, slice: str, metric: Metric, scores: pl.Series, confidence: float, asked: list[int]
+) -> Measured:
     right = None if metric.is_number else int(scores.sum())
-    interval = interval_of(scores, confidence)
+    interval = interval_of(scores, confidence, asked)
     return Measured(variant=variant, slice=slice, metric=metric.name, right=right, **asdict(interval))
 
 
 def _difference(
-    baseline: str, slice: str, metric: Metric, tuned: pl.Series, base: pl.Series, confidence: float
+    baseline: str,
+    slice: str,
+    metric: Metric,
+    tuned: pl.Series,
+    base: pl.Series,
+    confidence: float,
+    asked: list[int],
 ) -> Difference:
     wins, losses = wins_and_losses(tuned, base)
-    interval = difference_of(tuned, base, confidence)
+    interval = difference_of(tuned, base, confidence, asked)
     return Difference(
         baseline=baseline,
         slice=slice,
@@ -294,16 +330,18 @@ def _difference(
 
 def _cells(
     graded: pl.DataFrame, variants: list[str], slices: tuple[str, ...], metrics: tuple[Metric, ...]
-) -> Iterator[tuple[str, Metric, dict[str, pl.Series]]]:
-    """Each slice and metric with the scores of every variant, aligned row by row; those alone that enough rows have."""
+) -> Iterator[tuple[str, Metric, dict[str, pl.Series], list[int]]]:
+    """Each slice and metric with the scores of every variant, aligned row by row, and the number of each row's
+    question; those alone that enough questions have.
+    """
     frames = {v: graded.filter(pl.col("variant") == v).sort("set", "row_id") for v in variants}
     for name in slices:
-        inside = pl.col("set" if name in SETS else "slice") == name
-        within = {v: frame.filter(inside) for v, frame in frames.items()}
+        within = {v: frame.filter(_inside(name)) for v, frame in frames.items()}
         for metric in metrics:
             columns = {v: frame[metric.name].drop_nulls() for v, frame in within.items()}
-            if columns[TUNED].len() >= metric.least_rows:
-                yield name, metric, columns
+            asked = within[TUNED].filter(pl.col(metric.name).is_not_null())[QUESTION]
+            if asked.n_unique() >= metric.least_rows:
+                yield name, metric, columns, asked.to_list()
 
 
 def _line(scores: Scores) -> str:
@@ -312,7 +350,8 @@ def _line(scores: Scores) -> str:
     against = f" against {measured[best].text()} {best}" if best else ""
     if scores.champion and CHAMPION in measured:
         against += f" and {measured[CHAMPION].text()} {CHAMPION} (version {scores.champion.version})"
-    return f"{scores.headline} {measured[TUNED].text()} {TUNED}{against} on {measured[TUNED].n:,} rows"
+    rows = f"{measured[TUNED].n:,} rows{scores.repeats('holdout')}"
+    return f"{scores.headline} {measured[TUNED].text()} {TUNED}{against} on {rows}"
 
 
 def _table(scores: Scores) -> list[dict[str, Any]]:

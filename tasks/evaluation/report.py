@@ -286,6 +286,7 @@ def _scores(scores: Scores) -> dict[str, Any]:
         "words": {name: scores.words_of(name) for name in names},
         "cells": {(m.slice, m.metric, m.variant): m for m in scores.metrics},
         "sizes": sizes,
+        "repeats": {s: scores.repeats(s) for s in slices},
         "sets": [s for s in slices if s in SETS],
         "slices": [s for s in slices if s not in SETS],
         "scales": {n: measured_text.scale_of(m for m in in_sets if m.metric == n) for n in names},

@@ -7,6 +7,7 @@ from collections.abc import Collection
 from pydantic import Field
 
 from tasks.core.facts import Facts
+from tasks.core.text.display import number_of
 from tasks.core.text.interval_text import number_with_interval, percent_with_interval
 from tasks.core.variants import CHAMPION, CLASSICAL, TUNED
 
@@ -96,7 +97,8 @@ class Scores(Facts):
     where rows have none. champion: None where there was none to compare with.
     metrics: of a slice those alone that any of its rows has. confidence: of each interval.
     words: of each metric by name; scores of before they were noted have none. cut: by variant, the share of its answers
-    that reached the most tokens allowed and may say nothing of the model.
+    that reached the most tokens allowed and may say nothing of the model. questions: by slice, how many different ones
+    its rows ask, where some repeat; the intervals there are of questions and not of rows.
     """
 
     variants: list[str]
@@ -109,6 +111,7 @@ class Scores(Facts):
     cut: dict[str, float] = Field(default_factory=dict)
     label_metric: str = ""
     champion: ComparedChampion | None = None
+    questions: dict[str, int] = Field(default_factory=dict)
 
     @property
     def prompted(self) -> list[str]:
@@ -133,6 +136,11 @@ class Scores(Facts):
 
     def words_of(self, metric: str) -> MetricWords:
         return self.words.get(metric) or MetricWords(title=metric, fault=f"wrong {metric}")
+
+    def repeats(self, slice: str) -> str:
+        """` (13 different questions)`, to be said behind a number of rows, where they repeat; else empty."""
+        asked = self.questions.get(slice)
+        return f" ({number_of(asked, 'different question')})" if asked else ""
 
     def find(self, variant: str, slice: str, metric: str) -> Measured | None:
         """What was measured there; None where nothing was."""

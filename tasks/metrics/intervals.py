@@ -22,7 +22,10 @@ Of numbers, whose scale and ends are not known, they are Student's t and the bia
 (Efron 1987, JASA 82:171; by SciPy, with one seed), which follows a skewed metric to its longer side. Both can know only
 the numbers they have seen: where all agree there is no width. A paired difference is the mean of the rows' differences.
 
-Rows count as drawn at random: an interval knows nothing of drift.
+Rows count as drawn at random: an interval knows nothing of drift. Where rows repeat, what was drawn are their groups:
+the bootstrap draws groups (Field & Welsh 2007, J. R. Stat. Soc. B 69:369), and the other interval counts as many rows
+as the groups are worth, (sum of sizes)^2 / sum of sizes^2 (Kish 1965, with the rows of a group fully alike, which those
+of one question are under greedy decoding). Without repeats both are what they are for rows, to the last digit.
 """
 
 from __future__ import annotations
@@ -34,8 +37,11 @@ from functools import lru_cache
 from statistics import NormalDist
 
 import numpy as np
+import numpy.typing as npt
 
+Floats = npt.NDArray[np.float64]
 RESAMPLES = 4_999  # the 125th of a sorted side is the end at 95 %: its own noise is small beside the width
+BATCH = 100  # resamples at a time: all at once would be some hundred megabytes for ten thousand rows
 BISECTIONS = 60  # halvings of [-1, 1]: past the last bit of a float
 
 
@@ -89,7 +95,7 @@ def mean(values: Sequence[float], confidence: float) -> Interval:
         (numbers,),
         np.mean,
         n_resamples=RESAMPLES,
-        batch=100,  # all at once would be some hundred megabytes for ten thousand rows
+        batch=BATCH,
         confidence_level=confidence,
         method="BCa",
         rng=np.random.default_rng(0),
@@ -98,7 +104,63 @@ def mean(values: Sequence[float], confidence: float) -> Interval:
     return Interval(middle, min(ends), max(ends), len(numbers))
 
 
-def wilson(right: int, n: int, confidence: float) -> tuple[float, float]:
+def grouped_rate(scores: Sequence[float], groups: Sequence[int], confidence: float) -> Interval:
+    """The share of rows that score 1. groups: a number a row, equal for rows that repeat one another."""
+    n, worth = len(scores), effective_rows(groups)
+    value = sum(scores) / n
+    ends = [*wilson(value * worth, worth, confidence), *_drawn_groups(scores, groups, confidence)]
+    return Interval(value, min(ends), max(ends), n)
+
+
+def grouped_difference(scores: Sequence[float], groups: Sequence[int], confidence: float) -> Interval:
+    """The difference of two shares, of 1 for each row that only the first has right and -1 for each that only the
+    second has.
+    """
+    n, worth = len(scores), effective_rows(groups)
+    wins, losses = (worth / n * sum(score == sign for score in scores) for sign in (1, -1))
+    ends = [*tango(wins, losses, worth, confidence), *_drawn_groups(scores, groups, confidence)]
+    return Interval(sum(scores) / n, min(ends), max(ends), n)
+
+
+def grouped_mean(values: Sequence[float], groups: Sequence[int], confidence: float) -> Interval:
+    """The mean of one number a row. Raises ValueError for fewer than two groups."""
+    from scipy import stats
+
+    sums, sizes = _group_sums(values, groups)
+    if len(sums) < 2:
+        raise ValueError("numbers of one group have no interval: how groups spread is not seen in one")
+    middle = float(sums.sum() / sizes.sum())
+    spread = ((sums - middle * sizes) ** 2).sum() * len(sums) / (len(sums) - 1)
+    reach = float(stats.t.ppf((1 + confidence) / 2, len(sums) - 1)) * math.sqrt(spread) / float(sizes.sum())
+    ends = [middle - reach, middle + reach, *_drawn_groups(values, groups, confidence)]
+    return Interval(middle, min(ends), max(ends), len(values))
+
+
+def effective_rows(groups: Sequence[int]) -> float:
+    """How many rows without repeats are worth as much: as many as there are where none repeats, else fewer."""
+    sizes = np.unique(np.asarray(groups), return_counts=True)[1].astype(np.float64)
+    return float(sizes.sum() ** 2 / (sizes**2).sum())
+
+
+def _group_sums(values: Sequence[float], groups: Sequence[int]) -> tuple[Floats, Floats]:
+    """Of each group the sum of its rows' values, and its rows."""
+    _, place, sizes = np.unique(np.asarray(groups), return_inverse=True, return_counts=True)
+    sums = np.bincount(place, np.asarray(values, dtype=np.float64)).astype(np.float64)
+    return sums, sizes.astype(np.float64)
+
+
+def _drawn_groups(values: Sequence[float], groups: Sequence[int], confidence: float) -> tuple[float, float]:
+    """The percentile bootstrap of the mean of rows, over groups; with one seed."""
+    sums, sizes = _group_sums(values, groups)
+    dice, even = np.random.default_rng(0), np.full(len(sums), 1 / len(sums))
+    drawn = (dice.multinomial(len(sums), even, size=BATCH) for _ in range(-(-RESAMPLES // BATCH)))
+    means = np.concatenate([times @ sums / (times @ sizes) for times in drawn])
+    tail = (1 - confidence) / 2
+    low, high = np.quantile(means, [tail, 1 - tail], method="inverted_cdf")
+    return float(low), float(high)
+
+
+def wilson(right: float, n: float, confidence: float) -> tuple[float, float]:
     """Wilson's score interval for a share: the floors that a score test would not reject."""
     z2 = _z(confidence) ** 2
     middle = (right + z2 / 2) / (n + z2)
@@ -107,7 +169,7 @@ def wilson(right: int, n: int, confidence: float) -> tuple[float, float]:
     return low, 1.0 if right == n else middle + half
 
 
-def tango(wins: int, losses: int, n: int, confidence: float) -> tuple[float, float]:
+def tango(wins: float, losses: float, n: float, confidence: float) -> tuple[float, float]:
     """Tango's score interval for a paired difference: the differences that a score test would not reject."""
     return _tango_low(wins, losses, n, confidence), -_tango_low(losses, wins, n, confidence)
 
@@ -142,7 +204,7 @@ def _z(confidence: float) -> float:
     return NormalDist().inv_cdf((1 + confidence) / 2)
 
 
-def _tango_low(wins: int, losses: int, n: int, confidence: float) -> float:
+def _tango_low(wins: float, losses: float, n: float, confidence: float) -> float:
     z, low, high = _z(confidence), -1.0, (wins - losses) / n
     for _ in range(BISECTIONS):
         middle = (low + high) / 2
@@ -153,7 +215,7 @@ def _tango_low(wins: int, losses: int, n: int, confidence: float) -> float:
     return low
 
 
-def _variance(difference: float, wins: int, losses: int, n: int) -> float:
+def _variance(difference: float, wins: float, losses: float, n: float) -> float:
     """Of one row's difference, with the nuisance share (rows lost) at its most likely value given `difference`."""
     b = (2 * n - wins + losses) * difference - wins - losses
     c = -losses * difference * (1 - difference)

@@ -7,7 +7,15 @@ from collections.abc import Sequence
 import polars as pl
 
 from tasks.metrics.base import Metric
-from tasks.metrics.intervals import Interval, mean, paired_difference, rate
+from tasks.metrics.intervals import (
+    Interval,
+    grouped_difference,
+    grouped_mean,
+    grouped_rate,
+    mean,
+    paired_difference,
+    rate,
+)
 from tasks.metrics.reference import ModelAnswer, Reference
 
 
@@ -20,8 +28,14 @@ def score_column(metric: Metric, references: Sequence[Reference], answers: Seque
     return pl.Series(metric.name, scores, pl.Float64 if metric.is_number else pl.Boolean)
 
 
-def interval_of(scores: pl.Series, confidence: float) -> Interval:
-    """The share of yes among booleans, or the mean of numbers, of a column without nulls."""
+def interval_of(scores: pl.Series, confidence: float, groups: Sequence[int] = ()) -> Interval:
+    """The share of yes among booleans, or the mean of numbers, of a column without nulls.
+
+    groups: a number a row, equal for rows that repeat one another; empty where none does.
+    """
+    if len(set(groups)) < len(groups):
+        grouped = grouped_rate if scores.dtype == pl.Boolean else grouped_mean
+        return grouped(scores.cast(pl.Float64).to_list(), groups, confidence)
     if scores.dtype == pl.Boolean:
         return rate(int(scores.sum()), scores.len(), confidence)
     return mean(scores.to_list(), confidence)
@@ -34,8 +48,11 @@ def wins_and_losses(one: pl.Series, other: pl.Series) -> tuple[int | None, int |
     return int((one & ~other).sum()), int((~one & other).sum())
 
 
-def difference_of(one: pl.Series, other: pl.Series, confidence: float) -> Interval:
-    """By how much `one` is above `other`, paired row by row."""
+def difference_of(one: pl.Series, other: pl.Series, confidence: float, groups: Sequence[int] = ()) -> Interval:
+    """By how much `one` is above `other`, paired row by row. groups: as above."""
+    if len(set(groups)) < len(groups):
+        grouped = grouped_difference if one.dtype == pl.Boolean else grouped_mean
+        return grouped((one.cast(pl.Float64) - other.cast(pl.Float64)).to_list(), groups, confidence)
     wins, losses = wins_and_losses(one, other)
     if wins is None or losses is None:
         return mean((one - other).to_list(), confidence)

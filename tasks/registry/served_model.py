@@ -60,7 +60,7 @@ class ServedModel(mlflow.pyfunc.PythonModel):  # type: ignore[misc]
                 "The adapter is not the one that was evaluated: its files have changed since.",
                 where="artifact: adapter",
                 allowed=f"digest {unit.adapter}",
-                todo="register the model again",
+                todo="run the recipe again: its files are written anew",
             )
         base = base_model(unit.base)
         self.speaker = load_generator(base, Path(context.artifacts["adapter"]), unit.prompt)
@@ -105,7 +105,7 @@ def _unit(file: Path) -> Unit:
             "The unit is not the one that was evaluated: unit.json has changed since.",
             where=f"artifact: {UNIT}; its digest is {unit.digest}",
             allowed=f"digest {registered}",
-            todo="register the model again",
+            todo="run the recipe again: its files are written anew",
         )
     return unit
 

@@ -34,6 +34,7 @@ from tasks.model.chat_template import PromptSettings
 from tasks.registry import evidence, mlflow_client
 from tasks.registry.packaging import describe, write_model
 from tasks.registry.register_once import REGISTERED, once
+from tasks.registry.stored_files import REJECTED, check_place, check_whole, restore
 from tasks.registry.unit import UNIT, Unit
 from tasks.registry.versions import (
     ARTIFACT,
@@ -125,11 +126,17 @@ def register(
     asked = questions(answers, settings.checked_answers)
     with mlflow_client.outside("register the model"):
         client = mlflow_client.client()
-        run = mlflow_client.run(client, mlflow_client.experiment(client, recipe.name), recipe.name, unit.digest)
+        experiment_id = mlflow_client.experiment(client, recipe.name)
+        check_place(client, experiment_id)
+        run = mlflow_client.run(client, experiment_id, recipe.name, unit.digest)
         place.progress(0.1, "writing the model")
-        version = create_version(
-            client, place.scratch / "model", run, recipe.name, unit, parts.adapter.folder / "adapter"
-        )
+        adapter = parts.adapter.folder / "adapter"
+        version = create_version(client, place.scratch / "model", run, recipe.name, unit, adapter)
+
+        def write(folder: Path) -> None:
+            write_model(folder, unit, adapter, version.run_id, mlflow_client.model_id(version))
+
+        restore(client, version, place.scratch / "model", write)
         run = mlflow_client.its_run(client, version)  # another machine's, when that was first
         rows = {"rows": proof.dataset} if settings.keep_rows and set(personal.kinds) == set(KINDS) else {}
         digest = _log_evidence(client, run, version, recipe, unit, parts.adapter, {**proof.by_name(), **rows}, asked)
@@ -170,14 +177,20 @@ def _told(client: Any, run: Any, version: Any, size: int, seconds: float) -> Ver
 
 
 def is_challenger(version: Handle) -> bool:
-    """Whether MLflow still has this version under the alias; only then is a cached registration true."""
+    """Whether MLflow still has this version under the alias, with its evidence and its files; only then is a cached
+    registration true.
+    """
     facts = VersionFacts.of(version)
     try:
         with mlflow_client.outside("say which version is challenger"):
-            found = mlflow_client.client().get_model_version_by_alias(facts.name, CHALLENGER)
-    except AssayError:  # gone, or MLflow does not answer: registering again finds out, and retries
+            client = mlflow_client.client()
+            found = client.get_model_version_by_alias(facts.name, CHALLENGER)
+            if int(found.version) != facts.version:
+                return False
+            check_whole(client, found)
+    except AssayError:  # gone or changed, or MLflow does not answer: registering again finds out, and retries
         return False
-    return bool(int(found.version) == facts.version)
+    return True
 
 
 def _refuse_unless_passed(verdict: Handle) -> None:
@@ -306,7 +319,7 @@ def _reject(client: Any, version: Any) -> None:
     with mlflow_client.outside("mark the version as rejected"):
         if CHALLENGER in client.get_model_version(version.name, version.version).aliases:
             client.delete_registered_model_alias(version.name, CHALLENGER)
-        client.set_model_version_tag(version.name, version.version, STATE, "rejected")
+        client.set_model_version_tag(version.name, version.version, STATE, REJECTED)
         client.set_terminated(version.run_id, "FAILED")
 
 
@@ -328,7 +341,7 @@ def name_challenger(client: Any, version: Any, artifact: str) -> None:
         if version.tags.get(STATE) in (
             None,
             REGISTERED,
-            "rejected",
+            REJECTED,
         ):  # else it was champion, and its state says what of it
             client.set_model_version_tag(version.name, version.version, STATE, CHALLENGER)
         client.set_terminated(version.run_id, "FINISHED")

@@ -26,13 +26,15 @@ from prefect.client.schemas.filters import (
 )
 from prefect.client.schemas.objects import FlowRun, State
 from prefect.settings import PREFECT_LOCAL_STORAGE_PATH, temporary_settings
-from prefect.states import Completed, Crashed
+from prefect.states import Completed, Crashed, Running
 
 from flows import start_retrain
 from flows.curate import curated
 from flows.recipe import load_recipe
 from flows.retrain import retrain
+from flows.run.lock import sign_of_life
 from flows.watch import looked, watch
+from tasks.core.home import home_folder
 from tests.support.little_recipe import THINGS, ask, conversation, little_recipe, spoken, write_lines
 from tests.support.registration import Inputs, artifact, measured, predicted, scores_of
 from tests.support.tiny_model import tiny_adapter
@@ -279,6 +281,20 @@ def test_a_run_that_crashed_is_started_again_and_after_three_a_person_is_asked(d
     asked_for = desk.watch()
     assert asked_for.name == "Waiting"
     assert "Retrain failed 3 times with this data" in message(asked_for)
+
+
+def test_a_run_that_was_killed_is_not_under_way_though_the_server_says_so(desk: Desk, deployed: None) -> None:
+    desk.says(watch=QUIETLY)
+    desk.adds(FRENCH)
+    run = try_once(desk)
+    with get_client(sync_client=True) as client:
+        client.set_flow_run_state(run.id, Running(), force=True)
+        with sign_of_life(str(run.id)):
+            assert f"under way already: {run.name} (Running)" in message(desk.watch())
+        assert desk.watch().name == "Waiting"  # of another home, it may be
+        (home_folder("locks") / f"run-{run.id}.lock").touch()  # as a killed one leaves it
+        assert desk.watch().name == "Started"
+        assert client.read_flow_run(run.id).state_name == "Crashed"
 
 
 def test_new_rows_that_break_the_contract_wait_for_a_person(desk: Desk, deployed: None) -> None:

@@ -38,10 +38,12 @@ class AtLeast:
         }[verdict]
         if verdict == "undecided":
             spread = variance_within(cell.low, cell.high, cell.n, scores.confidence)
-            variance = spread if cell.is_number else max(value * (1 - value), cell.value * (1 - cell.value))
+            repeats = subject.slice in scores.questions
+            variance = spread if cell.is_number or repeats else max(value * (1 - value), cell.value * (1 - cell.value))
             needed = rows_to_decide(cell.value, value, variance, scores.confidence)
             reason += advice(needed, cell.n, cell.value > value)
         counted = f"mean of {cell.n:,} rows" if cell.is_number else f"{cell.right:,} of {cell.n:,} rows right"
+        counted += scores.repeats(subject.slice)
         return JudgedRule(
             rule=text,
             metric=subject.metric,

@@ -38,7 +38,7 @@ class BetterThanBaseline:
                 todo="evaluate a baseline, or give the rule a floor",
             )
         sign = -1 if scores.words_of(subject.metric).lower_is_better else 1
-        judged = [_against(cell, sign, scores.confidence, text) for cell in cells]
+        judged = [_against(cell, sign, scores, text) for cell in cells]
         worst = min(judged, key=lambda one: (WORST_FIRST.index(one.verdict), sign * one.low, one.baseline))
         remark = _unheard(scores, [cell.baseline for cell in cells])
         return worst.model_copy(update={"why": f"{worst.why} {remark}".rstrip(), "remark": remark})
@@ -51,7 +51,7 @@ def _unheard(scores: Scores, baselines: list[str]) -> str:
     return f"But of {' and '.join(cut)} {told}." if cut else ""
 
 
-def _against(cell: Difference, sign: int, confidence: float, text: str) -> JudgedRule:
+def _against(cell: Difference, sign: int, scores: Scores, text: str) -> JudgedRule:
     """sign: 1 of a metric that is better the higher it is, else -1."""
     worst, best = (cell.low, cell.high) if sign > 0 else (cell.high, cell.low)
     nearer, farther = ("low", "high") if sign > 0 else ("high", "low")
@@ -62,7 +62,7 @@ def _against(cell: Difference, sign: int, confidence: float, text: str) -> Judge
     elif sign * best < 0:
         verdict, reason = "refused", f"even the {farther} end is {worse} zero"
     else:
-        needed = rows_to_decide(cell.difference, 0.0, _variance(cell, confidence), confidence)
+        needed = rows_to_decide(cell.difference, 0.0, _variance(cell, scores), scores.confidence)
         for_it = sign * cell.difference > 0
         verdict, reason = "undecided", f"zero lies inside the interval. {advice(needed, cell.n, for_it)}"
     return JudgedRule(
@@ -77,14 +77,14 @@ def _against(cell: Difference, sign: int, confidence: float, text: str) -> Judge
         high=cell.high,
         n=cell.n,
         verdict=verdict,
-        why=f"{_counted(cell)}, {cell.text(digits=1)}: {reason}",
+        why=f"{_counted(cell)}{scores.repeats(cell.slice)}, {cell.text(digits=1)}: {reason}",
     )
 
 
-def _variance(cell: Difference, confidence: float) -> float:
+def _variance(cell: Difference, scores: Scores) -> float:
     """Of one row's difference."""
-    if cell.wins is None or cell.losses is None:
-        return variance_within(cell.low, cell.high, cell.n, confidence)
+    if cell.wins is None or cell.losses is None or cell.slice in scores.questions:
+        return variance_within(cell.low, cell.high, cell.n, scores.confidence)
     return (cell.wins + cell.losses) / cell.n
 
 

@@ -223,3 +223,34 @@ def test_the_order_of_rows_and_answers_changes_no_byte(home: Path, order: random
         )
         (at.out / FACTS).write_text(json.dumps([made.line, made.facts, made.table]))
     assert digest_path(first.out) == digest_path(second.out)
+
+
+def asking(row_id: str, text: str) -> dict[str, Any]:
+    said = [("user", text), ("assistant", RIGHT)]
+    return {**row(row_id, slice="short"), "messages": [{"role": role, "content": content} for role, content in said]}
+
+
+def test_a_holdout_that_asks_the_same_ten_times_proves_as_much_as_one_that_asks_it_once(home: Path) -> None:
+    """The questions are unlike; copies differ in a capital or a courtesy, as exports have them."""
+    texts = [
+        "I want my money back for the tent that leaks.",
+        "The lamp arrived broken, please refund me today!",
+        "Nobody answers, and my card was charged twice.",
+        "Refund for the chair in the wrong colour?",
+    ]
+    copies = [f"{hello}{text}" for text in texts for hello in ("", "Hello, ", "HELLO. ", "  ", "hi! ")]
+    many = [asking(f"h{number:02}", text) for number, text in enumerate(copies)]
+    few = [asking(f"h{number:02}", text) for number, text in enumerate(texts)]
+    made = {}
+    for name, rows in (("many", many), ("few", few)):
+        wrong = len(rows) // 4  # all of the first question
+        told = [(r["row_id"], "holdout", WRONG if i < wrong else RIGHT) for i, r in enumerate(rows)]
+        holdout = rows_handle(home, rows)
+        made[name], _ = run(home, ("tuned", told), holdout=holdout, edge_cases=None)
+    shown = {name: cell(one, variant="tuned", slice="holdout", metric="intent") for name, one in made.items()}
+    assert (shown["many"]["n"], shown["few"]["n"]) == (20, 4)
+    assert shown["many"]["low"] == pytest.approx(shown["few"]["low"], abs=0.01)
+    assert shown["many"]["high"] == pytest.approx(shown["few"]["high"], abs=0.01)
+    assert made["many"].facts["questions"] == {"holdout": 4, "short": 4}
+    assert made["few"].facts["questions"] == {}
+    assert made["many"].line.endswith("on 20 rows (4 different questions)")

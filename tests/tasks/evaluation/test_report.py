@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import re
 import unicodedata
 from collections.abc import Callable
 from html.parser import HTMLParser
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +86,7 @@ ITEMS = [
     "rucksack",
     "candle set",
 ]
+OWN = [f"{a}{b}{c}" for a, b, c in product("bdfk", ("ar", "in", "ol", "ut"), ("o", "er", "ily"))]
 DAYS = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"]
 HOSTILE = "</style></svg><script>alert('x')</script>\"'><img src=x onerror=alert(1)>{{ 7*7 }}\u202egnp.exe\x00\x1b[31m"
 ROWS_RAW = 420
@@ -243,7 +246,10 @@ def contradicting(rows: pl.DataFrame) -> Callable[[Row], Any]:
 
 
 def judging(rows: int, source: str, slices: list[str], hostile: str) -> Handle:
-    asks = [hostile if hostile and n == 3 else asked(n + (1002 if rows > 100 else 3000)) for n in range(rows)]
+    dice = random.Random(0)
+    own = (" ".join(dice.sample(OWN, 12)) for _ in range(rows))  # or the rows of one pattern would be one question
+    asks = [f"{asked(n + (1002 if rows > 100 else 3000))} {words}" for n, words in enumerate(own)]
+    asks = [hostile if hostile and n == 3 else ask for n, ask in enumerate(asks)]
     made = [
         row(n, ask, answered(INTENTS[n % 6], ["low", "normal"][n % 2]), source=source, slice=slices[n % len(slices)])
         for n, ask in enumerate(asks)

@@ -84,7 +84,10 @@ def rows(n: int, slice: str = "") -> pl.DataFrame:
             "row_id": f"{slice}{i:03}",
             "source": "holdout.jsonl",
             "line": i,
-            "messages": [{"role": "user", "content": "Where?"}, {"role": "assistant", "content": REFERENCE}],
+            "messages": [
+                {"role": "user", "content": f"Where is {slice}{i}?"},
+                {"role": "assistant", "content": REFERENCE},
+            ],
             "meta": json.dumps({"slice": slice} if slice else {}),
         }
         for i in range(n)

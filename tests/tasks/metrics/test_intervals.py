@@ -12,7 +12,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tasks.core.text.interval_text import number_with_interval, percent_with_interval
-from tasks.metrics.intervals import bootstrap, mean, paired_difference, rate, rows_to_decide, tango, wilson
+from tasks.metrics.intervals import (
+    bootstrap,
+    effective_rows,
+    grouped_difference,
+    grouped_mean,
+    grouped_rate,
+    mean,
+    paired_difference,
+    rate,
+    rows_to_decide,
+    tango,
+    wilson,
+)
 
 LEVEL = 0.95
 Ends = tuple[float, float]
@@ -188,3 +200,45 @@ def test_numbers_that_agree_have_no_width_and_one_alone_has_no_interval() -> Non
 def test_a_number_is_told_with_two_digits_of_its_interval(ends: tuple[float, float, float], told: str) -> None:
     assert number_with_interval(*ends) == told
     assert number_with_interval(0.21, 0.15, 0.27, sign="+") == "+0.21 [+0.15, +0.27]"
+
+
+def repeated(times: int, right: int, questions: int) -> tuple[list[float], list[int]]:
+    """Rows of `questions` questions, each `times` times, of which `right` are answered right each time."""
+    groups = [question for question in range(questions) for _ in range(times)]
+    return [float(group < right) for group in groups], groups
+
+
+@pytest.mark.parametrize("floor", [0.4, 0.5, 0.6, 0.7])
+def test_a_model_at_the_floor_seldom_passes_by_rows_that_repeat(floor: float) -> None:
+    chance = [math.comb(13, k) * floor**k * (1 - floor) ** (13 - k) for k in range(14)]
+    passes = [grouped_rate(*repeated(10, k, 13), 0.95).low >= floor for k in range(14)]
+    naive = [rate(10 * k, 130, 0.95).low >= floor for k in range(14)]
+    assert sum(p for p, passed in zip(chance, passes, strict=True) if passed) < 0.05
+    assert sum(p for p, passed in zip(chance, naive, strict=True) if passed) > 0.15
+
+
+@given(st.lists(st.tuples(st.integers(0, 4), st.sampled_from([-1.0, 0.0, 1.0])), min_size=2, max_size=40))
+def test_an_interval_over_groups_holds_the_value_and_is_wider_than_without_repeats(
+    rows: list[tuple[int, float]],
+) -> None:
+    groups, scores = [group for group, _ in rows], [score for _, score in rows]
+    difference = grouped_difference(scores, groups, 0.95)
+    assert difference.low <= difference.value <= difference.high
+    right = [float(score > 0) for score in scores]
+    share = grouped_rate(right, groups, 0.95)
+    assert share.low <= share.value <= share.high
+    assert share == grouped_rate(right[::-1], groups[::-1], 0.95)
+    if len(set(groups)) > 1:
+        middle = grouped_mean(scores, groups, 0.95)
+        assert middle.low <= middle.value <= middle.high
+
+
+def test_repeats_are_worth_as_many_rows_as_there_are_questions() -> None:
+    assert effective_rows([1, 2, 3, 4]) == 4
+    assert effective_rows([1] * 10 + [2] * 10) == 2
+    assert effective_rows([1, 1, 1, 2]) == 1.6
+    scores, groups = repeated(10, 9, 13)
+    assert wilson(9 / 13 * 13, 13, 0.95)[0] == pytest.approx(grouped_rate(scores, groups, 0.95).low, abs=0.02)
+    assert grouped_difference(*repeated(10, 9, 13), 0.95).low > 0
+    with pytest.raises(ValueError, match="one group"):
+        grouped_mean([1.0, 2.0], [1, 1], 0.95)

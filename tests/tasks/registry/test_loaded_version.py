@@ -80,7 +80,11 @@ def truth(inputs: Inputs) -> str:
 def test_a_version_whose_packaged_code_was_changed_answers_with_that_code(
     made: Inputs, folder: Path, as_users_start_it: None
 ) -> None:
-    change(folder / GENERATE, "return Answer(said,", 'return Answer("HERE " + said.upper(),')
+    change(
+        folder / GENERATE,
+        "return Answer(_without_lead(text, self._lead),",
+        'return Answer("HERE " + text.strip().upper(),',
+    )
     assert ask(folder, [{"messages": QUESTION}]) == [ModelAnswer(f"HERE {truth(made).upper()}")]
     assert not list(folder.rglob("__pycache__"))  # or its files would not be those that were registered
 
@@ -126,7 +130,7 @@ def test_errors_come_back_as_what_they_are_and_refusals_only_cost_the_question_t
     (folder / "artifacts/adapter/adapter_config.json").write_text("{}")
     with pytest.raises(RegistrationError, match="its files have changed since") as caught, LoadedVersion(folder):
         pass
-    assert caught.value.todo == "register the model again"
+    assert caught.value.todo == "run the recipe again: its files are written anew"
 
 
 def test_a_process_that_is_killed_in_the_middle_of_an_answer_is_an_error_in_words(folder: Path) -> None:

@@ -7,6 +7,7 @@ name.
 from __future__ import annotations
 
 import ast
+import shutil
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -24,7 +25,7 @@ from tasks.model.base_model import BaseModelSettings
 from tasks.registry import mlflow_client, served_model
 from tasks.registry.packaging import LIBRARIES, describe
 from tasks.registry.versions import CHALLENGER, STATE
-from tasks.release.register import create_version
+from tasks.release.register import create_version, is_challenger
 from tests.support.registration import PREDICTIONS, PROMPT, TEXTS, Inputs, artifact, make_inputs, recorded
 from tests.support.serving import free_port, post, serving
 from tests.support.tiny_model import tiny_adapter, tiny_model
@@ -178,6 +179,49 @@ def test_an_adapter_changed_in_the_store_is_refused_and_loses_the_alias(inputs: 
         inputs.register()
     assert made.facts["alias"] == CHALLENGER
     assert not has_alias(inputs.name)
+    assert inputs.register().facts["version"] == 1  # made anew, as the refusal says
+    assert is_challenger(kept(made))
+
+
+def kept(made: StepResult) -> Handle:
+    return artifact("register", "version", made.facts)
+
+
+@pytest.mark.parametrize("lost", ["files", "evidence", "all"])
+def test_a_version_whose_files_are_gone_is_no_challenger_and_is_made_whole(inputs: Inputs, lost: str) -> None:
+    inputs = replace(inputs, name=f"lost-{lost}")
+    made = inputs.register()
+    assert is_challenger(kept(made))
+    place = home() / "mlartifacts" / inputs.name
+    gone = {"files": place / "models", "evidence": place / made.told["run_id"], "all": place}[lost]
+    shutil.rmtree(gone)
+    assert not is_challenger(kept(made))
+    assert inputs.register().facts == made.facts
+    assert is_challenger(kept(made))
+    assert len(versions(inputs.name)) == 1
+
+
+@pytest.mark.parametrize("changed", ["gate/verdict.json", "evidence.json"])
+def test_evidence_that_was_changed_is_no_challengers(inputs: Inputs, changed: str) -> None:
+    inputs = replace(inputs, name=f"changed-{Path(changed).stem}")
+    made = inputs.register()
+    next((home() / "mlartifacts" / inputs.name).rglob(changed)).write_text('{"verdict": "passed", "by": "me"}')
+    assert not is_challenger(kept(made))
+    inputs.register()
+    assert is_challenger(kept(made))
+
+
+def test_where_the_place_of_the_files_was_moved_it_is_said_and_not_made_anew(
+    inputs: Inputs, place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client, old = mlflow_client.client(), tmp_path / "old"
+    client.create_experiment(inputs.name, artifact_location=(old / "mlartifacts" / inputs.name).as_uri())
+    with pytest.raises(RegistrationError, match="was ASSAY_HOME moved") as caught:
+        inputs.register()
+    assert caught.value.todo.endswith(f"ln -s {home()} {old}")
+    assert not old.exists()
+    (old / "mlartifacts").mkdir(parents=True)  # as the link makes it
+    assert is_challenger(kept(inputs.register()))
 
 
 @pytest.mark.parametrize("verdict", ["refused", "undecided"])
