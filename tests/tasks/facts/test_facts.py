@@ -49,7 +49,7 @@ def left(folder: Path, facts: dict[str, Any], **told: Any) -> Handle:
 
 def test_facts_are_written_with_the_keys_and_in_the_order_of_the_file_that_is_part_of_a_digest() -> None:
     words = {"title": "intent right", "fault": "wrong intent", "is_number": False, "lower_is_better": False}
-    beside = {"cut": {}, "label_metric": "", "champion": None}
+    beside = {"cut": {}, "label_metric": "", "champion": None, "questions": {}}
     scores = {**SCORES, "words": {"intent": {**words, "sums_up": False}}, **beside}
     assert json.dumps(Scores.model_validate(scores).written()) == json.dumps(scores)
     step = {"step": "clean", "in": 9, "kept": 7, "dropped": 2, "quarantined": 0, "changed": 3}

@@ -212,7 +212,7 @@ def test_report_terminal_and_registry_show_it_with_its_own_words(
     ]
     summary._scores(scores)
     (line,) = (line for line in capsys.readouterr().out.splitlines() if "length_ratio" in line)
-    assert re.search(r"length_ratio +2\.\d+ \[[\d., ]+\] +1\.2\d+ \[[\d., ]+\] +-1\.\d+ \[", line)
+    assert re.search(r"length_ratio +2\.\d+ \[[\d., ]+\] zero_shot +1\.2\d+ \[[\d., ]+\] +-1\.\d+ \[", line)
     logged = dict(evidence._measured(scores))
     assert logged["holdout/length_ratio.tuned"] == scores.cell("tuned", "holdout", "length_ratio").value
     assert logged["holdout/excess_words.gain_over_zero_shot"] == -7
