@@ -22,9 +22,20 @@ from tasks.data.formats.messages import (
     is_empty,
     to_message,
 )
-from tasks.data.formats.names import CHOICES, DOUBTFUL, LEFT_OUT, MATERIAL, MEDIA, PRODIGY, REASONING, REFUSED, TAKEN
+from tasks.data.formats.names import (
+    CHOICES,
+    DISCARDED,
+    DOUBTFUL,
+    LEFT_OUT,
+    MATERIAL,
+    MEDIA,
+    PRODIGY,
+    REASONING,
+    REFUSED,
+    TAKEN,
+)
 
-NAMES = MEDIA.union(REASONING, MATERIAL, DOUBTFUL, LEFT_OUT, TAKEN, PRODIGY, ("history", "answer"))
+NAMES = MEDIA.union(REASONING, MATERIAL, DOUBTFUL, LEFT_OUT, TAKEN, PRODIGY, ("history", "answer", "status"))
 # Where a picture or sound was, as LLaVA's and LLaMA-Factory's files have it: a line of its own, or glued to the text.
 _PLACEHOLDER = re.compile(r"(?:\A|(?<=\n))<(image|video|audio)>(?=\n|\w|\Z)|(?<=\S)<(image|video|audio)>\Z")
 SENTENCE = 4  # words: fewer are a name, a code or a state
@@ -156,6 +167,8 @@ def not_to_learn(record: Record) -> str | None:
     """The column that says that a record is not to be learnt; None where none does."""
     if record.keys() & set(PRODIGY) and str(record.get("answer")).lower() in REFUSED:
         return "answer"
+    if str(record.get("status")).lower() in DISCARDED:
+        return "status"
     taken = [key for key in LEFT_OUT if key in record and _truth(record[key]) is True]
     left = [key for key in TAKEN if key in record and _truth(record[key]) is False]
     return next(iter(taken + left), None)

@@ -57,8 +57,10 @@ def to_message(turn: dict[str, Any], calls: bool = False) -> Message:
     """
     role = turn.get("role", turn.get("from"))
     if turn.get("tool_calls") or turn.get("function_call") or role in CALLS:
-        if not (calls and _calls(turn)):
+        if not calls:
             raise UnadaptedError("tool calls are not supported")
+        if not _calls(turn):
+            raise UnadaptedError("a tool's turn in a form that is not known", role=str(role)[:40])
         return {"role": role, "content": content_text(turn.get("content"))}
     known = ROLES.get(role) if isinstance(role, str) else None
     if known is None and (known := ROLES.get(str(role).lower())) is None:

@@ -101,4 +101,5 @@ LEFT_OUT = (
 )
 TAKEN = ("accepted", "approved", "include", "included", "is_valid", "keep", "use", "use_for_training", "valid", *MARKS)
 PRODIGY = ("_input_hash", "_task_hash")  # beside these, `answer` says what became of the example
+DISCARDED = ("discarded",)  # a `status` of Argilla's, and of no ticket
 REFUSED = ("discarded", "ignore", "ignored", "reject", "rejected")

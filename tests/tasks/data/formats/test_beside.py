@@ -66,6 +66,7 @@ def test_earlier_turns_stand_before_the_question(history: Any) -> None:
         ({"rationale": "40 is more than 30."}, "an answer's reasoning beside it"),
         ({"is_valid": False}, "marked as not to be learnt"),
         ({"was_cancelled": "true"}, "marked as not to be learnt"),
+        ({"status": "discarded"}, "marked as not to be learnt"),
         ({"trainable": 0}, "marked as not to be learnt"),
     ],
 )

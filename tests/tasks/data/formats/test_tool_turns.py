@@ -101,6 +101,7 @@ def test_the_functions_of_the_first_form_are_tools() -> None:
     [
         ({"from": "function_call", "value": "look for lamps"}, "a tool call without a function's name"),
         ({"from": "observation", "value": "3"}, "a tool's answer to no call before it"),
+        ({"from": "tool", "value": "3"}, "a tool's turn in a form that is not known"),
         ({"role": "function", "name": "price", "content": "3"}, "a tool's answer to no call before it"),
     ],
 )
