@@ -294,7 +294,8 @@ def test_a_run_that_was_killed_is_not_under_way_though_the_server_says_so(desk: 
         assert desk.watch().name == "Waiting"  # of another home, it may be
         (home_folder("locks") / f"run-{run.id}.lock").touch()  # as a killed one leaves it
         assert desk.watch().name == "Started"
-        assert client.read_flow_run(run.id).state_name == "Crashed"
+        # What an automation then makes of a crash is another matter.
+        assert "Crashed" in [state.name for state in client.read_flow_run_states(run.id)]
 
 
 def test_new_rows_that_break_the_contract_wait_for_a_person(desk: Desk, deployed: None) -> None:
