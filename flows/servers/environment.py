@@ -9,13 +9,14 @@ from __future__ import annotations
 import os
 
 from tasks.core.home import home
+from tasks.core.process.hardware import computing_environment
 from tasks.core.urls import public
 
 
 def prepare() -> None:
     """Set the defaults for this process and every child of it."""
     os.environ["ASSAY_HOME"] = str(home())  # absolute, so that a child in another folder means the same one
-    for name, value in {**_quiet(), **_places(), **_computing()}.items():
+    for name, value in {**_quiet(), **_places(), **computing_environment()}.items():
         os.environ.setdefault(name, value)
     for name in ("NO_PROXY", "no_proxy"):  # a company's proxy must not be asked for our own servers
         os.environ[name] = ",".join(filter(None, (os.environ.get(name), "127.0.0.1", "localhost")))
@@ -48,19 +49,6 @@ def _places() -> dict[str, str]:
             "PREFECT_API_DATABASE_CONNECTION_URL": f"sqlite+aiosqlite:///{home() / 'prefect.db'}",
         }
     return places
-
-
-def _computing() -> dict[str, str]:
-    """What torch's libraries read when they are loaded; measured on two cores (2026-11-24).
-
-    Threads that wait for each other spin, and beside other work one that has a core spins for one that has none. With a
-    short spin a training of 30 small steps took 11 s on busy cores, where libgomp's own 300,000 turns took 47 to 54; on
-    idle cores nothing changes (20 steps of the example in 23 s), where no spin at all costs a third more time.
-
-    oneDNN keeps prepared operations, 1,024 by default, and rows of many lengths fill that: the example's trainer held
-    2.4 GB after 20 steps and 2.8 after 45; with 32 of them it held 2.0 GB after 20, in the same time.
-    """
-    return {"GOMP_SPINCOUNT": "10000", "ONEDNN_PRIMITIVE_CACHE_CAPACITY": "32"}
 
 
 def _quiet() -> dict[str, str]:

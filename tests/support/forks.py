@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from flows.servers import environment
+from tasks.core.process.hardware import computing_environment
 from tasks.registry import loaded_version, loaded_version_main
 from tasks.training import train, trainer
 from tasks.training.settings import TrainSettings
@@ -17,7 +18,7 @@ launched = train._command
 
 def preloaded_in(folder: Path) -> Preloaded:
     """The process of this folder, which is started when it is first asked for a fork."""
-    settings = {**environment._quiet(), **environment._computing(), "HF_HUB_OFFLINE": "1"}
+    settings = {**environment._quiet(), **computing_environment(), "HF_HUB_OFFLINE": "1"}
     return Preloaded(folder, loaded_version_main.__file__, settings)
 
 

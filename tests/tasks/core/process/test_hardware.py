@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from tasks.core.process import hardware
+from tasks.core.process.child import child_environment
 
 
 def test_the_choice_runs_a_matrix_product_on_this_machine() -> None:
@@ -99,3 +100,14 @@ def test_a_process_that_ends_quickly_looks_for_no_cycles_and_still_does_what_was
         for word in ("as it is", "quickly")
     ]
     assert told == [["registered", "found"], ["registered"]]
+
+
+def test_a_child_computes_with_what_was_measured_unless_its_parent_says_otherwise(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    measured = hardware.computing_environment()
+    for name in measured:
+        monkeypatch.delenv(name, raising=False)
+    assert measured.items() <= child_environment().items()
+    monkeypatch.setenv("GOMP_SPINCOUNT", "7")
+    assert child_environment()["GOMP_SPINCOUNT"] == "7"
