@@ -47,7 +47,7 @@ class BetterThanBaseline:
 def _unheard(scores: Scores, baselines: list[str]) -> str:
     """What must be said of baselines that never came to the end of most answers: to beat them proves nothing."""
     cut = [f"{name} ({scores.cut[name]:.0%})" for name in baselines if scores.cut.get(name, 0.0) > MOSTLY]
-    told = "most answers were cut at prompt.max_new_tokens, so it says little to be better"
+    told = "most answers were cut at prompt.max_new_tokens, so being better says little"
     return f"But of {' and '.join(cut)} {told}." if cut else ""
 
 

@@ -148,7 +148,7 @@ def test_to_beat_a_baseline_whose_answers_were_cut_is_remarked_upon(home: Path) 
     rule = judge(home, [BETTER], metrics, cells, {"zero_shot": 0.9, "few_shot": 0.1}).facts["rules"][0]
     assert rule["verdict"] == "passed"
     assert rule["remark"] == (
-        "But of zero_shot (90%) most answers were cut at prompt.max_new_tokens, so it says little to be better."
+        "But of zero_shot (90%) most answers were cut at prompt.max_new_tokens, so being better says little."
     )
     assert rule["why"].endswith(rule["remark"])
     assert judge(home, [BETTER], metrics, cells, {"zero_shot": 0.5}).facts["rules"][0]["remark"] == ""
