@@ -72,7 +72,8 @@ def computing_environment() -> dict[str, str]:
     Measured on two cores under a load of six to nine, each setting in turn (a small Llama, two threads, tokens/s of one
     process, and of each of two at once; medians of two to three rounds, 2026-12-01): libgomp's own 300,000 turns 342
     and 41, 10,000 turns 498 and 202, 3,000 turns 713 and 971, 1,000 turns 1,222 and 1,374, 100 turns 1,962 and 2,082.
-    No spin at all is as good there (1,633 and 2,316), but on idle cores it cost a third more time (2026-11-24).
+    No spin at all is as good there (1,633 and 2,316), but on idle cores it cost a third more time (2026-11-24); 1,000
+    turns cost nothing there (3,140 and 3,805, where 10,000 gave 2,981 and 3,956).
 
     oneDNN keeps prepared operations, 1,024 by default, and rows of many lengths fill that: the example's trainer held
     2.4 GB after 20 steps and 2.8 after 45; with 32 of them it held 2.0 GB after 20, in the same time.
