@@ -116,9 +116,9 @@ def _light(rules: list[Rule]) -> list[Rule]:
 
 def _fitting(rules: list[Rule], row: dict[str, Any]) -> list[Rule]:
     """Without the rules whose matter the row is about: where it speaks of characters, or answers in markup."""
-    said = {message["role"]: message["content"] or "" for message in row["messages"] if message["role"] != "system"}
-    about = {UNICODE} if any(map(speaks_of_characters, said.values())) else set()
-    about |= {HTML} if has_markup(said.get("assistant", "")) else set()
+    said = [(message["role"], message["content"] or "") for message in row["messages"] if message["role"] != "system"]
+    about = {UNICODE} if any(speaks_of_characters(text) for _, text in said) else set()
+    about |= {HTML} if any(role == "assistant" and has_markup(text) for role, text in said) else set()
     return [rule for rule in rules if rule not in about]
 
 

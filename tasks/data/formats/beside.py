@@ -58,7 +58,7 @@ def with_beside(record: Record, shaped: Shaped, metadata: Collection[str]) -> Sh
     for key in sorted(rest.keys() & MEDIA):
         raise UnadaptedError(MEDIA_BESIDE, column=key)
     for key in sorted(rest.keys() & REASONING):
-        if not _said(rest[key], shaped):
+        if not _said(rest[key], shaped, ("assistant",)):
             raise UnadaptedError(REASONING_BESIDE, column=key)
     _with_history(rest, shaped)
     _with_material({key: value for key, value in rest.items() if key in MATERIAL}, shaped)
@@ -82,10 +82,18 @@ def _is_material(value: Any) -> bool:
     return isinstance(value, list | dict) or (isinstance(value, str) and len(value.split()) >= SENTENCE)
 
 
-def _said(value: Any, shaped: Shaped) -> bool:
-    """Whether the messages have it already, word for word."""
-    texts = _texts(value)
-    return texts is not None and all(any(text in said["content"] for said in shaped.messages) for text in texts)
+def _said(value: Any, shaped: Shaped, roles: Collection[str] = ("system", "user")) -> bool:
+    """Whether messages of these roles have it already, word for word."""
+    texts, said = _texts(value), [one["content"] for one in shaped.messages if one["role"] in roles]
+    return texts is not None and all(any(text in content for content in said) for text in texts)
+
+
+def _are_listed(choices: list[str], shaped: Shaped) -> bool:
+    """Whether each of the choices ends a line of what is asked: a short one stands in any text by chance."""
+    lines = [
+        line.rstrip() for said in shaped.messages if said["role"] == "user" for line in said["content"].split("\n")
+    ]
+    return all(any(line.endswith(choice.strip()) for line in lines) for choice in choices)
 
 
 def _with_history(rest: Record, shaped: Shaped) -> None:
@@ -117,9 +125,9 @@ def _pairs(value: Any) -> list[dict[str, Any]] | None:
 def _with_material(material: Record, shaped: Shaped) -> None:
     asked = [said for said in shaped.messages if said["role"] == "user"]
     for key, value in material.items():
-        if _said(value, shaped):
-            continue
         texts = _choices(value, shaped.messages[-1]["content"]) if key in CHOICES else _texts(value)
+        if texts and _are_listed(texts, shaped) if key in CHOICES else _said(value, shaped):
+            continue
         if texts is None or len(asked) != 1 or shaped.calls:
             raise UnadaptedError("a column that the question needs", column=key)
         asked[0]["content"] = "\n\n".join((asked[0]["content"], "\n".join(texts)))
@@ -152,7 +160,10 @@ def _choices(value: Any, answer: str) -> list[str] | None:
     """
     value = parsed(parsed(value, "{"), "[")
     if isinstance(value, dict) and value.keys() == {"label", "text"}:
-        value = dict(zip(value["label"], value["text"], strict=False))
+        letters, texts = value["label"], value["text"]
+        if not isinstance(letters, list) or not isinstance(texts, list) or len(letters) != len(texts):
+            return None
+        value = dict(zip(letters, texts, strict=True))
     if isinstance(value, dict):
         lettered = all(isinstance(text, str) for text in value.values())
         return [f"{letter}. {text}" for letter, text in value.items()] if lettered else None

@@ -61,6 +61,7 @@ def to_message(turn: dict[str, Any], calls: bool = False) -> Message:
             raise UnadaptedError("tool calls are not supported")
         if not _calls(turn):
             raise UnadaptedError("a tool's turn in a form that is not known", role=str(role)[:40])
+        _refuse_more_than_text(turn)
         return {"role": role, "content": content_text(turn.get("content"))}
     known = ROLES.get(role) if isinstance(role, str) else None
     if known is None and (known := ROLES.get(str(role).lower())) is None:

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from itertools import chain, count
 from typing import Any
 
-from tasks.core.row import Turn, made_call, parsed
+from tasks.core.row import Turn, made_call, name_of, parsed
 from tasks.data.formats.messages import UnadaptedError
 
 CALLING = ("function_call", "tool_call")  # roles whose content is a call, or a list of them
@@ -33,8 +33,11 @@ def openai_turns(turns: Sequence[Turn]) -> list[Turn]:
     made: list[Turn] = []
     numbers, open_calls = count(1), list[tuple[str, str]]()
     for turn in chain.from_iterable(map(_split, turns)):
-        if calls := _calls(turn, numbers):
-            open_calls += [(call["id"], call["function"]["name"]) for call in calls]
+        if turn.get("tool_calls"):
+            open_calls += _with_ids(turn["tool_calls"])
+            made.append(turn)
+        elif calls := [_made(call, numbers) for call in _called(turn)]:
+            open_calls += _with_ids(calls)
             _add_calls(made, turn, calls)
         elif _role(turn) in (*ANSWERING, "tool"):
             made.append(_answer(turn, open_calls))
@@ -69,10 +72,11 @@ def _is_result(part: Any) -> bool:
     return isinstance(part, dict) and part.get("type") == "tool_result"
 
 
-def _calls(turn: Turn, numbers: Iterator[int]) -> list[Turn]:
-    if turn.get("tool_calls"):
-        return [dict(call) for call in turn["tool_calls"] if isinstance(call, dict) and call.get("id")]
-    return [_made(call, numbers) for call in _called(turn)]
+def _with_ids(calls: Any) -> list[tuple[str, str]]:
+    """(id, function's name) of each of OpenAI's calls that has an id."""
+    calls = parsed(calls, "[")
+    found = [call for call in calls if isinstance(call, dict)] if isinstance(calls, list) else []
+    return [(call["id"], name_of(call)) for call in found if isinstance(call.get("id"), str)]
 
 
 def _called(turn: Turn) -> list[Any]:
@@ -93,7 +97,10 @@ def _made(call: Any, numbers: Iterator[int]) -> Turn:
     if not isinstance(inner, dict) or not isinstance(inner.get("name"), str):
         raise UnadaptedError("a tool call without a function's name")
     given_arguments = (inner[key] for key in ("arguments", "parameters", "input") if inner.get(key) is not None)
-    made = made_call(next(numbers), inner["name"], parsed(next(given_arguments, {}), "{"))
+    arguments = parsed(next(given_arguments, {}), "{")
+    if isinstance(arguments, str):
+        raise UnadaptedError("a tool call whose arguments are not JSON")
+    made = made_call(next(numbers), inner["name"], arguments)
     given = call.get("id") or call.get("call_id")
     return {**made, "id": given} if isinstance(given, str) else made
 

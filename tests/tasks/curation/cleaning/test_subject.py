@@ -64,6 +64,17 @@ def test_a_question_in_markup_that_is_answered_in_markup_stays() -> None:
     assert cleaned("<p>Sale ends today</p>") == "Sale ends today"
 
 
+def test_what_an_earlier_turn_is_about_counts_as_well() -> None:
+    turns = [
+        ("user", "Which ligature is ﬀ?"),
+        ("assistant", "Of two f."),
+        ("user", "And ﬁ?"),
+        ("assistant", "Of f and i."),
+    ]
+    messages = [{"role": role, "content": text} for role, text in turns]
+    assert _clean_messages(messages, _fitting(_rules(CleanSettings()), {"messages": messages}))[0] == messages
+
+
 def test_an_answer_about_a_character_keeps_it() -> None:
     messages = [{"role": "user", "content": "Which Unicode name has ﬁ?"}, {"role": "assistant", "content": "It is ﬁ."}]
     assert _clean_messages(messages, _fitting(_rules(CleanSettings()), {"messages": messages}))[0] == messages

@@ -50,6 +50,19 @@ def test_choices_have_letters_where_the_answer_is_one() -> None:
         texts({"question": "Taller?", "choices": ["north", "south"], "answer": "1"})
 
 
+def test_choices_that_stand_in_the_question_by_chance_are_put_below_it_and_listed_ones_are_not_said_twice() -> None:
+    record = {"question": "What is 4 and 5?", "choices": ["4", "5", "9"], "answer": "9"}
+    assert texts(record)[0] == "What is 4 and 5?\n\n4\n5\n9"
+    listed = {**record, "question": "What is 4 and 5?\nA. 4\nB. 5\nC. 9"}
+    assert texts(listed)[0] == listed["question"]
+    with pytest.raises(UnadaptedError, match="a column that the question needs"):
+        texts({**record, "choices": {"label": ["A", "B"], "text": ["4"]}})
+
+
+def test_a_passage_that_only_the_answer_repeats_is_still_put_into_the_question() -> None:
+    assert texts({**QUESTION, "context": "The north one."})[0] == "Which tower is taller?\n\nThe north one."
+
+
 @pytest.mark.parametrize("history", [[["How many?", "Two."]], [{"role": "user", "content": "How many?"}]])
 def test_earlier_turns_stand_before_the_question(history: Any) -> None:
     assert texts({**QUESTION, "system_prompt": "Be brief.", "history": history})[:2] == ["Be brief.", "How many?"]

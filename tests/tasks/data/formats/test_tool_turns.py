@@ -62,6 +62,25 @@ def test_a_call_and_its_answer_are_read_from_every_form(form: str) -> None:
     assert (told["role"], told["content"], told["tool_call_id"]) == ("tool", "3", call["id"])
 
 
+def test_a_call_without_an_id_beside_other_forms_is_not_lost() -> None:
+    calls = [
+        {"function": {"name": name, "arguments": "{}"}, **ident} for name, ident in (("a", {"id": "1"}), ("b", {}))
+    ]
+    given = [
+        ASKED,
+        {"role": "assistant", "tool_calls": calls},
+        {"role": "function", "name": "a", "content": "3"},
+        ANSWER,
+    ]
+    assert [call["function"]["name"] for call in adapted(given)[0][1]["tool_calls"]] == ["a", "b"]
+
+
+def test_reasoning_beside_a_call_holds_the_row() -> None:
+    asked, called, told, answer = adapted(FORMS["ms-swift"])[0]
+    with pytest.raises(UnadaptedError, match="reasoning"):
+        adapted([asked, {**called, "reasoning_content": "Look first."}, told, answer])
+
+
 def test_two_calls_in_a_row_are_one_message_with_what_was_said_before_them() -> None:
     given = [
         {"from": "human", "value": "Are lamps left?"},
@@ -101,6 +120,8 @@ def test_the_functions_of_the_first_form_are_tools() -> None:
     [
         ({"from": "function_call", "value": "look for lamps"}, "a tool call without a function's name"),
         ({"from": "observation", "value": "3"}, "a tool's answer to no call before it"),
+        ({"from": "function_call", "value": '{"name": "stock", "arguments": "{of: lamps}"}'}, "arguments are not JSON"),
+        ({"role": "assistant", "tool_calls": [{"id": "1", "name": "stock"}]}, "a tool call without a function's name"),
         ({"from": "tool", "value": "3"}, "a tool's turn in a form that is not known"),
         ({"role": "function", "name": "price", "content": "3"}, "a tool's answer to no call before it"),
     ],
