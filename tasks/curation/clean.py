@@ -23,8 +23,9 @@ import polars as pl
 from tasks.core.batches import row_by_row
 from tasks.core.ledger import Outcome, changed, entries, entry
 from tasks.core.settings import Settings
+from tasks.core.text.trimmed import trimmed
 from tasks.curation.cleaning import mail
-from tasks.curation.cleaning.blanks import tidy_blanks, trimmed
+from tasks.curation.cleaning.blanks import tidy_blanks
 from tasks.curation.cleaning.code import is_listing, masked, unmasked
 from tasks.curation.cleaning.markup import has_breaks, has_markup, html_to_text, is_html
 from tasks.curation.cleaning.subject import speaks_of_characters

@@ -10,7 +10,6 @@ checks real answers again (tasks/release/register.py).
 from __future__ import annotations
 
 import copy
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -18,6 +17,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+from tasks.core.text.trimmed import trimmed
 from tasks.model.chat_template import Message, PromptSettings, prompt_ids_after, stop_ids
 from tasks.model.loading import load_tokenizer, load_weights
 from tasks.model.padding import padding_place
@@ -25,8 +25,6 @@ from tasks.model.rendering import Rendering, template_of
 from tasks.model.tool_call_syntax import CallForm, call_form, read_answer
 from tasks.model.turn_form import turn_form
 
-_INDENTED = re.compile(r" {4}|\t")
-_EMPTY_LINES = re.compile(r"\A(?:[^\S\n]*\n)+")
 BATCH = 32  # rows decoded together; past this a CPU gains nothing and memory grows
 
 
@@ -141,8 +139,7 @@ def _without_lead(text: str, lead: str) -> str:
         text = text[len(lead) :]
     elif lead.strip() and bare.startswith(lead.strip()):
         text = bare[len(lead.strip()) :]
-    text = _EMPTY_LINES.sub("", text).rstrip()
-    return text if _INDENTED.match(text) or "\n " in text or "\n\t" in text else text.lstrip()
+    return trimmed(text)
 
 
 def _listed(value: Any) -> list[int]:

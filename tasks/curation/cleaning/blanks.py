@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from tasks.core.text.trimmed import trimmed
 from tasks.curation.cleaning import mail
 from tasks.curation.cleaning.subject import speaks_of_blanks
 
@@ -16,8 +17,6 @@ _INNER = re.compile(rf"{_QUOTES}|(?<=\S)(?<!\A[-+])(?<!\n[-+]) {{2,}}(?=\S)")
 _RUN = re.compile(r"(?<=\S) {2,}(?=\S)")
 _LAID_OUT = 3  # blanks that nobody types between two words
 _EMPTY = re.compile(r"\n{3,}")
-_EMPTY_LINES = re.compile(r"\A(?:[^\S\n]*\n)+")
-_INDENTED = re.compile(r" {4}|\t")  # as in Markdown
 
 
 def tidy_blanks(text: str) -> str:
@@ -27,14 +26,6 @@ def tidy_blanks(text: str) -> str:
         text = _INNER.sub(lambda found: found[0] if found[1] else " ", text)
     lines = (line if line == mail.DELIMITER else line.rstrip(" \t") for line in text.split("\n"))
     return trimmed(_EMPTY.sub("\n\n", "\n".join(lines)))
-
-
-def trimmed(text: str) -> str:
-    """Nothing around the text; but where its first line is indented as code is, or others below it are, its indentation
-    is part of it.
-    """
-    text = _EMPTY_LINES.sub("", text.rstrip())
-    return text if _INDENTED.match(text) or "\n " in text or "\n\t" in text else text.lstrip()
 
 
 def _is_laid_out(text: str) -> bool:
