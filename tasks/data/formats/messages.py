@@ -99,7 +99,7 @@ def content_text(value: Any) -> str:
 
 def _part_text(part: dict[str, Any]) -> str:
     kind = part.get("type")
-    if kind in REASONING:
+    if isinstance(kind, str) and kind in REASONING:
         raise UnadaptedError(REASONING_BESIDE, part=kind)
     text: str | None = next((part[key] for key in ("text", "value") if isinstance(part.get(key), str)), None)
     if text is None or kind not in TEXT_PARTS:
