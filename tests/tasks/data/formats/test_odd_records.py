@@ -71,8 +71,7 @@ KEYS = st.sampled_from(
 def test_an_odd_record_is_a_row_or_is_held(record: dict[str, Any], kind: str) -> None:
     try:
         row, meta = adapter(Reading(), KINDS[kind])(record)
-    except UnadaptedError as error:
-        assert error.reason
+    except UnadaptedError:
         return
     assert row["messages"]
     assert all(isinstance(said["content"], str) for said in row["messages"])
